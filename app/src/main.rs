@@ -1,0 +1,3 @@
+//! Segue: label images and videos by pointing.
+
+fn main() {}

@@ -1,0 +1,40 @@
+//! Files are written whole or not at all.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// Writes `path` through a temporary file beside it, so that `path` holds its old contents until the new are complete.
+///
+/// # Errors
+/// Whatever `write`, the disk or the folder says; `path` is then as it was.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut io::BufWriter<&mut fs::File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".segue-").tempfile_in(folder_of(path))?;
+    let mut out = io::BufWriter::new(file.as_file_mut());
+    write(&mut out)?;
+    out.flush()?;
+    drop(out);
+    persist(file, path)
+}
+
+/// The folder that `path` is in.
+pub fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Renames a complete temporary file to `path`, with the permissions that a new file gets.
+fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path)?;
+    Ok(())
+}

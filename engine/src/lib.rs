@@ -1,0 +1,4 @@
+//! What Segue knows and computes, without a screen.
+
+pub mod file;
+pub mod geometry;

@@ -1,0 +1,3 @@
+//! Segue's tests at its boundaries: one binary, one module a subject.
+
+mod tidy;
