@@ -28,7 +28,7 @@ pub fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// Renames a complete temporary file to `path`, with the permissions that a new file gets.
-fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     #[cfg(unix)]
     {

@@ -1,6 +1,7 @@
 //! What Segue knows and computes, without a screen.
 //!
-//! Lowest first: `geometry`, `mask`, `frame`, `prompt`; then `nn` and on it `sam2`, beside them `media` and `formats`.
+//! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `formats`, and
+//! `nn` with `sam2` on it; `models` finds weights.
 
 pub mod file;
 pub mod frame;
@@ -8,5 +9,9 @@ pub mod geometry;
 pub mod mask;
 pub mod prompt;
 
+pub mod media;
+
 pub mod nn;
 pub mod sam2;
+
+pub mod models;

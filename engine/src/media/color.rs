@@ -1,0 +1,101 @@
+//! Pixels between RGB and what codecs store.
+
+use ffmpeg::{
+    color::{Range, Space},
+    format::Pixel,
+    frame,
+    software::scaling::{Context, Flags},
+};
+use ffmpeg_next as ffmpeg;
+
+/// How YUV values mean colors.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Yuv {
+    matrix: i32,
+    full_range: bool,
+}
+
+impl Yuv {
+    /// BT.709 in limited range: what [`super::VideoWriter`] writes.
+    pub(super) const HD: Self = Self { matrix: ffmpeg::ffi::SWS_CS_ITU709, full_range: false };
+
+    /// What the frame says of itself; where it is silent what players assume: BT.709 for HD, else BT.601, limited range.
+    pub(super) fn of(frame: &frame::Video) -> Self {
+        use ffmpeg::ffi::{SWS_CS_BT2020, SWS_CS_FCC, SWS_CS_ITU601, SWS_CS_ITU709, SWS_CS_SMPTE240M};
+        let matrix = match frame.color_space() {
+            Space::BT709 => SWS_CS_ITU709,
+            Space::BT470BG | Space::SMPTE170M => SWS_CS_ITU601,
+            Space::FCC => SWS_CS_FCC,
+            Space::SMPTE240M => SWS_CS_SMPTE240M,
+            Space::BT2020NCL | Space::BT2020CL => SWS_CS_BT2020,
+            _ if frame.width() >= 1280 || frame.height() > 576 => SWS_CS_ITU709,
+            _ => SWS_CS_ITU601,
+        };
+        use Pixel::{YUVJ411P, YUVJ420P, YUVJ422P, YUVJ440P, YUVJ444P};
+        let full_format = matches!(frame.format(), YUVJ411P | YUVJ420P | YUVJ422P | YUVJ440P | YUVJ444P);
+        Self { matrix, full_range: full_format || frame.color_range() == Range::JPEG }
+    }
+}
+
+/// Converts frames of one kind; makes itself anew when the kind of frame changes.
+pub(super) struct Converter {
+    context: Option<SendContext>,
+    made_for: Option<(Pixel, u32, u32, Yuv)>,
+    to: Pixel,
+    width: u32,
+    height: u32,
+}
+
+struct SendContext(Context);
+
+#[expect(unsafe_code, reason = "ffmpeg-next does not say that a scaling context may change threads")]
+// SAFETY: a SwsContext has no tie to the thread that made it, and it is reached through `&mut` only.
+unsafe impl Send for SendContext {}
+
+impl Converter {
+    /// Gives frames of this format and size.
+    pub(super) fn new(to: Pixel, width: u32, height: u32) -> Self {
+        Self { context: None, made_for: None, to, width, height }
+    }
+
+    /// The frame's pixels, of which either side may be YUV of this meaning; another size is scaled, as players do.
+    pub(super) fn convert(&mut self, from: &frame::Video, yuv: Yuv) -> Result<frame::Video, ffmpeg::Error> {
+        let key = (from.format(), from.width(), from.height(), yuv);
+        let context = match &mut self.context {
+            Some(context) if self.made_for == Some(key) => context,
+            slot => {
+                let flags = Flags::BICUBIC | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT;
+                let (format, width, height) = (from.format(), from.width(), from.height());
+                let mut context =
+                    Context::get(format, width, height, self.to, self.width, self.height, flags)?;
+                set_colors(&mut context, yuv);
+                self.made_for = Some(key);
+                slot.insert(SendContext(context))
+            }
+        };
+        let mut converted = frame::Video::empty();
+        context.0.run(from, &mut converted)?;
+        Ok(converted)
+    }
+}
+
+#[expect(unsafe_code, reason = "ffmpeg-next has no call for color matrices and ranges")]
+fn set_colors(context: &mut Context, yuv: Yuv) {
+    let full = i32::from(yuv.full_range);
+    // SAFETY: the context is alive, and the table of coefficients that FFmpeg returns is static.
+    unsafe {
+        let matrix = ffmpeg::ffi::sws_getCoefficients(yuv.matrix);
+        // Contrast and saturation are 16.16 fixed point. The side that is RGB ignores its matrix and range.
+        // A format without YUV on either side refuses the call, and needs none.
+        ffmpeg::ffi::sws_setColorspaceDetails(
+            context.as_mut_ptr(),
+            matrix,
+            full,
+            matrix,
+            full,
+            0,
+            1 << 16,
+            1 << 16,
+        );
+    }
+}

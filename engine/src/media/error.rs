@@ -1,0 +1,80 @@
+//! What can go wrong with a media file, each as one sentence with the path last.
+
+use std::{io, path::PathBuf};
+
+use ffmpeg_next as ffmpeg;
+
+use crate::geometry::Size;
+
+/// Why a media file cannot be read or written.
+///
+/// A cause is part of the sentence and is therefore not the error's `source()`: printing the chain says nothing twice.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences are the documentation")]
+pub enum MediaError {
+    #[error("cannot read file: {cause}: {}", path.display())]
+    Read { path: PathBuf, cause: io::Error },
+
+    #[error("cannot read file: it is empty: {}", path.display())]
+    Empty { path: PathBuf },
+
+    #[error(
+        "cannot read image: it is not an image file that Segue knows (starts with '{}'): {}",
+        start.escape_ascii(), path.display()
+    )]
+    UnknownImage { path: PathBuf, start: Vec<u8> },
+
+    #[error("cannot read image: the file ends too early: {}", path.display())]
+    TruncatedImage { path: PathBuf },
+
+    #[error("cannot read image: {size} pixels are more than Segue reads ({limit}): {}", path.display())]
+    ImageTooLarge { path: PathBuf, size: Size, limit: Size },
+
+    #[error("cannot read image: {cause}: {}", path.display())]
+    Image { path: PathBuf, cause: image::ImageError },
+
+    #[error("cannot open folder: it holds no images: {}", path.display())]
+    NoImages { path: PathBuf },
+
+    #[error(
+        "cannot open folder: an image of {size} pixels is among frames of {expected}: {}",
+        path.display()
+    )]
+    MixedSizes { path: PathBuf, size: Size, expected: Size },
+
+    #[error("cannot open video: {cause}: {}", path.display())]
+    Video { path: PathBuf, cause: ffmpeg::Error },
+
+    #[error("cannot open video: the file holds no video: {}", path.display())]
+    NoVideo { path: PathBuf },
+
+    #[error("cannot open video: this FFmpeg has no decoder for '{codec}': {}", path.display())]
+    NoDecoder { path: PathBuf, codec: &'static str },
+
+    #[error("cannot open video: none of its frames can be decoded: {}", path.display())]
+    NoFrames { path: PathBuf },
+
+    #[error("cannot decode frame {frame}: its data are damaged: {}", path.display())]
+    DamagedFrame { path: PathBuf, frame: usize },
+
+    #[error("cannot decode frame {frame}: {cause}: {}", path.display())]
+    Decode { path: PathBuf, frame: usize, cause: ffmpeg::Error },
+
+    #[error("cannot read frame {frame}: there are {n_frames}, counted from 0: {}", path.display())]
+    NoSuchFrame { path: PathBuf, frame: usize, n_frames: usize },
+
+    #[error("cannot write video: {cause}: {}", path.display())]
+    Write { path: PathBuf, cause: io::Error },
+
+    #[error("cannot write video: {cause}: {}", path.display())]
+    Encode { path: PathBuf, cause: ffmpeg::Error },
+
+    #[error("cannot write video: this FFmpeg has no encoder for H.264 or MPEG-4: {}", path.display())]
+    NoEncoder { path: PathBuf },
+
+    #[error("cannot write video: {fps} is not a number of frames per second: {}", path.display())]
+    BadRate { path: PathBuf, fps: f64 },
+
+    #[error("cannot write video: a frame of {size} pixels is among frames of {expected}: {}", path.display())]
+    WrongSize { path: PathBuf, size: Size, expected: Size },
+}

@@ -1,0 +1,202 @@
+//! Which packets of a video are frames, in the order they are shown, and where decoding can start for each.
+//!
+//! A frame is what comes out of the decoder from the first packet on; packets only announce it.
+//! Decoding a long video to count its frames takes minutes, so the container's word is taken where it can be trusted:
+//! it has to be complete and unambiguous, and the first and last pictures that are decoded have to bear it out.
+//! In all other cases (a file that was cut off, fields in packets of their own, frames that an edit list hides,
+//! no timestamps, a start without a key frame) the whole video is decoded once.
+
+use ffmpeg::codec::Id;
+use ffmpeg_next as ffmpeg;
+
+use super::{
+    MediaError,
+    decode::{Decoder, PacketInfo, Picture},
+};
+
+/// Formats that put exactly one shown frame into each packet (hidden frames of VP9 and AV1 travel with shown ones).
+const ONE_TO_ONE: [Id; 9] =
+    [Id::H264, Id::HEVC, Id::VP9, Id::AV1, Id::MJPEG, Id::MPEG2VIDEO, Id::PRORES, Id::DNXHD, Id::FFV1];
+
+/// So many first frames are decoded to test what the container says; encoders look less far ahead than this.
+const TESTED_HEAD: usize = 48;
+
+/// The end of the video is tested too if it takes no more packets than this from its last key frame.
+const TESTED_TAIL: usize = 100;
+
+/// The frames of a video and its packets, both numbered from 0.
+pub(super) struct Index {
+    packets: Vec<PacketInfo>,
+    /// For each frame its packet.
+    frames: Vec<usize>,
+    /// For each packet its frame, if it has one.
+    frame_of: Vec<Option<usize>>,
+    /// Packets from which decoding can start, ascending.
+    keys: Vec<usize>,
+}
+
+impl Index {
+    /// Reads the packets of the whole file, and decodes as much of them as it takes to be sure.
+    pub(super) fn build(decoder: &mut Decoder) -> Result<Self, MediaError> {
+        let (packets, complete) = decoder.packets();
+        if complete
+            && ONE_TO_ONE.contains(&decoder.codec())
+            && let Some(frames) = announced(&packets)
+        {
+            let index = Self::new(packets.clone(), frames);
+            if index.is_true(decoder)? {
+                return Ok(index);
+            }
+        }
+        decoder.start_at(&packets, 0)?;
+        let frames = std::iter::from_fn(|| decoder.next()).map(|picture| picture.packet).collect();
+        Ok(Self::new(packets, frames))
+    }
+
+    fn new(packets: Vec<PacketInfo>, frames: Vec<usize>) -> Self {
+        let mut frame_of = vec![None; packets.len()];
+        for (frame, &packet) in frames.iter().enumerate() {
+            frame_of[packet] = Some(frame);
+        }
+        let keys = (0..packets.len()).filter(|&n| packets[n].key && frame_of[n].is_some()).collect();
+        Self { packets, frames, frame_of, keys }
+    }
+
+    pub(super) fn n_frames(&self) -> usize {
+        self.frames.len()
+    }
+
+    pub(super) fn packets(&self) -> &[PacketInfo] {
+        &self.packets
+    }
+
+    pub(super) fn frame_of(&self, packet: usize) -> Option<usize> {
+        self.frame_of[packet]
+    }
+
+    /// The last packet from which `frame` can be decoded.
+    ///
+    /// Its own frame is not shown after `frame`: the pictures that are decoded after a key frame but shown before it
+    /// (open GOP) may need pictures from before it.
+    pub(super) fn start(&self, frame: usize) -> Option<usize> {
+        let n_keys = self.keys.partition_point(|&key| key <= self.frames[frame]);
+        self.keys[..n_keys].iter().rev().copied().find(|&key| self.frame_of[key] <= Some(frame))
+    }
+
+    /// Never start from this packet again.
+    pub(super) fn forget_start(&mut self, packet: usize) {
+        self.keys.retain(|&key| key != packet);
+    }
+
+    /// Seconds from the first frame to each, for a stream whose timestamps count units of `time_base` seconds.
+    pub(super) fn times(&self, time_base: f64, fps: f64) -> Vec<f64> {
+        let stamps = |stamp: fn(&PacketInfo) -> Option<i64>| {
+            let mut all: Vec<i64> =
+                self.frames.iter().map(|&n| stamp(&self.packets[n])).collect::<Option<_>>()?;
+            // Decoding times are as many and as far apart as showing times, in another order.
+            all.sort_unstable();
+            Some(all)
+        };
+        match stamps(|packet| packet.pts).or_else(|| stamps(|packet| packet.dts)) {
+            Some(stamps) => stamps.iter().map(|t| (t - stamps[0]) as f64 * time_base).collect(),
+            None => (0..self.frames.len()).map(|n| n as f64 / fps).collect(),
+        }
+    }
+
+    /// Whether the first and the last pictures that are decoded are these frames.
+    fn is_true(&self, decoder: &mut Decoder) -> Result<bool, MediaError> {
+        let as_announced = |decoder: &mut Decoder, packet: usize| {
+            decoder.next().is_some_and(|picture| picture.packet == packet && !may_be_field(decoder, &picture))
+        };
+        let n_head = TESTED_HEAD.min(self.frames.len());
+        decoder.start_at(&self.packets, 0)?;
+        if !self.frames[..n_head].iter().all(|&packet| as_announced(decoder, packet)) {
+            return Ok(false);
+        }
+        if n_head < self.frames.len() {
+            let Some(start) = self.start(self.frames.len() - 1) else { return Ok(false) };
+            if self.packets.len() - start > TESTED_TAIL {
+                return Ok(true);
+            }
+            decoder.start_at(&self.packets, start)?;
+            while decoder.next().is_some_and(|picture| picture.packet != start) {}
+            let Some(first) = self.frame_of[start] else { return Ok(false) };
+            if !self.frames[first + 1..].iter().all(|&packet| as_announced(decoder, packet)) {
+                return Ok(false);
+            }
+        }
+        Ok(decoder.next().is_none())
+    }
+}
+
+/// The packets in the order of their timestamps, if that leaves no doubt.
+fn announced(packets: &[PacketInfo]) -> Option<Vec<usize>> {
+    if packets.iter().any(|p| p.corrupt || p.hidden || p.size == 0) {
+        return None;
+    }
+    let pts: Vec<i64> = packets.iter().map(|p| p.pts).collect::<Option<_>>()?;
+    let mut frames: Vec<usize> = (0..packets.len()).collect();
+    frames.sort_by_key(|&n| pts[n]);
+    let distinct = frames.windows(2).all(|pair| pts[pair[0]] < pts[pair[1]]);
+    // Pictures shown before the first key frame are missing what they refer to.
+    let starts_with_key = frames.first() == Some(&0) && packets[0].key;
+    (distinct && starts_with_key).then_some(frames)
+}
+
+/// Each field of interlaced H.264 may have a packet of its own.
+fn may_be_field(decoder: &Decoder, picture: &Picture) -> bool {
+    decoder.codec() == Id::H264 && picture.frame.is_interlaced()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(pts: i64, key: bool) -> PacketInfo {
+        PacketInfo { pts: Some(pts), key, size: 1, ..PacketInfo::default() }
+    }
+
+    #[test]
+    fn packets_are_sorted_by_time_shown() {
+        let packets = [packet(0, true), packet(3, false), packet(1, false), packet(2, false)];
+        assert_eq!(announced(&packets), Some(vec![0, 2, 3, 1]));
+    }
+
+    #[test]
+    fn doubtful_packets_announce_nothing() {
+        assert_eq!(announced(&[packet(0, true), packet(0, false)]), None, "the same time twice");
+        assert_eq!(announced(&[packet(0, false), packet(1, true)]), None, "no key frame first");
+        assert_eq!(announced(&[packet(2, true), packet(1, false)]), None, "shown before the first key frame");
+        assert_eq!(announced(&[packet(0, true), PacketInfo::default()]), None, "no time");
+        assert_eq!(announced(&[packet(0, true), PacketInfo { hidden: true, ..packet(1, false) }]), None);
+        assert_eq!(announced(&[]), None);
+    }
+
+    #[test]
+    fn open_gop_frames_start_at_the_key_frame_before() {
+        // Shown: 0 1 2 3 4 5; packet 2 is a key frame whose leading pictures are packets 3 and 4.
+        let packets = [
+            packet(0, true),
+            packet(1, false),
+            packet(4, true),
+            packet(2, false),
+            packet(3, false),
+            packet(5, false),
+        ];
+        let frames = announced(&packets).unwrap();
+        let mut index = Index::new(packets.to_vec(), frames);
+        let starts: Vec<_> = (0..6).map(|frame| index.start(frame)).collect();
+        assert_eq!(starts, [Some(0), Some(0), Some(0), Some(0), Some(2), Some(2)]);
+        index.forget_start(2);
+        assert_eq!(index.start(5), Some(0));
+    }
+
+    #[test]
+    fn times_start_at_zero() {
+        let packets = vec![packet(10, true), packet(40, false), packet(20, false)];
+        let frames = announced(&packets).unwrap();
+        assert_eq!(Index::new(packets, frames).times(0.5, 25.0), [0.0, 5.0, 15.0]);
+        let untimed = Index::new(vec![PacketInfo::default(); 3], vec![0, 1, 2]);
+        assert_eq!(untimed.times(0.5, 10.0), [0.0, 0.1, 0.2]);
+    }
+}

@@ -1,0 +1,164 @@
+//! The frames of a video file by number: frame n is the n-th that is shown, however it is reached.
+
+use std::path::{Path, PathBuf};
+
+use ffmpeg::{format::Pixel, frame, picture};
+use ffmpeg_next as ffmpeg;
+use image::{DynamicImage, RgbImage, metadata::Orientation};
+
+use super::{
+    MediaError,
+    color::{Converter, Yuv},
+    decode::{Decoder, Picture},
+    image::turned,
+    index::Index,
+};
+use crate::geometry::Size;
+
+/// A key frame this many frames ahead, or nearer, is not worth a seek.
+const NEAR: usize = 8;
+
+/// What a file that does not say is taken for.
+const DEFAULT_FPS: f64 = 25.0;
+
+/// A video file, decoded as frames are asked for.
+pub(super) struct Video {
+    path: PathBuf,
+    decoder: Decoder,
+    index: Index,
+    /// Number of the frame after the last one that came out of the decoder.
+    next: usize,
+    /// Came out of the decoder and was not given to anyone.
+    held: Option<Picture>,
+    converter: Converter,
+    orientation: Orientation,
+    size: Size,
+    fps: f64,
+    times: Vec<f64>,
+}
+
+impl Video {
+    /// See [`super::FrameSource::open`].
+    pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
+        let mut decoder = Decoder::open(path)?;
+        let index = Index::build(&mut decoder)?;
+        decoder.start_at(index.packets(), 0)?;
+        let held = decoder.next();
+        let Some(Picture { frame: first, .. }) = &held else {
+            return Err(MediaError::NoFrames { path: path.into() });
+        };
+        let fps = Some(decoder.fps()).filter(|&fps| fps > 0.0).unwrap_or(DEFAULT_FPS);
+        let times = index.times(decoder.time_base(), fps);
+        let orientation = decoder.orientation();
+        Ok(Self {
+            path: path.into(),
+            index,
+            next: 0,
+            converter: Converter::new(Pixel::RGB24, first.width(), first.height()),
+            orientation,
+            size: turned(Size::new(first.width() as usize, first.height() as usize), orientation),
+            fps,
+            times,
+            decoder,
+            held,
+        })
+    }
+
+    pub(super) fn n_frames(&self) -> usize {
+        self.index.n_frames()
+    }
+
+    pub(super) fn size(&self) -> Size {
+        self.size
+    }
+
+    pub(super) fn fps(&self) -> f64 {
+        self.fps
+    }
+
+    pub(super) fn time(&self, frame: usize) -> f64 {
+        self.times[frame]
+    }
+
+    /// See [`super::FrameSource::frame`].
+    pub(super) fn frame(&mut self, frame: usize) -> Result<RgbImage, MediaError> {
+        self.go_near(frame)?;
+        while let Some(picture) = self.held.take().or_else(|| self.decoder.next()) {
+            let Some(found) = self.index.frame_of(picture.packet) else { continue };
+            self.next = found + 1;
+            if found == frame {
+                return self.upright(&picture.frame).map_err(|cause| MediaError::Decode {
+                    path: self.path.clone(),
+                    frame,
+                    cause,
+                });
+            }
+            if found > frame {
+                self.next = found;
+                self.held = Some(picture);
+                break;
+            }
+        }
+        Err(MediaError::DamagedFrame { path: self.path.clone(), frame })
+    }
+
+    /// Places the decoder so that `frame` is still to come.
+    fn go_near(&mut self, frame: usize) -> Result<(), MediaError> {
+        while let Some(start) = self.index.start(frame) {
+            let first = self.index.frame_of(start).unwrap_or(0);
+            if self.next <= frame && first <= self.next + NEAR {
+                return Ok(());
+            }
+            self.decoder.start_at(self.index.packets(), start)?;
+            if self.find_start(start, first) {
+                return Ok(());
+            }
+            // Not a place to start from after all, whatever the container says.
+            self.index.forget_start(start);
+        }
+        if self.next > frame {
+            self.decoder.start_at(self.index.packets(), 0)?;
+            self.next = 0;
+            self.held = None;
+        }
+        Ok(())
+    }
+
+    /// Holds the picture of the key frame in packet `start`, frame number `first`, if it comes out of the decoder whole.
+    ///
+    /// Pictures that come out before it are decoded after it and lack what they refer to.
+    fn find_start(&mut self, start: usize, first: usize) -> bool {
+        self.held = None;
+        while let Some(picture) = self.decoder.next() {
+            if picture.packet == start {
+                self.next = first;
+                let whole = is_intra(&picture.frame);
+                self.held = Some(picture);
+                return whole;
+            }
+            if self.index.frame_of(picture.packet) > Some(first) {
+                break;
+            }
+        }
+        self.next = usize::MAX;
+        false
+    }
+
+    fn upright(&mut self, decoded: &frame::Video) -> Result<RgbImage, ffmpeg::Error> {
+        let rgb = self.converter.convert(decoded, Yuv::of(decoded))?;
+        let row = 3 * rgb.width() as usize;
+        let mut pixels = Vec::with_capacity(row * rgb.height() as usize);
+        for line in rgb.data(0).chunks(rgb.stride(0)) {
+            pixels.extend_from_slice(&line[..row]);
+        }
+        let image = RgbImage::from_raw(rgb.width(), rgb.height(), pixels).ok_or(ffmpeg::Error::Bug)?;
+        let mut image = DynamicImage::ImageRgb8(image);
+        image.apply_orientation(self.orientation);
+        Ok(image.into_rgb8())
+    }
+}
+
+/// Whether the picture refers to no other.
+fn is_intra(frame: &frame::Video) -> bool {
+    matches!(frame.kind(), picture::Type::I | picture::Type::SI | picture::Type::None)
+}

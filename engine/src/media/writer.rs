@@ -1,0 +1,205 @@
+//! Videos written frame by frame, whole or not at all.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use ffmpeg::{
+    Dictionary, Packet, Rational, codec, color, encoder,
+    format::{
+        self, Pixel,
+        context::{Output, StreamIo},
+    },
+    frame,
+};
+use ffmpeg_next as ffmpeg;
+use image::RgbImage;
+
+use super::{
+    MediaError,
+    color::{Converter, Yuv},
+};
+use crate::{
+    file::{folder_of, persist},
+    geometry::Size,
+};
+
+/// Writes an MP4 file: H.264 where FFmpeg has x264, else MPEG-4; 4:2:0, BT.709, limited range.
+///
+/// The frames go to a temporary file beside the target, which [`VideoWriter::finish`] renames.
+/// A writer that is dropped before leaves nothing.
+pub struct VideoWriter {
+    path: PathBuf,
+    // Before the file, which is deleted when it is dropped: some systems keep open files.
+    encoding: Encoding,
+    file: tempfile::NamedTempFile,
+}
+
+impl VideoWriter {
+    /// Starts a video of `size` pixels and `fps` frames a second.
+    ///
+    /// Frames of an odd width or height get one more column or row, a copy of their last: 4:2:0 has even sizes only.
+    ///
+    /// # Errors
+    /// The folder cannot be written to, FFmpeg cannot encode, or the size or rate is impossible.
+    pub fn create(path: &Path, size: Size, fps: f64) -> Result<Self, MediaError> {
+        let write_error = |cause| MediaError::Write { path: path.into(), cause };
+        let file =
+            tempfile::Builder::new().prefix(".segue-").tempfile_in(folder_of(path)).map_err(write_error)?;
+        let out = file.reopen().map_err(write_error)?;
+        Ok(Self { path: path.into(), encoding: Encoding::start(out, path, size, fps)?, file })
+    }
+
+    /// Appends a frame.
+    ///
+    /// # Errors
+    /// The frame is of another size, or cannot be encoded or written (the disk is full).
+    pub fn push(&mut self, image: &RgbImage) -> Result<(), MediaError> {
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        let expected = self.encoding.size;
+        if size != expected {
+            return Err(MediaError::WrongSize { path: self.path.clone(), size, expected });
+        }
+        self.encoding.push(image).map_err(|cause| MediaError::Encode { path: self.path.clone(), cause })
+    }
+
+    /// Completes the file and puts it where it belongs, in the place of whatever was there.
+    ///
+    /// # Errors
+    /// The rest cannot be encoded or written; what was at the path is then as it was.
+    pub fn finish(self) -> Result<(), MediaError> {
+        let Self { path, encoding, file } = self;
+        encoding.finish().map_err(|cause| MediaError::Encode { path: path.clone(), cause })?;
+        persist(file, &path).map_err(|cause| MediaError::Write { path, cause })
+    }
+}
+
+/// An encoder and the MP4 stream that it fills.
+struct Encoding {
+    output: Output,
+    encoder: encoder::Video,
+    converter: Converter,
+    size: Size,
+    time_base: Rational,
+    n_frames: i64,
+}
+
+impl Encoding {
+    fn start(
+        out: impl io::Write + io::Seek + Send + 'static,
+        path: &Path,
+        size: Size,
+        fps: f64,
+    ) -> Result<Self, MediaError> {
+        let rate = rate(fps).ok_or_else(|| MediaError::BadRate { path: path.into(), fps })?;
+        let no_encoder = || MediaError::NoEncoder { path: path.into() };
+        let x264 = encoder::find_by_name("libx264");
+        let codec = x264.or_else(|| encoder::find(codec::Id::MPEG4)).ok_or_else(no_encoder)?;
+        let start = || {
+            let io = StreamIo::from_write_seek(out)?;
+            let mut output = format::output_to_stream(io, None, Some("mp4"))?;
+            let (width, height) = (even(size.width)?, even(size.height)?);
+            let mut settings = codec::Context::new_with_codec(codec).encoder().video()?;
+            settings.set_width(width);
+            settings.set_height(height);
+            settings.set_format(Pixel::YUV420P);
+            settings.set_time_base(rate.invert());
+            settings.set_frame_rate(Some(rate));
+            settings.set_colorspace(color::Space::BT709);
+            settings.set_color_range(color::Range::MPEG);
+            settings.set_color_primaries(color::Primaries::BT709);
+            settings.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
+            settings.set_flags(codec::Flags::GLOBAL_HEADER);
+            let options: Dictionary = match x264 {
+                Some(_) => [("threads", "auto"), ("preset", "fast"), ("crf", "18")].into_iter().collect(),
+                None => [("threads", "auto"), ("b", "20M"), ("qmin", "2")].into_iter().collect(),
+            };
+            let encoder = settings.open_with(options)?;
+            let mut stream = output.add_stream_with(&encoder)?;
+            stream.set_time_base(rate.invert());
+            stream.set_avg_frame_rate(rate);
+            output.write_header()?;
+            Ok(Self {
+                output,
+                time_base: rate.invert(),
+                converter: Converter::new(Pixel::YUV420P, width, height),
+                encoder,
+                size,
+                n_frames: 0,
+            })
+        };
+        start().map_err(|cause| MediaError::Encode { path: path.into(), cause })
+    }
+
+    fn push(&mut self, image: &RgbImage) -> Result<(), ffmpeg::Error> {
+        let mut frame =
+            self.converter.convert(&padded(image, self.encoder.width(), self.encoder.height()), Yuv::HD)?;
+        frame.set_pts(Some(self.n_frames));
+        frame.set_color_space(color::Space::BT709);
+        frame.set_color_range(color::Range::MPEG);
+        self.n_frames += 1;
+        self.encoder.send_frame(&frame)?;
+        self.write_packets()
+    }
+
+    fn finish(mut self) -> Result<(), ffmpeg::Error> {
+        self.encoder.send_eof()?;
+        self.write_packets()?;
+        self.output.write_trailer()
+    }
+
+    fn write_packets(&mut self) -> Result<(), ffmpeg::Error> {
+        let mut packet = Packet::empty();
+        loop {
+            match self.encoder.receive_packet(&mut packet) {
+                Ok(()) => {}
+                Err(ffmpeg::Error::Eof | ffmpeg::Error::Other { errno: ffmpeg::error::EAGAIN }) => {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            packet.set_stream(0);
+            packet.set_duration(1);
+            let stream_base = self.output.stream(0).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
+            packet.rescale_ts(self.time_base, stream_base);
+            packet.write_interleaved(&mut self.output)?;
+        }
+    }
+}
+
+/// The next even number, as FFmpeg wants it.
+fn even(side: usize) -> Result<u32, ffmpeg::Error> {
+    let invalid = ffmpeg::Error::Other { errno: ffmpeg::error::EINVAL };
+    u32::try_from(side.next_multiple_of(2)).ok().filter(|&side| side > 0).ok_or(invalid)
+}
+
+/// The image in a frame that is up to one pixel larger; the last column and row are repeated.
+fn padded(image: &RgbImage, width: u32, height: u32) -> frame::Video {
+    let mut frame = frame::Video::new(Pixel::RGB24, width, height);
+    let stride = frame.stride(0);
+    let row = 3 * image.width() as usize;
+    let lines = frame.data_mut(0).chunks_mut(stride);
+    for (y, line) in lines.enumerate() {
+        let y = y.min(image.height() as usize - 1);
+        line[..row].copy_from_slice(&image.as_raw()[row * y..row * (y + 1)]);
+        if width > image.width() {
+            line.copy_within(row - 3..row, row);
+        }
+    }
+    frame
+}
+
+/// Frames a second as a fraction, exact for whole thousandths and for NTSC's thirds of a percent less.
+fn rate(fps: f64) -> Option<Rational> {
+    if !(0.001..=1000.0).contains(&fps) {
+        return None;
+    }
+    let ntsc = fps * 1.001;
+    let rate = if fps.fract() > 1e-3 && (ntsc - ntsc.round()).abs() < 1e-3 {
+        Rational::new(ntsc.round() as i32 * 1000, 1001)
+    } else {
+        Rational::new((fps * 1000.0).round() as i32, 1000)
+    };
+    Some(rate.reduce())
+}
