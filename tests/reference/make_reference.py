@@ -74,8 +74,8 @@ def main():
             script = json.loads(path.read_text())
 
             def video(path=path, script=script):
-                tensors, memory = video_mode(model, script)
-                save(args.out, f"{case}_video_{path.stem}", tensors, about | {"memory": memory})
+                tensors, lists = video_mode(model, script, path.stem)
+                save(args.out, f"{case}_video_{path.stem}", tensors, about | lists)
 
             timed("video", video)
 

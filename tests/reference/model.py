@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, fields
 
 import numpy as np
+import sam2.sam2_video_predictor
 import sam2.utils.misc
 import torch
 from hydra import compose
@@ -171,3 +172,9 @@ def pixels(image, size):
     """[3, size, size] as the model wants it: PIL's bilinear (with antialias) on uint8, normalized."""
     resized = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
     return (torch.from_numpy(resized).permute(2, 0, 1).float() / 255.0 - MEAN) / STD
+
+
+def open_clip(model, images, height, width):
+    """The predictor's state for frames that are already normalized tensors [T, 3, size, size]."""
+    sam2.sam2_video_predictor.load_video_frames = lambda **_: (images, height, width)
+    return model.init_state("")
