@@ -178,3 +178,16 @@ def open_clip(model, images, height, width):
     """The predictor's state for frames that are already normalized tensors [T, 3, size, size]."""
     sam2.sam2_video_predictor.load_video_frames = lambda **_: (images, height, width)
     return model.init_state("")
+
+
+def remember_features(model):
+    """Encodes each frame of the clip once; sam2 itself keeps only the last frame's features."""
+    known = {}
+
+    def forward_image(image):
+        key = image.data_ptr()  # frames are views of the clip's one tensor
+        if key not in known:
+            known[key] = type(model).forward_image(model, image)
+        return known[key]
+
+    model.forward_image = forward_image

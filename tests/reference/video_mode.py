@@ -22,7 +22,7 @@ def video_mode(model, script, name):
         player.index = index
         getattr(player, kind)(**arguments)
         player.note_state()
-    del model._prepare_memory_conditioned_features  # uncovers the class's own method
+    del model._prepare_memory_conditioned_features, model.forward_image  # the class's own again
     return player.tensors, {"script": script, "memory": player.memory, "state": player.states}
 
 
@@ -36,6 +36,7 @@ class Player:
         model.non_overlap_masks = script.get("non_overlap", False)
         clip = [formula.frame(t, self.width, self.height) for t in range(script["frames"])]
         images = torch.stack([reference.pixels(image, model.image_size) for image in clip])
+        reference.remember_features(model)
         self.state = reference.open_clip(model, images, self.height, self.width)
         self.condition = model._prepare_memory_conditioned_features
         model._prepare_memory_conditioned_features = self.observed
