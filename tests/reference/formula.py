@@ -95,18 +95,21 @@ EMBEDDINGS = (
 QUERY_GAIN = 2.0
 
 GAINS = (
-    ("q_proj.weight", QUERY_GAIN),  # with QUERY_GAIN on qkv: attention far from uniform
+    ("memory_encoder.", 1.0),
+    ("out_proj.weight", 2.0),  # attention that matters beside the residual
+    ("to_image.q_proj.weight", QUERY_GAIN),  # with qkv: attention far from uniform
+    ("to_token.q_proj.weight", QUERY_GAIN),
     ("patch_embed.", 2.0),  # what is seen outweighs where
     ("neck.convs.", 0.5),  # features of about the size of the prompts' embeddings
     ("pred_obj_score_head.", 2.0),  # scores that differ between frames
     ("iou_prediction_head.", 1.5),  # three masks whose order is clear
-    ("output_hypernetworks_mlps.0.", 2.8),  # mask 0 on both sides of the stability threshold
+    ("output_hypernetworks_mlps.0.", 2.4),  # mask 0 on both sides of the stability threshold
     ("output_hypernetworks_mlps.", 1.25),
 )
 
 
 # Added to the object score's bias so that the video scenarios see scores of both signs.
-OBJECT_BIAS = {"nano": 0.0, "tiny": 0.0, "small": 0.0, "base_plus": 0.0, "large": 0.0}
+OBJECT_BIAS = {"nano": 4.2, "tiny": 0.0, "small": 0.0, "base_plus": 0.0, "large": 0.0}
 
 
 def weight(name, shape, object_bias=0.0):

@@ -24,9 +24,9 @@ HERE = Path(__file__).parent
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, choices=["nano", *reference.CONFIGS])
+    parser.add_argument("--config", choices=["nano", *reference.CONFIGS], default="nano")
     parser.add_argument("--size", type=int, help="image side, a multiple of 32 (nano 128, others 1024)")
-    parser.add_argument("--weights", default="formula", help="'formula' or a safetensors file")
+    parser.add_argument("--weights", default="formula", help="'formula' or a file with its own config")
     parser.add_argument("--scenarios", nargs="*", default=["all"], help="names, 'all' or none")
     parser.add_argument("--only", choices=["encoder", "parts", "image", "video"], help="one kind")
     parser.add_argument("--out", required=True)
@@ -46,13 +46,14 @@ def main():
     args = arguments()
     torch.manual_seed(0)
     model = build(args)
+    name = args.config if args.weights == "formula" else Path(args.weights).stem
     about = {
-        "config": args.config,
+        "config": name,
         "image_size": model.image_size,
         "weights": "formula" if args.weights == "formula" else Path(args.weights).name,
         "object_bias": formula.OBJECT_BIAS[args.config] if args.weights == "formula" else 0.0,
     }
-    case = f"{args.config}{model.image_size}"
+    case = f"{name}{model.image_size}"
 
     def timed(kind, make):
         if args.only in (None, kind):
@@ -74,8 +75,8 @@ def main():
             script = json.loads(path.read_text())
 
             def video(path=path, script=script):
-                tensors, memory = video_mode(model, script)
-                save(args.out, f"{case}_video_{path.stem}", tensors, about | {"memory": memory})
+                tensors, lists = video_mode(model, script, path.stem)
+                save(args.out, f"{case}_video_{path.stem}", tensors, about | lists)
 
             timed("video", video)
 

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, fields
 
 import numpy as np
+import sam2.sam2_video_predictor
 import sam2.utils.misc
 import torch
 from hydra import compose
@@ -37,7 +38,7 @@ class SmallConfig:
     stages: tuple = (1, 2, 5, 1)
     global_blocks: tuple = (4, 6)
     windows: tuple = (8, 4, 8, 8)
-    pos_embed_size: int = 7
+    pos_embed_size: tuple = (7, 7)
     d_model: int = 96
     mem_dim: int = 32
     memory_layers: int = 2
@@ -62,7 +63,7 @@ class SmallConfig:
             f"image_encoder.trunk.stages={list(self.stages)}",
             f"image_encoder.trunk.global_att_blocks={list(self.global_blocks)}",
             f"image_encoder.trunk.window_spec={list(self.windows)}",
-            f"image_encoder.trunk.window_pos_embed_bkg_spatial_size={[self.pos_embed_size] * 2}",
+            f"image_encoder.trunk.window_pos_embed_bkg_spatial_size={list(self.pos_embed_size)}",
             f"image_encoder.neck.d_model={self.d_model}",
             f"image_encoder.neck.position_encoding.num_pos_feats={self.d_model}",
             f"image_encoder.neck.backbone_channel_list={widths}",
@@ -171,3 +172,22 @@ def pixels(image, size):
     """[3, size, size] as the model wants it: PIL's bilinear (with antialias) on uint8, normalized."""
     resized = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
     return (torch.from_numpy(resized).permute(2, 0, 1).float() / 255.0 - MEAN) / STD
+
+
+def open_clip(model, images, height, width):
+    """The predictor's state for frames that are already normalized tensors [T, 3, size, size]."""
+    sam2.sam2_video_predictor.load_video_frames = lambda **_: (images, height, width)
+    return model.init_state("")
+
+
+def remember_features(model):
+    """Encodes each frame of the clip once; sam2 itself keeps only the last frame's features."""
+    known = {}
+
+    def forward_image(image):
+        key = image.data_ptr()  # frames are views of the clip's one tensor
+        if key not in known:
+            known[key] = type(model).forward_image(model, image)
+        return known[key]
+
+    model.forward_image = forward_image
