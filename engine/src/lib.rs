@@ -9,6 +9,8 @@ pub mod geometry;
 pub mod mask;
 pub mod prompt;
 
+pub mod formats;
+
 pub mod media;
 
 pub mod nn;

@@ -47,6 +47,12 @@ pub enum PromptError {
 }
 
 impl Prompt {
+    /// The prompts that lead to this one when its clicks are made one after the other; a box comes with the first.
+    pub fn steps(&self) -> impl Iterator<Item = Self> {
+        let first = usize::from(self.rect.is_none()).min(self.points.len());
+        (first..=self.points.len()).map(|n| Self { points: self.points[..n].to_vec(), rect: self.rect })
+    }
+
     /// The same prompt with its box cut to an image of `size`.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The kinds of hardware that ONNX Runtime can use, best first: to add one, add a variant and its provider.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, path::Path, str::FromStr};
 
 use ort::ep::{self, ExecutionProviderDispatch};
 
@@ -35,6 +35,18 @@ impl Device {
             Self::CoreMl => "coreml",
             Self::WebGpu => "webgpu",
             Self::Cpu => "cpu",
+        }
+    }
+
+    /// Why it need not be tried here; software that only plays a GPU is slower than the processor itself.
+    pub(super) fn obstacle(self) -> Option<&'static str> {
+        let is_linux = cfg!(target_os = "linux");
+        let has = |paths: &[&str]| paths.iter().any(|path| Path::new(path).exists());
+        match self {
+            Self::WebGpu if is_linux && !has(&["/dev/dri/renderD128", "/dev/nvidia0", "/dev/dxg"]) => {
+                Some("this machine shows no GPU (/dev/dri, /dev/nvidia0)")
+            }
+            _ => None,
         }
     }
 

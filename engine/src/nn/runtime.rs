@@ -1,6 +1,7 @@
 //! ONNX Runtime: its library, the device it runs on, and models to run.
 
 use std::{
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -72,7 +73,9 @@ fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> Runtim
 
 /// The loaded library, and the device that models run on.
 pub struct Runtime {
-    environment: Environment,
+    library: PathBuf,
+    /// Never freed: after a search for a GPU that found none, ONNX Runtime 1.27 crashes when it is.
+    environment: ManuallyDrop<Environment>,
     device: Device,
 }
 
@@ -98,13 +101,14 @@ impl Runtime {
             .build()
             .map_err(|e| library_error(e.to_string()))?;
         environment.set_log_level(ort::logging::LogLevel::Fatal);
-        let mut runtime = Self { environment, device: Device::Cpu };
+        let environment = ManuallyDrop::new(environment);
+        let mut runtime = Self { library: path.clone(), environment, device: Device::Cpu };
         runtime.device = match device {
             Some(device) => match runtime.try_device(device) {
                 Ok(()) => device,
                 Err(cause) => return Err(RuntimeError::Device { device, cause }),
             },
-            None => Device::ALL.into_iter().find(|&d| runtime.try_device(d).is_ok()).unwrap_or(Device::Cpu),
+            None => Device::ALL.into_iter().find(|&d| runtime.check_device(d).is_ok()).unwrap_or(Device::Cpu),
         };
         Ok(runtime)
     }
@@ -114,11 +118,21 @@ impl Runtime {
         self.device
     }
 
-    /// Whether a tiny model runs on `device`.
+    /// The library in use.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// Whether `device` would be used if it were the best.
     ///
     /// # Errors
-    /// What ONNX Runtime says, in one line.
-    pub fn try_device(&self, device: Device) -> Result<(), String> {
+    /// Why not, in one line.
+    pub fn check_device(&self, device: Device) -> Result<(), String> {
+        device.obstacle().map_or_else(|| self.try_device(device), |obstacle| Err(obstacle.to_owned()))
+    }
+
+    /// Whether a tiny model runs on `device`.
+    fn try_device(&self, device: Device) -> Result<(), String> {
         let mut graph = Graph::new("trial");
         let x = graph.input("x", &[Dim::Fixed(2), Dim::Fixed(2)]);
         let y = graph.matmul(&x, &x);
@@ -131,14 +145,16 @@ impl Runtime {
         match run() {
             Ok(y) if y == [7.0, 10.0, 15.0, 22.0] => Ok(()),
             Ok(y) => Err(format!("it computes wrongly: {y:?}")),
-            Err(RuntimeError::Ort { cause, .. }) => Err(first_line(cause.message()).to_owned()),
+            Err(RuntimeError::Ort { cause, .. }) => Err(last_sentence(cause.message()).to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// ONNX Runtime puts the place in its own source first and what happened last.
+fn last_sentence(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+    line.rsplit_once(" was false. ").map_or(line, |(_, sentence)| sentence)
 }
 
 /// Beside the program, or where `make setup` puts it.

@@ -63,9 +63,9 @@ pub enum ConfigError {
 /// Side of the window that the trunk's position embedding repeats in.
 pub(super) const POS_EMBED_WINDOW: usize = 8;
 /// Memories that a frame attends to: a conditioning frame and six others.
-pub const NUM_MASKMEM: usize = 7;
+pub(super) const NUM_MASKMEM: usize = 7;
 /// Object pointers that a frame attends to, beside those of conditioning frames.
-pub const MAX_OBJ_PTRS: usize = 16;
+pub(super) const MAX_OBJ_PTRS: usize = 16;
 /// Masks that the decoder makes: one for clear prompts, three for ambiguous ones.
 pub(super) const NUM_MASK_TOKENS: usize = 4;
 
@@ -127,6 +127,12 @@ impl Config {
             ("base_plus", Self::base_plus()),
             ("large", Self::large()),
         ]
+    }
+
+    /// The name of the official size that this is.
+    pub fn official_name(&self) -> Option<&'static str> {
+        let same = |official: &Self| official.embed_dim == self.embed_dim && official.stages == self.stages;
+        Self::official().into_iter().find(|(_, official)| same(official)).map(|(name, _)| name)
     }
 
     /// The sizes of the model whose weights (by Meta's names) `checkpoint` holds.

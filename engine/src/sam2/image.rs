@@ -33,6 +33,13 @@ impl Logits {
         Self { side, values: vec![ABSENT_LOGIT; side * side] }
     }
 
+    /// Logits of a mask that somebody else made, to refine it. Mirrors the first half of `_use_mask_as_output`.
+    pub fn of_mask(mask: &Mask, config: &Config) -> Self {
+        let (whole, low) = (Size::square(config.image_size), Size::square(config.mask_side()));
+        let high: Vec<f32> = mask.resize(whole).bits().iter().map(|&on| if on { 10.0 } else { -10.0 }).collect();
+        Self { side: low.width, values: mask::resize_bilinear_antialias(&high, whole, low) }
+    }
+
     /// The logits at another size, interpolated.
     pub fn resized(&self, size: Size) -> Vec<f32> {
         mask::resize_bilinear(&self.values, Size::square(self.side), size)
@@ -208,11 +215,11 @@ impl ImageModel {
         prompt: &Prompt,
         cancel: &Cancel,
     ) -> Result<Prediction, RuntimeError> {
-        let first = usize::from(prompt.rect.is_none()).min(prompt.points.len());
-        let so_far = |n: usize| Prompt { points: prompt.points[..n].to_vec(), rect: prompt.rect };
-        let mut answer = self.predict(features, &so_far(first), None, cancel)?;
-        for n in first + 1..=prompt.points.len() {
-            answer = self.predict(features, &so_far(n), Some(&answer.logits), cancel)?;
+        let mut steps = prompt.steps();
+        let first = steps.next().unwrap_or_default();
+        let mut answer = self.predict(features, &first, None, cancel)?;
+        for step in steps {
+            answer = self.predict(features, &step, Some(&answer.logits), cancel)?;
         }
         Ok(answer)
     }

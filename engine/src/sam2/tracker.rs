@@ -192,12 +192,8 @@ impl Tracker {
     ) -> Result<Segment, TrackError> {
         let features = self.look(frames, frame, cancel)?;
         let config = self.model.config();
-        let (whole, low) = (Size::square(config.image_size), Size::square(config.mask_side()));
-        let mask = mask.resize(whole);
-        let high: Vec<f32> = mask.bits().iter().map(|&on| if on { 10.0 } else { -10.0 }).collect();
-        let values = mask::resize_bilinear_antialias(&high, whole, low);
-        let logits = Logits { side: low.width, values };
-
+        let mask = mask.resize(Size::square(config.image_size));
+        let logits = Logits::of_mask(&mask, config);
         let as_prompt = self.downsample(&mask);
         let question = Question { mask: Some(&as_prompt), ..Question::default() };
         let decoded = self.model.decode(&features, &features.features, &question, cancel)?;
