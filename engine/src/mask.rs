@@ -1,53 +1,181 @@
-//! TEMPORARY.
+//! Masks: which pixels of an image an object has. Always a raster, so holes survive.
+
+mod components;
+mod outline;
+mod resize;
+mod rle;
+
+pub use components::{Components, Connectivity, fill_holes};
+pub use outline::{Outline, Polygon};
+pub use resize::{resize_bilinear, resize_bilinear_antialias};
+pub use rle::{Rle, RleError};
+
 use crate::geometry::Size;
-/// m
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mask { size: Size, bits: Vec<bool> }
+
+/// A bitmap, row by row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    size: Size,
+    bits: Vec<bool>,
+}
+
 impl Mask {
-    /// n
-    pub fn new(size: Size, bits: Vec<bool>) -> Self { Self { size, bits } }
-    /// b
-    pub fn bits(&self) -> &[bool] { &self.bits }
-    /// s
-    pub fn size(&self) -> Size { self.size }
-    /// l
-    pub fn from_logits(l: &[f32], size: Size) -> Self { Self { size, bits: l.iter().map(|v| *v > 0.0).collect() } }
-    /// r
-    pub fn resize(&self, to: Size) -> Self { let v: Vec<f32> = self.bits.iter().map(|&b| f32::from(u8::from(b))).collect(); Self { size: to, bits: resize_bilinear_antialias(&v, self.size, to).iter().map(|v| *v >= 0.5).collect() } }
-}
-/// r
-pub fn resize_bilinear(s: &[f32], f: Size, t: Size) -> Vec<f32> {
-    let ax = |i: usize, n: usize, o: usize| { let x = ((i as f32 + 0.5) * n as f32 / o as f32 - 0.5).max(0.0); let j = x as usize; (j, (j + 1).min(n - 1), x - j as f32) };
-    let mut out = vec![];
-    for y in 0..t.height { let (y0, y1, fy) = ax(y, f.height, t.height); for x in 0..t.width { let (x0, x1, fx) = ax(x, f.width, t.width);
-        let g = |y: usize, x: usize| s[y * f.width + x];
-        out.push((g(y0, x0) * (1. - fx) + g(y0, x1) * fx) * (1. - fy) + (g(y1, x0) * (1. - fx) + g(y1, x1) * fx) * fy); } }
-    out
-}
-/// r
-pub fn resize_bilinear_antialias(s: &[f32], f: Size, t: Size) -> Vec<f32> {
-    let taps = |i: usize, n: usize, o: usize| -> Vec<(usize, f32)> { let sc = n as f32 / o as f32; let su = sc.max(1.0); let c = (i as f32 + 0.5) * sc;
-        let a = ((c - su + 0.5) as i64).max(0) as usize; let b = ((c + su + 0.5) as usize).min(n);
-        let w: Vec<(usize, f32)> = (a..b).map(|j| (j, (1.0 - (j as f32 + 0.5 - c).abs() / su).max(0.0))).collect(); let t: f32 = w.iter().map(|x| x.1).sum(); w.iter().map(|x| (x.0, x.1 / t)).collect() };
-    let mut out = vec![];
-    for y in 0..t.height { let ty = taps(y, f.height, t.height); for x in 0..t.width { let tx = taps(x, f.width, t.width);
-        out.push(ty.iter().map(|(y, wy)| wy * tx.iter().map(|(x, wx)| wx * s[y * f.width + x]).sum::<f32>()).sum()); } }
-    out
-}
-/// f
-pub fn fill_holes(l: &mut [f32], s: Size, a: usize) {
-    let mut seen = vec![false; l.len()];
-    for start in 0..l.len() {
-        if seen[start] || l[start] > 0.0 { continue }
-        let mut stack = vec![start]; let mut all = vec![]; seen[start] = true;
-        while let Some(i) = stack.pop() { all.push(i);
-            let (y, x) = ((i / s.width) as i64, (i % s.width) as i64);
-            for dy in -1..=1 { for dx in -1..=1 { let (yy, xx) = (y + dy, x + dx);
-                if yy < 0 || xx < 0 || yy >= s.height as i64 || xx >= s.width as i64 { continue }
-                let j = yy as usize * s.width + xx as usize;
-                if !seen[j] && l[j] <= 0.0 { seen[j] = true; stack.push(j); } } } }
-        if all.len() <= a { for i in all { l[i] = 0.1; } }
+    /// From `bits` in row-major order, true on the object.
+    ///
+    /// # Panics
+    /// If there are more or fewer bits than pixels.
+    pub fn new(size: Size, bits: Vec<bool>) -> Self {
+        assert_eq!(bits.len(), size.area(), "bits of a mask of {size}");
+        Self { size, bits }
+    }
+
+    /// A mask with no pixel on the object.
+    pub fn empty(size: Size) -> Self {
+        Self { size, bits: vec![false; size.area()] }
+    }
+
+    /// The pixels whose logit is above zero.
+    ///
+    /// # Panics
+    /// If there are more or fewer logits than pixels.
+    pub fn from_logits(logits: &[f32], size: Size) -> Self {
+        Self::new(size, logits.iter().map(|&logit| logit > 0.0).collect())
+    }
+
+    /// The image's size.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The bits in row-major order.
+    pub fn bits(&self) -> &[bool] {
+        &self.bits
+    }
+
+    /// Pixels on the object.
+    pub fn area(&self) -> usize {
+        self.bits.iter().filter(|&&on| on).count()
+    }
+
+    /// Pixels of either.
+    ///
+    /// # Panics
+    /// If the sizes differ, as for all that combine two masks.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a | b)
+    }
+
+    /// Pixels of both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & b)
+    }
+
+    /// Pixels of this one and not of the other.
+    #[must_use]
+    pub fn subtract(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & !b)
+    }
+
+    fn combine(&self, other: &Self, both: impl Fn(bool, bool) -> bool) -> Self {
+        assert_eq!(self.size, other.size, "masks of two sizes");
+        Self { size: self.size, bits: self.bits.iter().zip(&other.bits).map(|(&a, &b)| both(a, b)).collect() }
+    }
+
+    /// Intersection over union, 0 to 1; of two empty masks 0, as pycocotools has it.
+    pub fn iou(&self, other: &Self) -> f64 {
+        self.intersection(other).area() as f64 / self.union(other).area().max(1) as f64
+    }
+
+    /// The mask at another size: where at least half of a new pixel was on the object.
+    #[must_use]
+    pub fn resize(&self, to: Size) -> Self {
+        if to == self.size {
+            return self.clone();
+        }
+        let values: Vec<f32> = self.bits.iter().map(|&on| f32::from(u8::from(on))).collect();
+        let resized = resize_bilinear_antialias(&values, self.size, to);
+        Self::new(to, resized.into_iter().map(|value| value >= 0.5).collect())
+    }
+
+    /// The mask with holes of up to `max_area` pixels filled.
+    #[must_use]
+    pub fn fill_holes(&self, max_area: usize) -> Self {
+        // What touches the image's edge is no hole.
+        let background = Components::of(&self.invert(), Connectivity::Four);
+        self.change(|i| {
+            let label = background.label(i);
+            self.bits[i] || label.is_some_and(|l| background.area(l) <= max_area && !background.touches_edge(l))
+        })
+    }
+
+    /// The mask without parts of up to `max_area` pixels.
+    #[must_use]
+    pub fn drop_islands(&self, max_area: usize) -> Self {
+        let parts = Components::of(self, Connectivity::Eight);
+        self.change(|i| parts.label(i).is_some_and(|label| parts.area(label) > max_area))
+    }
+
+    fn invert(&self) -> Self {
+        self.change(|i| !self.bits[i])
+    }
+
+    fn change(&self, bit: impl Fn(usize) -> bool) -> Self {
+        Self { size: self.size, bits: (0..self.bits.len()).map(bit).collect() }
     }
 }
-mod rle;
-pub use rle::{Rle, RleError};
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Masks for tests.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A mask from a picture: '#' is on.
+    pub(crate) fn picture(rows: &[&str]) -> Mask {
+        let bits = rows.iter().flat_map(|row| row.bytes().map(|b| b == b'#')).collect();
+        Mask::new(Size::new(rows[0].len(), rows.len()), bits)
+    }
+
+    /// Any small mask: noise, or blocks with holes.
+    pub(crate) fn any_mask() -> impl Strategy<Value = Mask> {
+        (1..20_usize, 1..20_usize, 1..4_usize).prop_flat_map(|(width, height, block)| {
+            let n = width.div_ceil(block) * height.div_ceil(block);
+            prop::collection::vec(any::<bool>(), n).prop_map(move |blocks| {
+                let bit = |i: usize| blocks[i / width / block * width.div_ceil(block) + i % width / block];
+                Mask::new(Size::new(width, height), (0..width * height).map(bit).collect())
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::picture;
+
+    #[test]
+    fn only_small_holes_inside_are_filled() {
+        let mask = picture(&["#####.", "#.##..", "##..#.", "#####."]);
+        assert_eq!(mask.fill_holes(1), picture(&["#####.", "####..", "##..#.", "#####."]));
+        assert_eq!(picture(&["###", "#.#", "###"]).fill_holes(1).area(), 9);
+        assert_eq!(picture(&["###", "#.#", "###"]).fill_holes(0).area(), 8);
+    }
+
+    #[test]
+    fn small_islands_are_dropped() {
+        let mask = picture(&["#...", "..##", "#.##"]);
+        assert_eq!(mask.drop_islands(1), picture(&["....", "..##", "..##"]));
+    }
+
+    #[test]
+    fn set_operations() {
+        let (a, b) = (picture(&["##.."]), picture(&[".##."]));
+        assert_eq!(a.union(&b), picture(&["###."]));
+        assert_eq!(a.intersection(&b), picture(&[".#.."]));
+        assert_eq!(a.subtract(&b), picture(&["#..."]));
+        assert!((a.iou(&b) - 1.0 / 3.0).abs() < 1e-12);
+    }
+}

@@ -64,6 +64,58 @@ impl Rle {
         Mask::new(self.size, bits)
     }
 
+    /// Pixels of either mask.
+    ///
+    /// # Panics
+    /// If the sizes differ, as for all that combine two masks.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a | b)
+    }
+
+    /// Pixels of both masks.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & b)
+    }
+
+    /// Intersection over union, 0 to 1; of two empty masks 0, as pycocotools has it.
+    pub fn iou(&self, other: &Self) -> f64 {
+        let intersection = self.intersection(other).area();
+        intersection as f64 / (self.area() + other.area() - intersection).max(1) as f64
+    }
+
+    /// Walks along the runs of both, without making pixels of them.
+    fn combine(&self, other: &Self, both: impl Fn(bool, bool) -> bool) -> Self {
+        assert_eq!(self.size, other.size, "masks of two sizes");
+        let mut runs = [self.counts.iter().copied(), other.counts.iter().copied()];
+        let mut rests = [0, 0];
+        // Each list starts with zeros, so its first run turns this to false.
+        let mut values = [true, true];
+        let mut counts: Vec<u32> = Vec::new();
+        let (mut value, mut run) = (false, 0);
+        loop {
+            for i in [0, 1] {
+                while rests[i] == 0 {
+                    match runs[i].next() {
+                        Some(next) => (rests[i], values[i]) = (next, !values[i]),
+                        None => {
+                            counts.push(run);
+                            return Self { size: self.size, counts };
+                        }
+                    }
+                }
+            }
+            let step = rests[0].min(rests[1]);
+            if both(values[0], values[1]) != value {
+                counts.push(run);
+                (value, run) = (!value, 0);
+            }
+            run += step;
+            rests = rests.map(|rest| rest - step);
+        }
+    }
+
     /// The image's size.
     pub fn size(&self) -> Size {
         self.size
@@ -209,5 +261,77 @@ impl<'de> Deserialize<'de> for Rle {
             Counts::Runs(runs) => Self::from_runs(size, runs),
         };
         rle.map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mask::testing::{any_mask, picture};
+
+    proptest! {
+        #[test]
+        fn masks_survive(mask in any_mask()) {
+            let rle = Rle::encode(&mask);
+            prop_assert_eq!(rle.decode(), mask.clone());
+            prop_assert_eq!(rle.area(), mask.area() as u64);
+            let again = Rle::from_counts(rle.size(), &rle.counts());
+            prop_assert_eq!(again.as_ref(), Ok(&rle));
+            let json = serde_json::to_string(&rle).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rle>(&json).unwrap(), rle);
+        }
+
+        #[test]
+        fn the_box_is_the_smallest(mask in any_mask()) {
+            let width = mask.size().width as u32;
+            let on = || (0..).zip(mask.bits()).filter(|(_, on)| **on).map(|(i, _): (u32, _)| (i % width, i / width));
+            let range = |values: Vec<u32>| {
+                let (min, max) = (values.iter().min()?, values.iter().max()?);
+                Some((*min, max - min + 1))
+            };
+            let x = range(on().map(|(x, _)| x).collect());
+            let y = range(on().map(|(_, y)| y).collect());
+            let want = x.zip(y).map_or([0; 4], |((x, width), (y, height))| [x, y, width, height]);
+            prop_assert_eq!(Rle::encode(&mask).bbox(), want);
+        }
+
+        #[test]
+        fn any_text_is_run_lengths_or_an_error(text: String, width in 0..50_usize, height in 0..50_usize) {
+            let size = Size::new(width, height);
+            if let Ok(rle) = Rle::from_counts(size, &text) {
+                prop_assert_eq!(rle.decode().size(), size);
+            }
+        }
+
+        #[test]
+        fn sets_of_runs_are_sets_of_pixels(pair in any_mask().prop_flat_map(|a| {
+            let n = a.bits().len();
+            let size = a.size();
+            (Just(a), prop::collection::vec(any::<bool>(), n).prop_map(move |bits| Mask::new(size, bits)))
+        })) {
+            let (a, b) = pair;
+            let (ra, rb) = (Rle::encode(&a), Rle::encode(&b));
+            prop_assert_eq!(ra.union(&rb), Rle::encode(&a.union(&b)));
+            prop_assert_eq!(ra.intersection(&rb), Rle::encode(&a.intersection(&b)));
+            prop_assert!((ra.iou(&rb) - a.iou(&b)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn empty_runs_join() {
+        let size = Size::new(1, 6);
+        let rle = Rle::from_runs(size, [0, 2, 0, 1, 3]).unwrap();
+        assert_eq!(rle, Rle::encode(&picture(&["#", "#", "#", ".", ".", "."])));
+        assert!(Rle::from_runs(size, [2, 2]).is_err());
+    }
+
+    #[test]
+    fn hostile_runs_are_refused() {
+        let size = Size::new(4, 4);
+        assert!(Rle::from_counts(size, "ooooooooooooooooo0").is_err());
+        assert!(serde_json::from_str::<Rle>(r#"{"size": [99999999999, 9], "counts": [4]}"#).is_err());
+        assert!(serde_json::from_str::<Rle>(r#"{"size": [4, 4], "counts": [4294967295, 4294967295]}"#).is_err());
     }
 }
