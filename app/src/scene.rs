@@ -1,9 +1,9 @@
-//! A photo and a clip to try Segue on, made from nothing: a textured ball and a box before hills.
+//! A photo and a clip to try Segue on, made from nothing: a ball, a kite and a wall before hills.
 
 use engine::{frame::Frames, geometry::Size};
 use image::{Rgb, RgbImage};
 
-/// A clip of a ball that rolls behind a post and out again, while a kite drifts above.
+/// A clip of a ball that rolls behind a wall and out again, while a kite drifts above.
 pub(crate) struct Scene {
     size: Size,
     n_frames: usize,
@@ -17,7 +17,9 @@ pub(crate) struct Place {
 }
 
 const BALL_RADIUS: f32 = 0.16;
-const POST: std::ops::Range<f32> = 0.86..0.98;
+/// From left to right.
+const WALL: std::ops::Range<f32> = 0.72..1.1;
+const WALL_TOP: f32 = 0.44;
 
 impl Scene {
     pub(crate) fn new() -> Self {
@@ -48,10 +50,8 @@ impl Scene {
     }
 
     fn color(&self, frame: usize, x: f32, y: f32) -> [f32; 3] {
-        if POST.contains(&x) && y > 0.2 {
-            let round = ((x - POST.start) / (POST.end - POST.start) * std::f32::consts::PI).sin();
-            let bark = 0.75 + 0.25 * noise(x * 60.0, y * 9.0);
-            return [92.0, 64.0, 44.0].map(|c| c * (0.55 + 0.6 * round) * bark);
+        if WALL.contains(&x) && y > WALL_TOP {
+            return wall(x, y);
         }
         self.ball_color(frame, x, y).or_else(|| self.kite_color(frame, x, y)).unwrap_or_else(|| ground(x, y))
     }
@@ -78,6 +78,19 @@ impl Scene {
             color.map(|c| c * (0.9 - 0.15 * dy) + 6.0 * noise(x * 70.0, y * 70.0))
         })
     }
+}
+
+/// Bricks in mortar, every other row shifted by half a brick.
+fn wall(x: f32, y: f32) -> [f32; 3] {
+    let (width, height) = (0.095, 0.04);
+    let row = ((y - WALL_TOP) / height).floor();
+    let along = (x - WALL.start) / width + 0.5 * row.rem_euclid(2.0);
+    let (in_brick_x, in_brick_y) = (along.fract(), ((y - WALL_TOP) / height).fract());
+    if in_brick_x < 0.07 || in_brick_y < 0.14 {
+        return [168.0, 160.0, 150.0].map(|c| c * (0.85 + 0.15 * noise(x * 70.0, y * 70.0)));
+    }
+    let own = noise(along.floor() * 7.3, row * 3.7);
+    [142.0, 84.0, 64.0].map(|c| c * (0.75 + 0.3 * own + 0.12 * noise(x * 120.0, y * 120.0)))
 }
 
 /// Sky, hills and grass.

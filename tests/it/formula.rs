@@ -56,7 +56,7 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
     }
 }
 
-fn weight(name: &str, shape: &[usize], object_bias: f32) -> Vec<f32> {
+pub(crate) fn weight(name: &str, shape: &[usize], object_bias: f32) -> Vec<f32> {
     let (offset, amplitude) = rule(name, shape);
     let n = shape.iter().product();
     let n_queries = if name.ends_with("attn.qkv.weight") { n / 3 } else { 0 };

@@ -1,5 +1,11 @@
 //! Segue's tests at its boundaries: one binary, one module a subject.
 
 mod formula;
+mod python;
+mod segue;
+
+mod checkpoints;
+mod cli;
+mod masks;
 mod parity;
 mod tidy;

@@ -20,6 +20,10 @@ use crate::formula;
 /// The largest difference of logits that counts as the same.
 const TOLERANCE: f32 = 1e-3;
 
+/// The same for logits that depend on memories, in parts of the largest. Memories are stored as 16-bit floats, and
+/// where a rounding falls the other way the difference is of this size.
+const TOLERANCE_OF_TRACKED: f32 = 1e-3;
+
 /// One file of reference numbers.
 struct Reference {
     bytes: Vec<u8>,
@@ -57,9 +61,14 @@ impl Reference {
 
 #[track_caller]
 fn assert_close(what: &str, got: &[f32], want: &[f32]) {
+    assert_within(TOLERANCE, what, got, want);
+}
+
+#[track_caller]
+fn assert_within(tolerance: f32, what: &str, got: &[f32], want: &[f32]) {
     assert_eq!(got.len(), want.len(), "{what}");
     let worst = got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst <= TOLERANCE, "{what}: largest difference {worst}");
+    assert!(worst <= tolerance, "{what}: largest difference {worst}");
 }
 
 #[track_caller]
@@ -213,8 +222,11 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
 }
 
 fn check_segment(reference: &Reference, key: &str, segment: &Segment, separated: bool) {
-    assert_close(key, &segment.logits.values, &reference.floats(&format!("{key}/low")));
-    assert_close(key, &[segment.object_score], &reference.floats(&format!("{key}/score")));
+    let want = reference.floats(&format!("{key}/low"));
+    let largest = want.iter().map(|v| v.abs()).fold(1.0, f32::max);
+    assert_within(TOLERANCE_OF_TRACKED * largest.min(32.0), key, &segment.logits.values, &want);
+    let score = reference.floats(&format!("{key}/score"));
+    assert_within(TOLERANCE_OF_TRACKED * 10.0, key, &[segment.object_score], &score);
     // When objects may not overlap, a prompt's answer is ours alone but the reference's mask is not.
     if separated {
         assert_same_mask(key, segment.mask.bits(), &reference.bits(&format!("{key}/mask")));
@@ -248,10 +260,16 @@ pub(crate) fn check_all(config: &sam2::Config, folder: &Path, case: &str) {
 }
 
 fn committed() -> PathBuf {
-    PathBuf::from("/tmp/gold")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/reference")
 }
 
 #[test]
 fn a_small_model_matches_pytorch() {
     check_all(&formula::nano(128), &committed(), "nano128");
+}
+
+/// Here windows do not fit the grid, and tokens are padded.
+#[test]
+fn a_side_that_windows_do_not_fit_matches_pytorch() {
+    check_all(&formula::nano(160), &committed(), "nano160");
 }

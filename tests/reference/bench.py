@@ -54,8 +54,8 @@ class Bench:
 
     def __init__(self, model):
         self.model = model
-        image = formula.frame(0, WIDTH, HEIGHT)
-        self.pixels = reference.pixels(image, model.image_size)[None]
+        image = formula.frame(0, model.image_size, model.image_size)
+        self.pixels = reference.pixels(image)[None]
         clip = self.pixels.expand(FRAMES, -1, -1, -1)
         self.state = reference.open_clip(model, clip, HEIGHT, WIDTH)
         self.state["cached_features"][FRAME] = self.state["cached_features"].pop(0)

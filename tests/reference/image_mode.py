@@ -6,7 +6,6 @@ else the one of masks 1..3 with the highest predicted IoU. No hole filling in im
 """
 
 import numpy as np
-from PIL import Image
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 import formula
@@ -31,9 +30,7 @@ def image_mode(model):
     size = model.image_size
     predictor = SAM2ImagePredictor(model)
     predictor._bb_feat_sizes = [(size // stride, size // stride) for stride in (4, 8, 16)]
-    image = Image.fromarray(formula.frame(FRAME, WIDTH, HEIGHT))
-    # Resized here, in uint8 like the video's frames, so that its own resize has nothing to do.
-    predictor.set_image(np.array(image.resize((size, size), Image.Resampling.BILINEAR)))
+    predictor.set_image(formula.frame(FRAME, size, size))
     predictor._orig_hw = [(HEIGHT, WIDTH)]
     out, best = {}, {}
     for name, prompt in PROMPTS.items():

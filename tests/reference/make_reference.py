@@ -1,7 +1,7 @@
-"""Makes the reference numbers: parts, image mode and video scenarios of one model.
+"""Makes the reference numbers: image mode and video scenarios of one model.
 
     python make_reference.py --config nano --out ../data/reference
-    python make_reference.py --config nano --size 160 --only encoder --out ../data/reference
+    python make_reference.py --config nano --size 160 --only image --out ../data/reference
     python make_reference.py --config large --out /tmp/reference --scenarios short
 """
 
@@ -15,7 +15,6 @@ import torch
 import formula
 import model as reference
 from image_mode import image_mode
-from parts import encoder, parts
 from store import save
 from video_mode import video_mode
 
@@ -28,7 +27,7 @@ def arguments():
     parser.add_argument("--size", type=int, help="image side, a multiple of 32 (nano 128, others 1024)")
     parser.add_argument("--weights", default="formula", help="'formula' or a file with its own config")
     parser.add_argument("--scenarios", nargs="*", default=["all"], help="names, 'all' or none")
-    parser.add_argument("--only", choices=["encoder", "parts", "image", "video"], help="one kind")
+    parser.add_argument("--only", choices=["image", "video"], help="one kind")
     parser.add_argument("--out", required=True)
     return parser.parse_args()
 
@@ -60,10 +59,6 @@ def main():
             start = time.time()
             make()
             print(f"{case} {kind}: {time.time() - start:.1f} s", flush=True)
-
-    if args.only == "encoder":
-        timed("encoder", lambda: save(args.out, f"{case}_parts", encoder(model), about))
-    timed("parts", lambda: save(args.out, f"{case}_parts", parts(model), about))
 
     def image():
         tensors, more = image_mode(model)

@@ -13,7 +13,6 @@ import sam2.utils.misc
 import torch
 from hydra import compose
 from hydra.utils import instantiate
-from PIL import Image
 from sam2.modeling.sam.mask_decoder import MaskDecoder
 from sam2.modeling.sam.transformer import TwoWayTransformer
 from sam2.sam2_video_predictor import SAM2VideoPredictor
@@ -168,10 +167,9 @@ def load_file(path, size=None, **options):
     return model
 
 
-def pixels(image, size):
-    """[3, size, size] as the model wants it: PIL's bilinear (with antialias) on uint8, normalized."""
-    resized = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
-    return (torch.from_numpy(resized).permute(2, 0, 1).float() / 255.0 - MEAN) / STD
+def pixels(image):
+    """uint8 [size, size, 3] as the model wants it: normalized [3, size, size]."""
+    return (torch.from_numpy(image).permute(2, 0, 1).float() / 255.0 - MEAN) / STD
 
 
 def open_clip(model, images, height, width):

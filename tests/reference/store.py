@@ -1,4 +1,4 @@
-"""How reference numbers are written: samples of large tensors, packed masks, one file per case."""
+"""How reference numbers are written: tensors and packed masks, one file per case."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.numpy import save_file
-
-SAMPLES = 4096
-
-
-def sample(tensor):
-    """Every k-th element of the flat (row-major) tensor, k = ceil(n / 4096); all of it when n <= 4096."""
-    flat = as_array(tensor).reshape(-1)
-    return flat[:: -(-flat.size // SAMPLES)]
 
 
 def pack(mask):

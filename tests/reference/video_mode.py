@@ -34,8 +34,9 @@ class Player:
         self.tensors, self.memory, self.states = {}, [], []
         model.max_cond_frames_in_attn = script["max_cond_frames"]
         model.non_overlap_masks = script.get("non_overlap", False)
-        clip = [formula.frame(t, self.width, self.height) for t in range(script["frames"])]
-        images = torch.stack([reference.pixels(image, model.image_size) for image in clip])
+        side = model.image_size
+        clip = [formula.frame(t, side, side) for t in range(script["frames"])]
+        images = torch.stack([reference.pixels(image) for image in clip])
         reference.remember_features(model)
         self.state = reference.open_clip(model, images, self.height, self.width)
         self.condition = model._prepare_memory_conditioned_features

@@ -1,7 +1,6 @@
 //! ONNX Runtime: its library, the device it runs on, and models to run.
 
 use std::{
-    mem::ManuallyDrop,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -74,35 +73,20 @@ fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> Runtim
 /// The loaded library, and the device that models run on.
 pub struct Runtime {
     library: PathBuf,
-    /// Never freed: after a search for a GPU that found none, ONNX Runtime 1.27 crashes when it is.
-    environment: ManuallyDrop<Environment>,
+    environment: Environment,
     device: Device,
 }
 
 impl Runtime {
-    /// Loads the library; uses `device`, or without one the best that works; `n_threads` is for the processor.
+    /// Loads the library; uses `device`, or without one the best that works.
+    ///
+    /// `n_threads` is for the processor, by default all of it; only a process's first start can choose.
     ///
     /// # Errors
     /// If there is no library, or `device` does not work.
     pub fn start(device: Option<Device>, n_threads: Option<usize>) -> Result<Self, RuntimeError> {
-        let path = find_library()?;
-        let library_error = |cause: String| RuntimeError::Library { path: path.clone(), cause };
-        let n_threads = n_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
-        // This loads the library: nothing of `ort` works before it.
-        let environment = ort::init_from(&path).map_err(|e| library_error(e.to_string()))?;
-        // One pool for all models: their own pools would spin against each other.
-        let threads = GlobalThreadPoolOptions::default()
-            .with_intra_threads(n_threads.unwrap_or(1))
-            .map_err(ort_error("start its threads"))?;
-        let environment = environment
-            .with_name("segue")
-            .with_telemetry(false)
-            .with_global_thread_pool(threads)
-            .build()
-            .map_err(|e| library_error(e.to_string()))?;
-        environment.set_log_level(ort::logging::LogLevel::Fatal);
-        let environment = ManuallyDrop::new(environment);
-        let mut runtime = Self { library: path.clone(), environment, device: Device::Cpu };
+        let (library, environment) = environment(n_threads)?;
+        let mut runtime = Self { library, environment, device: Device::Cpu };
         runtime.device = match device {
             Some(device) => match runtime.try_device(device) {
                 Ok(()) => device,
@@ -149,6 +133,34 @@ impl Runtime {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// The library's one environment, and where the library is.
+fn environment(n_threads: Option<usize>) -> Result<(PathBuf, Environment), RuntimeError> {
+    // A process may have one, and it is never freed: after a search for a GPU that found none, ONNX Runtime 1.27
+    // crashes when it is.
+    static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+    let mut started = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(started) = &*started {
+        return Ok(started.clone());
+    }
+    let path = find_library()?;
+    let library_error = |cause: String| RuntimeError::Library { path: path.clone(), cause };
+    // This loads the library: nothing of `ort` works before it.
+    let builder = ort::init_from(&path).map_err(|e| library_error(e.to_string()))?;
+    // One pool for all models: their own pools would spin against each other.
+    let n_threads = n_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    let threads = GlobalThreadPoolOptions::default()
+        .with_intra_threads(n_threads.unwrap_or(1))
+        .map_err(ort_error("start its threads"))?;
+    let environment = builder
+        .with_name("segue")
+        .with_telemetry(false)
+        .with_global_thread_pool(threads)
+        .build()
+        .map_err(|e| library_error(e.to_string()))?;
+    environment.set_log_level(ort::logging::LogLevel::Fatal);
+    Ok(started.insert((path, environment)).clone())
 }
 
 /// ONNX Runtime puts the place in its own source first and what happened last.
