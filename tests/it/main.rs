@@ -7,5 +7,6 @@ mod segue;
 mod checkpoints;
 mod cli;
 mod masks;
+mod media;
 mod parity;
 mod tidy;

@@ -1,12 +1,15 @@
 //! A video stream as packets and decoded pictures, each picture known by the number of the packet it came in.
 
-use std::{fs, path::Path, path::PathBuf, sync::Once};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use ffmpeg::{
     Dictionary, Packet, Rational, codec, decoder, format,
     format::{
         context::{Input, StreamIo},
-        stream::Disposition,
+        stream::{Disposition, Stream},
     },
     frame, media, packet,
     packet::Ref as _,
@@ -76,23 +79,13 @@ pub(super) struct Decoder {
 
 impl Decoder {
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
-        let video_error = |cause| MediaError::Video { path: path.into(), cause };
         let no_video = || MediaError::NoVideo { path: path.into() };
         let input = open_input(path)?;
         let stream = input.streams().best(media::Type::Video).ok_or_else(no_video)?;
         if stream.disposition().contains(Disposition::ATTACHED_PIC) {
             return Err(no_video());
         }
-        let codec = decoder::find(stream.parameters().id()).ok_or_else(|| MediaError::NoDecoder {
-            path: path.into(),
-            codec: stream.parameters().id().name(),
-        })?;
-        let mut context =
-            codec::Context::from_parameters(stream.parameters()).map_err(video_error)?.decoder();
-        context.set_packet_time_base(stream.time_base());
-        let threads: Dictionary = [("threads", "auto")].into_iter().collect();
-        let decoder =
-            context.open_as_with(codec, threads).and_then(decoder::Opened::video).map_err(video_error)?;
+        let decoder = new_decoder(path, &stream)?;
         let stream = stream.index();
         Ok(Self { path: path.into(), input, stream, decoder, next_packet: 0, pending: None, drained: false })
     }
@@ -121,7 +114,7 @@ impl Decoder {
             .map_or(Orientation::NoTransforms, |data| orientation_of(data.data()))
     }
 
-    fn stream(&self) -> format::stream::Stream<'_> {
+    fn stream(&self) -> Stream<'_> {
         self.input.stream(self.stream).expect("the stream was found when the file was opened")
     }
 
@@ -144,7 +137,8 @@ impl Decoder {
     /// The file cannot be read any more, or is not what it was.
     pub(super) fn start_at(&mut self, packets: &[PacketInfo], first: usize) -> Result<(), MediaError> {
         if first > 0 && self.seek(packets, first) {
-            self.decoder.flush();
+            // Flushing is not enough: some decoders that run in threads remember pictures from before.
+            self.decoder = new_decoder(&self.path, &self.stream())?;
             self.drained = false;
             return Ok(());
         }
@@ -233,19 +227,27 @@ impl Decoder {
 }
 
 fn open_input(path: &Path) -> Result<Input, MediaError> {
-    static START: Once = Once::new();
-    START.call_once(|| {
-        // Without this, errors have no text; it cannot fail since FFmpeg 4.
-        ffmpeg::init().ok();
-        // Whatever matters comes back as an error; FFmpeg would also print it.
-        ffmpeg::log::set_level(ffmpeg::log::Level::Quiet);
-    });
+    super::start_ffmpeg();
     let file = fs::File::open(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
     // An open file rather than a path: no name is taken for a protocol, and a playlist cannot lead to the network.
     let only_files: Dictionary = [("protocol_whitelist", "file")].into_iter().collect();
     StreamIo::from_read_seek(file)
         .and_then(|io| format::input_from_stream(io, None, Some(only_files)))
-        .map_err(|cause| MediaError::Video { path: path.into(), cause })
+        .map_err(|cause| match cause {
+            ffmpeg::Error::InvalidData => MediaError::UnknownMedia { path: path.into() },
+            cause => MediaError::Video { path: path.into(), cause },
+        })
+}
+
+fn new_decoder(path: &Path, stream: &Stream) -> Result<decoder::Video, MediaError> {
+    let video_error = |cause| MediaError::Video { path: path.into(), cause };
+    let parameters = stream.parameters();
+    let codec = decoder::find(parameters.id())
+        .ok_or_else(|| MediaError::NoDecoder { path: path.into(), codec: parameters.id().name() })?;
+    let mut context = codec::Context::from_parameters(parameters).map_err(video_error)?.decoder();
+    context.set_packet_time_base(stream.time_base());
+    let threads: Dictionary = [("threads", "auto")].into_iter().collect();
+    context.open_as_with(codec, threads).and_then(decoder::Opened::video).map_err(video_error)
 }
 
 #[expect(unsafe_code, reason = "ffmpeg-next does not name this flag")]

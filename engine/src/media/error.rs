@@ -45,6 +45,9 @@ pub enum MediaError {
     #[error("cannot open video: {cause}: {}", path.display())]
     Video { path: PathBuf, cause: ffmpeg::Error },
 
+    #[error("cannot open file: it is no image or video that Segue knows, or was cut off: {}", path.display())]
+    UnknownMedia { path: PathBuf },
+
     #[error("cannot open video: the file holds no video: {}", path.display())]
     NoVideo { path: PathBuf },
 

@@ -92,6 +92,7 @@ impl Encoding {
         size: Size,
         fps: f64,
     ) -> Result<Self, MediaError> {
+        super::start_ffmpeg();
         let rate = rate(fps).ok_or_else(|| MediaError::BadRate { path: path.into(), fps })?;
         let no_encoder = || MediaError::NoEncoder { path: path.into() };
         let x264 = encoder::find_by_name("libx264");
@@ -110,7 +111,7 @@ impl Encoding {
             settings.set_color_range(color::Range::MPEG);
             settings.set_color_primaries(color::Primaries::BT709);
             settings.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-            settings.set_flags(codec::Flags::GLOBAL_HEADER);
+            settings.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::CLOSED_GOP);
             let options: Dictionary = match x264 {
                 Some(_) => [("threads", "auto"), ("preset", "fast"), ("crf", "18")].into_iter().collect(),
                 None => [("threads", "auto"), ("b", "20M"), ("qmin", "2")].into_iter().collect(),
@@ -202,4 +203,64 @@ fn rate(fps: f64) -> Option<Rational> {
         Rational::new((fps * 1000.0).round() as i32, 1000)
     };
     Some(rate.reduce())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct FullDisk(usize);
+
+    impl io::Write for FullDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl io::Seek for FullDisk {
+        fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let path = Path::new("clip.mp4");
+        for room in [0, 3000, 40_000] {
+            let mut encoding = Encoding::start(FullDisk(room), path, Size::square(64), 25.0);
+            for frame in 0..60 {
+                let noise = RgbImage::from_fn(64, 64, |x, y| {
+                    image::Rgb([x * y * frame, x * x * y, (x + frame) * y * y].map(|v| v as u8))
+                });
+                encoding = encoding.and_then(|mut encoding| {
+                    encoding.push(&noise).map_err(|cause| MediaError::Encode { path: path.into(), cause })?;
+                    Ok(encoding)
+                });
+            }
+            assert!(!encoding.is_ok_and(|encoding| encoding.finish().is_ok()), "{room} bytes are enough");
+        }
+    }
+
+    #[test]
+    fn rates_are_exact_fractions() {
+        for (fps, expected) in [
+            (25.0, Some((25, 1))),
+            (30_000.0 / 1001.0, Some((30_000, 1001))),
+            (23.976, Some((24_000, 1001))),
+            (59.94, Some((60_000, 1001))),
+            (12.5, Some((25, 2))),
+            (0.5, Some((1, 2))),
+            (0.0, None),
+            (-1.0, None),
+            (f64::NAN, None),
+        ] {
+            assert_eq!(rate(fps).map(|r| (r.numerator(), r.denominator())), expected, "{fps}");
+        }
+    }
 }
