@@ -26,7 +26,8 @@ pub(crate) fn draw(picture: &mut RgbImage, mask: &Mask, object: u32) {
         let (x, y) = (x as usize, y as usize);
         if bits[y * size.width + x] {
             let opacity = if is_near_edge(bits, size, x, y, width) { 1.0 } else { FILL_OPACITY };
-            let mix = |under: u8, over: u8| (f32::from(under) * (1.0 - opacity) + f32::from(over) * opacity) as u8;
+            let mix =
+                |under: u8, over: u8| (f32::from(under) * (1.0 - opacity) + f32::from(over) * opacity) as u8;
             *pixel = Rgb([0, 1, 2].map(|c| mix(pixel.0[c], color[c])));
         }
     }

@@ -103,7 +103,11 @@ fn ground(x: f32, y: f32) -> [f32; 3] {
     if y < hill {
         return mix([88.0, 116.0, 92.0], [122.0, 142.0, 112.0], noise(x * 24.0, y * 30.0));
     }
-    mix([70.0, 104.0, 48.0], [128.0, 150.0, 74.0], 0.6 * noise(x * 14.0, y * 30.0) + 0.4 * noise(x * 80.0, y * 120.0))
+    mix(
+        [70.0, 104.0, 48.0],
+        [128.0, 150.0, 74.0],
+        0.6 * noise(x * 14.0, y * 30.0) + 0.4 * noise(x * 80.0, y * 120.0),
+    )
 }
 
 /// Smooth noise, 0 to 1.
@@ -138,7 +142,8 @@ impl Frames for Scene {
             // Four samples a pixel keep edges smooth.
             let samples = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
             let colors = samples.map(|(dx, dy)| self.color(i, at(x, dx), at(y, dy)));
-            Rgb([0, 1, 2].map(|c| (colors.iter().map(|color| color[c]).sum::<f32>() / 4.0).clamp(0.0, 255.0) as u8))
+            Rgb([0, 1, 2]
+                .map(|c| (colors.iter().map(|color| color[c]).sum::<f32>() / 4.0).clamp(0.0, 255.0) as u8))
         }))
     }
 }

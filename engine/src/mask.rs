@@ -106,7 +106,8 @@ impl Mask {
         let background = Components::of(&self.invert(), Connectivity::Four);
         self.change(|i| {
             let label = background.label(i);
-            self.bits[i] || label.is_some_and(|l| background.area(l) <= max_area && !background.touches_edge(l))
+            self.bits[i]
+                || label.is_some_and(|l| background.area(l) <= max_area && !background.touches_edge(l))
         })
     }
 

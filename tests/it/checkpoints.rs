@@ -139,7 +139,8 @@ fn a_zip_bomb_is_not_inflated() {
 #[test]
 fn a_tensor_cannot_reach_past_its_data() {
     // A tensor of 5 floats in a storage of 4.
-    let pickle = b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n\
+    let pickle =
+        b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n\
         FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x05\x85K\x01\x85\x89}tRs.";
     check_refused(&pt(pickle, zip::CompressionMethod::Stored), "tensor w reaches past the end");
 }

@@ -39,7 +39,8 @@ fn mask(json: &Json) -> Mask {
 #[test]
 fn segment_prints_a_mask_of_the_photos_size() {
     let folder = folder();
-    let printed = segue::succeed(folder.path(), &["segment", "photo.png", "--point", "40,36", "--box", "10,10,70,66"]);
+    let printed =
+        segue::succeed(folder.path(), &["segment", "photo.png", "--point", "40,36", "--box", "10,10,70,66"]);
     let answer: Json = serde_json::from_str(&printed).unwrap();
     assert_eq!(answer["mask"]["size"], json!([96, 160]));
     assert!((0.0..=1.0).contains(&answer["score"].as_f64().unwrap()));
@@ -67,7 +68,12 @@ fn many_prompts_are_answered_with_their_ids_and_failures_do_not_stop_the_rest() 
 {"id": "missing", "image": "nothing.png", "points": [[4, 3, 1]]}
 "#,
     );
-    segue::fail(folder.path(), &["segment", "--in", "in.jsonl", "--out", "out.jsonl"], 1, "2 of 5 prompts failed");
+    segue::fail(
+        folder.path(),
+        &["segment", "--in", "in.jsonl", "--out", "out.jsonl"],
+        1,
+        "2 of 5 prompts failed",
+    );
     let text = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
     let answers: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let find = |id: Json| answers.iter().find(|answer| answer["id"] == id).unwrap();
@@ -103,7 +109,18 @@ print(json.dumps({'masks': masks, 'images': len(coco.getImgIds()), 'categories':
     write(folder.path(), "prompts.json", &prompts.to_string());
     segue::succeed(
         folder.path(),
-        &["track", "clip", "--prompts", "prompts.json", "--format", "coco", "--out", "out.json", "--overlay", "out.mp4"],
+        &[
+            "track",
+            "clip",
+            "--prompts",
+            "prompts.json",
+            "--format",
+            "coco",
+            "--out",
+            "out.json",
+            "--overlay",
+            "out.mp4",
+        ],
     );
     let out = folder.path().join("out.json");
     let coco = read_json(&out);
@@ -141,7 +158,12 @@ fn ranges_and_directions_say_which_frames_have_masks() {
         all.extend(words);
         segue::succeed(folder.path(), &all);
         let coco = read_json(&folder.path().join("out.json"));
-        coco["images"].as_array().unwrap().iter().map(|image| image["frame_index"].as_u64().unwrap()).collect()
+        coco["images"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| image["frame_index"].as_u64().unwrap())
+            .collect()
     };
     assert_eq!(frames(&["--direction", "forward"]), [0, 1, 2, 3, 4, 5]);
     assert_eq!(frames(&["--from", "2", "--to", "4"]), [2, 3, 4]);
@@ -168,12 +190,32 @@ fn wrong_use_is_status_2_and_failure_is_status_1() {
     let here = folder.path();
     segue::fail(here, &["segment"], 2, "required");
     segue::fail(here, &["segment", "photo.png", "--point", "4;5"], 2, "'4;5' is not a number");
-    segue::fail(here, &["segment", "photo.png", "--point", "4,5", "--device", "abacus"], 2, "no device 'abacus'");
+    segue::fail(
+        here,
+        &["segment", "photo.png", "--point", "4,5", "--device", "abacus"],
+        2,
+        "no device 'abacus'",
+    );
     segue::fail(here, &["segment", "photo.png"], 1, "the prompt is empty; give a point, a box or a mask");
     segue::fail(here, &["segment", "photo.png", "--point", "-3,5"], 1, "point (-3, 5) is outside the image");
-    segue::fail(here, &["segment", "photo.png", "--box", "50,50,20,60"], 1, "goes from top left to bottom right");
-    segue::fail(here, &["segment", "photo.png", "--point", "4,5", "--model", "sam9"], 1, "no model or file 'sam9'");
-    segue::fail(here, &["segment", "photo.png", "--point", "4,5", "--size", "100"], 1, "image size 100 does not work");
+    segue::fail(
+        here,
+        &["segment", "photo.png", "--box", "50,50,20,60"],
+        1,
+        "goes from top left to bottom right",
+    );
+    segue::fail(
+        here,
+        &["segment", "photo.png", "--point", "4,5", "--model", "sam9"],
+        1,
+        "no model or file 'sam9'",
+    );
+    segue::fail(
+        here,
+        &["segment", "photo.png", "--point", "4,5", "--size", "100"],
+        1,
+        "image size 100 does not work",
+    );
     segue::fail(here, &["segment", "no.png", "--point", "4,5"], 1, "no.png");
 }
 
@@ -182,19 +224,36 @@ fn bad_prompts_get_one_sentence_and_write_nothing() {
     let folder = folder();
     let check = |prompts: &str, says: &str| {
         write(folder.path(), "prompts.json", prompts);
-        segue::fail(folder.path(), &["track", "clip", "--prompts", "prompts.json", "--out", "out.json"], 1, says);
+        segue::fail(
+            folder.path(),
+            &["track", "clip", "--prompts", "prompts.json", "--out", "out.json"],
+            1,
+            says,
+        );
         assert!(!folder.path().join("out.json").exists());
     };
     check("{", "cannot read prompts");
     check(r#"{"objects": []}"#, "there are no objects");
     check(r#"{"objects": [{"id": 1, "prompts": []}]}"#, "object 1 has no prompts");
-    check(r#"{"objects": [{"id": 1, "prompts": [{"frame": 6, "points": [[4, 4, 1]]}]}]}"#, "frames to track are 0 to 5");
+    check(
+        r#"{"objects": [{"id": 1, "prompts": [{"frame": 6, "points": [[4, 4, 1]]}]}]}"#,
+        "frames to track are 0 to 5",
+    );
     check(r#"{"objects": [{"id": 1, "prompts": [{"frame": 0}]}]}"#, "object 1, frame 0: the prompt is empty");
-    check(r#"{"objects": [{"id": 1, "prompts": [{"frame": 0, "points": [[400, 4, 1]]}]}]}"#, "is outside the image");
+    check(
+        r#"{"objects": [{"id": 1, "prompts": [{"frame": 0, "points": [[400, 4, 1]]}]}]}"#,
+        "is outside the image",
+    );
     check(r#"{"objects": [{"id": 1, "prompts": [{"frame": 0, "points": [[4, 4, 5]]}]}]}"#, "a point is X,Y");
-    check(r#"{"objects": [{"id": 1, "prompts": [{"frame": 0, "box": [200, 4, 300, 9]}]}]}"#, "no part of the image");
+    check(
+        r#"{"objects": [{"id": 1, "prompts": [{"frame": 0, "box": [200, 4, 300, 9]}]}]}"#,
+        "no part of the image",
+    );
     let mask = r#"{"size": [4, 4], "counts": [16]}"#;
-    check(&format!(r#"{{"objects": [{{"id": 1, "prompts": [{{"frame": 0, "mask": {mask}}}]}}]}}"#), "the mask is 4x4");
+    check(
+        &format!(r#"{{"objects": [{{"id": 1, "prompts": [{{"frame": 0, "mask": {mask}}}]}}]}}"#),
+        "the mask is 4x4",
+    );
     let object = r#"{"id": 1, "prompts": [{"frame": 0, "points": [[4, 4, 1]]}]}"#;
     check(&format!(r#"{{"objects": [{object}, {object}]}}"#), "two objects have the id 1");
 }
@@ -205,7 +264,12 @@ fn a_place_that_cannot_be_written_is_said_and_the_old_file_stays() {
     let here = folder.path();
     let photo = ["segment", "photo.png", "--point", "40,36", "--out"];
     segue::fail(here, &[&photo[..], &["photo.png/out.json"]].concat(), 1, "cannot write photo.png/out.json");
-    segue::fail(here, &[&photo[..], &["no/such/folder/out.png"]].concat(), 1, "cannot write no/such/folder/out.png");
+    segue::fail(
+        here,
+        &[&photo[..], &["no/such/folder/out.png"]].concat(),
+        1,
+        "cannot write no/such/folder/out.png",
+    );
 }
 
 #[test]
@@ -253,7 +317,9 @@ fn the_demo_writes_what_it_says() {
     let folder = folder();
     let said = segue::succeed(folder.path(), &["demo", "--out", "demo"]);
     assert!(said.contains("results are in"), "{said}");
-    for file in ["photo.png", "photo-mask.png", "photo-overlay.png", "clip.mp4", "clip.json", "clip-overlay.mp4"] {
+    for file in
+        ["photo.png", "photo-mask.png", "photo-overlay.png", "clip.mp4", "clip.json", "clip-overlay.mp4"]
+    {
         assert!(folder.path().join("demo").join(file).exists(), "{file}");
     }
 }

@@ -7,7 +7,8 @@ use image::{Rgb, RgbImage};
 
 /// Numbers in [-1, 1) from a name.
 fn stream(name: &str, n: usize) -> impl Iterator<Item = f32> {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let hash =
+        name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     (1..=n as u64).map(move |i| {
         let z = hash.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,8 +17,16 @@ fn stream(name: &str, n: usize) -> impl Iterator<Item = f32> {
     })
 }
 
-const EMBEDDINGS: [&str; 8] =
-    ["pos_embed", "point_embed", "mask_embed", "mem_embed", "obj_embed", "tpos_enc", "no_mem_pos_enc", "no_obj_ptr"];
+const EMBEDDINGS: [&str; 8] = [
+    "pos_embed",
+    "point_embed",
+    "mask_embed",
+    "mem_embed",
+    "obj_embed",
+    "tpos_enc",
+    "no_mem_pos_enc",
+    "no_obj_ptr",
+];
 const QUERY_GAIN: f64 = 2.0;
 const GAINS: [(&str, f64); 10] = [
     ("memory_encoder.", 1.0),
@@ -64,7 +73,9 @@ pub(crate) fn weight(name: &str, shape: &[usize], object_bias: f32) -> Vec<f32> 
     let bias = if name == "sam_mask_decoder.pred_obj_score_head.layers.2.bias" { object_bias } else { 0.0 };
     stream(name, n)
         .enumerate()
-        .map(|(i, u)| if i < n_queries { u * of_queries } else { u * amplitude as f32 + offset as f32 + bias })
+        .map(
+            |(i, u)| if i < n_queries { u * of_queries } else { u * amplitude as f32 + offset as f32 + bias },
+        )
         .collect()
 }
 
@@ -86,11 +97,7 @@ pub(crate) fn tensors(config: &sam2::Config, object_bias: f32) -> Tensors {
 }
 
 /// Writes `.safetensors` with these tensors.
-pub(crate) fn write_tensors(
-    tensors: &Tensors,
-    config: Option<&sam2::Config>,
-    path: &Path,
-) {
+pub(crate) fn write_tensors(tensors: &Tensors, config: Option<&sam2::Config>, path: &Path) {
     let views = tensors.iter().map(|(name, (shape, data))| {
         (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data).unwrap())
     });
@@ -157,7 +164,8 @@ pub(crate) fn frame(t: usize, size: Size) -> RgbImage {
                 let (dx, dy) = (x - cx - vx * t, y - cy - vy * t);
                 if dx * dx + dy * dy < radius * radius {
                     let stripe = ((dx * (k + 1) + dy * (3 - k)) >> 6) & 1;
-                    value = color[c as usize] - 24 * stripe + (noise(dx + 1024, dy + 1024, c + 6 + k, 5) >> 3);
+                    value =
+                        color[c as usize] - 24 * stripe + (noise(dx + 1024, dy + 1024, c + 6 + k, 5) >> 3);
                 }
             }
             value.clamp(0, 255) as u8

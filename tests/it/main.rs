@@ -1,5 +1,7 @@
 //! Segue's tests at its boundaries: one binary, one module a subject.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
+
 mod formula;
 mod python;
 mod segue;

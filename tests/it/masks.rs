@@ -59,7 +59,8 @@ print(json.dumps(out))
     for (mask, answer) in masks.iter().zip(answers.as_array().unwrap()) {
         let rle = Rle::encode(mask);
         let (width, size) = (mask.size().width, mask.size());
-        let rolled = (0..size.area()).map(|i| mask.bits()[i / width * width + (i % width + width - 1) % width]);
+        let rolled =
+            (0..size.area()).map(|i| mask.bits()[i / width * width + (i % width + width - 1) % width]);
         let iou = rle.iou(&Rle::encode(&Mask::new(size, rolled.collect())));
         let ours = json!({"counts": rle.counts(), "area": rle.area(), "bbox": rle.bbox(), "same": true});
         for key in ["counts", "area", "bbox", "same"] {

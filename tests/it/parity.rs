@@ -35,7 +35,8 @@ impl Reference {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let about = header.metadata().iter().flatten();
-        let about = about.map(|(k, v)| (k.clone(), serde_json::from_str::<Json>(v).unwrap_or_else(|_| v.clone().into())));
+        let about = about
+            .map(|(k, v)| (k.clone(), serde_json::from_str::<Json>(v).unwrap_or_else(|_| v.clone().into())));
         let about = about.collect();
         Self { bytes, about }
     }
@@ -103,7 +104,9 @@ fn check_image_mode(runtime: &Runtime, weights: &Weights, reference: &Reference)
     let mut best: std::collections::BTreeMap<String, Logits> = std::collections::BTreeMap::new();
     // A prompt that refines comes after the one it refines.
     let prompts = reference.about["prompts"].as_object().unwrap();
-    for (name, json) in ["point", "points3", "box", "box_negative", "refine"].map(|name| (name, &prompts[name])) {
+    for (name, json) in
+        ["point", "points3", "box", "box_negative", "refine"].map(|name| (name, &prompts[name]))
+    {
         let given = json["points"].as_array().map_or(&[][..], Vec::as_slice);
         let points = points(given, |i| given[i][2].as_i64().unwrap());
         let prompt = Prompt { points, rect: rect(&json["box"]) };
@@ -180,7 +183,12 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
         let (kind, step) = step.as_object().unwrap().iter().next().unwrap();
         let number = |key: &str| step[key].as_u64().map(|n| n as usize);
         let check = |frame: usize, segment: &Segment, separated: bool| {
-            check_segment(reference, &format!("video/{name}/{index}/{frame}/{}", segment.object), segment, separated);
+            check_segment(
+                reference,
+                &format!("video/{name}/{index}/{frame}/{}", segment.object),
+                segment,
+                separated,
+            );
         };
         if kind == "propagate" {
             let start = number("start").unwrap_or(first_frame);
@@ -192,7 +200,8 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
                 direction = Direction::Backward;
             }
             let objects: Vec<u32> = said.keys().map(|(object, _)| *object).collect();
-            let objects: Vec<u32> = objects.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+            let objects: Vec<u32> =
+                objects.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             for frame in order {
                 for segment in tracker.track(&mut clip, frame, direction, &objects, &cancel).unwrap() {
                     check(frame, &segment, true);
@@ -205,7 +214,8 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
         let prompt = said.entry((object, frame)).or_default();
         let segment = if kind == "add_mask" {
             *prompt = Prompt::default();
-            let circle: Vec<i64> = step["circle"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
+            let circle: Vec<i64> =
+                step["circle"].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
             let mask = formula::circle(clip.size, [circle[0], circle[1], circle[2]]);
             tracker.prompt_mask(&mut clip, object, frame, &mask, &cancel).unwrap()
         } else {

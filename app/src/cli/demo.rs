@@ -69,7 +69,8 @@ impl Demo {
         plan.track(Way::Forward, &mut tracker, &mut source, &cancel, &mut found)?;
         write_coco(&out.join("clip.json"), &source, &objects, 0..=last, &found)?;
         write_overlay(&out.join("clip-overlay.mp4"), &mut source, 0..=last, &found, &cancel)?;
-        let behind = found.values().filter(|objects| objects.values().any(|found| found.mask.area() == 0)).count();
+        let behind =
+            found.values().filter(|objects| objects.values().any(|found| found.mask.area() == 0)).count();
         say(format_args!(
             "clip: tracked {} objects over {} frames; one was out of sight in {behind}",
             objects.len(),

@@ -48,7 +48,8 @@ fn describe(weights: &Weights) -> String {
     let config = &weights.config;
     let version = if config.is_2_1 { "2.1" } else { "2.0" };
     let official = config.official_name().unwrap_or("of its own size");
-    let n_weights: usize = weights.checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let n_weights: usize =
+        weights.checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     let millions = n_weights as f64 / 1e6;
     format!("SAM {version} {official}, {millions:.1} million weights, {0}x{0} images", config.image_size)
 }

@@ -11,9 +11,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use engine::{
-    file, media,
+    file,
     geometry::Size,
     mask::{Mask, Rle},
+    media,
     nn::{Cancel, RuntimeError},
     prompt::Prompt,
     sam2::{Features, ImageModel, Logits},
@@ -111,7 +112,8 @@ impl Segment {
             None => model.click_through(&features, &asked, &cancel),
         })?;
         let mask = prediction.logits.mask(size);
-        if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"))) {
+        if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
+        {
             return write_mask(path, &mask);
         }
         let answer = Answer {

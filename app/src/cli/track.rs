@@ -257,7 +257,10 @@ fn check(said: &FramePrompt, source: &FrameSource) -> anyhow::Result<Said> {
     let Some(rle) = &said.mask else {
         return Ok(Said::Prompt(prompt(&said.points, said.rect).within(source.size())?));
     };
-    ensure!(said.points.is_empty() && said.rect.is_none(), "it has a mask and points or a box; give one or the other");
+    ensure!(
+        said.points.is_empty() && said.rect.is_none(),
+        "it has a mask and points or a box; give one or the other"
+    );
     ensure!(rle.size() == source.size(), "the mask is {}, the video is {}", rle.size(), source.size());
     Ok(Said::Mask(rle.decode()))
 }
@@ -286,7 +289,10 @@ pub(crate) fn write_coco(
     let annotations = segments.filter(|(_, (_, found))| found.mask.area() > 0).zip(1..);
     let document = coco::Document {
         videos: vec![coco::Video { id: VIDEO, name: source.file_name(), width, height }],
-        categories: category_ids.iter().map(|(name, &id)| coco::Category { id, name: (*name).to_owned() }).collect(),
+        categories: category_ids
+            .iter()
+            .map(|(name, &id)| coco::Category { id, name: (*name).to_owned() })
+            .collect(),
         images: frames.map(|frame| coco::Image {
             id: image_id(frame),
             file_name: source.name(frame),

@@ -152,7 +152,8 @@ mod tests {
                 labels[i] = Some(n);
                 let (x, y) = ((i % width) as isize, (i / width) as isize);
                 for (dx, dy) in (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dx, dy))) {
-                    let inside = (0..width as isize).contains(&(x + dx)) && (0..height as isize).contains(&(y + dy));
+                    let inside =
+                        (0..width as isize).contains(&(x + dx)) && (0..height as isize).contains(&(y + dy));
                     let near = connectivity == Connectivity::Eight || dx == 0 || dy == 0;
                     let neighbor = (y + dy) * width as isize + x + dx;
                     if inside && near && mask.bits()[neighbor as usize] {

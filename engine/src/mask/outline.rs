@@ -21,7 +21,8 @@ impl Outline {
     /// The outlines of all parts of a mask. Pixels that share only a corner are two parts.
     pub fn all_of(mask: &Mask) -> Vec<Self> {
         let rings = rings(mask);
-        let (exteriors, holes): (Vec<Polygon>, Vec<Polygon>) = rings.into_iter().partition(|ring| doubled_area(ring) > 0);
+        let (exteriors, holes): (Vec<Polygon>, Vec<Polygon>) =
+            rings.into_iter().partition(|ring| doubled_area(ring) > 0);
         let mut outlines: Vec<Self> =
             exteriors.into_iter().map(|exterior| Self { exterior, holes: Vec::new() }).collect();
         for hole in holes {
@@ -57,7 +58,9 @@ fn edges(ring: &Polygon) -> impl Iterator<Item = ([u32; 2], [u32; 2])> {
 
 /// Twice the area, positive if clockwise on the screen (y down).
 fn doubled_area(ring: &Polygon) -> i64 {
-    edges(ring).map(|([x0, y0], [x1, y1])| i64::from(x0) * i64::from(y1) - i64::from(x1) * i64::from(y0)).sum()
+    edges(ring)
+        .map(|([x0, y0], [x1, y1])| i64::from(x0) * i64::from(y1) - i64::from(x1) * i64::from(y0))
+        .sum()
 }
 
 /// Whether the hole's pixel below and right of its top left corner is within the exterior.
@@ -78,7 +81,9 @@ fn rings(mask: &Mask) -> Vec<Polygon> {
     };
     // From each corner the directions (dx, dy) that the outline leaves it in: two where parts touch.
     let mut leaving: BTreeMap<[u32; 2], Vec<[i8; 2]>> = BTreeMap::new();
-    for (y, x) in (0..height as i64).flat_map(|y| (0..width as i64).map(move |x| (y, x))).filter(|&(y, x)| on(x, y)) {
+    for (y, x) in
+        (0..height as i64).flat_map(|y| (0..width as i64).map(move |x| (y, x))).filter(|&(y, x)| on(x, y))
+    {
         let mut leave = |x: i64, y: i64, direction: [i8; 2]| {
             leaving.entry([x as u32, y as u32]).or_default().push(direction);
         };
@@ -102,7 +107,10 @@ fn rings(mask: &Mask) -> Vec<Polygon> {
         let mut ring = Polygon::new();
         loop {
             take(&mut leaving, at, direction);
-            let next = [at[0].wrapping_add_signed(direction[0].into()), at[1].wrapping_add_signed(direction[1].into())];
+            let next = [
+                at[0].wrapping_add_signed(direction[0].into()),
+                at[1].wrapping_add_signed(direction[1].into()),
+            ];
             if next == start {
                 // The start is a corner only if the line turns there.
                 if direction != ring_direction(&ring, start) {
@@ -158,10 +166,13 @@ mod tests {
     #[test]
     fn a_ring_has_an_outer_edge_and_a_hole() {
         let outlines = Outline::all_of(&picture(&["....", ".###", ".#.#", ".###"]));
-        assert_eq!(outlines, [Outline {
-            exterior: vec![[4, 1], [4, 4], [1, 4], [1, 1]],
-            holes: vec![vec![[2, 3], [3, 3], [3, 2], [2, 2]]],
-        }]);
+        assert_eq!(
+            outlines,
+            [Outline {
+                exterior: vec![[4, 1], [4, 4], [1, 4], [1, 1]],
+                holes: vec![vec![[2, 3], [3, 3], [3, 2], [2, 2]]],
+            }]
+        );
     }
 
     #[test]

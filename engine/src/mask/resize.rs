@@ -66,7 +66,8 @@ fn resize(plane: &[f32], from: Size, to: Size, taps: fn(usize, usize) -> Vec<Tap
         }));
     }
     let mut out = vec![0.0; to.area()];
-    for (out_row, Taps { first, weights }) in out.chunks_exact_mut(to.width).zip(taps(from.height, to.height)) {
+    for (out_row, Taps { first, weights }) in out.chunks_exact_mut(to.width).zip(taps(from.height, to.height))
+    {
         for (weight, row) in weights.iter().zip(narrowed[first * to.width..].chunks_exact(to.width)) {
             for (sum, value) in out_row.iter_mut().zip(row) {
                 *sum += weight * value;
@@ -109,8 +110,10 @@ mod tests {
         check(&resize_bilinear_antialias(&PLANE, Size::new(4, 3), Size::new(4, 3)), &PLANE);
     }
 
-    const BILINEAR_5_2: [f32; 10] = [1.50000, 3.07500, 3.12500, 4.00000, 7.50000, 6.00000, 6.52500, 4.81250, 2.80000, 2.62500];
-    const BILINEAR_2_5: [f32; 10] = [3.00000, 5.00000, 2.40000, 5.00000, 1.50000, 5.00000, 5.40000, 3.20000, 8.00000, 2.00000];
+    const BILINEAR_5_2: [f32; 10] =
+        [1.50000, 3.07500, 3.12500, 4.00000, 7.50000, 6.00000, 6.52500, 4.81250, 2.80000, 2.62500];
+    const BILINEAR_2_5: [f32; 10] =
+        [3.00000, 5.00000, 2.40000, 5.00000, 1.50000, 5.00000, 5.40000, 3.20000, 8.00000, 2.00000];
     const ANTIALIASED_2_2: [f32; 4] = [2.48214, 4.73214, 5.20536, 3.48214];
     const ANTIALIASED_6_1: [f32; 6] = [3.57143, 3.78571, 3.83333, 3.16667, 4.14286, 5.28571];
 }

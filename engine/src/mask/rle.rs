@@ -332,6 +332,8 @@ mod tests {
         let size = Size::new(4, 4);
         assert!(Rle::from_counts(size, "ooooooooooooooooo0").is_err());
         assert!(serde_json::from_str::<Rle>(r#"{"size": [99999999999, 9], "counts": [4]}"#).is_err());
-        assert!(serde_json::from_str::<Rle>(r#"{"size": [4, 4], "counts": [4294967295, 4294967295]}"#).is_err());
+        assert!(
+            serde_json::from_str::<Rle>(r#"{"size": [4, 4], "counts": [4294967295, 4294967295]}"#).is_err()
+        );
     }
 }

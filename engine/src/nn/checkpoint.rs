@@ -324,7 +324,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>),
         return Err(safetensors::SafeTensorError::MetadataIncompleteBuffer.into());
     }
     let mut tensors = Tensors::new();
-    for (name, info) in header.tensors() {
+    for name in header.offset_keys() {
+        let Some(info) = header.info(&name) else { continue };
         let element_type = match info.dtype {
             safetensors::Dtype::F32 => ElementType::F32,
             safetensors::Dtype::F16 => ElementType::F16,

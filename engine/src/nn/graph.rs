@@ -274,7 +274,8 @@ impl Graph {
                         None => embedded(bytes(&checkpoint.floats(&name)?)),
                     },
                     Source::Derived { from, compute } => {
-                        let from = from.iter().map(|n| checkpoint.floats(n)).collect::<Result<Vec<_>, _>>()?;
+                        let from =
+                            from.iter().map(|n| checkpoint.floats(n)).collect::<Result<Vec<_>, _>>()?;
                         embedded(bytes(&compute(&from)))
                     }
                 })

@@ -199,7 +199,8 @@ pub(crate) enum DimensionValue {
 impl ValueInfoProto {
     pub(crate) fn new(name: &str, data_type: DataType, dims: Vec<DimensionValue>) -> Self {
         let dim = dims.into_iter().map(|d| DimensionProto { value: Some(d) }).collect();
-        let tensor_type = TensorTypeProto { elem_type: data_type as i32, shape: Some(TensorShapeProto { dim }) };
+        let tensor_type =
+            TensorTypeProto { elem_type: data_type as i32, shape: Some(TensorShapeProto { dim }) };
         Self { name: name.to_owned(), kind: Some(TypeProto { tensor_type: Some(tensor_type) }) }
     }
 }

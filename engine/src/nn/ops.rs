@@ -138,9 +138,10 @@ impl Graph {
     pub fn linear_of_conv(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {
         let n_in = x.last_dim();
         let name = format!("{prefix}.weight");
-        let weight = self.derived(&format!("{name}.matrix"), &[n_out, n_in], &[(&name, &[n_out, n_in, 1, 1])], |w| {
-            w[0].clone()
-        });
+        let weight =
+            self.derived(&format!("{name}.matrix"), &[n_out, n_in], &[(&name, &[n_out, n_in, 1, 1])], |w| {
+                w[0].clone()
+            });
         let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
         self.gemm(x, &weight, &bias)
     }
@@ -302,7 +303,12 @@ impl Graph {
 
     /// Rows of `table` `[n, c]` by the integers `rows` `[m]`: `[m, c]`.
     pub fn gather_rows(&mut self, table: &Value, rows: &Value) -> Value {
-        self.node("Gather", &[table, rows], &[("axis", Attribute::Int(0))], vec![rows.shape[0], table.shape[1]])
+        self.node(
+            "Gather",
+            &[table, rows],
+            &[("axis", Attribute::Int(0))],
+            vec![rows.shape[0], table.shape[1]],
+        )
     }
 
     /// Scaled dot-product attention in one operator: `q` `[b, l, c]`, `k` `[b, s, c]`, `v` `[b, s, c']` to `[b, l, c']`.

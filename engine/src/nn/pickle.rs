@@ -45,12 +45,12 @@ enum Object {
     Nothing,
     Int(i64),
     Str(Rc<str>),
-    Tuple(Rc<[Object]>, usize),
+    Tuple(Rc<[Self]>, usize),
     Global(Global),
     Storage(ElementType, Rc<str>),
     Tensor(Rc<PickledTensor>),
     /// Reading it back from the memo is refused, so that values stay trees.
-    Dict(Option<Vec<(Object, Object)>>, usize),
+    Dict(Option<Vec<(Self, Self)>>, usize),
     Mark,
 }
 

@@ -144,9 +144,12 @@ impl Config {
             return serde_json::from_str::<Self>(json)?.checked();
         }
         let patch_embed = checkpoint.shape("image_encoder.trunk.patch_embed.proj.weight");
-        let embed_dim = patch_embed.and_then(<[usize]>::first).ok_or(ConfigError::Unknown("no SAM 2 trunk"))?;
+        let embed_dim =
+            patch_embed.and_then(<[usize]>::first).ok_or(ConfigError::Unknown("no SAM 2 trunk"))?;
         let n_blocks = (0..)
-            .take_while(|i| checkpoint.shape(&format!("image_encoder.trunk.blocks.{i}.norm1.weight")).is_some())
+            .take_while(|i| {
+                checkpoint.shape(&format!("image_encoder.trunk.blocks.{i}.norm1.weight")).is_some()
+            })
             .count();
         let is_2_1 = checkpoint.shape("no_obj_embed_spatial").is_some();
         let official = Self::official().into_iter().map(|(_, config)| config);
@@ -174,7 +177,10 @@ impl Config {
             (divides(self.decoder_heads, self.d_model / 2), "d_model, decoder_heads"),
             (self.stages.iter().all(|&n| (1..=64).contains(&n)), "stages"),
             (self.windows.iter().all(|&n| n > 0 && n.is_multiple_of(2) || n == 7), "windows"),
-            (self.embed_dim <= 1024 && self.d_model <= 1024 && self.memory_layers <= 16, "embed_dim, d_model"),
+            (
+                self.embed_dim <= 1024 && self.d_model <= 1024 && self.memory_layers <= 16,
+                "embed_dim, d_model",
+            ),
             (self.memory_ffn <= 8192 && self.decoder_mlp <= 8192 && self.pos_embed_size <= 64, "memory_ffn"),
         ];
         if !(128..=2048).contains(&self.image_size) || !self.image_size.is_multiple_of(32) {

@@ -121,7 +121,10 @@ fn embed_patches(graph: &mut Graph, config: &Config, pixels: &Value) -> Tokens {
                 whole[channel * side * side + place]
                     + w[1][(channel * POS_EMBED_WINDOW + y) * POS_EMBED_WINDOW + x]
             };
-            (0..side * side).flat_map(|place| (0..channels).map(move |c| (place, c))).map(|(p, c)| at(p, c)).collect()
+            (0..side * side)
+                .flat_map(|place| (0..channels).map(move |c| (place, c)))
+                .map(|(p, c)| at(p, c))
+                .collect()
         },
     );
     Tokens { value: graph.add(&x, &position), side, window: side }
@@ -150,7 +153,8 @@ impl Block {
         } else {
             self.attend_padded(graph, &normal, tokens.side)
         };
-        let shortcut = if normal.last_dim() == self.channels { x } else { self.shortcut(graph, &normal, window) };
+        let shortcut =
+            if normal.last_dim() == self.channels { x } else { self.shortcut(graph, &normal, window) };
         let x = graph.add(&shortcut, &attended);
         let normal = graph.layer_norm(&x, &self.name("norm2"), LAYER_NORM_EPSILON);
         let hidden = graph.linear(&normal, &self.name("mlp.layers.0"), MLP_RATIO * self.channels);

@@ -36,7 +36,8 @@ impl Logits {
     /// Logits of a mask that somebody else made, to refine it. Mirrors the first half of `_use_mask_as_output`.
     pub fn of_mask(mask: &Mask, config: &Config) -> Self {
         let (whole, low) = (Size::square(config.image_size), Size::square(config.mask_side()));
-        let high: Vec<f32> = mask.resize(whole).bits().iter().map(|&on| if on { 10.0 } else { -10.0 }).collect();
+        let high: Vec<f32> =
+            mask.resize(whole).bits().iter().map(|&on| if on { 10.0 } else { -10.0 }).collect();
         Self { side: low.width, values: mask::resize_bilinear_antialias(&high, whole, low) }
     }
 
@@ -199,7 +200,8 @@ impl ImageModel {
         cancel: &Cancel,
     ) -> Result<Vec<Prediction>, RuntimeError> {
         let decoded = self.ask(features, prompt, previous, cancel)?;
-        let three = (1..NUM_MASK_TOKENS).map(|i| Prediction { logits: decoded.logits(i), iou: decoded.ious[i] });
+        let three =
+            (1..NUM_MASK_TOKENS).map(|i| Prediction { logits: decoded.logits(i), iou: decoded.ious[i] });
         let mut three: Vec<Prediction> = three.collect();
         three.sort_by(|a, b| b.iou.total_cmp(&a.iou));
         Ok(three)
@@ -263,7 +265,8 @@ impl ImageModel {
             (names::HAS_MASK, &flag(question.mask.is_some())?),
         ];
         let outputs = self.decoder.run(&inputs, cancel)?;
-        let [masks, ious, pointers, score] = <[Tensor; 4]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
+        let [masks, ious, pointers, score] =
+            <[Tensor; 4]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
         let mut four = [0.0; NUM_MASK_TOKENS];
         four.copy_from_slice(ious.floats());
         Ok(Decoded { masks, side, ious: four, pointers, object_score: score.floats()[0] })
@@ -322,9 +325,9 @@ mod tests {
 
     /// Pillow's `resize((4, 4), Image.Resampling.BILINEAR)` of the same picture.
     const PILLOW: [u8; 48] = [
-        48, 131, 159, 115, 186, 105, 177, 108, 99, 104, 82, 165, 131, 165, 78, 166, 117, 108, 108, 110, 168, 94, 153,
-        158, 167, 68, 126, 123, 114, 150, 105, 173, 111, 167, 116, 93, 84, 126, 186, 110, 173, 88, 164, 115, 94, 112,
-        90, 160,
+        48, 131, 159, 115, 186, 105, 177, 108, 99, 104, 82, 165, 131, 165, 78, 166, 117, 108, 108, 110, 168,
+        94, 153, 158, 167, 68, 126, 123, 114, 150, 105, 173, 111, 167, 116, 93, 84, 126, 186, 110, 173, 88,
+        164, 115, 94, 112, 90, 160,
     ];
 
     #[test]

@@ -23,7 +23,8 @@ const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// Mirrors `SAM2Base.forward_image`.
 pub(super) fn image_encoder(config: &Config) -> Graph {
     let mut graph = Graph::new("image_encoder");
-    let pixels = graph.input_u8(names::PIXELS, &[config.image_size.into(), config.image_size.into(), Dim::Fixed(3)]);
+    let pixels =
+        graph.input_u8(names::PIXELS, &[config.image_size.into(), config.image_size.into(), Dim::Fixed(3)]);
     let pixels = normalize(&mut graph, &pixels);
     let levels = hiera::hiera(&mut graph, config, &pixels);
     let [level_0, level_1, level_2, level_3] = &levels;
@@ -82,7 +83,8 @@ fn fold_lateral(
 ) -> Value {
     let (n_in, n_middle) = (x.last_dim(), config.d_model);
     let lateral = format!("image_encoder.neck.convs.{lateral}.conv");
-    let [weight, bias] = ["weight", "bias"].map(|part| (format!("{conv}.{part}"), format!("{lateral}.{part}")));
+    let [weight, bias] =
+        ["weight", "bias"].map(|part| (format!("{conv}.{part}"), format!("{lateral}.{part}")));
     let folded_weight = graph.derived(
         &format!("{conv}.folded_weight"),
         &[n_out, n_in],

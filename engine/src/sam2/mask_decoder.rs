@@ -49,7 +49,8 @@ pub(super) fn mask_decoder(config: &Config) -> Graph {
     let features = graph_.input(names::FEATURES, &[(grid * grid).into(), d.into()]);
     let no_memory = graph_.input(names::NO_MEMORY, &[Dim::Fixed(1)]);
     let fine = graph_.input(names::FINE, &[1.into(), (d / 8).into(), (4 * grid).into(), (4 * grid).into()]);
-    let middle = graph_.input(names::MIDDLE, &[1.into(), (d / 4).into(), (2 * grid).into(), (2 * grid).into()]);
+    let middle =
+        graph_.input(names::MIDDLE, &[1.into(), (d / 4).into(), (2 * grid).into(), (2 * grid).into()]);
     let points = graph_.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
     let labels = graph_.input(names::LABELS, &[Dim::Named("P")]);
     let mask = graph_.input(names::MASK, &[1.into(), 1.into(), (4 * grid).into(), (4 * grid).into()]);
@@ -154,7 +155,15 @@ struct Attention {
 
 impl Attention {
     /// Mirrors `Attention.forward` with `downsample_rate`.
-    fn add(&self, graph: &mut Graph, q: &Value, k: &Value, v: &Value, prefix: &str, downsample: usize) -> Value {
+    fn add(
+        &self,
+        graph: &mut Graph,
+        q: &Value,
+        k: &Value,
+        v: &Value,
+        prefix: &str,
+        downsample: usize,
+    ) -> Value {
         let inner = self.d / downsample;
         let mut project = |x: &Value, part: &str| {
             let projected = graph.linear(x, &format!("{prefix}.{part}"), inner);

@@ -116,7 +116,9 @@ impl MemoryBank {
         max_conditioning: Option<usize>,
     ) -> Selection<'_> {
         let (selected, unselected) = self.select_conditioning(frame, max_conditioning);
-        let at = |i: usize| self.tracked.get(&i).or_else(|| unselected.iter().find(|(f, _)| *f == i).map(|(_, m)| *m));
+        let at = |i: usize| {
+            self.tracked.get(&i).or_else(|| unselected.iter().find(|(f, _)| *f == i).map(|(_, m)| *m))
+        };
         let recent = |n: usize| direction.before(frame, n, n_frames).and_then(|i| Some((i, at(i)?)));
 
         let conditioning = selected.iter().map(|&(f, memory)| (f, memory, NUM_MASKMEM - 1));
@@ -125,7 +127,8 @@ impl MemoryBank {
 
         let conditioning =
             selected.iter().filter_map(|&(f, memory)| Some((f, memory, direction.distance(f, frame)?)));
-        let tracked = (1..n_frames.min(MAX_OBJ_PTRS)).filter_map(|n| recent(n).map(|(f, memory)| (f, memory, n)));
+        let tracked =
+            (1..n_frames.min(MAX_OBJ_PTRS)).filter_map(|n| recent(n).map(|(f, memory)| (f, memory, n)));
         let pointers = conditioning.chain(tracked).collect();
         Selection { memories, pointers }
     }
@@ -163,7 +166,13 @@ mod tests {
         bank
     }
 
-    fn check(bank: &MemoryBank, frame: usize, direction: Direction, max: Option<usize>, want: &[(usize, usize)]) {
+    fn check(
+        bank: &MemoryBank,
+        frame: usize,
+        direction: Direction,
+        max: Option<usize>,
+        want: &[(usize, usize)],
+    ) {
         let selection = bank.select(frame, direction, 40, max);
         let got: Vec<(usize, usize)> = selection.memories.iter().map(|(f, _, slot)| (*f, *slot)).collect();
         assert_eq!(got, want);
@@ -177,15 +186,13 @@ mod tests {
 
     #[test]
     fn backward_it_looks_at_the_frames_after() {
-        check(&bank(&[30], 21..30), 20, Direction::Backward, None, &[
-            (30, 6),
-            (26, 5),
-            (25, 4),
-            (24, 3),
-            (23, 2),
-            (22, 1),
-            (21, 0),
-        ]);
+        check(
+            &bank(&[30], 21..30),
+            20,
+            Direction::Backward,
+            None,
+            &[(30, 6), (26, 5), (25, 4), (24, 3), (23, 2), (22, 1), (21, 0)],
+        );
     }
 
     #[test]

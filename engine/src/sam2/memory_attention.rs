@@ -38,7 +38,8 @@ pub(super) fn memory_attention(config: &Config) -> Graph {
     let pointers = graph_.input(names::POINTERS, &[Dim::Named("P"), m.into()]);
     let pointer_times = graph_.input(names::POINTER_TIMES, &[Dim::Named("P"), m.into()]);
 
-    let places = graph_.constant("feature_places", &[n, d], &scaled(&position::sine_2d(config.grid(), d), 0.1));
+    let places =
+        graph_.constant("feature_places", &[n, d], &scaled(&position::sine_2d(config.grid(), d), 0.1));
     let mut x = graph_.add(&features, &places);
     let memory_places = graph_.constant("memory_places", &[n, m], &position::sine_2d(config.grid(), m));
     let placed = graph_.add(&memories, &memory_places);
@@ -108,7 +109,8 @@ impl Rope {
         let (n_in, d) = (x.last_dim(), self.d);
         let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
         let reorder = move |w: &[Vec<f32>]| position::even_then_odd_rows(&w[0], d);
-        let weight = graph.derived(&format!("{weight}.halves"), &[d, n_in], &[(&weight, &[d, n_in])], reorder);
+        let weight =
+            graph.derived(&format!("{weight}.halves"), &[d, n_in], &[(&weight, &[d, n_in])], reorder);
         let bias = graph.derived(&format!("{bias}.halves"), &[d], &[(&bias, &[d])], reorder);
         graph.gemm(x, &weight, &bias)
     }

@@ -44,7 +44,12 @@ pub struct TrackOptions {
 
 impl Default for TrackOptions {
     fn default() -> Self {
-        Self { max_cond_frames: Some(4), fill_hole_area: 8, non_overlap: false, n_kept_frames: NUM_MASKMEM - 1 }
+        Self {
+            max_cond_frames: Some(4),
+            fill_hole_area: 8,
+            non_overlap: false,
+            n_kept_frames: NUM_MASKMEM - 1,
+        }
     }
 }
 
@@ -166,7 +171,9 @@ impl Tracker {
         let previous = pending.or_else(|| state.bank.get(frame)).and_then(|m| m.logits.clone());
         let previous = previous.as_deref().map(Logits::as_prompt);
         let fused = match tracked {
-            Some(direction) => Some(self.fuse(object, frame, frames.n_frames(), direction, &features, cancel)?),
+            Some(direction) => {
+                Some(self.fuse(object, frame, frames.n_frames(), direction, &features, cancel)?)
+            }
             None => None,
         };
         let question = Question { prompt: Some(prompt), mask: previous.as_ref(), no_memory: fused.is_none() };
@@ -290,8 +297,11 @@ impl Tracker {
         let objects: Vec<ObjectId> = self.objects.keys().copied().collect();
         for object in objects {
             while let Some(pending) = self.objects.get(&object).and_then(|state| state.pending.first()) {
-                let Pending { frame, mut memory, features } =
-                    Pending { frame: pending.frame, memory: pending.memory.clone(), features: pending.features.clone() };
+                let Pending { frame, mut memory, features } = Pending {
+                    frame: pending.frame,
+                    memory: pending.memory.clone(),
+                    features: pending.features.clone(),
+                };
                 let mask = memory.logits.iter().flat_map(|logits| logits.resized(side));
                 let mask = mask.map(|v| if v > 0.0 { 10.0 } else { -10.0 }).collect();
                 memory.spatial = Some(self.encode_memory(&features, mask, memory.object_score, cancel)?);
@@ -390,7 +400,8 @@ impl Tracker {
     fn remember(&self, decoded: &Decoded, ambiguous: bool) -> (Memory, Logits) {
         let i = decoded.choose(ambiguous);
         let is_there = decoded.object_score > 0.0;
-        let with_holes = if is_there { decoded.logits(i) } else { Logits::absent(self.model.config().mask_side()) };
+        let with_holes =
+            if is_there { decoded.logits(i) } else { Logits::absent(self.model.config().mask_side()) };
         let no_object = &self.constants.no_object_pointer;
         // A clear prompt has the pointer of the first mask token, even where another mask is shown.
         let token = if ambiguous { i } else { 0 };
@@ -416,7 +427,13 @@ impl Tracker {
         logits
     }
 
-    fn put_pending(&mut self, object: ObjectId, frame: usize, memory: Memory, features: &Features) -> Segment {
+    fn put_pending(
+        &mut self,
+        object: ObjectId,
+        frame: usize,
+        memory: Memory,
+        features: &Features,
+    ) -> Segment {
         let state = self.objects.entry(object).or_default();
         let pending = Pending { frame, memory: memory.clone(), features: features.features.clone() };
         match state.pending.iter_mut().find(|p| p.frame == frame) {
@@ -427,8 +444,15 @@ impl Tracker {
     }
 
     fn segment(&self, object: ObjectId, memory: Memory, size: Size) -> Segment {
-        let logits = memory.logits.unwrap_or_else(|| Arc::new(Logits::absent(self.model.config().mask_side())));
-        Segment { object, mask: logits.mask(size), iou: memory.iou, object_score: memory.object_score, logits }
+        let logits =
+            memory.logits.unwrap_or_else(|| Arc::new(Logits::absent(self.model.config().mask_side())));
+        Segment {
+            object,
+            mask: logits.mask(size),
+            iou: memory.iou,
+            object_score: memory.object_score,
+            logits,
+        }
     }
 
     /// Frees what no later frame on the way looks at: all but the frames near this one and near conditioning frames,
@@ -463,7 +487,8 @@ fn separate(segments: &mut [Segment]) {
     let mut best = vec![f32::NEG_INFINITY; size.area()];
     let mut owner = vec![usize::MAX; size.area()];
     for (i, segment) in segments.iter().enumerate() {
-        for ((logit, best), owner) in segment.logits.resized(size).into_iter().zip(&mut best).zip(&mut owner) {
+        for ((logit, best), owner) in segment.logits.resized(size).into_iter().zip(&mut best).zip(&mut owner)
+        {
             if logit > *best {
                 (*best, *owner) = (logit, i);
             }

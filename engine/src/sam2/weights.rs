@@ -2,11 +2,7 @@
 
 use std::path::Path;
 
-use crate::nn::{
-    Checkpoint, CheckpointError, Graph,
-    checkpoint::Rename,
-    graph::Required,
-};
+use crate::nn::{Checkpoint, CheckpointError, Graph, checkpoint::Rename, graph::Required};
 
 use super::{
     config::{Config, ConfigError, NUM_MASKMEM},
@@ -63,14 +59,13 @@ impl Weights {
     fn of(checkpoint: Checkpoint) -> Result<Self, WeightsError> {
         let from_transformers = checkpoint.tensors().any(|(name, _)| name.starts_with("vision_encoder."));
         let checkpoint = if from_transformers { checkpoint.renamed(meta_name) } else { checkpoint };
-        let config = Config::of(&checkpoint).map_err(|cause| WeightsError::Config {
-            path: checkpoint.path().display().to_string(),
-            cause,
-        })?;
+        let config = Config::of(&checkpoint)
+            .map_err(|cause| WeightsError::Config { path: checkpoint.path().display().to_string(), cause })?;
         let required = required_tensors(&config);
         checkpoint.require(&required)?;
         let unknown = checkpoint.beyond(&required).into_iter().filter(|name| !UNUSED.contains(name));
-        let problems: Vec<String> = unknown.map(|name| format!("{name} is not a part of the model")).collect();
+        let problems: Vec<String> =
+            unknown.map(|name| format!("{name} is not a part of the model")).collect();
         if !problems.is_empty() {
             return Err(CheckpointError::Tensors { problems }.into());
         }
@@ -120,41 +115,61 @@ fn meta_name(name: &str) -> Rename {
     // Of each part: its prefix there and here, and its components there and here, of which all that occur change.
     type Names = &'static [(&'static str, &'static str)];
     const PARTS: [(&str, &str, Names); 8] = [
-        ("vision_encoder.backbone.", "image_encoder.trunk.", &[
-            ("patch_embed.projection.", "patch_embed.proj."),
-            (".layer_norm1.", ".norm1."),
-            (".layer_norm2.", ".norm2."),
-            (".mlp.proj_in.", ".mlp.layers.0."),
-            (".mlp.proj_out.", ".mlp.layers.1."),
-        ]),
-        ("prompt_encoder.", "sam_prompt_encoder.", &[
-            (".mask_embed.conv1.", ".mask_downscaling.0."),
-            (".mask_embed.layer_norm1.", ".mask_downscaling.1."),
-            (".mask_embed.conv2.", ".mask_downscaling.3."),
-            (".mask_embed.layer_norm2.", ".mask_downscaling.4."),
-            (".mask_embed.conv3.", ".mask_downscaling.6."),
-        ]),
-        ("mask_decoder.transformer.", "sam_mask_decoder.transformer.", &[
-            (".o_proj.", ".out_proj."),
-            (".layer_norm", ".norm"),
-            (".mlp.proj_in.", ".mlp.layers.0."),
-            (".mlp.proj_out.", ".mlp.layers.1."),
-        ]),
-        ("mask_decoder.", "sam_mask_decoder.", &[
-            (".upscale_conv1.", ".output_upscaling.0."),
-            (".upscale_layer_norm.", ".output_upscaling.1."),
-            (".upscale_conv2.", ".output_upscaling.3."),
-        ]),
+        (
+            "vision_encoder.backbone.",
+            "image_encoder.trunk.",
+            &[
+                ("patch_embed.projection.", "patch_embed.proj."),
+                (".layer_norm1.", ".norm1."),
+                (".layer_norm2.", ".norm2."),
+                (".mlp.proj_in.", ".mlp.layers.0."),
+                (".mlp.proj_out.", ".mlp.layers.1."),
+            ],
+        ),
+        (
+            "prompt_encoder.",
+            "sam_prompt_encoder.",
+            &[
+                (".mask_embed.conv1.", ".mask_downscaling.0."),
+                (".mask_embed.layer_norm1.", ".mask_downscaling.1."),
+                (".mask_embed.conv2.", ".mask_downscaling.3."),
+                (".mask_embed.layer_norm2.", ".mask_downscaling.4."),
+                (".mask_embed.conv3.", ".mask_downscaling.6."),
+            ],
+        ),
+        (
+            "mask_decoder.transformer.",
+            "sam_mask_decoder.transformer.",
+            &[
+                (".o_proj.", ".out_proj."),
+                (".layer_norm", ".norm"),
+                (".mlp.proj_in.", ".mlp.layers.0."),
+                (".mlp.proj_out.", ".mlp.layers.1."),
+            ],
+        ),
+        (
+            "mask_decoder.",
+            "sam_mask_decoder.",
+            &[
+                (".upscale_conv1.", ".output_upscaling.0."),
+                (".upscale_layer_norm.", ".output_upscaling.1."),
+                (".upscale_conv2.", ".output_upscaling.3."),
+            ],
+        ),
         ("object_pointer_proj.", "obj_ptr_proj.", &[]),
         ("temporal_positional_encoding_projection_layer.", "obj_ptr_tpos_proj.", &[]),
         ("memory_attention.", "memory_attention.", &[(".layer_norm", ".norm"), (".o_proj.", ".out_proj.")]),
-        ("memory_encoder.", "memory_encoder.", &[
-            (".feature_projection.", ".pix_feat_proj."),
-            (".memory_fuser.", ".fuser."),
-            (".depthwise_conv.", ".dwconv."),
-            (".pointwise_conv", ".pwconv"),
-            (".scale", ".gamma"),
-        ]),
+        (
+            "memory_encoder.",
+            "memory_encoder.",
+            &[
+                (".feature_projection.", ".pix_feat_proj."),
+                (".memory_fuser.", ".fuser."),
+                (".depthwise_conv.", ".dwconv."),
+                (".pointwise_conv", ".pwconv"),
+                (".scale", ".gamma"),
+            ],
+        ),
     ];
     if name == "shared_image_embedding.positional_embedding" {
         return Rename::Drop; // A copy of the prompt encoder's.
@@ -171,7 +186,8 @@ fn meta_name(name: &str) -> Rename {
     {
         return Rename::To(format!("image_encoder.neck.convs.{i}.conv.{rest}"));
     }
-    let Some((theirs, meta, components)) = PARTS.into_iter().find(|(theirs, ..)| name.starts_with(theirs)) else {
+    let Some((theirs, meta, components)) = PARTS.into_iter().find(|(theirs, ..)| name.starts_with(theirs))
+    else {
         return Rename::To(name.to_owned());
     };
     let mut renamed = format!("{meta}{}", &name[theirs.len()..]);
