@@ -15,10 +15,17 @@ test:
 	cargo build --workspace
 	cargo test --workspace
 
-# Full-size models against PyTorch, a software GPU; needs gigabytes and an hour.
-test-slow: test
+# Full-size models against PyTorch, a GPU that software plays; needs gigabytes and about an hour.
+test-slow:
+	packaging/setup.sh test
 	packaging/setup_slow.sh
-	RUN_SLOW_TESTS=1 cargo test --workspace --release -- --nocapture slow
+	cargo build --release --workspace
+	RUN_SLOW_TESTS=1 cargo test --release --package tests -- --nocapture slow
+
+# Speed and memory against PyTorch, in turns.
+bench: setup
+	packaging/setup_slow.sh
+	cargo bench --package tests
 
 setup:
 	packaging/setup.sh

@@ -11,4 +11,5 @@ mod cli;
 mod masks;
 mod media;
 mod parity;
+mod slow;
 mod tidy;
