@@ -34,7 +34,7 @@ const GAINS: [(&str, f64); 10] = [
     ("to_image.q_proj.weight", QUERY_GAIN),
     ("to_token.q_proj.weight", QUERY_GAIN),
     ("patch_embed.", 2.0),
-    ("neck.convs.", 0.5),
+    ("neck.convs.", 0.3),
     ("pred_obj_score_head.", 2.0),
     ("iou_prediction_head.", 1.5),
     ("output_hypernetworks_mlps.0.", 2.4),

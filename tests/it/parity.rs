@@ -20,9 +20,9 @@ use crate::formula;
 /// The largest difference of logits that counts as the same.
 const TOLERANCE: f32 = 1e-3;
 
-/// The same for logits that depend on memories, in parts of the largest. Memories are stored as 16-bit floats, and
-/// where a rounding falls the other way the difference is of this size.
-const TOLERANCE_OF_TRACKED: f32 = 1e-3;
+/// The same where memories are looked at: they are stored as 16-bit floats, and where two sums that differ in their last
+/// digit round apart, the formula's weights (which no training has calmed) make it this much.
+const TOLERANCE_OF_TRACKED: f32 = 2e-3;
 
 /// One file of reference numbers.
 struct Reference {
@@ -233,10 +233,9 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
 
 fn check_segment(reference: &Reference, key: &str, segment: &Segment, separated: bool) {
     let want = reference.floats(&format!("{key}/low"));
-    let largest = want.iter().map(|v| v.abs()).fold(1.0, f32::max);
-    assert_within(TOLERANCE_OF_TRACKED * largest.min(32.0), key, &segment.logits.values, &want);
-    let score = reference.floats(&format!("{key}/score"));
-    assert_within(TOLERANCE_OF_TRACKED * 10.0, key, &[segment.object_score], &score);
+    assert_within(TOLERANCE_OF_TRACKED, key, &segment.logits.values, &want);
+    let want = reference.floats(&format!("{key}/score"));
+    assert_within(TOLERANCE_OF_TRACKED, key, &[segment.object_score], &want);
     // When objects may not overlap, a prompt's answer is ours alone but the reference's mask is not.
     if separated {
         assert_same_mask(key, segment.mask.bits(), &reference.bits(&format!("{key}/mask")));

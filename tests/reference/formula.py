@@ -100,7 +100,7 @@ GAINS = (
     ("to_image.q_proj.weight", QUERY_GAIN),  # with qkv: attention far from uniform
     ("to_token.q_proj.weight", QUERY_GAIN),
     ("patch_embed.", 2.0),  # what is seen outweighs where
-    ("neck.convs.", 0.5),  # features of about the size of the prompts' embeddings
+    ("neck.convs.", 0.3),  # features of about the size of the prompts' embeddings
     ("pred_obj_score_head.", 2.0),  # scores that differ between frames
     ("iou_prediction_head.", 1.5),  # three masks whose order is clear
     ("output_hypernetworks_mlps.0.", 2.4),  # mask 0 on both sides of the stability threshold
@@ -109,7 +109,7 @@ GAINS = (
 
 
 # Added to the object score's bias so that the video scenarios see scores of both signs.
-OBJECT_BIAS = {"nano": 4.2, "tiny": 0.0, "small": 0.0, "base_plus": 0.0, "large": 0.0}
+OBJECT_BIAS = {"nano": 4.1, "tiny": 0.0, "small": 0.0, "base_plus": 0.0, "large": 0.0}
 
 
 def weight(name, shape, object_bias=0.0):
