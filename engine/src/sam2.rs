@@ -2,7 +2,7 @@
 //!
 //! `config` holds the sizes, and `hiera` to `memory_encoder` write the four parts as graphs, each as the paper has it.
 //! `weights` finds the parts' tensors in official files. `image` predicts masks on one image;
-//! `memory` is the memory bank of one object, and `tracker` carries objects through a video.
+//! `video_model` is all four parts, `memory` the memory bank of one object, and `tracker` carries objects through a video.
 
 mod config;
 mod weights;
@@ -20,6 +20,8 @@ mod memory_encoder;
 
 mod image;
 mod memory;
+mod video_model;
+
 mod tracker;
 
 pub use config::{Config, ConfigError};

@@ -10,6 +10,7 @@ mod checkpoints;
 mod cli;
 mod masks;
 mod media;
+mod packaging;
 mod parity;
 mod slow;
 mod tidy;

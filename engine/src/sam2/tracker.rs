@@ -6,23 +6,19 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use half::bf16;
-
 use crate::{
     frame::Frames,
     geometry::Size,
     mask::{self, Mask},
-    nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
+    nn::{Cancel, Runtime, RuntimeError, Tensor},
     prompt::Prompt,
 };
 
 use super::{
-    config::{MAX_OBJ_PTRS, NUM_MASKMEM},
-    image::{Decoded, Features, ImageModel, Logits, Question, is_ambiguous},
+    config::NUM_MASKMEM,
+    image::{Decoded, Features, Logits, Question, is_ambiguous},
     memory::{Direction, Memory, MemoryBank},
-    memory_attention::{self, memory_attention},
-    memory_encoder::{self, memory_encoder},
-    position,
+    video_model::VideoModel,
     weights::Weights,
 };
 
@@ -97,24 +93,9 @@ struct Object {
     tracked: BTreeMap<usize, Direction>,
 }
 
-/// Weights that are used outside the graphs.
-struct Constants {
-    /// `[NUM_MASKMEM, mem_dim]`
-    memory_times: Vec<f32>,
-    /// `[d_model]`
-    no_object_pointer: Vec<f32>,
-    /// `[mem_dim, d_model]` and `[mem_dim]`; SAM 2.0 has none.
-    pointer_time_projection: Option<(Vec<f32>, Vec<f32>)>,
-    /// `[4, 4]` and one number.
-    mask_downsample: (Vec<f32>, f32),
-}
-
 /// Objects in one video.
 pub struct Tracker {
-    model: ImageModel,
-    memory_attention: Model,
-    memory_encoder: Model,
-    constants: Constants,
+    model: VideoModel,
     options: TrackOptions,
     objects: BTreeMap<ObjectId, Object>,
     /// The features of the frame looked at last: objects share them.
@@ -127,26 +108,8 @@ impl Tracker {
     /// # Errors
     /// If ONNX Runtime refuses, or the weights lack a tensor.
     pub fn load(runtime: &Runtime, weights: &Weights, options: TrackOptions) -> Result<Self, RuntimeError> {
-        let Weights { config, checkpoint } = weights;
-        let floats = |name: &str| checkpoint.floats(name);
-        let pointer_time_projection = match config.is_2_1 {
-            true => Some((floats("obj_ptr_tpos_proj.weight")?, floats("obj_ptr_tpos_proj.bias")?)),
-            false => None,
-        };
-        Ok(Self {
-            model: ImageModel::load(runtime, weights)?,
-            memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
-            memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
-            constants: Constants {
-                memory_times: floats("maskmem_tpos_enc")?,
-                no_object_pointer: floats("no_obj_ptr")?,
-                pointer_time_projection,
-                mask_downsample: (floats("mask_downsample.weight")?, floats("mask_downsample.bias")?[0]),
-            },
-            options,
-            objects: BTreeMap::new(),
-            seen: None,
-        })
+        let model = VideoModel::load(runtime, weights)?;
+        Ok(Self { model, options, objects: BTreeMap::new(), seen: None })
     }
 
     /// Says what an object is on a frame by points and a box, in pixels of the video, and gives its mask there.
@@ -172,13 +135,17 @@ impl Tracker {
         let previous = previous.as_deref().map(Logits::as_prompt);
         let fused = match tracked {
             Some(direction) => {
-                Some(self.fuse(object, frame, frames.n_frames(), direction, &features, cancel)?)
+                Some(self.fuse(object, frame, direction, frames.n_frames(), &features, cancel)?)
             }
             None => None,
         };
         let question = Question { prompt: Some(prompt), mask: previous.as_ref(), no_memory: fused.is_none() };
-        let decoded =
-            self.model.decode(&features, fused.as_ref().unwrap_or(&features.features), &question, cancel)?;
+        let decoded = self.model.image.decode(
+            &features,
+            fused.as_ref().unwrap_or(&features.features),
+            &question,
+            cancel,
+        )?;
         let (memory, _) = self.remember(&decoded, is_ambiguous(Some(prompt)));
         Ok(self.put_pending(object, frame, memory, &features))
     }
@@ -201,13 +168,13 @@ impl Tracker {
         let config = self.model.config();
         let mask = mask.resize(Size::square(config.image_size));
         let logits = Logits::of_mask(&mask, config);
-        let as_prompt = self.downsample(&mask);
+        let as_prompt = self.model.mask_prompt(&mask);
         let question = Question { mask: Some(&as_prompt), ..Question::default() };
-        let decoded = self.model.decode(&features, &features.features, &question, cancel)?;
+        let decoded = self.model.image.decode(&features, &features.features, &question, cancel)?;
         let is_there = mask.bits().iter().any(|&on| on);
         let pointer = match is_there && decoded.object_score > 0.0 {
-            true => decoded.pointers.floats()[..self.constants.no_object_pointer.len()].into(),
-            false => self.constants.no_object_pointer.as_slice().into(),
+            true => decoded.pointers.floats()[..self.model.no_object_pointer.len()].into(),
+            false => self.model.no_object_pointer.as_slice().into(),
         };
         let memory = Memory {
             logits: Some(Arc::new(self.without_holes(logits))),
@@ -217,21 +184,6 @@ impl Tracker {
             iou: 1.0,
         };
         Ok(self.put_pending(object, frame, memory, &features))
-    }
-
-    /// The learned 4x4 convolution that makes a mask prompt of a mask.
-    fn downsample(&self, mask: &Mask) -> Logits {
-        let side = self.model.config().mask_side();
-        let (weight, bias) = &self.constants.mask_downsample;
-        let bits = mask.bits();
-        let at = |y: usize, x: usize| {
-            let taps = (0..4).flat_map(|dy| (0..4).map(move |dx| (dy, dx)));
-            taps.filter(|(dy, dx)| bits[(4 * y + dy) * 4 * side + 4 * x + dx])
-                .map(|(dy, dx)| weight[4 * dy + dx])
-                .sum::<f32>()
-                + bias
-        };
-        Logits { side, values: (0..side * side).map(|i| at(i / side, i % side)).collect() }
     }
 
     /// The masks of `objects` on `frame`, the next on the way: a mask that was prompted, or else one tracked from
@@ -260,7 +212,7 @@ impl Tracker {
                 }
             };
             segments.push(self.segment(object, memory, frames.size()));
-            self.forget_far_from(object, frame, direction);
+            self.forget_far_from(object, frame);
         }
         if self.options.non_overlap {
             separate(&mut segments);
@@ -277,12 +229,13 @@ impl Tracker {
         features: &Features,
         cancel: &Cancel,
     ) -> Result<Memory, TrackError> {
-        let fused = self.fuse(object, frame, n_frames, direction, features, cancel)?;
-        let decoded = self.model.decode(features, &fused, &Question::default(), cancel)?;
+        let fused = self.fuse(object, frame, direction, n_frames, features, cancel)?;
+        let decoded = self.model.image.decode(features, &fused, &Question::default(), cancel)?;
         let (mut memory, with_holes) = self.remember(&decoded, is_ambiguous(None));
         let mask = with_holes.resized(Size::square(self.model.config().image_size));
         let mask = mask.iter().map(|v| 20.0 / (1.0 + (-v).exp()) - 10.0).collect();
-        memory.spatial = Some(self.encode_memory(&features.features, mask, memory.object_score, cancel)?);
+        memory.spatial =
+            Some(self.model.encode_memory(&features.features, mask, memory.object_score, cancel)?);
         let state = self.objects.entry(object).or_default();
         state.bank.put_tracked(frame, memory.clone());
         state.tracked.insert(frame, direction);
@@ -304,7 +257,8 @@ impl Tracker {
                 };
                 let mask = memory.logits.iter().flat_map(|logits| logits.resized(side));
                 let mask = mask.map(|v| if v > 0.0 { 10.0 } else { -10.0 }).collect();
-                memory.spatial = Some(self.encode_memory(&features, mask, memory.object_score, cancel)?);
+                memory.spatial =
+                    Some(self.model.encode_memory(&features, mask, memory.object_score, cancel)?);
                 let state = self.objects.entry(object).or_default();
                 state.bank.put_conditioning(frame, memory);
                 state.pending.remove(0);
@@ -323,75 +277,24 @@ impl Tracker {
             return Ok(features.clone());
         }
         let image = frames.frame(frame).map_err(|error| TrackError::Frame(Box::new(error)))?;
-        let features = Features { size: frames.size(), ..self.model.encode(&image, cancel)? };
+        let features = Features { size: frames.size(), ..self.model.image.encode(&image, cancel)? };
         self.seen = Some((frame, features.clone()));
         Ok(features)
     }
 
-    /// The frame's features fused with the object's memories: `[grid², d_model]`.
-    ///
-    /// Mirrors the second half of `_prepare_memory_conditioned_features`.
+    /// The frame's features fused with what the object's memory bank has for it.
     fn fuse(
         &mut self,
         object: ObjectId,
         frame: usize,
-        n_frames: usize,
         direction: Direction,
+        n_frames: usize,
         features: &Features,
         cancel: &Cancel,
     ) -> Result<Tensor, TrackError> {
-        use memory_attention::names;
-        let config = self.model.config();
-        let (n, m) = (config.grid().pow(2), config.mem_dim);
         let bank = &self.objects.get(&object).ok_or(TrackError::NoPrompt(object))?.bank;
         let selection = bank.select(frame, direction, n_frames, self.options.max_cond_frames);
-        let mut memories = Vec::with_capacity(selection.memories.len() * n * m);
-        let mut memory_times = Vec::new();
-        for (_, memory, slot) in &selection.memories {
-            let Some(spatial) = &memory.spatial else { continue };
-            memories.extend(spatial.iter().map(|v| v.to_f32()));
-            memory_times.extend_from_slice(&self.constants.memory_times[slot * m..(slot + 1) * m]);
-        }
-        let n_memories = memory_times.len() / m;
-        let mut pointers = Vec::new();
-        let mut pointer_times = Vec::new();
-        let longest = (n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
-        for (_, memory, distance) in &selection.pointers {
-            pointers.extend_from_slice(&memory.pointer);
-            let time = self.constants.pointer_time(*distance as f64 / longest, m);
-            (0..config.tokens_of_pointer()).for_each(|_| pointer_times.extend_from_slice(&time));
-        }
-        let n_tokens = pointers.len() / m;
-        let inputs = [
-            (names::FEATURES, &features.features),
-            (names::MEMORIES, &Tensor::from_floats(&[n_memories, n, m], memories)?),
-            (names::MEMORY_TIMES, &Tensor::from_floats(&[n_memories, 1, m], memory_times)?),
-            (names::POINTERS, &Tensor::from_floats(&[n_tokens, m], pointers)?),
-            (names::POINTER_TIMES, &Tensor::from_floats(&[n_tokens, m], pointer_times)?),
-        ];
-        Ok(self.memory_attention.run(&inputs, cancel)?.remove(0))
-    }
-
-    /// A memory for later frames, of the frame's own features and a mask of -10..=10. Mirrors `_encode_new_memory`.
-    fn encode_memory(
-        &mut self,
-        features: &Tensor,
-        mask: Vec<f32>,
-        object_score: f32,
-        cancel: &Cancel,
-    ) -> Result<Arc<[bf16]>, RuntimeError> {
-        use memory_encoder::names;
-        let config = self.model.config();
-        let side = config.image_size;
-        let is_absent = f32::from(u8::from(object_score <= 0.0));
-        let mask = Tensor::from_floats(&[1, 1, side, side], mask)?;
-        let is_absent = Tensor::from_floats(&[1], vec![is_absent])?;
-        let mut inputs = vec![(names::FEATURES, features), (names::MASK, &mask)];
-        if config.is_2_1 {
-            inputs.push((names::IS_ABSENT, &is_absent));
-        }
-        let memory = self.memory_encoder.run(&inputs, cancel)?.remove(0);
-        Ok(memory.floats().iter().map(|v| bf16::from_f32(*v)).collect())
+        Ok(self.model.fuse(features, &selection, n_frames, cancel)?)
     }
 
     /// What is kept of the decoder's answer, and its mask before holes are filled.
@@ -402,7 +305,7 @@ impl Tracker {
         let is_there = decoded.object_score > 0.0;
         let with_holes =
             if is_there { decoded.logits(i) } else { Logits::absent(self.model.config().mask_side()) };
-        let no_object = &self.constants.no_object_pointer;
+        let no_object = &self.model.no_object_pointer;
         // A clear prompt has the pointer of the first mask token, even where another mask is shown.
         let token = if ambiguous { i } else { 0 };
         let pointer = match is_there {
@@ -457,7 +360,7 @@ impl Tracker {
 
     /// Frees what no later frame on the way looks at: all but the frames near this one and near conditioning frames,
     /// from where tracking may start the other way.
-    fn forget_far_from(&mut self, object: ObjectId, frame: usize, _direction: Direction) {
+    fn forget_far_from(&mut self, object: ObjectId, frame: usize) {
         let n = self.options.n_kept_frames;
         if let Some(state) = self.objects.get_mut(&object) {
             let first = state.bank.first_conditioning();
@@ -465,17 +368,6 @@ impl Tracker {
                 f.abs_diff(frame) <= n || first.is_some_and(|first| f.abs_diff(first) <= n)
             });
         }
-    }
-}
-
-impl Constants {
-    /// How far back a pointer is, 0 to 1, as `[mem_dim]`.
-    fn pointer_time(&self, distance: f64, mem_dim: usize) -> Vec<f32> {
-        let Some((weight, bias)) = &self.pointer_time_projection else { return vec![0.0; mem_dim] };
-        let d = weight.len() / mem_dim;
-        let wave = position::sine_1d(distance, d);
-        let rows = weight.chunks_exact(d).zip(bias);
-        rows.map(|(row, bias)| row.iter().zip(&wave).map(|(a, b)| a * b).sum::<f32>() + bias).collect()
     }
 }
 
