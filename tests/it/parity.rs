@@ -20,10 +20,6 @@ use crate::formula;
 /// The largest difference of logits that counts as the same.
 const TOLERANCE: f32 = 1e-3;
 
-/// The same where memories are looked at: they are stored as 16-bit floats, and where two sums that differ in their last
-/// digit round apart, the formula's weights (which no training has calmed) make it this much.
-const TOLERANCE_OF_TRACKED: f32 = 2e-3;
-
 /// One file of reference numbers.
 struct Reference {
     bytes: Vec<u8>,
@@ -62,14 +58,9 @@ impl Reference {
 
 #[track_caller]
 fn assert_close(what: &str, got: &[f32], want: &[f32]) {
-    assert_within(TOLERANCE, what, got, want);
-}
-
-#[track_caller]
-fn assert_within(tolerance: f32, what: &str, got: &[f32], want: &[f32]) {
     assert_eq!(got.len(), want.len(), "{what}");
     let worst = got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst <= tolerance, "{what}: largest difference {worst}");
+    assert!(worst <= TOLERANCE, "{what}: largest difference {worst}");
 }
 
 #[track_caller]
@@ -171,6 +162,7 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
     let options = TrackOptions {
         max_cond_frames: usize::try_from(script["max_cond_frames"].as_i64().unwrap()).ok(),
         non_overlap: script["non_overlap"].as_bool().unwrap_or(false),
+        fill_hole_area: script["fill_hole_area"].as_u64().map_or(8, |area| area as usize),
         // The reference keeps everything.
         n_kept_frames: clip.n_frames,
         ..TrackOptions::default()
@@ -232,10 +224,8 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
 }
 
 fn check_segment(reference: &Reference, key: &str, segment: &Segment, separated: bool) {
-    let want = reference.floats(&format!("{key}/low"));
-    assert_within(TOLERANCE_OF_TRACKED, key, &segment.logits.values, &want);
-    let want = reference.floats(&format!("{key}/score"));
-    assert_within(TOLERANCE_OF_TRACKED, key, &[segment.object_score], &want);
+    assert_close(key, &segment.logits.values, &reference.floats(&format!("{key}/low")));
+    assert_close(key, &[segment.object_score], &reference.floats(&format!("{key}/score")));
     // When objects may not overlap, a prompt's answer is ours alone but the reference's mask is not.
     if separated {
         assert_same_mask(key, segment.mask.bits(), &reference.bits(&format!("{key}/mask")));
