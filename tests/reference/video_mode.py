@@ -34,6 +34,7 @@ class Player:
         self.tensors, self.memory, self.states = {}, [], []
         model.max_cond_frames_in_attn = script["max_cond_frames"]
         model.non_overlap_masks = script.get("non_overlap", False)
+        model.fill_hole_area = script.get("fill_hole_area", 8)
         clip = [formula.frame(t, self.width, self.height) for t in range(script["frames"])]
         images = torch.stack([reference.pixels(image, model.image_size) for image in clip])
         reference.remember_features(model)
