@@ -17,10 +17,14 @@ KEEP = 4000  # scenes remembered per kind
 
 
 def still(rng, bank, side, objects):
-    """image uint8 [1,S,S,3], masks uint8 [1,K,S/4,S/4] (coverage), boxes [K,4] in pixels, first masks uint8 [K,S,S]."""
+    """image uint8 [1,S,S,3], masks uint8 [1,K,S/4,S/4] (coverage), boxes [K,4] in pixels, first masks uint8 [K,S,S].
+
+    Also the number of the thing or region in the middle of every 8x8 cell: labels uint8 [S/8,S/8].
+    """
     images, ids, parts, region = scene.make_scene(rng, bank, side)
     full = scene.targets(rng, ids[0], parts[0], region, objects)
-    return _pack(images, full[None])
+    labels = np.where(ids[0] > 0, ids[0], 128 + region)
+    return {**_pack(images, full[None]), "labels": labels[4::8, 4::8].astype(np.uint8)}
 
 
 def clip(rng, bank, side, objects, frames):

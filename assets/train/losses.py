@@ -6,11 +6,17 @@ import torch.nn.functional as F
 CROSS, DICE, IOU, SCORE = 2.0, 2.0, 1.0, 0.5
 
 
-def mask_losses(logits, target):
-    """Cross entropy plus dice loss of every mask: logits [n,k,h,w], target [n,h,w] to [n,k]."""
+def mask_losses(logits, target, balance):
+    """Cross entropy plus dice loss of every mask: logits [n,k,h,w], target [n,h,w] to [n,k].
+
+    With balance 1 object and surroundings weigh the same whatever their areas, with 0 every pixel does.
+    """
     t = target[:, None].expand_as(logits)
     p = logits.sigmoid()
-    cross = F.binary_cross_entropy_with_logits(logits, t, reduction="none").mean((2, 3))
+    area = t.mean((2, 3), keepdim=True).clamp(0.02, 0.98)
+    area = 0.5 + balance * (area - 0.5)
+    weight = 0.5 * (t / area + (1 - t) / (1 - area))
+    cross = (weight * F.binary_cross_entropy_with_logits(logits, t, reduction="none")).mean((2, 3))
     dice = 1 - (2 * (p * t).sum((2, 3)) + 1) / (p.sum((2, 3)) + t.sum((2, 3)) + 1)
     return CROSS * cross + DICE * dice
 
@@ -22,7 +28,7 @@ def true_ious(logits, target):
         return (a & b).sum((2, 3)) / (a | b).sum((2, 3)).clamp(min=1)
 
 
-def prompt_loss(masks, ious, score, target, present, single, several):
+def prompt_loss(masks, ious, score, target, present, single, several, balance):
     """The loss of one decoder call and the true IoUs of its masks.
 
     masks [n,4,h,w], ious [n,4], score [n,1], target [n,h,w], present [n] bool.
@@ -30,9 +36,23 @@ def prompt_loss(masks, ious, score, target, present, single, several):
     counts, with `several`, so that each may stand for another reading (a part, a whole).
     Both always get some weight, because the stability rule may pick either for any prompt.
     """
-    each, truth = mask_losses(masks, target), true_ious(masks, target)
+    each, truth = mask_losses(masks, target, balance), true_ious(masks, target)
     shape = single * each[:, 0] + several * (each[:, 1:].min(1).values + 0.05 * each[:, 1:].mean(1))
     quality = (ious - truth).abs().mean(1)
     here = present.float()
     total = ((shape + IOU * quality) * here).sum() / here.sum().clamp(min=1)
     return total + SCORE * F.binary_cross_entropy_with_logits(score[:, 0], here), truth
+
+
+def affinity_loss(features, labels):
+    """Features of cells of one thing should point the same way, those of different things should not.
+
+    features [b,c,g,g] and labels [b,g,g]; every pair of cells is judged, both answers weighing the same.
+    This teaches the encoder directly, long before the decoder can tell it what a prompt needs.
+    """
+    x = F.normalize(features.flatten(2), dim=1)
+    same = (labels.flatten(1)[:, :, None] == labels.flatten(1)[:, None]).float()
+    logits = 8 * (x.transpose(1, 2) @ x - 0.5)
+    part = same.mean((1, 2), keepdim=True).clamp(0.02, 0.98)
+    weight = 0.5 * (same / part + (1 - same) / (1 - part))
+    return (weight * F.binary_cross_entropy_with_logits(logits, same, reduction="none")).mean()

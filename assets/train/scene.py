@@ -11,7 +11,7 @@ import textures
 from shapes import outline
 
 cv2.setNumThreads(1)
-SMALLEST = 0.0025  # part of the frame below which a target is left out
+SMALLEST = 0.006  # part of the frame below which a target is left out
 
 
 class Sprite:

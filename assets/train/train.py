@@ -6,45 +6,75 @@ import argparse
 import json
 import os
 import time
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 import prompts
 from data import Source
-from losses import prompt_loss
-from model import Config, SmallSam2, grid, upsample
+from losses import affinity_loss, prompt_loss
+from model import Config, SmallSam2, grid, head_start, upsample
 
-# Until which part of the run, at which side, how many scenes per step, and the share of steps that train on clips.
-PHASES = [(0.40, 128, 12, 0.0), (0.60, 128, 12, 0.5), (1.01, 256, 4, 0.4)]
+
+
+class Phase(NamedTuple):
+    """A part of the run: until which share of it, at which side, with how many scenes per step.
+
+    `clips` is the share of steps on clips, `turns` the most answers per object of a still, and a blind phase shows no image at all:
+    the decoder first learns what a point and a box mean.
+    """
+
+    until: float
+    side: int
+    batch: int
+    clips: float = 0.0
+    turns: int = 4
+    blind: bool = False
+
+
+PHASES = [
+    Phase(0.06, 128, 8, turns=1, blind=True),
+    Phase(0.15, 128, 5, turns=1),
+    Phase(0.31, 128, 6),
+    Phase(0.78, 128, 6, clips=0.45),
+    Phase(1.01, 256, 4, clips=0.5),
+]
 OBJECTS, CLIP_OBJECTS, CLIP_FRAMES = 4, 2, 6
-PEAK, WARM_STEPS = 2e-3, 100
+PEAK, WARM_STEPS = 2e-3, 50
+BOXES = 1.5  # weight of prompts that start from a box: fewer answers are asked for them
+AFFINITY = 0.7  # weight of the loss that pairs cells of the encoder's features
 
 
-def optimizers(model):
-    """Muon for the matrices inside the network, AdamW for everything else; both take the same rate."""
-    matrices, others = [], []
-    for name, p in model.named_parameters():
-        table = any(k in name for k in ("token", "embed", "no_obj", "no_mem", "tpos_enc"))
-        (matrices if p.ndim == 2 and min(p.shape) >= 16 and not table else others).append(p)
-    return [
-        torch.optim.Muon(matrices, lr=PEAK, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw", ns_steps=4),
-        torch.optim.AdamW(others, lr=PEAK, betas=(0.9, 0.98), weight_decay=0.01),
-    ]
+def optimizer(model):
+    """AdamW, without decay on vectors and learned tokens."""
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    heavy = [p for p in model.parameters() if p.ndim >= 2]
+    groups = [{"params": heavy, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98), fused=True)
 
 
 def select(values, index):
     return values[torch.arange(len(values)), index]
 
 
-def still_loss(model, batch, rng, device):
+def still_loss(model, batch, rng, device, phase, balance):
     """Half of the objects start from a click, half from a box; all are then corrected by clicks on what is wrong."""
     images = torch.from_numpy(batch["images"][:, 0]).to(device)
-    feats, _, sizes = model.encode(images)
     side, b, k = images.shape[1], *batch["boxes"].shape[:2]
-    levels = [grid(f, s) for f, s in zip(feats, sizes)]
+    if phase.blind:
+        d = model.hidden_dim
+        shapes = [(d // 8, side // 4), (d // 4, side // 8), (d, side // 16)]
+        levels = [torch.zeros(b, c, g, g, device=device) for c, g in shapes]
+    else:
+        feats, _, sizes = model.encode(images)
+        levels = [grid(f, s) for f, s in zip(feats, sizes)]
     levels[2] = levels[2] + model.no_mem_embed.view(1, -1, 1, 1)
     total, report = 0, {}
+    if not phase.blind:
+        labels = torch.from_numpy(batch["labels"]).to(device)
+        alike = affinity_loss(levels[1], labels) + affinity_loss(levels[2], labels[:, 1::2, 1::2])
+        total, report = 2 * AFFINITY * alike, {"affinity": float(alike.detach())}
     for kind, objects in (("click", np.arange(k // 2)), ("box", np.arange(k // 2, k))):
         image = np.repeat(np.arange(b), len(objects))
         objects = np.tile(objects, b)
@@ -55,11 +85,11 @@ def still_loss(model, batch, rng, device):
         edges = batch["boxes"][image, objects]
         points = prompts.first_clicks(rng, masks) if kind == "click" else prompts.boxes(rng, edges, side)
         previous = None
-        for turn in range(int(rng.choice([1, 3, 4] if kind == "click" else [1, 1, 3]))):
+        for turn in range(min(phase.turns, rng.choice([1, 3, 4] if kind == "click" else [1, 1, 3]))):
             out, ious, _, score = model.decode(feat, [s0, s1], prompts.tensors(*points, device), previous)
             one = points[1].shape[1] == 1
-            loss, truth = prompt_loss(out, ious, score, target, present, *((0.3, 1.0) if one else (1.0, 0.4)))
-            total = total + loss
+            loss, truth = prompt_loss(out, ious, score, target, present, *((0.3, 1.0) if one else (1.0, 0.4)), balance)
+            total = total + (BOXES if kind == "box" else 1.0) * loss
             best = 1 + ious[:, 1:].argmax(1) if one else torch.zeros(len(image), dtype=torch.long, device=device)
             previous = select(out, best)[:, None].detach().clamp(-32, 32)
             report[f"{kind}{turn + 1}"] = float(select(truth, best).mean())
@@ -67,7 +97,7 @@ def still_loss(model, batch, rng, device):
     return total / 2, report
 
 
-def clip_loss(model, batch, rng, device):
+def clip_loss(model, batch, rng, device, balance):
     """A mask, a box or a click on frame 0, then tracking; memories are those of the network's own masks."""
     b, frames, side = batch["images"].shape[:3]
     k = batch["boxes"].shape[1]
@@ -98,7 +128,7 @@ def clip_loss(model, batch, rng, device):
                 points = prompts.first_clicks(rng, masks[:, 0])
             several = not (t == 0 and kind == "box")
             out, ious, tokens, score = model.decode(feat, [s0, s1], prompts.tensors(*points, device), None)
-            loss, truth = prompt_loss(out, ious, score, target, present, *((0.2, 1.0) if several else (1.0, 0.4)))
+            loss, truth = prompt_loss(out, ious, score, target, present, *((0.2, 1.0) if several else (1.0, 0.4)), balance)
             total = total + loss
             best = 1 + ious[:, 1:].argmax(1) if several else torch.zeros(b * k, dtype=torch.long, device=device)
             ious_seen.append(float((select(truth, best) * present).sum() / present.sum().clamp(min=1)))
@@ -117,7 +147,7 @@ def clip_loss(model, batch, rng, device):
 
 
 def rate(progress, step):
-    return PEAK * min(1, (step + 1) / WARM_STEPS) * max(0.02, 0.5 * (1 + np.cos(np.pi * progress)))
+    return float(PEAK * min(1, (step + 1) / WARM_STEPS) * max(0.02, 0.5 * (1 + np.cos(np.pi * progress))))
 
 
 def main():
@@ -134,21 +164,22 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, "last.pt")
 
-    model = SmallSam2(Config()).to(args.device)
+    model = SmallSam2(Config())
+    head_start(model)
+    model.to(args.device)
     ema = {n: v.detach().clone() for n, v in model.state_dict().items()}
-    opts = optimizers(model)
+    opt = optimizer(model)
     step, spent = 0, 0.0
     if os.path.exists(path):
         saved = torch.load(path, map_location=args.device, weights_only=True)
         model.load_state_dict(saved["model"])
         ema, step, spent = saved["ema"], saved["step"], saved["spent"]
-        for o, s in zip(opts, saved["optimizers"]):
-            o.load_state_dict(s)
+        opt.load_state_dict(saved["optimizer"])
         rng = np.random.default_rng(args.seed + step)
 
     def save():
         state = {"config": model.config.to_json(), "model": model.state_dict(), "ema": ema, "step": step, "spent": spent,
-                 "optimizers": [o.state_dict() for o in opts]}
+                 "optimizer": opt.state_dict()}
         torch.save(state, path + ".new")
         os.replace(path + ".new", path)
 
@@ -157,28 +188,30 @@ def main():
     while spent < 60 * args.minutes:
         began = time.time()
         progress = spent / (60 * args.minutes)
-        if phase is None or progress >= phase[0]:
+        if phase is None or progress >= phase.until:
             for s in sources.values():
                 s.close()
-            phase = next(p for p in PHASES if progress < p[0])
-            _, side, batch, share = phase
+            phase = next(p for p in PHASES if progress < p.until)
+            side, batch = phase.side, phase.batch
             model.set_side(side)
             seed = 1000 * args.seed + step
             sources = {"still": Source("still", side, batch, (batch + 2) // 3, OBJECTS, 1, seed)}
-            if share:
+            if phase.clips:
                 clips = max(1, batch // 3)
                 sources["clip"] = Source("clip", side, clips, max(1, clips // 3), CLIP_OBJECTS, CLIP_FRAMES, seed + 500)
-        clip = rng.random() < phase[3]
+        clip = rng.random() < phase.clips
+        balance = max(0.0, 1 - 2 * progress)
         batch = sources["clip" if clip else "still"].next()
-        loss, report = (clip_loss if clip else still_loss)(model, batch, rng, args.device)
-        for o in opts:
-            o.zero_grad(set_to_none=True)
-            for g in o.param_groups:
-                g["lr"] = rate(progress, step)
+        if clip:
+            loss, report = clip_loss(model, batch, rng, args.device, balance)
+        else:
+            loss, report = still_loss(model, batch, rng, args.device, phase, balance)
+        opt.zero_grad(set_to_none=True)
+        for g in opt.param_groups:
+            g["lr"] = rate(progress, step)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for o in opts:
-            o.step()
+        opt.step()
         keep = min(0.998, (1 + step) / (10 + step))
         with torch.no_grad():
             for n, v in model.state_dict().items():
@@ -186,9 +219,9 @@ def main():
         step += 1
         spent += time.time() - began
         for n, v in {"clip loss" if clip else "still loss": float(loss.detach()), **report}.items():
-            means[n] = v if n not in means else 0.95 * means[n] + 0.05 * v
-        if step % 25 == 0:
-            line = {"step": step, "minutes": round(spent / 60, 2), "side": phase[1], **{n: round(v, 3) for n, v in sorted(means.items())}}
+            means[n] = v if n not in means else 0.98 * means[n] + 0.02 * v
+        if step % 100 == 0:
+            line = {"step": step, "minutes": round(spent / 60, 2), "side": phase.side, **{n: round(v, 3) for n, v in sorted(means.items())}}
             print(json.dumps(line), flush=True)
         if spent - saved_at > 120:
             saved_at = spent
