@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors import safe_open
 
 from model import Config, SmallSam2, grid
@@ -77,7 +78,7 @@ def photos(model, folder, rounds):
     side, box, clicks, oracle = model.image_size, [], [[] for _ in range(rounds)], []
     for entry in json.load(open(os.path.join(folder, "index.json"))):
         image, size = read(os.path.join(folder, entry["id"] + ".jpg"), side)
-        labels = cv2.imread(os.path.join(folder, entry["id"] + ".png"), cv2.IMREAD_UNCHANGED)
+        labels = np.array(Image.open(os.path.join(folder, entry["id"] + ".png")))
         feats, _, sizes = model.encode(image)
         s0, s1, feat = (grid(f, s) for f, s in zip(feats, sizes))
         feat = feat + model.no_mem_embed.view(1, -1, 1, 1)
@@ -104,7 +105,7 @@ def photos(model, folder, rounds):
 def track(model, folder, kind):
     """Mean J of all objects of one clip after the first frame."""
     side, frames = model.image_size, sorted(glob.glob(os.path.join(folder, "*.jpg")))
-    truths = [cv2.imread(f[:-3] + "png", cv2.IMREAD_UNCHANGED) if os.path.exists(f[:-3] + "png") else None for f in frames]
+    truths = [np.array(Image.open(f[:-3] + "png")) if os.path.exists(f[:-3] + "png") else None for f in frames]
     encoded = [read(f, side) for f in frames]
     encoded = [(model.encode(image), size) for image, size in encoded]
     scores = []

@@ -37,8 +37,8 @@ PHASES = [
     Phase(0.06, 128, 8, turns=1, blind=True),
     Phase(0.15, 128, 5, turns=1),
     Phase(0.31, 128, 6),
-    Phase(0.78, 128, 6, clips=0.45),
-    Phase(1.01, 256, 4, clips=0.5),
+    Phase(0.78, 128, 6, clips=0.5),
+    Phase(1.01, 256, 4, clips=0.55),
 ]
 OBJECTS, CLIP_OBJECTS, CLIP_FRAMES = 4, 2, 6
 PEAK, WARM_STEPS = 2e-3, 50
@@ -85,10 +85,10 @@ def still_loss(model, batch, rng, device, phase, balance):
         edges = batch["boxes"][image, objects]
         points = prompts.first_clicks(rng, masks) if kind == "click" else prompts.boxes(rng, edges, side)
         previous = None
-        for turn in range(min(phase.turns, rng.choice([1, 3, 4] if kind == "click" else [1, 1, 3]))):
+        for turn in range(min(phase.turns, rng.choice([1, 3, 4] if kind == "click" else [1, 1, 1, 3]))):
             out, ious, _, score = model.decode(feat, [s0, s1], prompts.tensors(*points, device), previous)
             one = points[1].shape[1] == 1
-            loss, truth = prompt_loss(out, ious, score, target, present, *((0.3, 1.0) if one else (1.0, 0.4)), balance)
+            loss, truth = prompt_loss(out, ious, score, target, present, *((0.3, 1.0) if one else (1.0, 0.8)), balance)
             total = total + (BOXES if kind == "box" else 1.0) * loss
             best = 1 + ious[:, 1:].argmax(1) if one else torch.zeros(len(image), dtype=torch.long, device=device)
             previous = select(out, best)[:, None].detach().clamp(-32, 32)
