@@ -37,7 +37,7 @@ class SmallConfig:
     stages: tuple = (1, 2, 5, 1)
     global_blocks: tuple = (4, 6)
     windows: tuple = (8, 4, 8, 8)
-    pos_embed_size: tuple = (7, 7)
+    pos_embed_size: int = 7
     d_model: int = 96
     mem_dim: int = 32
     memory_layers: int = 2
@@ -62,7 +62,7 @@ class SmallConfig:
             f"image_encoder.trunk.stages={list(self.stages)}",
             f"image_encoder.trunk.global_att_blocks={list(self.global_blocks)}",
             f"image_encoder.trunk.window_spec={list(self.windows)}",
-            f"image_encoder.trunk.window_pos_embed_bkg_spatial_size={list(self.pos_embed_size)}",
+            f"image_encoder.trunk.window_pos_embed_bkg_spatial_size={[self.pos_embed_size] * 2}",
             f"image_encoder.neck.d_model={self.d_model}",
             f"image_encoder.neck.position_encoding.num_pos_feats={self.d_model}",
             f"image_encoder.neck.backbone_channel_list={widths}",
