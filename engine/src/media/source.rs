@@ -107,3 +107,14 @@ impl FrameSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_can_be_read_by_another_thread() {
+        fn check<T: Send>() {}
+        check::<FrameSource>();
+    }
+}

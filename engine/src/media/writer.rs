@@ -134,8 +134,9 @@ impl Encoding {
     }
 
     fn push(&mut self, image: &RgbImage) -> Result<(), ffmpeg::Error> {
-        let mut frame =
-            self.converter.convert(&padded(image, self.encoder.width(), self.encoder.height()), Yuv::HD)?;
+        let rgb = padded(image, self.encoder.width(), self.encoder.height());
+        let mut frame = frame::Video::empty();
+        self.converter.convert(&rgb, &mut frame, Yuv::HD)?;
         frame.set_pts(Some(self.n_frames));
         frame.set_color_space(color::Space::BT709);
         frame.set_color_range(color::Range::MPEG);
