@@ -90,7 +90,7 @@ impl Index {
         self.keys[..n_keys].iter().rev().copied().find(|&key| self.frame_of[key] <= Some(frame))
     }
 
-    /// Whether this picture is what decoding from the first packet gives; none is known only where all can be trusted.
+    /// Whether this picture is what decoding from the first packet gave, as far as that was tried.
     pub(super) fn is_frame(&self, frame: usize, picture: &frame::Video) -> bool {
         self.fingerprints.as_ref().is_none_or(|known| known[frame] == fingerprint(picture))
     }
@@ -162,13 +162,14 @@ fn announced(packets: &[PacketInfo]) -> Option<Vec<usize>> {
     (distinct && starts_with_key).then_some(frames)
 }
 
-/// A number that tells pictures apart. Of samples of more than 8 bits, and of packed ones, it sees a part.
+/// A number that tells pictures apart by their luma (of samples of more than 8 bits, by half of it).
 fn fingerprint(picture: &frame::Video) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for plane in 0..picture.planes() {
-        let width = picture.plane_width(plane) as usize;
-        for row in picture.data(plane).chunks(picture.stride(plane)) {
-            hasher.write(row.get(..width).unwrap_or(row));
+    let stride = picture.stride(0);
+    // A picture stored bottom up has a negative stride, which the slice below cannot express; such formats are uncoded.
+    if i32::try_from(stride).is_ok() {
+        for row in picture.data(0).chunks(stride) {
+            hasher.write(&row[..stride.min(picture.width() as usize)]);
         }
     }
     hasher.finish()
