@@ -1,3 +1,21 @@
 //! Segue: label images and videos by pointing.
 
-fn main() {}
+mod cli;
+mod overlay;
+mod progress;
+mod scene;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if standard error is closed.
+            writeln!(std::io::stderr(), "segue: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,16 @@
 //! Segue's tests at its boundaries: one binary, one module a subject.
 
-#[cfg(test)]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
+
+mod formula;
+mod python;
+mod segue;
+
+mod checkpoints;
+mod cli;
+mod masks;
 mod media;
+mod packaging;
+mod parity;
+mod slow;
 mod tidy;

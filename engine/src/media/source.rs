@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 
 use super::{MediaError, folder::Folder, image::image_format, video::Video};
-use crate::geometry::Size;
+use crate::{frame::Frames, geometry::Size};
 
 /// Frames a second of a folder of images, which does not say.
 const FOLDER_FPS: f64 = 25.0;
@@ -78,6 +78,11 @@ impl FrameSource {
         }
     }
 
+    /// Name of the video file, folder or image.
+    pub fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
+    }
+
     /// Name of the file that frame `frame` is in.
     ///
     /// # Panics
@@ -109,6 +114,22 @@ impl FrameSource {
             Kind::Images(folder) => folder.frame(frame),
             Kind::Video(video) => video.frame(frame),
         }
+    }
+}
+
+impl Frames for FrameSource {
+    type Error = MediaError;
+
+    fn n_frames(&self) -> usize {
+        self.n_frames()
+    }
+
+    fn size(&self) -> Size {
+        self.size()
+    }
+
+    fn frame(&mut self, i: usize) -> Result<RgbImage, MediaError> {
+        self.frame(i)
     }
 }
 

@@ -1,0 +1,34 @@
+# The two commands: `make run` and `make test` do all set-up on Debian and Ubuntu, and are quick when it is done.
+
+.PHONY: run test test-slow bench setup clean
+
+run: setup
+	cargo build --release --package segue
+	target/release/segue demo
+
+# What CI runs.
+test:
+	packaging/setup.sh test
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items
+	cargo build --workspace
+	cargo test --workspace
+
+# Full-size models against PyTorch, a GPU that software plays; needs gigabytes and about an hour.
+test-slow:
+	packaging/setup.sh test
+	packaging/setup_slow.sh
+	cargo build --release --workspace
+	RUN_SLOW_TESTS=1 cargo test --release --package tests -- --nocapture slow
+
+# Speed and memory against PyTorch, in turns.
+bench: setup
+	packaging/setup_slow.sh
+	cargo bench --package tests
+
+setup:
+	packaging/setup.sh
+
+clean:
+	cargo clean

@@ -1,0 +1,91 @@
+//! The command line: what can be asked, and what every command shares.
+
+mod demo;
+mod devices;
+mod models;
+mod prompts;
+mod segment;
+mod track;
+
+use std::{io, io::Write as _};
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use engine::{
+    models as weights,
+    nn::{Cancel, Device, Runtime},
+    sam2::Weights,
+};
+
+/// Label images and videos by pointing: masks from clicks and boxes, carried through videos, as COCO.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Segment(segment::Segment),
+    Track(track::Track),
+    #[command(subcommand)]
+    Models(models::Models),
+    Devices(devices::Devices),
+    Demo(demo::Demo),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Segment(segment) => segment.run(),
+            Command::Track(track) => track.run(),
+            Command::Models(models) => models.run(),
+            Command::Devices(devices) => devices.run(),
+            Command::Demo(demo) => demo.run(),
+        }
+    }
+}
+
+/// Which model, and what it runs on.
+#[derive(Args)]
+pub(crate) struct ModelArgs {
+    /// The model: builtin, a name (`segue models list`), or the path of a SAM 2 checkpoint (.pt, .safetensors)
+    #[arg(long, default_value = weights::BUILTIN)]
+    model: String,
+    /// Side in pixels of the square that images are resized to, a multiple of 32; smaller is faster
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Where to run: cpu, webgpu, cuda, tensorrt, directml or coreml; by default the best that works
+    #[arg(long)]
+    device: Option<Device>,
+    /// Processor threads; by default all
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+}
+
+impl ModelArgs {
+    pub(crate) fn open(&self) -> anyhow::Result<(Runtime, Weights)> {
+        let mut weights = weights::open(&self.model)?;
+        if let Some(size) = self.size {
+            weights = weights.with_image_size(size)?;
+        }
+        Ok((Runtime::start(self.device, self.threads)?, weights))
+    }
+}
+
+/// A token that Ctrl+C cancels.
+fn cancel_on_interrupt() -> anyhow::Result<Cancel> {
+    let cancel = Cancel::default();
+    let on_interrupt = cancel.clone();
+    ctrlc::set_handler(move || on_interrupt.cancel()).context("cannot listen for Ctrl+C")?;
+    Ok(cancel)
+}
+
+/// Prints a line; a reader that has gone away is not an error.
+fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
+    }
+}

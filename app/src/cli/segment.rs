@@ -1,0 +1,252 @@
+//! `segue segment`: masks on photos.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use engine::{
+    file,
+    geometry::Size,
+    mask::{Mask, Rle},
+    media,
+    nn::{Cancel, RuntimeError},
+    prompt::Prompt,
+    sam2::{Features, ImageModel, Logits},
+};
+use image::GrayImage;
+use serde::Serialize;
+
+use super::{
+    ModelArgs, cancel_on_interrupt,
+    prompts::{PhotoPrompt, PointArg, RectArg, prompt},
+    say,
+};
+use crate::progress;
+
+/// Make the mask of an object in a photo, or many masks in many photos
+#[derive(Args)]
+#[command(after_help = "Examples:
+  segue segment dog.jpg --point 320,240 --out dog.png
+  segue segment dog.jpg --box 100,80,500,400 --point 130,300,0
+  segue segment --in prompts.jsonl --out masks.jsonl
+A line of prompts.jsonl (coordinates in image pixels, the top left corner is 0,0; label 1 on the object, 0 off it):
+  {\"id\": 7, \"image\": \"dog.jpg\", \"points\": [[320, 240, 1]], \"box\": [100, 80, 500, 400]}
+A line of masks.jsonl (masks as COCO run lengths, lines of one photo together):
+  {\"id\": 7, \"image\": \"dog.jpg\", \"mask\": {\"size\": [h, w], \"counts\": \"…\"}, \"score\": 0.93, \"millis\": {…}}")]
+pub(crate) struct Segment {
+    /// The photo
+    #[arg(required_unless_present = "input", conflicts_with = "input")]
+    photo: Option<PathBuf>,
+    /// A click on the object (or off it: label 0), in image pixels; each refines the mask
+    #[arg(long = "point", value_name = "X,Y[,0|1]", conflicts_with = "input", allow_hyphen_values = true)]
+    points: Vec<PointArg>,
+    /// A box round the object, in image pixels
+    #[arg(long = "box", value_name = "X0,Y0,X1,Y1", conflicts_with = "input", allow_hyphen_values = true)]
+    rect: Option<RectArg>,
+    /// A rough mask of the photo's size to refine, white on the object
+    #[arg(long, value_name = "PNG", conflicts_with = "input")]
+    mask: Option<PathBuf>,
+    /// Read many prompts from this file, a JSON object a line
+    #[arg(long = "in", value_name = "JSONL", requires = "out")]
+    input: Option<PathBuf>,
+    /// Write the mask here (.png: a black and white image; else JSON), instead of printing it as JSON
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// A mask as it is written.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a serde_json::Value,
+    image: &'a str,
+    mask: Rle,
+    score: f32,
+    millis: Millis,
+}
+
+/// A line for a prompt that has no answer.
+#[derive(Serialize)]
+struct Failure<'a> {
+    id: &'a serde_json::Value,
+    image: &'a str,
+    error: String,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Millis {
+    encode: f64,
+    decode: f64,
+}
+
+impl Segment {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match (&self.input, &self.out, &self.photo) {
+            (Some(input), Some(out), _) => self.many(input, out),
+            (_, out, Some(photo)) => self.one(photo, out.as_deref()),
+            _ => unreachable!("clap asks for a photo or --in with --out"),
+        }
+    }
+
+    fn one(&self, photo: &Path, out: Option<&Path>) -> anyhow::Result<()> {
+        let cancel = cancel_on_interrupt()?;
+        let image = media::read_image(photo)?;
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        let rough = self.mask.as_deref().map(|path| read_mask(path, size)).transpose()?;
+        let asked = prompt(&self.points, self.rect.map(|rect| rect.0));
+        // A rough mask alone is enough.
+        let asked = if rough.is_some() && asked == Prompt::default() { asked } else { asked.within(size)? };
+        let (runtime, weights) = self.model.open()?;
+        let mut model = ImageModel::load(&runtime, &weights)?;
+        let (features, encode) = timed(|| model.encode(&image, &cancel))?;
+        let rough = rough.map(|mask| Logits::of_mask(&mask, model.config()));
+        let (prediction, decode) = timed(|| match &rough {
+            Some(rough) => model.predict(&features, &asked, Some(rough), &cancel),
+            None => model.click_through(&features, &asked, &cancel),
+        })?;
+        let mask = prediction.logits.mask(size);
+        if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
+        {
+            return write_mask(path, &mask);
+        }
+        let answer = Answer {
+            id: &serde_json::Value::Null,
+            image: &photo.to_string_lossy(),
+            mask: Rle::encode(&mask),
+            score: prediction.iou,
+            millis: Millis { encode, decode },
+        };
+        let json = serde_json::to_string(&answer).context("cannot write the answer as JSON")?;
+        match out {
+            Some(path) => file::write_atomically(path, |file| writeln!(file, "{json}"))
+                .with_context(|| format!("cannot write {}", path.display())),
+            None => say(json),
+        }
+    }
+
+    fn many(&self, input: &Path, out: &Path) -> anyhow::Result<()> {
+        let prompts = read_prompts(input)?;
+        let (runtime, weights) = self.model.open()?;
+        let cancel = cancel_on_interrupt()?;
+        let mut model = ImageModel::load(&runtime, &weights)?;
+        let bar = progress::bar(prompts.len(), "masks");
+        let mut n_failed = 0;
+        file::write_atomically(out, |file| {
+            for (image, prompts) in by_image(&prompts) {
+                let encoded = media::read_image(Path::new(image))
+                    .map_err(anyhow::Error::from)
+                    .and_then(|image| Ok(timed(|| model.encode(&image, &cancel))?));
+                let mut encode_millis = encoded.as_ref().map_or(0.0, |(_, millis)| *millis);
+                for asked in prompts {
+                    let answer = match &encoded {
+                        Ok((features, _)) => answer(&mut model, features, asked, &cancel),
+                        Err(error) => Err(anyhow::anyhow!("{error:#}")),
+                    };
+                    if cancel.is_canceled() {
+                        return Ok(());
+                    }
+                    match answer {
+                        Ok((mask, score, decode)) => {
+                            // The photo was encoded once, for its first prompt.
+                            let millis = Millis { encode: std::mem::take(&mut encode_millis), decode };
+                            write_line(file, &Answer { id: &asked.id, image, mask, score, millis })?;
+                        }
+                        Err(error) => {
+                            n_failed += 1;
+                            write_line(file, &Failure { id: &asked.id, image, error: format!("{error:#}") })?;
+                        }
+                    }
+                    bar.inc(1);
+                }
+            }
+            Ok(())
+        })
+        .with_context(|| format!("cannot write {}", out.display()))?;
+        bar.finish_and_clear();
+        if cancel.is_canceled() {
+            bail!("canceled; what was finished is in {}", out.display());
+        }
+        if n_failed > 0 {
+            bail!("{n_failed} of {} prompts failed; {} says why of each", prompts.len(), out.display());
+        }
+        Ok(())
+    }
+}
+
+fn write_line(file: &mut impl std::io::Write, line: &impl Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *file, line)?;
+    writeln!(file)
+}
+
+fn answer(
+    model: &mut ImageModel,
+    features: &Features,
+    asked: &PhotoPrompt,
+    cancel: &Cancel,
+) -> anyhow::Result<(Rle, f32, f64)> {
+    let prompt = prompt(&asked.points, asked.rect).within(features.size)?;
+    let (prediction, millis) = timed(|| model.click_through(features, &prompt, cancel))?;
+    Ok((Rle::encode(&prediction.logits.mask(features.size)), prediction.iou, millis))
+}
+
+/// What `run` gives, and the milliseconds it took.
+fn timed<T>(run: impl FnOnce() -> Result<T, RuntimeError>) -> Result<(T, f64), RuntimeError> {
+    let start = Instant::now();
+    let result = run()?;
+    Ok((result, start.elapsed().as_secs_f64() * 1e3))
+}
+
+fn read_prompts(path: &Path) -> anyhow::Result<Vec<PhotoPrompt>> {
+    let reading = || format!("cannot read prompts: {}", path.display());
+    let lines = BufReader::new(fs::File::open(path).with_context(reading)?).lines();
+    let mut prompts = Vec::new();
+    for (i, line) in lines.enumerate() {
+        let line = line.with_context(reading)?;
+        if !line.trim().is_empty() {
+            let place = || format!("cannot read prompts: line {} of {}", i + 1, path.display());
+            prompts.push(serde_json::from_str(&line).with_context(place)?);
+        }
+    }
+    Ok(prompts)
+}
+
+/// The prompts of each image together, images in the order of their first prompt.
+fn by_image(prompts: &[PhotoPrompt]) -> Vec<(&str, Vec<&PhotoPrompt>)> {
+    let mut places = BTreeMap::new();
+    let mut groups: Vec<(&str, Vec<&PhotoPrompt>)> = Vec::new();
+    for prompt in prompts {
+        let place = *places.entry(prompt.image.as_str()).or_insert_with(|| {
+            groups.push((&prompt.image, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(prompt);
+    }
+    groups
+}
+
+fn read_mask(path: &Path, size: Size) -> anyhow::Result<Mask> {
+    let image = media::read_image(path)?;
+    let found = Size::new(image.width() as usize, image.height() as usize);
+    if found != size {
+        bail!("the mask is {found}, the photo is {size}: {}", path.display());
+    }
+    Ok(Mask::new(size, image.pixels().map(|pixel| pixel.0.iter().any(|&v| v >= 128)).collect()))
+}
+
+pub(super) fn write_mask(path: &Path, mask: &Mask) -> anyhow::Result<()> {
+    let size = mask.size();
+    let pixels = mask.bits().iter().map(|&on| if on { 255 } else { 0 }).collect();
+    let image = GrayImage::from_raw(size.width as u32, size.height as u32, pixels);
+    let image = image.context("a mask has a pixel for each of its bits")?;
+    let mut png = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut png, image::ImageFormat::Png).context("cannot write the mask as PNG")?;
+    file::write_atomically(path, |file| file.write_all(png.get_ref()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,340 @@
+//! `segue track`: objects through a video.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, ValueEnum};
+use engine::{
+    formats::coco,
+    mask::{Mask, Rle},
+    media::{FrameSource, VideoWriter},
+    nn::{Cancel, RuntimeError},
+    prompt::Prompt,
+    sam2::{Direction, ObjectId, Segment, TrackError, TrackOptions, Tracker},
+};
+
+use super::{
+    ModelArgs, cancel_on_interrupt,
+    prompts::{FramePrompt, ObjectPrompts, TrackPrompts, prompt},
+};
+use crate::{overlay, progress};
+
+/// Carry objects through a video or a folder of frames
+#[derive(Args)]
+#[command(after_help = "Example:
+  segue track clip.mp4 --prompts prompts.json --out clip.json --overlay overlay.mp4
+prompts.json (frames count from 0; coordinates in video pixels; label 1 on the object, 0 off it):
+  {\"objects\": [{\"id\": 1, \"category\": \"dog\", \"prompts\": [
+    {\"frame\": 0, \"points\": [[320, 240, 1]]},
+    {\"frame\": 40, \"points\": [[310, 200, 0]]}]}]}
+Prompts of a frame are points and a \"box\" [x0, y0, x1, y1], or a \"mask\" as COCO run lengths. An object starts at its
+first prompt; later ones correct it where it was tracked to. An empty mask says that the object is not there.")]
+pub(crate) struct Track {
+    /// A video file, or a folder of frames
+    media: PathBuf,
+    /// What is where: a JSON file, see below
+    #[arg(long, value_name = "JSON")]
+    prompts: PathBuf,
+    /// First frame
+    #[arg(long, value_name = "FRAME", default_value_t = 0)]
+    from: usize,
+    /// Last frame; by default the video's last
+    #[arg(long, value_name = "FRAME")]
+    to: Option<usize>,
+    /// Which way from the prompts
+    #[arg(long, value_enum, default_value_t = Way::Both)]
+    direction: Way,
+    /// Format of the output
+    #[arg(long, value_enum, default_value_t = Format::Coco)]
+    format: Format,
+    /// Where to write the masks
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write a video with the masks drawn in here
+    #[arg(long, value_name = "MP4")]
+    overlay: Option<PathBuf>,
+    /// Prompted frames that a frame looks at, the nearest first
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
+    max_cond_frames: u8,
+    /// Give each pixel to one object at most
+    #[arg(long)]
+    non_overlap: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Way {
+    Forward,
+    Backward,
+    Both,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Coco,
+}
+
+/// What was found: by frame, then by object.
+pub(crate) type Found = BTreeMap<usize, BTreeMap<ObjectId, FoundSegment>>;
+
+pub(crate) struct FoundSegment {
+    pub mask: Rle,
+    pub score: f32,
+}
+
+impl Track {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let objects = read_prompts(&self.prompts)?;
+        let mut source = FrameSource::open(&self.media)?;
+        let last = source.n_frames() - 1;
+        let to = self.to.unwrap_or(last);
+        ensure!(to <= last, "--to {to} is past the last frame, which is {last}");
+        ensure!(self.from <= to, "--from {} is after --to {to}", self.from);
+        let plan = Plan::new(&objects, &source, self.from, to)?;
+        let (runtime, weights) = self.model.open()?;
+        let options = TrackOptions {
+            max_cond_frames: Some(self.max_cond_frames.into()),
+            non_overlap: self.non_overlap,
+            ..TrackOptions::default()
+        };
+        let mut tracker = Tracker::load(&runtime, &weights, options)?;
+        let cancel = cancel_on_interrupt()?;
+        let mut found = Found::new();
+        let tracked = plan.track(self.direction, &mut tracker, &mut source, &cancel, &mut found);
+        let canceled = match tracked {
+            Err(TrackError::Runtime(RuntimeError::Canceled)) => true,
+            other => other.map(|()| false)?,
+        };
+        let Format::Coco = self.format;
+        write_coco(&self.out, &source, &objects, self.from..=to, &found)?;
+        if canceled {
+            bail!("canceled; the {} finished frames are in {}", found.len(), self.out.display());
+        }
+        if let Some(path) = &self.overlay {
+            write_overlay(path, &mut source, self.from..=to, &found, &cancel)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_prompts(path: &Path) -> anyhow::Result<Vec<ObjectPrompts>> {
+    let reading = || format!("cannot read prompts: {}", path.display());
+    let json = fs::read(path).with_context(reading)?;
+    let TrackPrompts { objects } = serde_json::from_slice(&json).with_context(reading)?;
+    ensure!(!objects.is_empty(), "there are no objects in {}", path.display());
+    Ok(objects)
+}
+
+/// What is said of an object on a frame, checked.
+enum Said {
+    Prompt(Prompt),
+    Mask(Mask),
+}
+
+/// The prompts by object and frame, and the frames to track.
+pub(crate) struct Plan {
+    objects: BTreeMap<ObjectId, BTreeMap<usize, Said>>,
+    from: usize,
+    to: usize,
+}
+
+impl Plan {
+    pub(crate) fn new(
+        objects: &[ObjectPrompts],
+        source: &FrameSource,
+        from: usize,
+        to: usize,
+    ) -> anyhow::Result<Self> {
+        let mut plan = BTreeMap::new();
+        for object in objects {
+            let id = object.id;
+            ensure!(!object.prompts.is_empty(), "object {id} has no prompts");
+            let mut frames = BTreeMap::new();
+            for prompts in &object.prompts {
+                let frame = prompts.frame;
+                ensure!(
+                    (from..=to).contains(&frame),
+                    "object {id} has a prompt on frame {frame}, but the frames to track are {from} to {to}"
+                );
+                let said = check(prompts, source).with_context(|| format!("object {id}, frame {frame}"))?;
+                ensure!(frames.insert(frame, said).is_none(), "object {id} has two prompts on frame {frame}");
+            }
+            ensure!(plan.insert(id, frames).is_none(), "two objects have the id {id}");
+        }
+        Ok(Self { objects: plan, from, to })
+    }
+
+    /// Tracks every object from where it starts to the end of the frames.
+    pub(crate) fn track(
+        &self,
+        way: Way,
+        tracker: &mut Tracker,
+        source: &mut FrameSource,
+        cancel: &Cancel,
+        found: &mut Found,
+    ) -> Result<(), TrackError> {
+        let firsts = self.objects.values().filter_map(|frames| frames.keys().next().copied());
+        let lasts = self.objects.values().filter_map(|frames| frames.keys().next_back().copied());
+        let earliest = firsts.clone().min().unwrap_or(self.from);
+        let forward = || (Direction::Forward, (earliest..=self.to).collect::<Vec<usize>>());
+        // Going back after going forward, an object starts before its first prompt, where it has been already.
+        let latest = if way == Way::Both { firsts.max() } else { lasts.max().map(|last| last + 1) };
+        let backward = || (Direction::Backward, (self.from..latest.unwrap_or(0)).rev().collect());
+        let passes = match way {
+            Way::Forward => vec![forward()],
+            Way::Backward => vec![backward()],
+            Way::Both => vec![forward(), backward()],
+        };
+        let bar = progress::bar(passes.iter().map(|(_, frames)| frames.len()).sum(), "frames");
+        for (direction, frames) in passes {
+            for frame in frames {
+                let active = self.active(way, direction, frame);
+                for &object in &active {
+                    self.say(tracker, source, object, frame, direction, cancel)?;
+                }
+                for segment in tracker.track(source, frame, direction, &active, cancel)? {
+                    found.entry(frame).or_default().insert(segment.object, FoundSegment::of(&segment));
+                }
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// The objects that are tracked on a frame.
+    fn active(&self, way: Way, direction: Direction, frame: usize) -> Vec<ObjectId> {
+        let is_active = |prompted: &BTreeMap<usize, Said>| {
+            let (first, last) = (prompted.keys().next(), prompted.keys().next_back());
+            match direction {
+                Direction::Forward => first.is_some_and(|&first| first <= frame),
+                Direction::Backward if way == Way::Both => first.is_some_and(|&first| frame < first),
+                Direction::Backward => last.is_some_and(|&last| frame <= last),
+            }
+        };
+        self.objects.iter().filter(|(_, prompted)| is_active(prompted)).map(|(id, _)| *id).collect()
+    }
+
+    /// Tells the tracker what is said of an object on a frame; clicks one by one, as a person makes them.
+    fn say(
+        &self,
+        tracker: &mut Tracker,
+        source: &mut FrameSource,
+        object: ObjectId,
+        frame: usize,
+        direction: Direction,
+        cancel: &Cancel,
+    ) -> Result<(), TrackError> {
+        let prompted = &self.objects[&object];
+        let Some(said) = prompted.get(&frame) else { return Ok(()) };
+        let start = match direction {
+            Direction::Forward => prompted.keys().next(),
+            Direction::Backward => prompted.keys().next_back(),
+        };
+        if start != Some(&frame) {
+            // A correction is of what tracking makes of the frame.
+            tracker.track(source, frame, direction, &[object], cancel)?;
+        }
+        match said {
+            Said::Mask(mask) => drop(tracker.prompt_mask(source, object, frame, mask, cancel)?),
+            Said::Prompt(prompt) => {
+                for step in prompt.steps() {
+                    tracker.prompt(source, object, frame, &step, cancel)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(said: &FramePrompt, source: &FrameSource) -> anyhow::Result<Said> {
+    let Some(rle) = &said.mask else {
+        return Ok(Said::Prompt(prompt(&said.points, said.rect).within(source.size())?));
+    };
+    ensure!(
+        said.points.is_empty() && said.rect.is_none(),
+        "it has a mask and points or a box; give one or the other"
+    );
+    ensure!(rle.size() == source.size(), "the mask is {}, the video is {}", rle.size(), source.size());
+    Ok(Said::Mask(rle.decode()))
+}
+
+impl FoundSegment {
+    fn of(segment: &Segment) -> Self {
+        Self { mask: Rle::encode(&segment.mask), score: segment.iou }
+    }
+}
+
+pub(crate) fn write_coco(
+    path: &Path,
+    source: &FrameSource,
+    objects: &[ObjectPrompts],
+    frames: RangeInclusive<usize>,
+    found: &Found,
+) -> anyhow::Result<()> {
+    const VIDEO: u32 = 1;
+    let (width, height) = (source.size().width, source.size().height);
+    let image_id = |frame: usize| frame as u64 + 1;
+    let names: BTreeSet<&str> = objects.iter().map(|object| object.category.as_str()).collect();
+    let category_ids: BTreeMap<&str, u32> = names.into_iter().zip(1..).collect();
+    let category_of: BTreeMap<ObjectId, u32> =
+        objects.iter().map(|object| (object.id, category_ids[object.category.as_str()])).collect();
+    let segments = found.iter().flat_map(|(frame, objects)| objects.iter().map(move |found| (*frame, found)));
+    let annotations = segments.filter(|(_, (_, found))| found.mask.area() > 0).zip(1..);
+    let document = coco::Document {
+        videos: vec![coco::Video { id: VIDEO, name: source.file_name(), width, height }],
+        categories: category_ids
+            .iter()
+            .map(|(name, &id)| coco::Category { id, name: (*name).to_owned() })
+            .collect(),
+        images: frames.map(|frame| coco::Image {
+            id: image_id(frame),
+            file_name: source.name(frame),
+            width,
+            height,
+            frame_index: frame,
+            time: source.time(frame),
+            video_id: VIDEO,
+        }),
+        annotations: annotations.map(|((frame, (&object, found)), id)| coco::Annotation {
+            id,
+            image_id: image_id(frame),
+            category_id: category_of[&object],
+            track_id: object,
+            score: found.score,
+            iscrowd: 0,
+            bbox: found.mask.bbox(),
+            area: found.mask.area(),
+            segmentation: found.mask.clone(),
+        }),
+    };
+    document.write(path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+pub(crate) fn write_overlay(
+    path: &Path,
+    source: &mut FrameSource,
+    frames: RangeInclusive<usize>,
+    found: &Found,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let mut writer = VideoWriter::create(path, source.size(), source.fps())?;
+    let bar = progress::bar(frames.clone().count(), "overlay");
+    for frame in frames {
+        ensure!(!cancel.is_canceled(), "canceled before the overlay was finished; the masks are written");
+        let mut picture = source.frame(frame)?;
+        for (&object, segment) in found.get(&frame).into_iter().flatten() {
+            overlay::draw(&mut picture, &segment.mask.decode(), object);
+        }
+        writer.push(&picture)?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(writer.finish()?)
+}

@@ -1,0 +1,3 @@
+//! Formats that training code reads.
+
+pub mod coco;

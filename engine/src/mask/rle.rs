@@ -1,0 +1,339 @@
+//! Run lengths as COCO has them: column by column, the first run off the object.
+
+use serde::{Deserialize, Serialize, de::Error as _};
+
+use super::Mask;
+use crate::geometry::Size;
+
+/// A mask as run lengths in column-major order: zeros, ones, zeros, … Only the first run may be empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rle {
+    size: Size,
+    counts: Vec<u32>,
+}
+
+/// Why run lengths are no mask.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum RleError {
+    /// The compressed string is cut short or has characters that it never has.
+    #[error("the run lengths are damaged at character {0}")]
+    Damaged(usize),
+    /// Too many or too few pixels.
+    #[error("the run lengths cover {covered} pixels, the image of {size} has {}", size.area())]
+    WrongArea {
+        /// The sum of the runs.
+        covered: u64,
+        /// The image's size.
+        size: Size,
+    },
+}
+
+impl Rle {
+    /// Encodes a mask.
+    pub fn encode(mask: &Mask) -> Self {
+        let size = mask.size();
+        let bits = mask.bits();
+        let mut counts = Vec::new();
+        let (mut value, mut run) = (false, 0);
+        for x in 0..size.width {
+            for y in 0..size.height {
+                let bit = bits[y * size.width + x];
+                if bit != value {
+                    counts.push(run);
+                    (value, run) = (bit, 0);
+                }
+                run += 1;
+            }
+        }
+        counts.push(run);
+        Self { size, counts }
+    }
+
+    /// The mask.
+    pub fn decode(&self) -> Mask {
+        let mut bits = vec![false; self.size.area()];
+        let mut at = 0;
+        for (i, &run) in self.counts.iter().enumerate() {
+            if i % 2 == 1 {
+                for place in at..at + run as usize {
+                    bits[place % self.size.height * self.size.width + place / self.size.height] = true;
+                }
+            }
+            at += run as usize;
+        }
+        Mask::new(self.size, bits)
+    }
+
+    /// Pixels of either mask.
+    ///
+    /// # Panics
+    /// If the sizes differ, as for all that combine two masks.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a | b)
+    }
+
+    /// Pixels of both masks.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & b)
+    }
+
+    /// Intersection over union, 0 to 1; of two empty masks 0, as pycocotools has it.
+    pub fn iou(&self, other: &Self) -> f64 {
+        let intersection = self.intersection(other).area();
+        intersection as f64 / (self.area() + other.area() - intersection).max(1) as f64
+    }
+
+    /// Walks along the runs of both, without making pixels of them.
+    fn combine(&self, other: &Self, both: impl Fn(bool, bool) -> bool) -> Self {
+        assert_eq!(self.size, other.size, "masks of two sizes");
+        let mut runs = [self.counts.iter().copied(), other.counts.iter().copied()];
+        let mut rests = [0, 0];
+        // Each list starts with zeros, so its first run turns this to false.
+        let mut values = [true, true];
+        let mut counts: Vec<u32> = Vec::new();
+        let (mut value, mut run) = (false, 0);
+        loop {
+            for i in [0, 1] {
+                while rests[i] == 0 {
+                    match runs[i].next() {
+                        Some(next) => (rests[i], values[i]) = (next, !values[i]),
+                        None => {
+                            counts.push(run);
+                            return Self { size: self.size, counts };
+                        }
+                    }
+                }
+            }
+            let step = rests[0].min(rests[1]);
+            if both(values[0], values[1]) != value {
+                counts.push(run);
+                (value, run) = (!value, 0);
+            }
+            run += step;
+            rests = rests.map(|rest| rest - step);
+        }
+    }
+
+    /// The image's size.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Pixels on the object.
+    pub fn area(&self) -> u64 {
+        self.counts.iter().skip(1).step_by(2).map(|&run| u64::from(run)).sum()
+    }
+
+    /// `[x, y, width, height]` of the smallest box round the object; all zero if there is none.
+    pub fn bbox(&self) -> [u32; 4] {
+        let height = self.size.height as u64;
+        let (mut x0, mut y0, mut x1, mut y1) = (u64::MAX, u64::MAX, 0, 0);
+        let mut at = 0;
+        for (i, &run) in self.counts.iter().enumerate() {
+            let run = u64::from(run);
+            if i % 2 == 1 && run > 0 {
+                let (first, last) = (at, at + run - 1);
+                (x0, x1) = (x0.min(first / height), x1.max(last / height + 1));
+                // A run over a column's end touches top and bottom.
+                let spans = first / height != last / height;
+                y0 = y0.min(if spans { 0 } else { first % height });
+                y1 = y1.max(if spans { height } else { last % height + 1 });
+            }
+            at += run;
+        }
+        if x1 == 0 { [0; 4] } else { [x0, y0, x1 - x0, y1 - y0].map(|v| v as u32) }
+    }
+
+    /// The compressed string of pycocotools: each count (from the third on as the difference to the one before the
+    /// last) in groups of five bits, low first, with a sixth for "more follows", from character 48 on.
+    pub fn counts(&self) -> String {
+        let mut text = String::new();
+        for (i, &count) in self.counts.iter().enumerate() {
+            let before = if i > 2 { i64::from(self.counts[i - 2]) } else { 0 };
+            let mut rest = i64::from(count) - before;
+            loop {
+                let group = (rest & 0x1f) as u8;
+                rest >>= 5;
+                let done = if group & 0x10 == 0 { rest == 0 } else { rest == -1 };
+                text.push(char::from(48 + if done { group } else { group | 0x20 }));
+                if done {
+                    break;
+                }
+            }
+        }
+        text
+    }
+
+    /// Reads what [`Self::counts`] writes.
+    ///
+    /// # Errors
+    /// If the string is damaged or of an image of another size.
+    pub fn from_counts(size: Size, text: &str) -> Result<Self, RleError> {
+        let mut counts: Vec<i64> = Vec::new();
+        let (mut value, mut shift, mut covered) = (0_i64, 0, 0_i64);
+        for (i, byte) in text.bytes().enumerate() {
+            let damaged = || RleError::Damaged(i);
+            let group = byte.checked_sub(48).filter(|group| *group < 64).ok_or_else(damaged)?;
+            if shift > 30 {
+                return Err(damaged());
+            }
+            value |= i64::from(group & 0x1f) << shift;
+            shift += 5;
+            if group & 0x20 == 0 {
+                if group & 0x10 != 0 {
+                    value |= -1 << shift;
+                }
+                if counts.len() > 2 {
+                    value += counts[counts.len() - 2];
+                }
+                covered += value;
+                if value < 0 || covered > size.area() as i64 {
+                    return Err(damaged());
+                }
+                counts.push(value);
+                (value, shift) = (0, 0);
+            }
+        }
+        if shift > 0 {
+            return Err(RleError::Damaged(text.len()));
+        }
+        Self::from_runs(size, counts.into_iter().map(|count| count as u32))
+    }
+
+    /// From the runs themselves.
+    ///
+    /// # Errors
+    /// If they do not cover the image.
+    pub fn from_runs(size: Size, runs: impl IntoIterator<Item = u32>) -> Result<Self, RleError> {
+        // Empty runs join their neighbors.
+        let mut counts: Vec<u32> = Vec::new();
+        let (mut covered, mut joins) = (0_u64, false);
+        for run in runs {
+            covered += u64::from(run);
+            match counts.last_mut() {
+                Some(last) if joins => *last = last.saturating_add(run),
+                Some(_) if run == 0 => {
+                    joins = true;
+                    continue;
+                }
+                _ => counts.push(run),
+            }
+            joins = false;
+        }
+        if covered != size.area() as u64 {
+            return Err(RleError::WrongArea { covered, size });
+        }
+        Ok(Self { size, counts })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Json {
+    size: [usize; 2],
+    counts: Counts,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Counts {
+    Compressed(String),
+    Runs(Vec<u32>),
+}
+
+impl Serialize for Rle {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let size = [self.size.height, self.size.width];
+        Json { size, counts: Counts::Compressed(self.counts()) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rle {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Json { size: [height, width], counts } = Json::deserialize(deserializer)?;
+        if height.checked_mul(width).is_none_or(|area| area > 1 << 31) {
+            return Err(D::Error::custom("a mask of more pixels than any image has"));
+        }
+        let size = Size::new(width, height);
+        let rle = match counts {
+            Counts::Compressed(text) => Self::from_counts(size, &text),
+            Counts::Runs(runs) => Self::from_runs(size, runs),
+        };
+        rle.map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mask::testing::{any_mask, picture};
+
+    proptest! {
+        #[test]
+        fn masks_survive(mask in any_mask()) {
+            let rle = Rle::encode(&mask);
+            prop_assert_eq!(rle.decode(), mask.clone());
+            prop_assert_eq!(rle.area(), mask.area() as u64);
+            let again = Rle::from_counts(rle.size(), &rle.counts());
+            prop_assert_eq!(again.as_ref(), Ok(&rle));
+            let json = serde_json::to_string(&rle).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Rle>(&json).unwrap(), rle);
+        }
+
+        #[test]
+        fn the_box_is_the_smallest(mask in any_mask()) {
+            let width = mask.size().width as u32;
+            let on = || (0..).zip(mask.bits()).filter(|(_, on)| **on).map(|(i, _): (u32, _)| (i % width, i / width));
+            let range = |values: Vec<u32>| {
+                let (min, max) = (values.iter().min()?, values.iter().max()?);
+                Some((*min, max - min + 1))
+            };
+            let x = range(on().map(|(x, _)| x).collect());
+            let y = range(on().map(|(_, y)| y).collect());
+            let want = x.zip(y).map_or([0; 4], |((x, width), (y, height))| [x, y, width, height]);
+            prop_assert_eq!(Rle::encode(&mask).bbox(), want);
+        }
+
+        #[test]
+        fn any_text_is_run_lengths_or_an_error(text: String, width in 0..50_usize, height in 0..50_usize) {
+            let size = Size::new(width, height);
+            if let Ok(rle) = Rle::from_counts(size, &text) {
+                prop_assert_eq!(rle.decode().size(), size);
+            }
+        }
+
+        #[test]
+        fn sets_of_runs_are_sets_of_pixels(pair in any_mask().prop_flat_map(|a| {
+            let n = a.bits().len();
+            let size = a.size();
+            (Just(a), prop::collection::vec(any::<bool>(), n).prop_map(move |bits| Mask::new(size, bits)))
+        })) {
+            let (a, b) = pair;
+            let (ra, rb) = (Rle::encode(&a), Rle::encode(&b));
+            prop_assert_eq!(ra.union(&rb), Rle::encode(&a.union(&b)));
+            prop_assert_eq!(ra.intersection(&rb), Rle::encode(&a.intersection(&b)));
+            prop_assert!((ra.iou(&rb) - a.iou(&b)).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn empty_runs_join() {
+        let size = Size::new(1, 6);
+        let rle = Rle::from_runs(size, [0, 2, 0, 1, 3]).unwrap();
+        assert_eq!(rle, Rle::encode(&picture(&["#", "#", "#", ".", ".", "."])));
+        assert!(Rle::from_runs(size, [2, 2]).is_err());
+    }
+
+    #[test]
+    fn hostile_runs_are_refused() {
+        let size = Size::new(4, 4);
+        assert!(Rle::from_counts(size, "ooooooooooooooooo0").is_err());
+        assert!(serde_json::from_str::<Rle>(r#"{"size": [99999999999, 9], "counts": [4]}"#).is_err());
+        assert!(
+            serde_json::from_str::<Rle>(r#"{"size": [4, 4], "counts": [4294967295, 4294967295]}"#).is_err()
+        );
+    }
+}

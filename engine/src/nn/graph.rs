@@ -1,0 +1,323 @@
+//! A network under construction: typed values, and weights by name that a checkpoint fills in later.
+//!
+//! Building a graph needs no weights, so the graph itself says which tensors a checkpoint must hold.
+//! A node whose operands do not fit is a bug in a model's code and panics where it is added.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    rc::Rc,
+};
+
+use super::{
+    checkpoint::{Checkpoint, CheckpointError},
+    onnx::{
+        self, Attribute, AttributeProto, DataType, DimensionValue, GraphProto, ModelProto, NodeProto,
+        OperatorSetIdProto, TensorProto, ValueInfoProto,
+    },
+};
+use prost::Message as _;
+
+/// A dimension: known when the graph is built, or named and known when it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Dim {
+    /// So many.
+    Fixed(usize),
+    /// As many as the input of this name brings.
+    Named(&'static str),
+}
+
+impl From<usize> for Dim {
+    fn from(n: usize) -> Self {
+        Self::Fixed(n)
+    }
+}
+
+impl fmt::Debug for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(n) => write!(f, "{n}"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a node makes: a handle to use as another node's operand.
+#[derive(Clone, Debug)]
+pub struct Value {
+    pub(super) name: Rc<str>,
+    pub(super) shape: Vec<Dim>,
+    pub(super) data_type: DataType,
+}
+
+impl Value {
+    /// Its dimensions, outermost first.
+    pub fn shape(&self) -> &[Dim] {
+        &self.shape
+    }
+
+    /// Dimension `axis`.
+    ///
+    /// # Panics
+    /// Where it is only known when the graph runs.
+    #[track_caller]
+    pub fn dim(&self, axis: usize) -> usize {
+        match self.shape[axis] {
+            Dim::Fixed(n) => n,
+            Dim::Named(name) => panic!("dimension {axis} of {} is {name}", self.name),
+        }
+    }
+
+    /// The size of the last dimension.
+    #[track_caller]
+    pub fn last_dim(&self) -> usize {
+        self.dim(self.shape.len() - 1)
+    }
+}
+
+type Derive = Box<dyn Fn(&[Vec<f32>]) -> Vec<f32>>;
+
+/// Where an initializer's values come from.
+enum Source {
+    /// The checkpoint's tensor of the same name.
+    Checkpoint,
+    /// Computed from tensors of the checkpoint.
+    Derived { from: Vec<String>, compute: Derive },
+    /// Known already.
+    Embedded(Vec<u8>),
+}
+
+struct Initializer {
+    shape: Vec<usize>,
+    data_type: DataType,
+    source: Source,
+}
+
+/// A tensor that a checkpoint must hold: name and shape.
+pub type Required = BTreeMap<String, Vec<usize>>;
+
+/// A network under construction.
+pub struct Graph {
+    name: String,
+    nodes: Vec<NodeProto>,
+    inputs: Vec<ValueInfoProto>,
+    outputs: Vec<ValueInfoProto>,
+    initializers: BTreeMap<String, Initializer>,
+    required: Required,
+    known_constants: HashMap<Vec<i64>, Value>,
+    n_names: usize,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            initializers: BTreeMap::new(),
+            required: Required::new(),
+            known_constants: HashMap::new(),
+            n_names: 0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A float input.
+    pub fn input(&mut self, name: &str, shape: &[Dim]) -> Value {
+        self.input_of(name, shape, DataType::F32)
+    }
+
+    /// An input of bytes.
+    pub fn input_u8(&mut self, name: &str, shape: &[Dim]) -> Value {
+        self.input_of(name, shape, DataType::U8)
+    }
+
+    fn input_of(&mut self, name: &str, shape: &[Dim], data_type: DataType) -> Value {
+        self.inputs.push(ValueInfoProto::new(name, data_type, dimensions(shape)));
+        Value { name: name.into(), shape: shape.to_vec(), data_type }
+    }
+
+    /// Names `value` as an output.
+    pub fn output(&mut self, name: &str, value: &Value) {
+        self.outputs.push(ValueInfoProto::new(name, value.data_type, dimensions(&value.shape)));
+        let mut node = node("Identity", &[value], &[]);
+        node.output = vec![name.to_owned()];
+        self.push(node);
+    }
+
+    /// The checkpoint's tensor `name`, which must have this shape.
+    pub fn weight(&mut self, name: &str, shape: &[usize]) -> Value {
+        self.require(name, shape);
+        self.initializer(name, shape, DataType::F32, Source::Checkpoint)
+    }
+
+    /// A tensor computed from the checkpoint's tensors `from` (name and shape each).
+    pub fn derived(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        from: &[(&str, &[usize])],
+        compute: impl Fn(&[Vec<f32>]) -> Vec<f32> + 'static,
+    ) -> Value {
+        for (name, shape) in from {
+            self.require(name, shape);
+        }
+        let from = from.iter().map(|(name, _)| (*name).to_owned()).collect();
+        self.initializer(name, shape, DataType::F32, Source::Derived { from, compute: Box::new(compute) })
+    }
+
+    /// A float tensor whose values are known now.
+    #[track_caller]
+    pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Value {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "constant {name} of shape {shape:?}");
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.initializer(name, shape, DataType::F32, Source::Embedded(raw))
+    }
+
+    /// One float, to be broadcast.
+    pub fn scalar(&mut self, value: f32) -> Value {
+        self.constant(&format!("scalar.{value}"), &[], &[value])
+    }
+
+    /// A list of integers, as operators take for shapes and axes.
+    pub(super) fn integers(&mut self, values: &[i64]) -> Value {
+        if let Some(known) = self.known_constants.get(values) {
+            return known.clone();
+        }
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let name = self.fresh_name("integers");
+        let value = self.initializer(&name, &[values.len()], DataType::I64, Source::Embedded(raw));
+        self.known_constants.insert(values.to_vec(), value.clone());
+        value
+    }
+
+    fn initializer(&mut self, name: &str, shape: &[usize], data_type: DataType, source: Source) -> Value {
+        let initializer = Initializer { shape: shape.to_vec(), data_type, source };
+        self.initializers.entry(name.to_owned()).or_insert(initializer);
+        Value { name: name.into(), shape: shape.iter().map(|&n| Dim::Fixed(n)).collect(), data_type }
+    }
+
+    #[track_caller]
+    fn require(&mut self, name: &str, shape: &[usize]) {
+        let known = self.required.entry(name.to_owned()).or_insert_with(|| shape.to_vec());
+        assert_eq!(known, shape, "{name} is wanted in two shapes");
+    }
+
+    /// Adds a node with one result.
+    pub(super) fn node(
+        &mut self,
+        op: &str,
+        operands: &[&Value],
+        attributes: &[(&str, Attribute<'_>)],
+        shape: Vec<Dim>,
+    ) -> Value {
+        let data_type = operands[0].data_type;
+        self.nodes(op, operands, attributes, vec![shape], data_type).remove(0)
+    }
+
+    /// Adds a node with one result a shape, each of `data_type`.
+    pub(super) fn nodes(
+        &mut self,
+        op: &str,
+        operands: &[&Value],
+        attributes: &[(&str, Attribute<'_>)],
+        shapes: Vec<Vec<Dim>>,
+        data_type: DataType,
+    ) -> Vec<Value> {
+        let results: Vec<Value> = shapes
+            .into_iter()
+            .map(|shape| Value { name: self.fresh_name(op).into(), shape, data_type })
+            .collect();
+        let mut node = node(op, operands, attributes);
+        node.output = results.iter().map(|v| v.name.to_string()).collect();
+        self.push(node);
+        results
+    }
+
+    fn push(&mut self, mut node: NodeProto) {
+        node.name = format!("{}.{}", self.name, self.nodes.len());
+        self.nodes.push(node);
+    }
+
+    fn fresh_name(&mut self, stem: &str) -> String {
+        self.n_names += 1;
+        format!("{stem}.{}", self.n_names)
+    }
+
+    /// The tensors that a checkpoint must hold for this graph.
+    pub fn required(&self) -> &Required {
+        &self.required
+    }
+
+    /// The ONNX file of this graph with the weights of `checkpoint`: those that the file holds as floats are
+    /// pointed at, the others are carried along.
+    ///
+    /// # Errors
+    /// If the checkpoint lacks a tensor or holds it in another shape.
+    pub fn bind(self, checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
+        checkpoint.require(&self.required)?;
+        let initializer = self
+            .initializers
+            .into_iter()
+            .map(|(name, init)| {
+                let embedded = |raw| TensorProto::embedded(&name, &init.shape, init.data_type, raw);
+                Ok(match init.source {
+                    Source::Embedded(raw) => embedded(raw),
+                    Source::Checkpoint => match checkpoint.place_in_file(&name)? {
+                        Some((file, offset)) => TensorProto::external(&name, &init.shape, file, offset),
+                        None => embedded(bytes(&checkpoint.floats(&name)?)),
+                    },
+                    Source::Derived { from, compute } => {
+                        let from =
+                            from.iter().map(|n| checkpoint.floats(n)).collect::<Result<Vec<_>, _>>()?;
+                        embedded(bytes(&compute(&from)))
+                    }
+                })
+            })
+            .collect::<Result<Vec<_>, CheckpointError>>()?;
+        let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
+        let model = ModelProto {
+            ir_version: onnx::IR_VERSION,
+            producer_name: "segue".to_owned(),
+            graph: Some(GraphProto {
+                node: self.nodes,
+                name: self.name,
+                initializer,
+                input: self.inputs,
+                output: self.outputs,
+            }),
+            opset_import: vec![opset("", onnx::OPSET), opset(onnx::MICROSOFT, 1)],
+        };
+        Ok(model.encode_to_vec())
+    }
+}
+
+fn bytes(floats: &[f32]) -> Vec<u8> {
+    floats.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn dimensions(shape: &[Dim]) -> Vec<DimensionValue> {
+    shape
+        .iter()
+        .map(|dim| match *dim {
+            Dim::Fixed(n) => DimensionValue::Value(n as i64),
+            Dim::Named(name) => DimensionValue::Param(name.to_owned()),
+        })
+        .collect()
+}
+
+fn node(op: &str, operands: &[&Value], attributes: &[(&str, Attribute<'_>)]) -> NodeProto {
+    NodeProto {
+        input: operands.iter().map(|v| v.name.to_string()).collect(),
+        op_type: op.to_owned(),
+        attribute: attributes.iter().map(|(name, value)| AttributeProto::new(name, value)).collect(),
+        domain: if op == "MultiHeadAttention" { onnx::MICROSOFT.to_owned() } else { String::new() },
+        ..NodeProto::default()
+    }
+}

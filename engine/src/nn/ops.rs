@@ -1,0 +1,368 @@
+//! The operators, one method each, with the shapes they take and make.
+//!
+//! Semantics are those of ONNX opset 20; a method differs from its operator only where it says so.
+
+use super::{
+    graph::{Dim, Graph, Value},
+    onnx::{Attribute, DataType},
+};
+
+/// Kernel, stride and padding of a square convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+    /// Zeros put round the image.
+    pub padding: usize,
+}
+
+impl Graph {
+    /// `a + b`, broadcast.
+    #[track_caller]
+    pub fn add(&mut self, a: &Value, b: &Value) -> Value {
+        self.elementwise("Add", a, b)
+    }
+
+    /// `a - b`, broadcast.
+    #[track_caller]
+    pub fn sub(&mut self, a: &Value, b: &Value) -> Value {
+        self.elementwise("Sub", a, b)
+    }
+
+    /// `a * b`, broadcast.
+    #[track_caller]
+    pub fn mul(&mut self, a: &Value, b: &Value) -> Value {
+        self.elementwise("Mul", a, b)
+    }
+
+    /// `a / b`, broadcast.
+    #[track_caller]
+    pub fn div(&mut self, a: &Value, b: &Value) -> Value {
+        self.elementwise("Div", a, b)
+    }
+
+    #[track_caller]
+    fn elementwise(&mut self, op: &str, a: &Value, b: &Value) -> Value {
+        let shape = broadcast(&a.shape, &b.shape);
+        self.node(op, &[a, b], &[], shape)
+    }
+
+    /// Gaussian error linear unit, the exact form.
+    pub fn gelu(&mut self, x: &Value) -> Value {
+        self.node("Gelu", &[x], &[], x.shape.clone())
+    }
+
+    /// `max(x, 0)`.
+    pub fn relu(&mut self, x: &Value) -> Value {
+        self.node("Relu", &[x], &[], x.shape.clone())
+    }
+
+    /// `1 / (1 + exp(-x))`.
+    pub fn sigmoid(&mut self, x: &Value) -> Value {
+        self.node("Sigmoid", &[x], &[], x.shape.clone())
+    }
+
+    /// Sine.
+    pub fn sin(&mut self, x: &Value) -> Value {
+        self.node("Sin", &[x], &[], x.shape.clone())
+    }
+
+    /// Cosine.
+    pub fn cos(&mut self, x: &Value) -> Value {
+        self.node("Cos", &[x], &[], x.shape.clone())
+    }
+
+    /// Square root.
+    pub fn sqrt(&mut self, x: &Value) -> Value {
+        self.node("Sqrt", &[x], &[], x.shape.clone())
+    }
+
+    /// Softmax over the last axis.
+    pub fn softmax(&mut self, x: &Value) -> Value {
+        self.node("Softmax", &[x], &[("axis", Attribute::Int(-1))], x.shape.clone())
+    }
+
+    /// `x` as floats.
+    pub fn to_float(&mut self, x: &Value) -> Value {
+        self.cast(x, DataType::F32)
+    }
+
+    /// `x`, whose values are whole numbers, as integers.
+    pub fn to_integer(&mut self, x: &Value) -> Value {
+        self.cast(x, DataType::I64)
+    }
+
+    fn cast(&mut self, x: &Value, to: DataType) -> Value {
+        self.nodes("Cast", &[x], &[("to", Attribute::Int(to as i64))], vec![x.shape.clone()], to).remove(0)
+    }
+
+    /// 1 where `x > limit`, else 0.
+    pub fn is_above(&mut self, x: &Value, limit: f32) -> Value {
+        let limit = self.scalar(limit);
+        let above = self.node("Greater", &[x, &limit], &[], x.shape.clone());
+        self.to_float(&above)
+    }
+
+    /// Matrix product of the last two axes; the axes before them are equal.
+    #[track_caller]
+    pub fn matmul(&mut self, a: &Value, b: &Value) -> Value {
+        let (n, m) = (a.shape.len(), b.shape.len());
+        assert_eq!(a.shape[n - 1], b.shape[m - 2], "matmul of {:?} and {:?}", a.shape, b.shape);
+        assert_eq!(a.shape[..n - 2], b.shape[..m - 2], "matmul of {:?} and {:?}", a.shape, b.shape);
+        let mut shape = a.shape.clone();
+        shape[n - 1] = b.shape[m - 1];
+        self.node("MatMul", &[a, b], &[], shape)
+    }
+
+    /// `x · weightᵀ + bias` for `x` `[n, in]`, `weight` `[out, in]` (as PyTorch stores it), `bias` `[out]`.
+    #[track_caller]
+    pub fn gemm(&mut self, x: &Value, weight: &Value, bias: &Value) -> Value {
+        assert_eq!(x.shape[1..], weight.shape[1..], "linear map of {:?} by {:?}", x.shape, weight.shape);
+        assert_eq!(bias.shape[..], weight.shape[..1], "bias {:?} of {:?}", bias.shape, weight.shape);
+        let shape = vec![x.shape[0], weight.shape[0]];
+        self.node("Gemm", &[x, weight, bias], &[("transB", Attribute::Int(1))], shape)
+    }
+
+    /// The linear map `{prefix}.weight`, `{prefix}.bias` of the checkpoint, `[n, in]` to `[n, n_out]`.
+    #[track_caller]
+    pub fn linear(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {
+        let weight = self.weight(&format!("{prefix}.weight"), &[n_out, x.last_dim()]);
+        let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
+        self.gemm(x, &weight, &bias)
+    }
+
+    /// [`Self::linear`] for a linear map that the checkpoint stores as a 1x1 convolution.
+    #[track_caller]
+    pub fn linear_of_conv(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {
+        let n_in = x.last_dim();
+        let name = format!("{prefix}.weight");
+        let weight =
+            self.derived(&format!("{name}.matrix"), &[n_out, n_in], &[(&name, &[n_out, n_in, 1, 1])], |w| {
+                w[0].clone()
+            });
+        let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
+        self.gemm(x, &weight, &bias)
+    }
+
+    /// Layer normalization of the last axis by `{prefix}.weight`, `{prefix}.bias`.
+    pub fn layer_norm(&mut self, x: &Value, prefix: &str, epsilon: f32) -> Value {
+        let n = x.last_dim();
+        let weight = self.weight(&format!("{prefix}.weight"), &[n]);
+        let bias = self.weight(&format!("{prefix}.bias"), &[n]);
+        let attributes = [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(epsilon))];
+        self.node("LayerNormalization", &[x, &weight, &bias], &attributes, x.shape.clone())
+    }
+
+    /// Layer normalization of the channels of `x` `[1, channels, height, width]` at each place.
+    pub fn layer_norm_2d(&mut self, x: &Value, prefix: &str, epsilon: f32) -> Value {
+        let n = x.dim(1);
+        let column = |graph: &mut Self, name: String| {
+            graph.derived(&format!("{name}.column"), &[n, 1, 1], &[(&name, &[n])], |w| w[0].clone())
+        };
+        let weight = column(self, format!("{prefix}.weight"));
+        let bias = column(self, format!("{prefix}.bias"));
+        let mean = self.mean_of_channels(x);
+        let centered = self.sub(x, &mean);
+        let squared = self.mul(&centered, &centered);
+        let variance = self.mean_of_channels(&squared);
+        let epsilon = self.scalar(epsilon);
+        let variance = self.add(&variance, &epsilon);
+        let deviation = self.sqrt(&variance);
+        let normal = self.div(&centered, &deviation);
+        let scaled = self.mul(&normal, &weight);
+        self.add(&scaled, &bias)
+    }
+
+    fn mean_of_channels(&mut self, x: &Value) -> Value {
+        let axis = self.integers(&[1]);
+        let mut shape = x.shape.clone();
+        shape[1] = Dim::Fixed(1);
+        self.node("ReduceMean", &[x, &axis], &[("keepdims", Attribute::Int(1))], shape)
+    }
+
+    /// Convolution of `x` `[1, in, h, w]` by `{prefix}.weight` `[n_out, in / groups, k, k]` and `{prefix}.bias`.
+    #[track_caller]
+    pub fn conv(&mut self, x: &Value, prefix: &str, n_out: usize, window: Window, groups: usize) -> Value {
+        let Window { kernel: k, stride, padding } = window;
+        let weight = self.weight(&format!("{prefix}.weight"), &[n_out, x.dim(1) / groups, k, k]);
+        let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
+        let out = |n: usize| Dim::Fixed((n + 2 * padding - k) / stride + 1);
+        let shape = vec![Dim::Fixed(1), n_out.into(), out(x.dim(2)), out(x.dim(3))];
+        let attributes = [
+            ("kernel_shape", Attribute::Ints(&[k as i64; 2])),
+            ("strides", Attribute::Ints(&[stride as i64; 2])),
+            ("pads", Attribute::Ints(&[padding as i64; 4])),
+            ("group", Attribute::Int(groups as i64)),
+        ];
+        self.node("Conv", &[x, &weight, &bias], &attributes, shape)
+    }
+
+    /// Transposed 2x2 convolution of stride 2: twice the size, `{prefix}.weight` `[in, n_out, 2, 2]`.
+    #[track_caller]
+    pub fn conv_transpose(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {
+        let weight = self.weight(&format!("{prefix}.weight"), &[x.dim(1), n_out, 2, 2]);
+        let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
+        let shape = vec![Dim::Fixed(1), n_out.into(), (2 * x.dim(2)).into(), (2 * x.dim(3)).into()];
+        let attributes = [("kernel_shape", Attribute::Ints(&[2, 2])), ("strides", Attribute::Ints(&[2, 2]))];
+        self.node("ConvTranspose", &[x, &weight, &bias], &attributes, shape)
+    }
+
+    /// 2x2 max pooling of `x` `[n, channels, h, w]`.
+    pub fn max_pool(&mut self, x: &Value) -> Value {
+        let shape = vec![x.shape[0], x.shape[1], (x.dim(2) / 2).into(), (x.dim(3) / 2).into()];
+        let attributes = [("kernel_shape", Attribute::Ints(&[2, 2])), ("strides", Attribute::Ints(&[2, 2]))];
+        self.node("MaxPool", &[x], &attributes, shape)
+    }
+
+    /// The same values in another shape; at most one dimension is named, and takes what is left.
+    #[track_caller]
+    pub fn reshape(&mut self, x: &Value, shape: &[Dim]) -> Value {
+        let (known, n_named) = size_of_shape(shape);
+        let (had, n_had_named) = size_of_shape(&x.shape);
+        // A named dimension may hold any multiple.
+        let fits = match n_had_named {
+            0 => n_named == 0 && known == had,
+            _ => n_named == 1 && (had.is_multiple_of(known) || known.is_multiple_of(had)),
+        };
+        assert!(fits, "reshape of {:?} to {shape:?}", x.shape);
+        let target: Vec<i64> = shape
+            .iter()
+            .map(|dim| match *dim {
+                Dim::Fixed(n) => n as i64,
+                Dim::Named(_) => -1,
+            })
+            .collect();
+        let target = self.integers(&target);
+        self.node("Reshape", &[x, &target], &[], shape.to_vec())
+    }
+
+    /// [`Self::reshape`] to a shape that is known.
+    #[track_caller]
+    pub fn reshape_to(&mut self, x: &Value, shape: &[usize]) -> Value {
+        let shape: Vec<Dim> = shape.iter().map(|&n| Dim::Fixed(n)).collect();
+        self.reshape(x, &shape)
+    }
+
+    /// Axes in another order: axis `i` of the result is axis `order[i]` of `x`.
+    #[track_caller]
+    pub fn transpose(&mut self, x: &Value, order: &[usize]) -> Value {
+        assert_eq!(order.len(), x.shape.len(), "transpose of {:?} by {order:?}", x.shape);
+        let shape = order.iter().map(|&i| x.shape[i]).collect();
+        let order: Vec<i64> = order.iter().map(|&i| i as i64).collect();
+        self.node("Transpose", &[x], &[("perm", Attribute::Ints(&order))], shape)
+    }
+
+    /// `N` equal parts along `axis`.
+    #[track_caller]
+    pub fn split<const N: usize>(&mut self, x: &Value, axis: usize) -> [Value; N] {
+        assert_eq!(x.dim(axis) % N, 0, "split of {:?} in {N} along {axis}", x.shape);
+        let mut shape = x.shape.clone();
+        shape[axis] = Dim::Fixed(x.dim(axis) / N);
+        let attributes = [("axis", Attribute::Int(axis as i64)), ("num_outputs", Attribute::Int(N as i64))];
+        let parts = self.nodes("Split", &[x], &attributes, vec![shape; N], x.data_type);
+        parts.try_into().expect("as many results as shapes")
+    }
+
+    /// `parts` one after the other along `axis`; `named` is the sum's name where a part's size is named.
+    #[track_caller]
+    pub fn concat(&mut self, parts: &[&Value], axis: usize, named: Option<&'static str>) -> Value {
+        let mut shape = parts[0].shape.clone();
+        shape[axis] = named.map_or_else(|| Dim::Fixed(parts.iter().map(|p| p.dim(axis)).sum()), Dim::Named);
+        self.node("Concat", parts, &[("axis", Attribute::Int(axis as i64))], shape)
+    }
+
+    /// Elements `range` of axis `axis`.
+    #[track_caller]
+    pub fn slice(&mut self, x: &Value, axis: usize, range: std::ops::Range<usize>) -> Value {
+        if let Dim::Fixed(n) = x.shape[axis] {
+            assert!(range.end <= n, "slice {range:?} of {:?} along {axis}", x.shape);
+        }
+        let mut shape = x.shape.clone();
+        shape[axis] = Dim::Fixed(range.len());
+        let start = self.integers(&[range.start as i64]);
+        let end = self.integers(&[range.end as i64]);
+        let axis = self.integers(&[axis as i64]);
+        self.node("Slice", &[x, &start, &end, &axis], &[], shape)
+    }
+
+    /// `x` `[h, w, c]` with zeros below and to the right: `[side, side, c]`.
+    pub fn pad_to_square(&mut self, x: &Value, side: usize) -> Value {
+        let (down, right) = ((side - x.dim(0)) as i64, (side - x.dim(1)) as i64);
+        let pads = self.integers(&[0, 0, 0, down, right, 0]);
+        self.node("Pad", &[x, &pads], &[], vec![side.into(), side.into(), x.shape[2]])
+    }
+
+    /// `x` repeated along its axes of size one.
+    pub fn expand(&mut self, x: &Value, shape: &[usize]) -> Value {
+        let dims: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
+        let target = self.integers(&dims);
+        self.node("Expand", &[x, &target], &[], shape.iter().map(|&n| Dim::Fixed(n)).collect())
+    }
+
+    /// Rows of `table` `[n, c]` by the integers `rows` `[m]`: `[m, c]`.
+    pub fn gather_rows(&mut self, table: &Value, rows: &Value) -> Value {
+        self.node(
+            "Gather",
+            &[table, rows],
+            &[("axis", Attribute::Int(0))],
+            vec![rows.shape[0], table.shape[1]],
+        )
+    }
+
+    /// Scaled dot-product attention in one operator: `q` `[b, l, c]`, `k` `[b, s, c]`, `v` `[b, s, c']` to `[b, l, c']`.
+    ///
+    /// The heads are equal parts of `c` and of `c'`; the scale is that of `c / n_heads` channels.
+    #[track_caller]
+    pub fn attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
+        assert_eq!(q.shape[2], k.shape[2], "attention of {:?} to {:?}", q.shape, k.shape);
+        assert_eq!(k.shape[1], v.shape[1], "keys {:?}, values {:?}", k.shape, v.shape);
+        let scale = 1.0 / ((q.last_dim() / n_heads) as f32).sqrt();
+        let attributes = [("num_heads", Attribute::Int(n_heads as i64)), ("scale", Attribute::Float(scale))];
+        let shape = vec![q.shape[0], q.shape[1], v.shape[2]];
+        self.node("MultiHeadAttention", &[q, k, v], &attributes, shape)
+    }
+
+    /// [`Self::attention`] spelled out, which is faster where `l` and `s` are small and `b` is large.
+    #[track_caller]
+    pub fn attention_in_windows(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
+        let (n, channels) = (q.dim(0), q.last_dim());
+        let head_dim = channels / n_heads;
+        let heads = |graph: &mut Self, x: &Value, order: &[usize]| {
+            let x = graph.reshape_to(x, &[n, x.dim(1), n_heads, head_dim]);
+            graph.transpose(&x, order)
+        };
+        let scale = self.scalar(1.0 / (head_dim as f32).sqrt());
+        let scaled = self.mul(q, &scale);
+        let q_heads = heads(self, &scaled, &[0, 2, 1, 3]);
+        let k_heads = heads(self, k, &[0, 2, 3, 1]);
+        let v_heads = heads(self, v, &[0, 2, 1, 3]);
+        let scores = self.matmul(&q_heads, &k_heads);
+        let weights = self.softmax(&scores);
+        let mixed = self.matmul(&weights, &v_heads);
+        let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);
+        self.reshape_to(&mixed, &[n, q.dim(1), channels])
+    }
+}
+
+/// The product of the known dimensions, and how many are not known.
+fn size_of_shape(shape: &[Dim]) -> (usize, usize) {
+    shape.iter().fold((1, 0), |(size, n_named), dim| match dim {
+        Dim::Fixed(n) => (size * n, n_named),
+        Dim::Named(_) => (size, n_named + 1),
+    })
+}
+
+#[track_caller]
+fn broadcast(a: &[Dim], b: &[Dim]) -> Vec<Dim> {
+    let n = a.len().max(b.len());
+    let at = |shape: &[Dim], i: usize| (i + shape.len()).checked_sub(n).map_or(Dim::Fixed(1), |i| shape[i]);
+    (0..n)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (Dim::Fixed(1), dim) | (dim, Dim::Fixed(1)) => dim,
+            (x, y) if x == y => x,
+            _ => panic!("shapes {a:?} and {b:?} do not broadcast"),
+        })
+        .collect()
+}

@@ -1,0 +1,325 @@
+//! ONNX Runtime: its library, the device it runs on, and models to run.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ort::{
+    environment::{Environment, GlobalThreadPoolOptions},
+    session::{RunOptions, Session, SessionInputValue},
+    value::DynValue,
+};
+
+use super::{
+    checkpoint::{Checkpoint, CheckpointError},
+    device::Device,
+    graph::{Dim, Graph},
+};
+
+/// The release of ONNX Runtime that `packaging/fetch_runtime.py` gets.
+pub const VERSION: &str = "1.27.0";
+
+/// Why a model does not load or run.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// No library where it could be.
+    #[error("cannot find ONNX Runtime {VERSION}; `make setup` gets it; looked for {}", list(.0))]
+    NoLibrary(Vec<PathBuf>),
+    /// The library cannot be used.
+    #[error("cannot load ONNX Runtime: {cause}: {}", path.display())]
+    Library {
+        /// The library.
+        path: PathBuf,
+        /// What the system says.
+        cause: String,
+    },
+    /// The device that was asked for does not work.
+    #[error("cannot run on {device}: {cause}; `segue devices` lists what works here")]
+    Device {
+        /// What was asked for.
+        device: Device,
+        /// What ONNX Runtime says.
+        cause: String,
+    },
+    /// The weights do not fit the graph.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// ONNX Runtime refuses.
+    #[error("ONNX Runtime cannot {what}: {cause}")]
+    Ort {
+        /// The step.
+        what: String,
+        /// What ONNX Runtime says.
+        cause: ort::Error,
+    },
+    /// Its [`Cancel`] was used.
+    #[error("canceled")]
+    Canceled,
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> RuntimeError {
+    let what = what.into();
+    |error| RuntimeError::Ort { what, cause: ort::Error::new(error.message()) }
+}
+
+/// The loaded library, and the device that models run on.
+pub struct Runtime {
+    library: PathBuf,
+    environment: Environment,
+    device: Device,
+}
+
+impl Runtime {
+    /// Loads the library; uses `device`, or without one the best that works.
+    ///
+    /// `n_threads` is for the processor, by default all of it; only a process's first start can choose.
+    ///
+    /// # Errors
+    /// If there is no library, or `device` does not work.
+    pub fn start(device: Option<Device>, n_threads: Option<usize>) -> Result<Self, RuntimeError> {
+        let (library, environment) = environment(n_threads)?;
+        let mut runtime = Self { library, environment, device: Device::Cpu };
+        runtime.device = match device {
+            Some(device) => match runtime.try_device(device) {
+                Ok(()) => device,
+                Err(cause) => return Err(RuntimeError::Device { device, cause }),
+            },
+            None => Device::ALL.into_iter().find(|&d| runtime.check_device(d).is_ok()).unwrap_or(Device::Cpu),
+        };
+        Ok(runtime)
+    }
+
+    /// What models run on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The library in use.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// Whether `device` would be used if it were the best.
+    ///
+    /// # Errors
+    /// Why not, in one line.
+    pub fn check_device(&self, device: Device) -> Result<(), String> {
+        device.obstacle().map_or_else(|| self.try_device(device), |obstacle| Err(obstacle.to_owned()))
+    }
+
+    /// Whether a tiny model runs on `device`.
+    fn try_device(&self, device: Device) -> Result<(), String> {
+        let mut graph = Graph::new("trial");
+        let x = graph.input("x", &[Dim::Fixed(2), Dim::Fixed(2)]);
+        let y = graph.matmul(&x, &x);
+        graph.output("y", &y);
+        let run = || {
+            let mut model = Model::load_on(self, device, graph, &Checkpoint::default())?;
+            let x = Tensor::from_floats(&[2, 2], vec![1.0, 2.0, 3.0, 4.0])?;
+            model.run(&[("x", &x)], &Cancel::default()).map(|outputs| outputs[0].floats().to_vec())
+        };
+        match run() {
+            Ok(y) if y == [7.0, 10.0, 15.0, 22.0] => Ok(()),
+            Ok(y) => Err(format!("it computes wrongly: {y:?}")),
+            Err(RuntimeError::Ort { cause, .. }) => Err(last_sentence(cause.message()).to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The library's one environment, and where the library is.
+fn environment(n_threads: Option<usize>) -> Result<(PathBuf, Environment), RuntimeError> {
+    // A process may have one, and it is never freed: after a search for a GPU that found none, ONNX Runtime 1.27
+    // crashes when it is.
+    static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+    let mut started = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(started) = &*started {
+        return Ok(started.clone());
+    }
+    let path = find_library()?;
+    let library_error = |cause: String| RuntimeError::Library { path: path.clone(), cause };
+    // This loads the library: nothing of `ort` works before it.
+    let builder = ort::init_from(&path).map_err(|e| library_error(e.to_string()))?;
+    // One pool for all models: their own pools would spin against each other.
+    let n_threads = n_threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into));
+    let threads = GlobalThreadPoolOptions::default()
+        .with_intra_threads(n_threads.unwrap_or(1))
+        .map_err(ort_error("start its threads"))?;
+    let environment = builder
+        .with_name("segue")
+        .with_telemetry(false)
+        .with_global_thread_pool(threads)
+        .build()
+        .map_err(|e| library_error(e.to_string()))?;
+    environment.set_log_level(ort::logging::LogLevel::Fatal);
+    Ok(started.insert((path, environment)).clone())
+}
+
+/// ONNX Runtime puts the place in its own source first and what happened last.
+fn last_sentence(text: &str) -> &str {
+    let line = text.lines().next().unwrap_or_default().trim().trim_end_matches('.');
+    line.rsplit_once(" was false. ").map_or(line, |(_, sentence)| sentence)
+}
+
+/// Beside the program, or where `make setup` puts it.
+fn find_library() -> Result<PathBuf, RuntimeError> {
+    let file = if cfg!(windows) {
+        "onnxruntime.dll".to_owned()
+    } else if cfg!(target_os = "macos") {
+        format!("libonnxruntime.{VERSION}.dylib")
+    } else {
+        format!("libonnxruntime.so.{VERSION}")
+    };
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
+    let cache = directories::ProjectDirs::from("", "", "segue").map(|dirs| dirs.cache_dir().to_owned());
+    let folders = [
+        beside.as_deref().map(Path::to_owned),
+        beside.as_deref().map(|dir| dir.join("lib")),
+        cache.map(|dir| dir.join(format!("onnxruntime-{VERSION}"))),
+    ];
+    let candidates: Vec<PathBuf> = folders.into_iter().flatten().map(|dir| dir.join(&file)).collect();
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(path) => Ok(path.clone()),
+        None => Err(RuntimeError::NoLibrary(candidates)),
+    }
+}
+
+/// Ends what runs under it: set once, never cleared.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<CancelState>);
+
+#[derive(Default)]
+struct CancelState {
+    canceled: AtomicBool,
+    running: Mutex<Option<Arc<RunOptions>>>,
+}
+
+impl Cancel {
+    /// Ends the run in progress and every later one.
+    pub fn cancel(&self) {
+        self.0.canceled.store(true, Ordering::SeqCst);
+        if let Some(options) = &*self.0.running.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A run that cannot be ended early ends by itself soon after.
+            options.terminate().ok();
+        }
+    }
+
+    /// Whether [`Self::cancel`] was called.
+    pub fn is_canceled(&self) -> bool {
+        self.0.canceled.load(Ordering::SeqCst)
+    }
+
+    fn set_running(&self, options: Option<Arc<RunOptions>>) {
+        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = options;
+    }
+}
+
+/// An array of numbers, as models take and make; a clone shares it.
+#[derive(Clone)]
+pub struct Tensor(Arc<DynValue>);
+
+impl Tensor {
+    /// Floats in row-major order.
+    ///
+    /// # Errors
+    /// If there are more or fewer than the shape says.
+    pub fn from_floats(shape: &[usize], values: Vec<f32>) -> Result<Self, RuntimeError> {
+        let tensor = ort::value::Tensor::from_array((shape.to_vec(), values));
+        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
+    }
+
+    /// Bytes in row-major order.
+    ///
+    /// # Errors
+    /// If there are more or fewer than the shape says.
+    pub fn from_bytes(shape: &[usize], values: Vec<u8>) -> Result<Self, RuntimeError> {
+        let tensor = ort::value::Tensor::from_array((shape.to_vec(), values));
+        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
+    }
+
+    /// The values in row-major order.
+    ///
+    /// # Panics
+    /// If they are not floats: only inputs made from bytes are not.
+    pub fn floats(&self) -> &[f32] {
+        self.0.try_extract_tensor::<f32>().expect("a tensor of floats").1
+    }
+}
+
+/// A graph with its weights, ready to run.
+pub struct Model {
+    name: String,
+    session: Session,
+    outputs: Vec<String>,
+}
+
+impl Model {
+    /// Loads `graph` with the weights of `checkpoint` on the runtime's device.
+    ///
+    /// # Errors
+    /// If the weights do not fit or ONNX Runtime refuses the graph.
+    pub fn load(runtime: &Runtime, graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+        Self::load_on(runtime, runtime.device, graph, checkpoint)
+    }
+
+    fn load_on(
+        runtime: &Runtime,
+        device: Device,
+        graph: Graph,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, RuntimeError> {
+        let name = graph.name().to_owned();
+        let load_error = || format!("load {name}");
+        let onnx = graph.bind(checkpoint)?;
+        let mut builder = Session::builder(&runtime.environment).map_err(ort_error(load_error()))?;
+        if let Some(provider) = device.provider() {
+            builder = builder.with_execution_providers([provider]).map_err(ort_error(load_error()))?;
+        }
+        let session = builder
+            .with_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                checkpoint.folder().to_string_lossy(),
+            )
+            .map_err(ort_error(load_error()))?
+            .commit_from_memory(&onnx)
+            .map_err(ort_error(load_error()))?;
+        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
+        Ok(Self { name, session, outputs })
+    }
+
+    /// Runs on `inputs` (name and value each); the outputs are in the graph's order.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Canceled`], or what ONNX Runtime says.
+    pub fn run(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
+        let run_error = || format!("run {}", self.name);
+        let options = Arc::new(RunOptions::new().map_err(ort_error(run_error()))?);
+        cancel.set_running(Some(options.clone()));
+        if cancel.is_canceled() {
+            return Err(RuntimeError::Canceled);
+        }
+        let inputs: Vec<(&str, SessionInputValue<'_>)> =
+            inputs.iter().map(|(name, tensor)| (*name, SessionInputValue::from(&*tensor.0))).collect();
+        let results = self.session.run_with_options(inputs, &*options);
+        cancel.set_running(None);
+        if cancel.is_canceled() {
+            return Err(RuntimeError::Canceled);
+        }
+        let results = results.map_err(ort_error(format!("run {}", self.name)))?;
+        let tensors = results.into_iter().map(|(_, value)| Tensor(Arc::new(value)));
+        Ok(tensors.collect())
+    }
+
+    /// The names of the outputs, in order.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+}

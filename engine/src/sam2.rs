@@ -1,0 +1,31 @@
+//! SAM 2.1 (Ravi et al., 2024): segments an image from prompts, and carries masks through a video with a memory bank.
+//!
+//! `config` holds the sizes, and `hiera` to `memory_encoder` write the four parts as graphs, each as the paper has it.
+//! `weights` finds the parts' tensors in official files. `image` predicts masks on one image;
+//! `video_model` is all four parts, `memory` the memory bank of one object, and `tracker` carries objects through a video.
+
+mod config;
+mod weights;
+
+mod position;
+
+mod hiera;
+mod image_encoder;
+
+mod mask_decoder;
+mod prompt_encoder;
+
+mod memory_attention;
+mod memory_encoder;
+
+mod image;
+mod memory;
+mod video_model;
+
+mod tracker;
+
+pub use config::{Config, ConfigError};
+pub use image::{Features, ImageModel, Logits, Prediction};
+pub use memory::Direction;
+pub use tracker::{ObjectId, Segment, TrackError, TrackOptions, Tracker};
+pub use weights::{Weights, WeightsError, required_tensors};

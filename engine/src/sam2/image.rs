@@ -1,0 +1,341 @@
+//! Masks on one image: encode it once, then predict as often as asked.
+
+use fast_image_resize as resize;
+use image::RgbImage;
+
+use crate::{
+    geometry::Size,
+    mask::{self, Mask},
+    nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
+    prompt::{Label, Prompt},
+};
+
+use super::{
+    config::{Config, NUM_MASK_TOKENS},
+    image_encoder::{self, image_encoder},
+    mask_decoder::{self, mask_decoder},
+    prompt_encoder::{BOX_CORNERS, NEGATIVE, NOT_A_POINT, POSITIVE},
+    weights::Weights,
+};
+
+/// The logits of a mask at stride 4 of the model's square image: `[side, side]`, above zero on the object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    /// Pixels along each edge.
+    pub side: usize,
+    /// Row-major.
+    pub values: Vec<f32>,
+}
+
+impl Logits {
+    /// Logits of an object that is not there.
+    pub(super) fn absent(side: usize) -> Self {
+        Self { side, values: vec![ABSENT_LOGIT; side * side] }
+    }
+
+    /// Logits of a mask that somebody else made, to refine it. Mirrors the first half of `_use_mask_as_output`.
+    pub fn of_mask(mask: &Mask, config: &Config) -> Self {
+        let (whole, low) = (Size::square(config.image_size), Size::square(config.mask_side()));
+        let high: Vec<f32> =
+            mask.resize(whole).bits().iter().map(|&on| if on { 10.0 } else { -10.0 }).collect();
+        Self { side: low.width, values: mask::resize_bilinear_antialias(&high, whole, low) }
+    }
+
+    /// The logits at another size, interpolated.
+    pub fn resized(&self, size: Size) -> Vec<f32> {
+        mask::resize_bilinear(&self.values, Size::square(self.side), size)
+    }
+
+    /// The mask at another size, usually the image's.
+    pub fn mask(&self, size: Size) -> Mask {
+        Mask::from_logits(&self.resized(size), size)
+    }
+
+    /// As a mask prompt that refines the mask. Mirrors the clamp in `_run_single_frame_inference`.
+    pub(super) fn as_prompt(&self) -> Self {
+        Self { values: self.values.iter().map(|v| v.clamp(-32.0, 32.0)).collect(), ..*self }
+    }
+}
+
+/// `NO_OBJ_SCORE` of the original.
+pub(super) const ABSENT_LOGIT: f32 = -1024.0;
+
+/// What the model sees in an image.
+#[derive(Clone)]
+pub struct Features {
+    /// The image's size, which prompts and masks are in.
+    pub size: Size,
+    /// `[grid², d_model]`
+    pub(super) features: Tensor,
+    pub(super) fine: Tensor,
+    pub(super) middle: Tensor,
+}
+
+/// A mask and what the model thinks of it.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The mask.
+    pub logits: Logits,
+    /// The IoU that the model expects of it, 0 to 1.
+    pub iou: f32,
+}
+
+/// All that the decoder makes of one prompt.
+pub(super) struct Decoded {
+    /// `[4, side, side]`: for clear prompts, then three for ambiguous ones.
+    masks: Tensor,
+    side: usize,
+    pub ious: [f32; NUM_MASK_TOKENS],
+    /// `[4, d_model]`
+    pub pointers: Tensor,
+    /// Above zero if the object is in the image.
+    pub object_score: f32,
+}
+
+impl Decoded {
+    pub(super) fn logits(&self, i: usize) -> Logits {
+        let n = self.side * self.side;
+        Logits { side: self.side, values: self.masks.floats()[i * n..(i + 1) * n].to_vec() }
+    }
+
+    /// The one of the three masks for ambiguous prompts that the model expects most of.
+    fn best_of_three(&self) -> usize {
+        // The first of equals, as PyTorch's argmax.
+        (2..NUM_MASK_TOKENS).fold(1, |best, i| if self.ious[i] > self.ious[best] { i } else { best })
+    }
+
+    /// The mask for a prompt, ambiguous or not. Mirrors `_dynamic_multimask_via_stability`.
+    pub(super) fn choose(&self, ambiguous: bool) -> usize {
+        const DELTA: f32 = 0.05;
+        const STABLE: f32 = 0.98;
+        if ambiguous {
+            return self.best_of_three();
+        }
+        let first = &self.masks.floats()[..self.side * self.side];
+        let inner = first.iter().filter(|v| **v > DELTA).count() as f32;
+        let outer = first.iter().filter(|v| **v > -DELTA).count() as f32;
+        if outer == 0.0 || inner / outer >= STABLE { 0 } else { self.best_of_three() }
+    }
+}
+
+/// What the decoder is asked.
+#[derive(Default)]
+pub(super) struct Question<'a> {
+    pub prompt: Option<&'a Prompt>,
+    /// Logits of an earlier answer, or what a mask prompt gives.
+    pub mask: Option<&'a Logits>,
+    /// Whether the features were fused with no memories, so that the embedding for that is due.
+    pub no_memory: bool,
+}
+
+/// The image encoder and the mask decoder.
+pub struct ImageModel {
+    config: Config,
+    encoder: Model,
+    decoder: Model,
+    no_mask: Tensor,
+}
+
+impl ImageModel {
+    /// Loads the two parts.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses.
+    pub fn load(runtime: &Runtime, weights: &Weights) -> Result<Self, RuntimeError> {
+        let Weights { config, checkpoint } = weights;
+        let side = config.mask_side();
+        Ok(Self {
+            config: config.clone(),
+            encoder: Model::load(runtime, image_encoder(config), checkpoint)?,
+            decoder: Model::load(runtime, mask_decoder(config), checkpoint)?,
+            no_mask: Tensor::from_floats(&[1, 1, side, side], vec![0.0; side * side])?,
+        })
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Looks at an image. Mirrors `SAM2ImagePredictor.set_image`.
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn encode(&mut self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
+        let side = self.config.image_size;
+        let pixels = Tensor::from_bytes(&[side, side, 3], resize_to_square(image, side))?;
+        let outputs = self.encoder.run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
+        let [features, fine, middle] = <[Tensor; 3]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        Ok(Features { size, features, fine, middle })
+    }
+
+    /// The mask for a prompt; `previous` are the logits of the last prediction, to refine.
+    ///
+    /// One click may mean several things, of which the likeliest is taken; see [`Self::candidates`].
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn predict(
+        &mut self,
+        features: &Features,
+        prompt: &Prompt,
+        previous: Option<&Logits>,
+        cancel: &Cancel,
+    ) -> Result<Prediction, RuntimeError> {
+        let decoded = self.ask(features, prompt, previous, cancel)?;
+        let i = decoded.choose(is_ambiguous(Some(prompt)));
+        Ok(Prediction { logits: decoded.logits(i), iou: decoded.ious[i] })
+    }
+
+    /// Three masks that an ambiguous prompt may mean (such as whole, part, part of a part), the likeliest first.
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn candidates(
+        &mut self,
+        features: &Features,
+        prompt: &Prompt,
+        previous: Option<&Logits>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Prediction>, RuntimeError> {
+        let decoded = self.ask(features, prompt, previous, cancel)?;
+        let three =
+            (1..NUM_MASK_TOKENS).map(|i| Prediction { logits: decoded.logits(i), iou: decoded.ious[i] });
+        let mut three: Vec<Prediction> = three.collect();
+        three.sort_by(|a, b| b.iou.total_cmp(&a.iou));
+        Ok(three)
+    }
+
+    /// The mask that a person's clicks give one after the other, each refining the last answer.
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn click_through(
+        &mut self,
+        features: &Features,
+        prompt: &Prompt,
+        cancel: &Cancel,
+    ) -> Result<Prediction, RuntimeError> {
+        let mut steps = prompt.steps();
+        let first = steps.next().unwrap_or_default();
+        let mut answer = self.predict(features, &first, None, cancel)?;
+        for step in steps {
+            answer = self.predict(features, &step, Some(&answer.logits), cancel)?;
+        }
+        Ok(answer)
+    }
+
+    fn ask(
+        &mut self,
+        features: &Features,
+        prompt: &Prompt,
+        previous: Option<&Logits>,
+        cancel: &Cancel,
+    ) -> Result<Decoded, RuntimeError> {
+        let previous = previous.map(Logits::as_prompt);
+        let question = Question { prompt: Some(prompt), mask: previous.as_ref(), no_memory: true };
+        self.decode(features, &features.features, &question, cancel)
+    }
+
+    /// Mirrors `_forward_sam_heads`; `fused` are the features, with memories or without.
+    pub(super) fn decode(
+        &mut self,
+        features: &Features,
+        fused: &Tensor,
+        question: &Question<'_>,
+        cancel: &Cancel,
+    ) -> Result<Decoded, RuntimeError> {
+        use mask_decoder::names;
+        let side = self.config.mask_side();
+        let (points, labels) = self.points_in_model(question.prompt, features.size);
+        let flag = |on: bool| Tensor::from_floats(&[1], vec![f32::from(u8::from(on))]);
+        let mask = match question.mask {
+            Some(mask) => &Tensor::from_floats(&[1, 1, side, side], mask.values.clone())?,
+            None => &self.no_mask,
+        };
+        let inputs = [
+            (names::FEATURES, fused),
+            (names::NO_MEMORY, &flag(question.no_memory)?),
+            (names::FINE, &features.fine),
+            (names::MIDDLE, &features.middle),
+            (names::POINTS, &Tensor::from_floats(&[labels.len(), 2], points)?),
+            (names::LABELS, &Tensor::from_floats(&[labels.len()], labels)?),
+            (names::MASK, mask),
+            (names::HAS_MASK, &flag(question.mask.is_some())?),
+        ];
+        let outputs = self.decoder.run(&inputs, cancel)?;
+        let [masks, ious, pointers, score] =
+            <[Tensor; 4]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
+        let mut four = [0.0; NUM_MASK_TOKENS];
+        four.copy_from_slice(ious.floats());
+        Ok(Decoded { masks, side, ious: four, pointers, object_score: score.floats()[0] })
+    }
+
+    /// Points and labels as the decoder takes them: the box's corners first, in pixels of the model's square image.
+    fn points_in_model(&self, prompt: Option<&Prompt>, size: Size) -> (Vec<f32>, Vec<f32>) {
+        let mut points = Vec::new();
+        let mut labels = Vec::new();
+        let scale_x = self.config.image_size as f32 / size.width as f32;
+        let scale_y = self.config.image_size as f32 / size.height as f32;
+        if let Some(rect) = prompt.and_then(|p| p.rect) {
+            points.extend([rect.x0 * scale_x, rect.y0 * scale_y, rect.x1 * scale_x, rect.y1 * scale_y]);
+            labels.extend(BOX_CORNERS);
+        }
+        for point in prompt.iter().flat_map(|p| &p.points) {
+            points.extend([point.at.x * scale_x, point.at.y * scale_y]);
+            labels.push(match point.label {
+                Label::Positive => POSITIVE,
+                Label::Negative => NEGATIVE,
+            });
+        }
+        if labels.is_empty() {
+            // The original gives a prompt without points one that says nothing, beside the one that is always there.
+            points.extend([0.0, 0.0]);
+            labels.push(NOT_A_POINT);
+        }
+        (points, labels)
+    }
+}
+
+/// Whether the prompt may mean several things: at most one point, and no box. Mirrors `_use_multimask`.
+pub(super) fn is_ambiguous(prompt: Option<&Prompt>) -> bool {
+    prompt.is_none_or(|prompt| prompt.points.len() <= 1 && prompt.rect.is_none())
+}
+
+/// `[side, side, 3]` bytes; bilinear with antialiasing, the aspect ratio is not kept.
+fn resize_to_square(image: &RgbImage, side: usize) -> Vec<u8> {
+    let (width, height) = image.dimensions();
+    if (width as usize, height as usize) == (side, side) {
+        return image.as_raw().clone();
+    }
+    let source = resize::images::ImageRef::new(width, height, image.as_raw(), resize::PixelType::U8x3)
+        .expect("an RgbImage has three bytes a pixel");
+    let mut square = resize::images::Image::new(side as u32, side as u32, resize::PixelType::U8x3);
+    let bilinear = resize::ResizeAlg::Convolution(resize::FilterType::Bilinear);
+    resize::Resizer::new()
+        .resize(&source, &mut square, &resize::ResizeOptions::new().resize_alg(bilinear))
+        .expect("both images have the same pixel type");
+    square.into_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pillow's `resize((4, 4), Image.Resampling.BILINEAR)` of the same picture.
+    const PILLOW: [u8; 48] = [
+        48, 131, 159, 115, 186, 105, 177, 108, 99, 104, 82, 165, 131, 165, 78, 166, 117, 108, 108, 110, 168,
+        94, 153, 158, 167, 68, 126, 123, 114, 150, 105, 173, 111, 167, 116, 93, 84, 126, 186, 110, 173, 88,
+        164, 115, 94, 112, 90, 160,
+    ];
+
+    #[test]
+    fn pictures_are_resized_as_pillow_does() {
+        let channel = |x: u32, y: u32, c: u32| ((x * 37 + y * 59 + c * 83) % 256) as u8;
+        let picture = RgbImage::from_fn(8, 6, |x, y| image::Rgb([0, 1, 2].map(|c| channel(x, y, c))));
+        let resized = resize_to_square(&picture, 4);
+        // The two round differently.
+        assert!(resized.iter().zip(PILLOW).all(|(a, b)| a.abs_diff(b) <= 1), "{resized:?}");
+    }
+}

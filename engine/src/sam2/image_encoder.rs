@@ -1,0 +1,117 @@
+//! The image encoder: trunk and neck, run once an image whatever is asked of it.
+
+use crate::nn::{Dim, Graph, Value};
+
+use super::{config::Config, hiera};
+
+/// Names of the graph's inputs and outputs.
+pub(super) mod names {
+    /// Bytes `[S, S, 3]`, RGB.
+    pub(crate) const PIXELS: &str = "pixels";
+    /// `[grid², d_model]`, stride 16.
+    pub(crate) const FEATURES: &str = "features";
+    /// `[1, d_model / 8, S / 4, S / 4]`.
+    pub(crate) const FINE: &str = "fine";
+    /// `[1, d_model / 4, S / 8, S / 8]`.
+    pub(crate) const MIDDLE: &str = "middle";
+}
+
+/// Mean and standard deviation of ImageNet's RGB values in 0..=1.
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// Mirrors `SAM2Base.forward_image`.
+pub(super) fn image_encoder(config: &Config) -> Graph {
+    let mut graph = Graph::new("image_encoder");
+    let pixels =
+        graph.input_u8(names::PIXELS, &[config.image_size.into(), config.image_size.into(), Dim::Fixed(3)]);
+    let pixels = normalize(&mut graph, &pixels);
+    let levels = hiera::hiera(&mut graph, config, &pixels);
+    let [level_0, level_1, level_2, level_3] = &levels;
+    let features = top_down(&mut graph, config, level_2, level_3);
+    graph.output(names::FEATURES, &features);
+    for (output, level, conv, lateral, channels) in [
+        (names::FINE, level_0, "sam_mask_decoder.conv_s0", 3, config.d_model / 8),
+        (names::MIDDLE, level_1, "sam_mask_decoder.conv_s1", 2, config.d_model / 4),
+    ] {
+        let x = fold_lateral(&mut graph, config, &level.value, conv, lateral, channels);
+        let x = hiera::Tokens { value: x, ..*level };
+        let x = x.by_rows(&mut graph);
+        let x = graph.reshape_to(&x, &[1, level.side, level.side, channels]);
+        let x = graph.transpose(&x, &[0, 3, 1, 2]);
+        graph.output(output, &x);
+    }
+    graph
+}
+
+/// Bytes `[S, S, 3]` to normalized floats `[1, 3, S, S]`.
+fn normalize(graph: &mut Graph, pixels: &Value) -> Value {
+    let scale: Vec<f32> = DEVIATION.iter().map(|d| 1.0 / (255.0 * d)).collect();
+    let shift: Vec<f32> = MEAN.iter().zip(DEVIATION).map(|(m, d)| -m / d).collect();
+    let scale = graph.constant("pixel_scale", &[3], &scale);
+    let shift = graph.constant("pixel_shift", &[3], &shift);
+    let x = graph.to_float(pixels);
+    let x = graph.mul(&x, &scale);
+    let x = graph.add(&x, &shift);
+    let x = graph.transpose(&x, &[2, 0, 1]);
+    graph.reshape_to(&x, &[1, 3, pixels.dim(0), pixels.dim(1)])
+}
+
+/// Stride 16 with stride 32 added at twice its size. Mirrors `FpnNeck` with top-down levels 2 and 3 and `scalp` 1.
+fn top_down(graph: &mut Graph, config: &Config, level_2: &hiera::Tokens, level_3: &hiera::Tokens) -> Value {
+    let mut lateral = |level: &hiera::Tokens, i: usize| {
+        let x = level.by_rows(graph);
+        graph.linear_of_conv(&x, &format!("image_encoder.neck.convs.{i}.conv"), config.d_model)
+    };
+    let coarse = lateral(level_3, 0);
+    let fine = lateral(level_2, 1);
+    let (side, channels) = (level_3.side, config.d_model);
+    let coarse = graph.reshape_to(&coarse, &[side, 1, side, 1, channels]);
+    let coarse = graph.expand(&coarse, &[side, 2, side, 2, channels]);
+    let coarse = graph.reshape_to(&coarse, &[4 * side * side, channels]);
+    graph.add(&fine, &coarse)
+}
+
+/// The neck's lateral convolution followed by the decoder's: two linear maps in a row are one.
+fn fold_lateral(
+    graph: &mut Graph,
+    config: &Config,
+    x: &Value,
+    conv: &str,
+    lateral: usize,
+    n_out: usize,
+) -> Value {
+    let (n_in, n_middle) = (x.last_dim(), config.d_model);
+    let lateral = format!("image_encoder.neck.convs.{lateral}.conv");
+    let [weight, bias] =
+        ["weight", "bias"].map(|part| (format!("{conv}.{part}"), format!("{lateral}.{part}")));
+    let folded_weight = graph.derived(
+        &format!("{conv}.folded_weight"),
+        &[n_out, n_in],
+        &[(&weight.0, &[n_out, n_middle, 1, 1]), (&weight.1, &[n_middle, n_in, 1, 1])],
+        move |w| multiply(&w[0], &w[1], n_middle),
+    );
+    let folded_bias = graph.derived(
+        &format!("{conv}.folded_bias"),
+        &[n_out],
+        &[(&weight.0, &[n_out, n_middle, 1, 1]), (&bias.0, &[n_out]), (&bias.1, &[n_middle])],
+        move |w| multiply(&w[0], &w[2], n_middle).iter().zip(&w[1]).map(|(a, b)| a + b).collect(),
+    );
+    graph.gemm(x, &folded_weight, &folded_bias)
+}
+
+/// The matrix product of `a` `[_, n]` and `b` `[n, _]`.
+pub(super) fn multiply(a: &[f32], b: &[f32], n: usize) -> Vec<f32> {
+    let n_columns = b.len() / n;
+    let mut out = Vec::with_capacity(a.len() / n * n_columns);
+    for row in a.chunks_exact(n) {
+        let mut sums = vec![0.0_f64; n_columns];
+        for (&factor, b_row) in row.iter().zip(b.chunks_exact(n_columns)) {
+            for (sum, &value) in sums.iter_mut().zip(b_row) {
+                *sum += f64::from(factor) * f64::from(value);
+            }
+        }
+        out.extend(sums.iter().map(|&sum| sum as f32));
+    }
+    out
+}

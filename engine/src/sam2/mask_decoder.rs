@@ -1,0 +1,217 @@
+//! The mask decoder: features and prompts to masks, with how good they are and whether the object is there at all.
+
+use crate::nn::{Dim, Graph, Value};
+
+use super::{
+    config::{Config, NUM_MASK_TOKENS},
+    prompt_encoder,
+};
+
+/// Names of the graph's inputs and outputs.
+pub(super) mod names {
+    /// `[grid², d_model]`.
+    pub(crate) const FEATURES: &str = "features";
+    /// 1 if the features were not fused with memories, so that "no memory" is added to them: `[1]`.
+    pub(crate) const NO_MEMORY: &str = "no_memory";
+    /// `[1, d_model / 8, S / 4, S / 4]`.
+    pub(crate) const FINE: &str = "fine";
+    /// `[1, d_model / 4, S / 8, S / 8]`.
+    pub(crate) const MIDDLE: &str = "middle";
+    /// `[P, 2]`, x and y in pixels of the model's square image.
+    pub(crate) const POINTS: &str = "points";
+    /// `[P]`.
+    pub(crate) const LABELS: &str = "labels";
+    /// Logits `[1, 1, 4 grid, 4 grid]`.
+    pub(crate) const MASK: &str = "mask";
+    /// 1 if there is a mask prompt: `[1]`.
+    pub(crate) const HAS_MASK: &str = "has_mask";
+    /// Logits of four masks, the first for clear prompts: `[4, 4 grid, 4 grid]`.
+    pub(crate) const MASKS: &str = "masks";
+    /// Predicted IoU of each: `[4]`.
+    pub(crate) const IOUS: &str = "ious";
+    /// Object pointer of each: `[4, d_model]`.
+    pub(crate) const POINTERS: &str = "pointers";
+    /// Logit of the object being in the image: `[1]`.
+    pub(crate) const OBJECT_SCORE: &str = "object_score";
+}
+
+const PREFIX: &str = "sam_mask_decoder";
+const LAYER_NORM_EPSILON: f32 = 1e-5;
+const DEPTH: usize = 2;
+/// Attention between tokens and image has this many times fewer channels.
+const DOWNSAMPLE_RATE: usize = 2;
+
+/// Mirrors `MaskDecoder.predict_masks` and what `_forward_sam_heads` does round it, but for choosing among the masks.
+pub(super) fn mask_decoder(config: &Config) -> Graph {
+    let (d, grid) = (config.d_model, config.grid());
+    let mut graph = Graph::new("mask_decoder");
+    let graph_ = &mut graph;
+    let features = graph_.input(names::FEATURES, &[(grid * grid).into(), d.into()]);
+    let no_memory = graph_.input(names::NO_MEMORY, &[Dim::Fixed(1)]);
+    let fine = graph_.input(names::FINE, &[1.into(), (d / 8).into(), (4 * grid).into(), (4 * grid).into()]);
+    let middle =
+        graph_.input(names::MIDDLE, &[1.into(), (d / 4).into(), (2 * grid).into(), (2 * grid).into()]);
+    let points = graph_.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
+    let labels = graph_.input(names::LABELS, &[Dim::Named("P")]);
+    let mask = graph_.input(names::MASK, &[1.into(), 1.into(), (4 * grid).into(), (4 * grid).into()]);
+    let has_mask = graph_.input(names::HAS_MASK, &[Dim::Fixed(1)]);
+
+    let features = add_no_memory(graph_, config, &features, &no_memory);
+    let dense = prompt_encoder::mask_features(graph_, config, &mask, &has_mask);
+    let image = graph_.add(&features, &dense);
+    let sparse = prompt_encoder::point_tokens(graph_, config, &points, &labels);
+    let own = own_tokens(graph_, config);
+    let tokens = graph_.concat(&[&own, &sparse], 0, Some("T"));
+    let (tokens, image) = two_way_transformer(graph_, config, &tokens, &image);
+
+    let score_token = graph_.slice(&tokens, 0, 0..1);
+    let iou_token = graph_.slice(&tokens, 0, 1..2);
+    let mask_tokens = graph_.slice(&tokens, 0, 2..2 + NUM_MASK_TOKENS);
+    let masks = masks(graph_, config, &mask_tokens, &image, &fine, &middle);
+    let ious = mlp(graph_, &iou_token, &format!("{PREFIX}.iou_prediction_head"), d, NUM_MASK_TOKENS);
+    let ious = graph_.sigmoid(&ious);
+    let ious = graph_.reshape_to(&ious, &[NUM_MASK_TOKENS]);
+    let pointers = mlp(graph_, &mask_tokens, "obj_ptr_proj", d, d);
+    let score = mlp(graph_, &score_token, &format!("{PREFIX}.pred_obj_score_head"), d, 1);
+    let score = graph_.reshape_to(&score, &[1]);
+    graph_.output(names::MASKS, &masks);
+    graph_.output(names::IOUS, &ious);
+    graph_.output(names::POINTERS, &pointers);
+    graph_.output(names::OBJECT_SCORE, &score);
+    graph
+}
+
+/// Mirrors `directly_add_no_mem_embed`.
+fn add_no_memory(graph: &mut Graph, config: &Config, features: &Value, no_memory: &Value) -> Value {
+    let embedding = graph.weight("no_mem_embed", &[1, 1, config.d_model]);
+    let embedding = graph.reshape_to(&embedding, &[1, config.d_model]);
+    let embedding = graph.mul(&embedding, no_memory);
+    graph.add(features, &embedding)
+}
+
+/// The decoder's learned tokens `[6, d_model]`: object score, IoU, four masks.
+fn own_tokens(graph: &mut Graph, config: &Config) -> Value {
+    let d = config.d_model;
+    let names = ["obj_score_token", "iou_token", "mask_tokens"].map(|name| format!("{PREFIX}.{name}.weight"));
+    let from: [(&str, &[usize]); 3] =
+        [(&names[0], &[1, d]), (&names[1], &[1, d]), (&names[2], &[NUM_MASK_TOKENS, d])];
+    graph.derived("own_tokens", &[2 + NUM_MASK_TOKENS, d], &from, |w| w.concat())
+}
+
+/// Tokens `[T, d_model]` and image features `[grid², d_model]` that have seen each other.
+///
+/// Mirrors `TwoWayTransformer.forward`.
+fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image: &Value) -> (Value, Value) {
+    let attention = Attention { n_heads: config.decoder_heads, d: config.d_model };
+    let across = DOWNSAMPLE_RATE;
+    let grid_positions = prompt_encoder::grid_positions(graph, config);
+    let norm = |graph: &mut Graph, x: &Value, name: &str| graph.layer_norm(x, name, LAYER_NORM_EPSILON);
+    let (mut tokens, mut image) = (prompt.clone(), image.clone());
+    for layer in 0..DEPTH {
+        let name = |part: &str| format!("{PREFIX}.transformer.layers.{layer}.{part}");
+        // The first layer attends without positions, and its result replaces the tokens.
+        tokens = if layer == 0 {
+            attention.add(graph, &tokens, &tokens, &tokens, &name("self_attn"), 1)
+        } else {
+            let placed = graph.add(&tokens, prompt);
+            let attended = attention.add(graph, &placed, &placed, &tokens, &name("self_attn"), 1);
+            graph.add(&tokens, &attended)
+        };
+        tokens = norm(graph, &tokens, &name("norm1"));
+
+        let placed = graph.add(&tokens, prompt);
+        let placed_image = graph.add(&image, &grid_positions);
+        let attended =
+            attention.add(graph, &placed, &placed_image, &image, &name("cross_attn_token_to_image"), across);
+        let sum = graph.add(&tokens, &attended);
+        tokens = norm(graph, &sum, &name("norm2"));
+
+        let hidden = graph.linear(&tokens, &name("mlp.layers.0"), config.decoder_mlp);
+        let hidden = graph.relu(&hidden);
+        let out = graph.linear(&hidden, &name("mlp.layers.1"), config.d_model);
+        let sum = graph.add(&tokens, &out);
+        tokens = norm(graph, &sum, &name("norm3"));
+
+        let placed = graph.add(&tokens, prompt);
+        let attended =
+            attention.add(graph, &placed_image, &placed, &tokens, &name("cross_attn_image_to_token"), across);
+        let sum = graph.add(&image, &attended);
+        image = norm(graph, &sum, &name("norm4"));
+    }
+    let name = |part: &str| format!("{PREFIX}.transformer.{part}");
+    let placed = graph.add(&tokens, prompt);
+    let placed_image = graph.add(&image, &grid_positions);
+    let attended =
+        attention.add(graph, &placed, &placed_image, &image, &name("final_attn_token_to_image"), across);
+    let sum = graph.add(&tokens, &attended);
+    (norm(graph, &sum, &name("norm_final_attn")), image)
+}
+
+/// Attention of the two-way transformer.
+struct Attention {
+    n_heads: usize,
+    d: usize,
+}
+
+impl Attention {
+    /// Mirrors `Attention.forward` with `downsample_rate`.
+    fn add(
+        &self,
+        graph: &mut Graph,
+        q: &Value,
+        k: &Value,
+        v: &Value,
+        prefix: &str,
+        downsample: usize,
+    ) -> Value {
+        let inner = self.d / downsample;
+        let mut project = |x: &Value, part: &str| {
+            let projected = graph.linear(x, &format!("{prefix}.{part}"), inner);
+            graph.reshape(&projected, &[1.into(), x.shape()[0], inner.into()])
+        };
+        let (q, k, v) = (project(q, "q_proj"), project(k, "k_proj"), project(v, "v_proj"));
+        let mixed = graph.attention(&q, &k, &v, self.n_heads);
+        let mixed = graph.reshape(&mixed, &[q.shape()[1], inner.into()]);
+        graph.linear(&mixed, &format!("{prefix}.out_proj"), self.d)
+    }
+}
+
+/// Features at four times the size, and a mask for each mask token as a product with them.
+fn masks(
+    graph: &mut Graph,
+    config: &Config,
+    tokens: &Value,
+    image: &Value,
+    fine: &Value,
+    middle: &Value,
+) -> Value {
+    let (d, grid) = (config.d_model, config.grid());
+    let x = graph.transpose(image, &[1, 0]);
+    let x = graph.reshape_to(&x, &[1, d, grid, grid]);
+    let x = graph.conv_transpose(&x, &format!("{PREFIX}.output_upscaling.0"), d / 4);
+    let x = graph.add(&x, middle);
+    let x = graph.layer_norm_2d(&x, &format!("{PREFIX}.output_upscaling.1"), 1e-6);
+    let x = graph.gelu(&x);
+    let x = graph.conv_transpose(&x, &format!("{PREFIX}.output_upscaling.3"), d / 8);
+    let x = graph.add(&x, fine);
+    let x = graph.gelu(&x);
+    let x = graph.reshape_to(&x, &[d / 8, 16 * grid * grid]);
+    let kernels: Vec<Value> = (0..NUM_MASK_TOKENS)
+        .map(|i| {
+            let token = graph.slice(tokens, 0, i..i + 1);
+            mlp(graph, &token, &format!("{PREFIX}.output_hypernetworks_mlps.{i}"), d, d / 8)
+        })
+        .collect();
+    let kernels = graph.concat(&kernels.iter().collect::<Vec<_>>(), 0, None);
+    let masks = graph.matmul(&kernels, &x);
+    graph.reshape_to(&masks, &[NUM_MASK_TOKENS, 4 * grid, 4 * grid])
+}
+
+/// Three linear layers with ReLU between them. Mirrors `MLP`.
+fn mlp(graph: &mut Graph, x: &Value, prefix: &str, hidden: usize, n_out: usize) -> Value {
+    let x = graph.linear(x, &format!("{prefix}.layers.0"), hidden);
+    let x = graph.relu(&x);
+    let x = graph.linear(&x, &format!("{prefix}.layers.1"), hidden);
+    let x = graph.relu(&x);
+    graph.linear(&x, &format!("{prefix}.layers.2"), n_out)
+}

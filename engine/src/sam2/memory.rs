@@ -1,0 +1,213 @@
+//! The memory bank of one object: what it was like on earlier frames, and which of that a frame looks at.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use half::bf16;
+
+use super::{
+    config::{MAX_OBJ_PTRS, NUM_MASKMEM},
+    image::Logits,
+};
+
+/// Which way through the video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From early to late.
+    Forward,
+    /// From late to early.
+    Backward,
+}
+
+impl Direction {
+    /// The frame `n` frames before `frame` on the way, if the video has it.
+    fn before(self, frame: usize, n: usize, n_frames: usize) -> Option<usize> {
+        match self {
+            Self::Forward => frame.checked_sub(n),
+            Self::Backward => Some(frame + n).filter(|&f| f < n_frames),
+        }
+    }
+
+    /// How far `past` lies back from `frame` on the way, if it does.
+    fn distance(self, past: usize, frame: usize) -> Option<usize> {
+        match self {
+            Self::Forward => frame.checked_sub(past),
+            Self::Backward => past.checked_sub(frame),
+        }
+    }
+}
+
+/// What was found on one frame.
+#[derive(Clone)]
+pub(super) struct Memory {
+    /// The mask; dropped with `spatial` where the bank no longer needs them.
+    pub logits: Option<Arc<Logits>>,
+    /// `[grid², mem_dim]`, rounded as the original stores it.
+    pub spatial: Option<Arc<[bf16]>>,
+    /// `[d_model]`
+    pub pointer: Arc<[f32]>,
+    /// Above zero if the object was there.
+    pub object_score: f32,
+    /// The IoU that the model expects of the mask.
+    pub iou: f32,
+}
+
+/// Memories of one object. Conditioning frames are those where a person said what is right.
+#[derive(Default)]
+pub(super) struct MemoryBank {
+    /// In the order in which they were given.
+    conditioning: Vec<(usize, Memory)>,
+    tracked: BTreeMap<usize, Memory>,
+}
+
+/// What a frame looks at.
+pub(super) struct Selection<'a> {
+    /// Frame, its memory, and its time slot: 0 is the frame before, [`NUM_MASKMEM`] - 1 a conditioning frame.
+    pub memories: Vec<(usize, &'a Memory, usize)>,
+    /// Frame, its memory, and how many frames it lies back.
+    pub pointers: Vec<(usize, &'a Memory, usize)>,
+}
+
+impl MemoryBank {
+    pub(super) fn conditioning(&self, frame: usize) -> Option<&Memory> {
+        self.conditioning.iter().find(|(f, _)| *f == frame).map(|(_, memory)| memory)
+    }
+
+    pub(super) fn get(&self, frame: usize) -> Option<&Memory> {
+        self.conditioning(frame).or_else(|| self.tracked.get(&frame))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.conditioning.is_empty()
+    }
+
+    /// The conditioning frame that was given first.
+    pub(super) fn first_conditioning(&self) -> Option<usize> {
+        self.conditioning.first().map(|(frame, _)| *frame)
+    }
+
+    pub(super) fn put_conditioning(&mut self, frame: usize, memory: Memory) {
+        self.tracked.remove(&frame);
+        match self.conditioning.iter_mut().find(|(f, _)| *f == frame) {
+            Some((_, old)) => *old = memory,
+            None => self.conditioning.push((frame, memory)),
+        }
+    }
+
+    pub(super) fn put_tracked(&mut self, frame: usize, memory: Memory) {
+        self.tracked.insert(frame, memory);
+    }
+
+    /// Keeps of tracked frames outside `frames` only pointer and scores, which are small.
+    pub(super) fn shrink_except(&mut self, keep: impl Fn(usize) -> bool) {
+        for (_, memory) in self.tracked.iter_mut().filter(|(frame, _)| !keep(**frame)) {
+            memory.logits = None;
+            memory.spatial = None;
+        }
+    }
+
+    /// Mirrors the first half of `_prepare_memory_conditioned_features`.
+    ///
+    /// `max_conditioning` bounds the conditioning frames that are looked at as such; the others count as tracked.
+    pub(super) fn select(
+        &self,
+        frame: usize,
+        direction: Direction,
+        n_frames: usize,
+        max_conditioning: Option<usize>,
+    ) -> Selection<'_> {
+        let (selected, unselected) = self.select_conditioning(frame, max_conditioning);
+        let at = |i: usize| {
+            self.tracked.get(&i).or_else(|| unselected.iter().find(|(f, _)| *f == i).map(|(_, m)| *m))
+        };
+        let recent = |n: usize| direction.before(frame, n, n_frames).and_then(|i| Some((i, at(i)?)));
+
+        let conditioning = selected.iter().map(|&(f, memory)| (f, memory, NUM_MASKMEM - 1));
+        let tracked = (1..NUM_MASKMEM).rev().filter_map(|n| recent(n).map(|(f, memory)| (f, memory, n - 1)));
+        let memories = conditioning.chain(tracked).collect();
+
+        let conditioning =
+            selected.iter().filter_map(|&(f, memory)| Some((f, memory, direction.distance(f, frame)?)));
+        let tracked =
+            (1..n_frames.min(MAX_OBJ_PTRS)).filter_map(|n| recent(n).map(|(f, memory)| (f, memory, n)));
+        let pointers = conditioning.chain(tracked).collect();
+        Selection { memories, pointers }
+    }
+
+    /// Mirrors `select_closest_cond_frames`: the nearest before, the nearest at or after, then by distance.
+    fn select_conditioning(&self, frame: usize, max: Option<usize>) -> (Vec<Entry<'_>>, Vec<Entry<'_>>) {
+        let all: Vec<Entry<'_>> = self.conditioning.iter().map(|(f, memory)| (*f, memory)).collect();
+        let Some(max) = max.filter(|&max| max < all.len()) else { return (all, Vec::new()) };
+        let before = all.iter().filter(|(f, _)| *f < frame).max_by_key(|(f, _)| *f);
+        let after = all.iter().filter(|(f, _)| *f >= frame).min_by_key(|(f, _)| *f);
+        let mut selected: Vec<Entry<'_>> = before.into_iter().chain(after).copied().take(max).collect();
+        let is_in = |selected: &[Entry<'_>], f: usize| selected.iter().any(|(s, _)| *s == f);
+        let mut others: Vec<Entry<'_>> = all.into_iter().filter(|(f, _)| !is_in(&selected, *f)).collect();
+        others.sort_by_key(|(f, _)| f.abs_diff(frame));
+        let unselected = others.split_off(max - selected.len());
+        selected.append(&mut others);
+        (selected, unselected)
+    }
+}
+
+type Entry<'a> = (usize, &'a Memory);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory() -> Memory {
+        Memory { logits: None, spatial: None, pointer: Arc::new([]), object_score: 1.0, iou: 1.0 }
+    }
+
+    fn bank(conditioning: &[usize], tracked: std::ops::Range<usize>) -> MemoryBank {
+        let mut bank = MemoryBank::default();
+        tracked.for_each(|f| bank.put_tracked(f, memory()));
+        conditioning.iter().for_each(|&f| bank.put_conditioning(f, memory()));
+        bank
+    }
+
+    fn check(
+        bank: &MemoryBank,
+        frame: usize,
+        direction: Direction,
+        max: Option<usize>,
+        want: &[(usize, usize)],
+    ) {
+        let selection = bank.select(frame, direction, 40, max);
+        let got: Vec<(usize, usize)> = selection.memories.iter().map(|(f, _, slot)| (*f, *slot)).collect();
+        assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_frame_looks_at_the_conditioning_frame_and_six_before() {
+        let slots = [(0, 6), (14, 5), (15, 4), (16, 3), (17, 2), (18, 1), (19, 0)];
+        check(&bank(&[0], 1..20), 20, Direction::Forward, None, &slots);
+    }
+
+    #[test]
+    fn backward_it_looks_at_the_frames_after() {
+        check(
+            &bank(&[30], 21..30),
+            20,
+            Direction::Backward,
+            None,
+            &[(30, 6), (26, 5), (25, 4), (24, 3), (23, 2), (22, 1), (21, 0)],
+        );
+    }
+
+    #[test]
+    fn the_nearest_conditioning_frames_are_chosen_and_the_others_count_as_tracked() {
+        check(&bank(&[0, 18, 30, 39], 0..0), 20, Direction::Forward, Some(2), &[(18, 6), (30, 6)]);
+        check(&bank(&[0, 17, 18, 30], 0..0), 20, Direction::Forward, Some(2), &[(18, 6), (30, 6), (17, 2)]);
+    }
+
+    #[test]
+    fn pointers_reach_back_further_than_memories_but_never_ahead() {
+        let bank = bank(&[5, 30], 6..20);
+        let selection = bank.select(20, Direction::Forward, 40, None);
+        let frames: Vec<usize> = selection.pointers.iter().map(|(f, ..)| *f).collect();
+        let mut want = vec![5];
+        want.extend((6..20).rev());
+        assert_eq!(frames, want);
+    }
+}

@@ -1,0 +1,175 @@
+//! Memory attention: the features of a frame look at the object's memories.
+//!
+//! Two exact rewrites make it cheaper than the original. Query and key rows are reordered so that rotary encoding
+//! turns whole halves. Cross-attention mixes the memories' few channels and only then maps them to the features' many:
+//! softmax rows sum to one, so the order of the two linear maps does not matter.
+
+use crate::nn::{Dim, Graph, Value};
+
+use super::{config::Config, image_encoder::multiply, position};
+
+/// Names of the graph's inputs and its output.
+pub(super) mod names {
+    /// `[grid², d_model]`.
+    pub(crate) const FEATURES: &str = "features";
+    /// Memories of M frames, `[M, grid², mem_dim]`.
+    pub(crate) const MEMORIES: &str = "memories";
+    /// How far back each is, `[M, 1, mem_dim]`.
+    pub(crate) const MEMORY_TIMES: &str = "memory_times";
+    /// Object pointers cut into tokens, `[P, mem_dim]`.
+    pub(crate) const POINTERS: &str = "pointers";
+    /// How far back each is, `[P, mem_dim]`.
+    pub(crate) const POINTER_TIMES: &str = "pointer_times";
+    /// `[grid², d_model]`.
+    pub(crate) const FUSED: &str = "fused";
+}
+
+const PREFIX: &str = "memory_attention";
+const LAYER_NORM_EPSILON: f32 = 1e-5;
+
+/// Mirrors `MemoryAttention.forward`.
+pub(super) fn memory_attention(config: &Config) -> Graph {
+    let (n, d, m) = (config.grid().pow(2), config.d_model, config.mem_dim);
+    let mut graph = Graph::new("memory_attention");
+    let graph_ = &mut graph;
+    let features = graph_.input(names::FEATURES, &[n.into(), d.into()]);
+    let memories = graph_.input(names::MEMORIES, &[Dim::Named("M"), n.into(), m.into()]);
+    let memory_times = graph_.input(names::MEMORY_TIMES, &[Dim::Named("M"), 1.into(), m.into()]);
+    let pointers = graph_.input(names::POINTERS, &[Dim::Named("P"), m.into()]);
+    let pointer_times = graph_.input(names::POINTER_TIMES, &[Dim::Named("P"), m.into()]);
+
+    let places =
+        graph_.constant("feature_places", &[n, d], &scaled(&position::sine_2d(config.grid(), d), 0.1));
+    let mut x = graph_.add(&features, &places);
+    let memory_places = graph_.constant("memory_places", &[n, m], &position::sine_2d(config.grid(), m));
+    let placed = graph_.add(&memories, &memory_places);
+    let placed = graph_.add(&placed, &memory_times);
+    let memory = Memory {
+        spatial_keys: graph_.reshape(&placed, &[Dim::Named("MN"), m.into()]),
+        pointer_keys: graph_.add(&pointers, &pointer_times),
+        values: {
+            let spatial = graph_.reshape(&memories, &[Dim::Named("MN"), m.into()]);
+            let values = graph_.concat(&[&spatial, &pointers], 0, Some("K"));
+            graph_.reshape(&values, &[1.into(), Dim::Named("K"), m.into()])
+        },
+    };
+    let rope = Rope::new(graph_, config);
+    for layer in 0..config.memory_layers {
+        let name = |part: &str| format!("{PREFIX}.layers.{layer}.{part}");
+        let normal = graph_.layer_norm(&x, &name("norm1"), LAYER_NORM_EPSILON);
+        let attended = self_attention(graph_, &rope, &normal, &name("self_attn"));
+        x = graph_.add(&x, &attended);
+        let normal = graph_.layer_norm(&x, &name("norm2"), LAYER_NORM_EPSILON);
+        let attended = cross_attention(graph_, &rope, &normal, &memory, &name("cross_attn_image"));
+        x = graph_.add(&x, &attended);
+        let normal = graph_.layer_norm(&x, &name("norm3"), LAYER_NORM_EPSILON);
+        let hidden = graph_.linear(&normal, &name("linear1"), config.memory_ffn);
+        let hidden = graph_.relu(&hidden);
+        let out = graph_.linear(&hidden, &name("linear2"), d);
+        x = graph_.add(&x, &out);
+    }
+    let fused = graph_.layer_norm(&x, &format!("{PREFIX}.norm"), LAYER_NORM_EPSILON);
+    graph_.output(names::FUSED, &fused);
+    graph
+}
+
+fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
+    values.iter().map(|v| v * factor).collect()
+}
+
+/// What cross-attention looks at.
+struct Memory {
+    /// `[MN, mem_dim]`, with their places and times.
+    spatial_keys: Value,
+    /// `[P, mem_dim]`, with their times.
+    pointer_keys: Value,
+    /// `[1, K, mem_dim]`: the bare memories, then the pointers.
+    values: Value,
+}
+
+/// Rotary encoding of the grid's places.
+struct Rope {
+    cos: Value,
+    sin: Value,
+    n: usize,
+    d: usize,
+}
+
+impl Rope {
+    fn new(graph: &mut Graph, config: &Config) -> Self {
+        let (n, d) = (config.grid().pow(2), config.d_model);
+        let (cos, sin) = position::rope(config.grid(), d);
+        let cos = graph.constant("rope_cos", &[n, d / 2], &cos);
+        let sin = graph.constant("rope_sin", &[n, d / 2], &sin);
+        Self { cos, sin, n, d }
+    }
+
+    /// `{prefix}` of `x` with its outputs in the order that [`Self::rotate`] expects.
+    fn project(&self, graph: &mut Graph, x: &Value, prefix: &str) -> Value {
+        let (n_in, d) = (x.last_dim(), self.d);
+        let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
+        let reorder = move |w: &[Vec<f32>]| position::even_then_odd_rows(&w[0], d);
+        let weight =
+            graph.derived(&format!("{weight}.halves"), &[d, n_in], &[(&weight, &[d, n_in])], reorder);
+        let bias = graph.derived(&format!("{bias}.halves"), &[d], &[(&bias, &[d])], reorder);
+        graph.gemm(x, &weight, &bias)
+    }
+
+    /// `x` `[…, grid², d_model]` turned by its place. Mirrors `apply_rotary_enc`.
+    fn rotate(&self, graph: &mut Graph, x: &Value) -> Value {
+        let axis = x.shape().len() - 1;
+        let [a, b] = graph.split(x, axis);
+        let (a_cos, b_sin) = (graph.mul(&a, &self.cos), graph.mul(&b, &self.sin));
+        let (a_sin, b_cos) = (graph.mul(&a, &self.sin), graph.mul(&b, &self.cos));
+        let (real, imaginary) = (graph.sub(&a_cos, &b_sin), graph.add(&a_sin, &b_cos));
+        graph.concat(&[&real, &imaginary], axis, None)
+    }
+}
+
+/// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_sa` calls it.
+fn self_attention(graph: &mut Graph, rope: &Rope, x: &Value, prefix: &str) -> Value {
+    let mut turned = |part: &str| {
+        let projected = rope.project(graph, x, &format!("{prefix}.{part}"));
+        let turned = rope.rotate(graph, &projected);
+        graph.reshape_to(&turned, &[1, rope.n, rope.d])
+    };
+    let (q, k) = (turned("q_proj"), turned("k_proj"));
+    let v = graph.linear(x, &format!("{prefix}.v_proj"), rope.d);
+    let v = graph.reshape_to(&v, &[1, rope.n, rope.d]);
+    let mixed = graph.attention(&q, &k, &v, 1);
+    let mixed = graph.reshape_to(&mixed, &[rope.n, rope.d]);
+    graph.linear(&mixed, &format!("{prefix}.out_proj"), rope.d)
+}
+
+/// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_ca` calls it; pointers have no place to turn by.
+fn cross_attention(graph: &mut Graph, rope: &Rope, x: &Value, memory: &Memory, prefix: &str) -> Value {
+    let (d, m) = (rope.d, memory.values.last_dim());
+    let q = rope.project(graph, x, &format!("{prefix}.q_proj"));
+    let q = rope.rotate(graph, &q);
+    let q = graph.reshape_to(&q, &[1, rope.n, d]);
+    let k_proj = format!("{prefix}.k_proj");
+    let spatial = rope.project(graph, &memory.spatial_keys, &k_proj);
+    let spatial = graph.reshape(&spatial, &[Dim::Named("M"), rope.n.into(), d.into()]);
+    let spatial = rope.rotate(graph, &spatial);
+    let spatial = graph.reshape(&spatial, &[Dim::Named("MN"), d.into()]);
+    let pointers = rope.project(graph, &memory.pointer_keys, &k_proj);
+    let k = graph.concat(&[&spatial, &pointers], 0, Some("K"));
+    let k = graph.reshape(&k, &[1.into(), Dim::Named("K"), d.into()]);
+    let mixed = graph.attention(&q, &k, &memory.values, 1);
+    let mixed = graph.reshape_to(&mixed, &[rope.n, m]);
+    let [v_weight, v_bias, o_weight, o_bias] =
+        ["v_proj.weight", "v_proj.bias", "out_proj.weight", "out_proj.bias"].map(|p| format!("{prefix}.{p}"));
+    let weight = graph.derived(
+        &format!("{prefix}.out_of_v_weight"),
+        &[d, m],
+        &[(&o_weight, &[d, d]), (&v_weight, &[d, m])],
+        move |w| multiply(&w[0], &w[1], d),
+    );
+    let bias = graph.derived(
+        &format!("{prefix}.out_of_v_bias"),
+        &[d],
+        &[(&o_weight, &[d, d]), (&v_bias, &[d]), (&o_bias, &[d])],
+        move |w| multiply(&w[0], &w[1], d).iter().zip(&w[2]).map(|(a, b)| a + b).collect(),
+    );
+    graph.gemm(&mixed, &weight, &bias)
+}

@@ -1,0 +1,88 @@
+//! The memory encoder: what a frame looked like and where the object was, as a memory for later frames.
+
+use crate::nn::{Dim, Graph, Value, ops::Window};
+
+use super::config::Config;
+
+/// Names of the graph's inputs and its output.
+pub(super) mod names {
+    /// `[grid², d_model]`, as the image encoder made them.
+    pub(crate) const FEATURES: &str = "features";
+    /// The mask, scaled to -10..=10: `[1, 1, S, S]`.
+    pub(crate) const MASK: &str = "mask";
+    /// 1 if the object is not in the frame: `[1]`; SAM 2.0 has no such input.
+    pub(crate) const IS_ABSENT: &str = "is_absent";
+    /// `[grid², mem_dim]`.
+    pub(crate) const MEMORY: &str = "memory";
+}
+
+const PREFIX: &str = "memory_encoder";
+const LAYER_NORM_EPSILON: f32 = 1e-6;
+/// Halvings from the image to the grid.
+const N_DOWNSAMPLES: usize = 4;
+const N_FUSER_LAYERS: usize = 2;
+
+/// Mirrors `MemoryEncoder.forward` and the `no_obj_embed_spatial` of `_encode_new_memory`.
+pub(super) fn memory_encoder(config: &Config) -> Graph {
+    let (n, d, m, side) = (config.grid().pow(2), config.d_model, config.mem_dim, config.image_size);
+    let mut graph = Graph::new("memory_encoder");
+    let graph_ = &mut graph;
+    let features = graph_.input(names::FEATURES, &[n.into(), d.into()]);
+    let mask = graph_.input(names::MASK, &[1.into(), 1.into(), side.into(), side.into()]);
+    let mask = downsample(graph_, config, &mask);
+    let pixels = graph_.linear_of_conv(&features, &format!("{PREFIX}.pix_feat_proj"), d);
+    let mut x = graph_.add(&pixels, &mask);
+    for layer in 0..N_FUSER_LAYERS {
+        x = fuse(graph_, config, &x, &format!("{PREFIX}.fuser.layers.{layer}"));
+    }
+    let mut memory = graph_.linear_of_conv(&x, &format!("{PREFIX}.out_proj"), m);
+    if config.is_2_1 {
+        let is_absent = graph_.input(names::IS_ABSENT, &[Dim::Fixed(1)]);
+        let absent = graph_.weight("no_obj_embed_spatial", &[1, m]);
+        let absent = graph_.mul(&absent, &is_absent);
+        memory = graph_.add(&memory, &absent);
+    }
+    graph_.output(names::MEMORY, &memory);
+    graph
+}
+
+/// The mask at the features' stride: `[grid², d_model]`. Mirrors `MaskDownSampler`.
+fn downsample(graph: &mut Graph, config: &Config, mask: &Value) -> Value {
+    let prefix = format!("{PREFIX}.mask_downsampler.encoder");
+    let window = Window { kernel: 3, stride: 2, padding: 1 };
+    let mut x = mask.clone();
+    for i in 0..N_DOWNSAMPLES {
+        x = graph.conv(&x, &format!("{prefix}.{}", 3 * i), 4_usize.pow(1 + i as u32), window, 1);
+        x = graph.layer_norm_2d(&x, &format!("{prefix}.{}", 3 * i + 1), LAYER_NORM_EPSILON);
+        x = graph.gelu(&x);
+    }
+    let channels = x.dim(1);
+    let x = graph.transpose(&x, &[0, 2, 3, 1]);
+    let x = graph.reshape_to(&x, &[config.grid().pow(2), channels]);
+    graph.linear_of_conv(&x, &format!("{prefix}.{}", 3 * N_DOWNSAMPLES), config.d_model)
+}
+
+/// A ConvNeXt block. Mirrors `CXBlock`; its scale `gamma` is folded into the last linear map.
+fn fuse(graph: &mut Graph, config: &Config, x: &Value, prefix: &str) -> Value {
+    let (grid, d) = (config.grid(), config.d_model);
+    let name = |part: &str| format!("{prefix}.{part}");
+    let y = graph.reshape_to(x, &[1, grid, grid, d]);
+    let y = graph.transpose(&y, &[0, 3, 1, 2]);
+    let y = graph.conv(&y, &name("dwconv"), d, Window { kernel: 7, stride: 1, padding: 3 }, d);
+    let y = graph.transpose(&y, &[0, 2, 3, 1]);
+    let y = graph.reshape_to(&y, &[grid * grid, d]);
+    let y = graph.layer_norm(&y, &name("norm"), LAYER_NORM_EPSILON);
+    let y = graph.linear(&y, &name("pwconv1"), 4 * d);
+    let y = graph.gelu(&y);
+    let (weight, bias, gamma) = (name("pwconv2.weight"), name("pwconv2.bias"), name("gamma"));
+    let scale_rows = |w: &[Vec<f32>]| {
+        let row_length = w[0].len() / w[1].len();
+        w[0].iter().enumerate().map(|(i, v)| v * w[1][i / row_length]).collect()
+    };
+    let from: [(&str, &[usize]); 2] = [(&weight, &[d, 4 * d]), (&gamma, &[d])];
+    let weight = graph.derived(&name("pwconv2.scaled_weight"), &[d, 4 * d], &from, scale_rows);
+    let from: [(&str, &[usize]); 2] = [(&bias, &[d]), (&gamma, &[d])];
+    let bias = graph.derived(&name("pwconv2.scaled_bias"), &[d], &from, scale_rows);
+    let y = graph.gemm(&y, &weight, &bias);
+    graph.add(x, &y)
+}

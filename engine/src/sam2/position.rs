@@ -1,0 +1,142 @@
+//! Where things are, as channels: sine, Fourier and rotary encodings, and the resizing of a learned one.
+
+use std::f64::consts::TAU;
+
+/// Base of the wave lengths of sine and rotary encodings.
+const TEMPERATURE: f64 = 10_000.0;
+
+/// Sines and cosines of each place of a `side` x `side` grid, `[side * side, channels]`: half of the channels for y,
+/// then half for x, sines at even and cosines at odd channels.
+///
+/// Mirrors `PositionEmbeddingSine` with `normalize=True`.
+pub(super) fn sine_2d(side: usize, channels: usize) -> Vec<f32> {
+    let half = channels / 2;
+    let axis: Vec<Vec<f32>> = (1..=side)
+        .map(|i| {
+            let angle = i as f64 / (side as f64 + 1e-6) * TAU;
+            (0..half)
+                .map(|c| {
+                    let phase = angle / TEMPERATURE.powf((2 * (c / 2)) as f64 / half as f64);
+                    (if c % 2 == 0 { phase.sin() } else { phase.cos() }) as f32
+                })
+                .collect()
+        })
+        .collect();
+    let mut out = Vec::with_capacity(side * side * channels);
+    for y in &axis {
+        for x in &axis {
+            out.extend_from_slice(y);
+            out.extend_from_slice(x);
+        }
+    }
+    out
+}
+
+/// Sines, then cosines of `position`: `[channels]`. Mirrors `get_1d_sine_pe`.
+pub(super) fn sine_1d(position: f64, channels: usize) -> Vec<f32> {
+    let half = channels / 2;
+    let phases = (0..half).map(|c| position / TEMPERATURE.powf((2 * (c / 2)) as f64 / half as f64));
+    let phases: Vec<f64> = phases.collect();
+    phases.iter().map(|p| p.sin()).chain(phases.iter().map(|p| p.cos())).map(|v| v as f32).collect()
+}
+
+/// Fourier features of each place of a `side` x `side` grid under the random matrix `gaussian` `[2, channels / 2]`:
+/// `[side * side, channels]`. Mirrors `PositionEmbeddingRandom.forward`.
+pub(super) fn fourier_grid(side: usize, gaussian: &[f32]) -> Vec<f32> {
+    let half = gaussian.len() / 2;
+    let (of_x, of_y) = gaussian.split_at(half);
+    let center = |i: usize| 2.0 * (i as f64 + 0.5) / side as f64 - 1.0;
+    let mut out = Vec::with_capacity(side * side * 2 * half);
+    for y in (0..side).map(center) {
+        for x in (0..side).map(center) {
+            let phase = |(gx, gy): (&f32, &f32)| TAU * (x * f64::from(*gx) + y * f64::from(*gy));
+            let phases: Vec<f64> = of_x.iter().zip(of_y).map(phase).collect();
+            out.extend(phases.iter().map(|p| p.sin() as f32));
+            out.extend(phases.iter().map(|p| p.cos() as f32));
+        }
+    }
+    out
+}
+
+/// Cosines and sines that rotate the pairs of `channels` at each place of the grid, `[side * side, channels / 2]`
+/// each: half of the pairs by x, half by y. Mirrors `compute_axial_cis`.
+pub(super) fn rope(side: usize, channels: usize) -> (Vec<f32>, Vec<f32>) {
+    let quarter = channels / 4;
+    let frequency = |pair: usize| TEMPERATURE.powf(-4.0 * pair as f64 / channels as f64);
+    let angles = (0..side * side).flat_map(|token| {
+        let along = move |at: usize| (0..quarter).map(move |pair| at as f64 * frequency(pair));
+        along(token % side).chain(along(token / side))
+    });
+    angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip()
+}
+
+/// Rows of a `[rows, columns]` matrix reordered so that the pairs (0, 1), (2, 3), … that rotary encoding turns
+/// become (0, n/2), (1, n/2 + 1), …: the two halves then lie apart and the rotation needs no interleaving.
+pub(super) fn even_then_odd_rows(matrix: &[f32], n_rows: usize) -> Vec<f32> {
+    let rows: Vec<&[f32]> = matrix.chunks(matrix.len() / n_rows).collect();
+    rows.iter().step_by(2).chain(rows.iter().skip(1).step_by(2)).flat_map(|row| row.iter().copied()).collect()
+}
+
+/// `planes` of `from` x `from` resized to `to` x `to` as PyTorch's bicubic does (A = -0.75, half-pixel centers, edges
+/// repeated).
+pub(super) fn resize_bicubic(planes: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let taps: Vec<[(usize, f64); 4]> = (0..to)
+        .map(|i| {
+            let at = (i as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+            [-1.0, 0.0, 1.0, 2.0].map(|offset| {
+                let tap = at.floor() + offset;
+                (tap.clamp(0.0, from as f64 - 1.0) as usize, keys_kernel(at - tap))
+            })
+        })
+        .collect();
+    let mut out = Vec::with_capacity(planes.len() / (from * from) * to * to);
+    for plane in planes.chunks_exact(from * from) {
+        for row_taps in &taps {
+            for column_taps in &taps {
+                let sum: f64 = row_taps
+                    .iter()
+                    .map(|&(y, wy)| {
+                        let along_x = column_taps.iter().map(|&(x, wx)| wx * f64::from(plane[y * from + x]));
+                        wy * along_x.sum::<f64>()
+                    })
+                    .sum();
+                out.push(sum as f32);
+            }
+        }
+    }
+    out
+}
+
+/// The cubic convolution kernel (Keys, 1981).
+fn keys_kernel(distance: f64) -> f64 {
+    const A: f64 = -0.75;
+    let d = distance.abs();
+    if d <= 1.0 {
+        ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0
+    } else {
+        ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bicubic_matches_pytorch() {
+        // torch.nn.functional.interpolate(torch.tensor([[[[1., 2.], [3., 5.]]]]), size=4, mode="bicubic")
+        let resized = resize_bicubic(&[1.0, 2.0, 3.0, 5.0], 2, 4);
+        let rows = [[0.6947, 0.9917, 1.4809, 1.7779], [1.3238, 1.7310, 2.4018, 2.8091]];
+        for (got, want) in resized.iter().zip(rows.as_flattened()) {
+            assert!((got - want).abs() < 1e-4, "{resized:?}");
+        }
+    }
+
+    #[test]
+    fn rows_are_parted_by_parity() {
+        assert_eq!(
+            even_then_odd_rows(&[0.0, 0.1, 1.0, 1.1, 2.0, 2.1, 3.0, 3.1], 4),
+            [0.0, 0.1, 2.0, 2.1, 1.0, 1.1, 3.0, 3.1]
+        );
+    }
+}

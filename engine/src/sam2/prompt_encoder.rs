@@ -1,0 +1,86 @@
+//! The prompt encoder: points and boxes become tokens, a mask becomes features.
+
+use crate::nn::{Graph, Value, ops::Window};
+
+use super::{config::Config, position};
+
+/// Label of a point that says nothing: the original appends one to every prompt.
+pub(super) const NOT_A_POINT: f32 = -1.0;
+/// Label of a point that is not on the object.
+pub(super) const NEGATIVE: f32 = 0.0;
+/// Label of a point on the object.
+pub(super) const POSITIVE: f32 = 1.0;
+/// Label of a box's top left corner; its bottom right corner comes next.
+pub(super) const BOX_CORNERS: [f32; 2] = [2.0, 3.0];
+
+const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
+
+/// Points `[P, 2]` in pixels of the model's square image and their labels `[P]` to tokens `[P + 1, d_model]`.
+///
+/// Mirrors `PromptEncoder._embed_points` with `pad=True`.
+pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, labels: &Value) -> Value {
+    let d = config.d_model;
+    let padding = graph.constant("padding_point", &[1, 2], &[0.0, 0.0]);
+    let padding_label = graph.constant("padding_label", &[1], &[NOT_A_POINT]);
+    let points = graph.concat(&[points, &padding], 0, Some("P+1"));
+    let labels = graph.concat(&[labels, &padding_label], 0, Some("P+1"));
+    // Pixel centers, scaled to -1..1, then 2π times the random projection.
+    let half = graph.scalar(0.5);
+    let scale = graph.scalar(2.0 / config.image_size as f32);
+    let one = graph.scalar(1.0);
+    let centers = graph.add(&points, &half);
+    let scaled = graph.mul(&centers, &scale);
+    let scaled = graph.sub(&scaled, &one);
+    let gaussian = graph.derived("gaussian_2pi", &[2, d / 2], &[(GAUSSIAN, &[2, d / 2])], |w| {
+        w[0].iter().map(|v| (std::f64::consts::TAU * f64::from(*v)) as f32).collect()
+    });
+    let phases = graph.matmul(&scaled, &gaussian);
+    let (sin, cos) = (graph.sin(&phases), graph.cos(&phases));
+    let encoding = graph.concat(&[&sin, &cos], 1, None);
+    // A point that says nothing has its embedding in place of the encoding.
+    let is_point = graph.is_above(&labels, -0.5);
+    let is_point = graph.reshape(&is_point, &[labels.shape()[0], 1.into()]);
+    let encoding = graph.mul(&encoding, &is_point);
+    let embeddings: Vec<String> = ["not_a_point_embed".to_owned()]
+        .into_iter()
+        .chain((0..4).map(|i| format!("point_embeddings.{i}")))
+        .map(|name| format!("sam_prompt_encoder.{name}.weight"))
+        .collect();
+    let shape = [1, d];
+    let from: Vec<(&str, &[usize])> = embeddings.iter().map(|name| (name.as_str(), &shape[..])).collect();
+    let table = graph.derived("label_table", &[5, d], &from, |w| w.concat());
+    let row = graph.add(&labels, &one);
+    let row = graph.to_integer(&row);
+    let embedding = graph.gather_rows(&table, &row);
+    graph.add(&encoding, &embedding)
+}
+
+/// A mask's logits `[1, 1, 4 grid, 4 grid]` as features `[grid², d_model]`, or the embedding of no mask where
+/// `has_mask` `[1]` is zero. Mirrors `PromptEncoder._embed_masks`.
+pub(super) fn mask_features(graph: &mut Graph, config: &Config, mask: &Value, has_mask: &Value) -> Value {
+    let d = config.d_model;
+    let window = Window { kernel: 2, stride: 2, padding: 0 };
+    let mut x = mask.clone();
+    for (conv, norm, channels) in [(0, 1, 4), (3, 4, 16)] {
+        let prefix = "sam_prompt_encoder.mask_downscaling";
+        x = graph.conv(&x, &format!("{prefix}.{conv}"), channels, window, 1);
+        x = graph.layer_norm_2d(&x, &format!("{prefix}.{norm}"), 1e-6);
+        x = graph.gelu(&x);
+    }
+    let x = graph.transpose(&x, &[0, 2, 3, 1]);
+    let x = graph.reshape_to(&x, &[config.grid().pow(2), 16]);
+    let x = graph.linear_of_conv(&x, "sam_prompt_encoder.mask_downscaling.6", d);
+    let no_mask = graph.weight("sam_prompt_encoder.no_mask_embed.weight", &[1, d]);
+    let one = graph.scalar(1.0);
+    let has_none = graph.sub(&one, has_mask);
+    let x = graph.mul(&x, has_mask);
+    let no_mask = graph.mul(&no_mask, &has_none);
+    graph.add(&x, &no_mask)
+}
+
+/// Where each feature is: `[grid², d_model]`. Mirrors `PromptEncoder.get_dense_pe`.
+pub(super) fn grid_positions(graph: &mut Graph, config: &Config) -> Value {
+    let (side, d) = (config.grid(), config.d_model);
+    let from: [(&str, &[usize]); 1] = [(GAUSSIAN, &[2, d / 2])];
+    graph.derived("grid_positions", &[side * side, d], &from, move |w| position::fourier_grid(side, &w[0]))
+}

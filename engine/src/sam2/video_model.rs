@@ -1,0 +1,143 @@
+//! The model's parts for videos: features fused with memories, and memories made. It remembers nothing itself.
+
+use std::sync::Arc;
+
+use half::bf16;
+
+use crate::{
+    mask::Mask,
+    nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
+};
+
+use super::{
+    config::{Config, MAX_OBJ_PTRS},
+    image::{Features, ImageModel, Logits},
+    memory::Selection,
+    memory_attention::{self, memory_attention},
+    memory_encoder::{self, memory_encoder},
+    position,
+    weights::Weights,
+};
+
+/// All four parts, and the weights that are used outside their graphs.
+pub(super) struct VideoModel {
+    pub image: ImageModel,
+    memory_attention: Model,
+    memory_encoder: Model,
+    /// `[d_model]`
+    pub no_object_pointer: Vec<f32>,
+    /// `[NUM_MASKMEM, mem_dim]`
+    memory_times: Vec<f32>,
+    /// `[mem_dim, d_model]` and `[mem_dim]`; SAM 2.0 has none.
+    pointer_time_projection: Option<(Vec<f32>, Vec<f32>)>,
+    /// `[4, 4]` and one number.
+    mask_downsample: (Vec<f32>, f32),
+}
+
+impl VideoModel {
+    pub(super) fn load(runtime: &Runtime, weights: &Weights) -> Result<Self, RuntimeError> {
+        let Weights { config, checkpoint } = weights;
+        let floats = |name: &str| checkpoint.floats(name);
+        let pointer_time_projection = match config.is_2_1 {
+            true => Some((floats("obj_ptr_tpos_proj.weight")?, floats("obj_ptr_tpos_proj.bias")?)),
+            false => None,
+        };
+        Ok(Self {
+            image: ImageModel::load(runtime, weights)?,
+            memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
+            memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
+            no_object_pointer: floats("no_obj_ptr")?,
+            memory_times: floats("maskmem_tpos_enc")?,
+            pointer_time_projection,
+            mask_downsample: (floats("mask_downsample.weight")?, floats("mask_downsample.bias")?[0]),
+        })
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        self.image.config()
+    }
+
+    /// A frame's features fused with memories: `[grid², d_model]`.
+    ///
+    /// Mirrors the second half of `_prepare_memory_conditioned_features`.
+    pub(super) fn fuse(
+        &mut self,
+        features: &Features,
+        selection: &Selection<'_>,
+        n_frames: usize,
+        cancel: &Cancel,
+    ) -> Result<Tensor, RuntimeError> {
+        use memory_attention::names;
+        let config = self.config();
+        let (n, m) = (config.grid().pow(2), config.mem_dim);
+        let mut memories = Vec::with_capacity(selection.memories.len() * n * m);
+        let mut memory_times = Vec::new();
+        for (_, memory, slot) in &selection.memories {
+            let Some(spatial) = &memory.spatial else { continue };
+            memories.extend(spatial.iter().map(|v| v.to_f32()));
+            memory_times.extend_from_slice(&self.memory_times[slot * m..(slot + 1) * m]);
+        }
+        let n_memories = memory_times.len() / m;
+        let mut pointers = Vec::new();
+        let mut pointer_times = Vec::new();
+        // The original divides zero by zero in a video of one frame.
+        let longest = (n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
+        for (_, memory, distance) in &selection.pointers {
+            pointers.extend_from_slice(&memory.pointer);
+            let time = self.pointer_time(*distance as f64 / longest);
+            (0..config.tokens_of_pointer()).for_each(|_| pointer_times.extend_from_slice(&time));
+        }
+        let n_tokens = pointers.len() / m;
+        let inputs = [
+            (names::FEATURES, &features.features),
+            (names::MEMORIES, &Tensor::from_floats(&[n_memories, n, m], memories)?),
+            (names::MEMORY_TIMES, &Tensor::from_floats(&[n_memories, 1, m], memory_times)?),
+            (names::POINTERS, &Tensor::from_floats(&[n_tokens, m], pointers)?),
+            (names::POINTER_TIMES, &Tensor::from_floats(&[n_tokens, m], pointer_times)?),
+        ];
+        Ok(self.memory_attention.run(&inputs, cancel)?.remove(0))
+    }
+
+    /// How far back a pointer is, 0 to 1, as `[mem_dim]`.
+    fn pointer_time(&self, distance: f64) -> Vec<f32> {
+        let config = self.config();
+        let Some((weight, bias)) = &self.pointer_time_projection else { return vec![0.0; config.mem_dim] };
+        let wave = position::sine_1d(distance, config.d_model);
+        let rows = weight.chunks_exact(config.d_model).zip(bias);
+        rows.map(|(row, bias)| row.iter().zip(&wave).map(|(a, b)| a * b).sum::<f32>() + bias).collect()
+    }
+
+    /// A memory for later frames, `[grid², mem_dim]`, of a frame's own features and a mask of -10..=10 at the model's
+    /// image size; rounded as the original stores it. Mirrors `_encode_new_memory`.
+    pub(super) fn encode_memory(
+        &mut self,
+        features: &Tensor,
+        mask: Vec<f32>,
+        object_score: f32,
+        cancel: &Cancel,
+    ) -> Result<Arc<[bf16]>, RuntimeError> {
+        use memory_encoder::names;
+        let side = self.config().image_size;
+        let mask = Tensor::from_floats(&[1, 1, side, side], mask)?;
+        let is_absent = Tensor::from_floats(&[1], vec![f32::from(u8::from(object_score <= 0.0))])?;
+        let mut inputs = vec![(names::FEATURES, features), (names::MASK, &mask)];
+        if self.config().is_2_1 {
+            inputs.push((names::IS_ABSENT, &is_absent));
+        }
+        let memory = self.memory_encoder.run(&inputs, cancel)?.remove(0);
+        Ok(memory.floats().iter().map(|v| bf16::from_f32(*v)).collect())
+    }
+
+    /// A mask at the model's image size as the decoder takes it: a learned 4x4 convolution, `mask_downsample`.
+    pub(super) fn mask_prompt(&self, mask: &Mask) -> Logits {
+        let side = self.config().mask_side();
+        let (weight, bias) = &self.mask_downsample;
+        let bits = mask.bits();
+        let at = |y: usize, x: usize| {
+            let taps = (0..4).flat_map(|dy| (0..4).map(move |dx| (dy, dx)));
+            let on = taps.filter(|(dy, dx)| bits[(4 * y + dy) * 4 * side + 4 * x + dx]);
+            on.map(|(dy, dx)| weight[4 * dy + dx]).sum::<f32>() + bias
+        };
+        Logits { side, values: (0..side * side).map(|i| at(i / side, i % side)).collect() }
+    }
+}

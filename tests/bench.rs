@@ -1,0 +1,203 @@
+//! Segue against PyTorch's `sam2`, in turns on the same threads, and memory over long videos: `make bench`.
+//!
+//! Prints medians and ratios. SAM 2.1 tiny at 1024 with weights from the formula; nothing here says anything of quality.
+
+#[path = "it/formula.rs"]
+#[expect(dead_code, reason = "tests use the rest")]
+mod formula;
+
+use std::{
+    convert::Infallible,
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Instant,
+};
+
+use engine::{
+    frame::Frames,
+    geometry::{Point, Size},
+    nn::{Cancel, Device, Runtime},
+    prompt::{Label, PointPrompt, Prompt},
+    sam2::{Config, Direction, ImageModel, TrackOptions, Tracker, Weights},
+};
+use image::RgbImage;
+
+const THREADS: usize = 2;
+const ROUNDS: usize = 5;
+const SIZE: Size = Size::new(1280, 720);
+
+/// The formula's clip, of one picture: what is in it does not matter here.
+struct Clip {
+    picture: RgbImage,
+    n_frames: usize,
+}
+
+impl Frames for Clip {
+    type Error = Infallible;
+    fn n_frames(&self) -> usize {
+        self.n_frames
+    }
+    fn size(&self) -> Size {
+        SIZE
+    }
+    fn frame(&mut self, _: usize) -> Result<RgbImage, Infallible> {
+        Ok(self.picture.clone())
+    }
+}
+
+/// `tests/reference/bench.py`, which times one thing a line.
+struct Reference {
+    child: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Reference {
+    fn start() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut child = Command::new(root.join("../target/reference-venv/bin/python"))
+            .arg(root.join("reference/bench.py"))
+            .args(["--threads", &THREADS.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("`make bench` sets up PyTorch");
+        let requests = child.stdin.take().expect("it is piped");
+        let answers = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut reference = Self { child, requests, answers };
+        reference.answer("ready");
+        reference
+    }
+
+    fn ask(&mut self, what: &str) -> f64 {
+        writeln!(self.requests, "{what}").expect("the reference listens");
+        self.answer(what)
+    }
+
+    fn answer(&mut self, what: &str) -> f64 {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the reference answers");
+        let answer: serde_json::Value = serde_json::from_str(&line).expect("the reference answers in JSON");
+        answer[what].as_f64().unwrap_or(0.0)
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn timed<T>(run: impl FnOnce() -> T) -> (f64, T) {
+    let start = Instant::now();
+    let result = run();
+    (start.elapsed().as_secs_f64(), result)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Peak resident memory of this process, in bytes.
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(f64::NAN) * 1024.0
+}
+
+/// Starts measuring the peak anew.
+fn reset_peak_memory() {
+    let file = std::fs::OpenOptions::new().write(true).open("/proc/self/clear_refs");
+    file.and_then(|mut file| file.write_all(b"5")).expect("Linux lets a process reset its peak");
+}
+
+fn main() {
+    let mut out = std::io::stdout();
+    let mut say = |line: String| writeln!(out, "{line}").expect("standard output is open");
+    let click = Prompt {
+        points: vec![PointPrompt { at: Point { x: 400.0, y: 300.0 }, label: Label::Positive }],
+        rect: None,
+    };
+    let cancel = Cancel::default();
+    let runtime = Runtime::start(Some(Device::Cpu), Some(THREADS)).expect("ONNX Runtime is here");
+
+    let picture = formula::frame(0, SIZE);
+    long_video(&runtime, picture.clone(), &click, &mut say);
+
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let path = folder.path().join("tiny.safetensors");
+    formula::write_tensors(&formula::tensors(&Config::tiny(), 0.0), None, &path);
+    let weights = Weights::open(&path).expect("the formula's weights fit");
+    // Peak memory is of the model, not of making its weights.
+    reset_peak_memory();
+    let before = peak_memory();
+    let mut clip = Clip { picture: picture.clone(), n_frames: 40 };
+    let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default()).expect("tiny loads");
+    for object in [1, 2] {
+        tracker.prompt(&mut clip, object, 0, &click, &cancel).expect("a click");
+    }
+    let mut track = |frame: usize, objects: &[u32]| {
+        timed(|| tracker.track(&mut clip, frame, Direction::Forward, objects, &cancel).expect("a frame")).0
+    };
+    // Fills the memory bank: seven memories from here on.
+    (1..8).for_each(|frame| drop(track(frame, &[1, 2])));
+    say(format!(
+        "peak memory, tracking with tiny: {:.0} MB (before: {:.0} MB)",
+        peak_memory() / 1e6,
+        before / 1e6
+    ));
+
+    let mut model = ImageModel::load(&runtime, &weights).expect("tiny loads");
+    let features = model.encode(&picture, &cancel).expect("a picture");
+    let mut reference = Reference::start();
+    let mut times: [(&str, f64, Vec<f64>, Vec<f64>); 3] =
+        [("encode", 1.15, vec![], vec![]), ("click", 1.5, vec![], vec![]), ("track", 1.2, vec![], vec![])];
+    for round in 0..ROUNDS {
+        // The first object pays for looking at the frame, the second's time is tracking alone.
+        track(8 + round, &[1]);
+        let ours = [
+            timed(|| model.encode(&picture, &cancel).expect("a picture")).0,
+            timed(|| {
+                let three = model.candidates(&features, &click, None, &cancel).expect("a click");
+                three.iter().map(|prediction| prediction.logits.mask(SIZE)).collect::<Vec<_>>()
+            })
+            .0,
+            track(8 + round, &[2]),
+        ];
+        for ((what, _, own, others), seconds) in times.iter_mut().zip(ours) {
+            own.push(seconds);
+            others.push(reference.ask(what));
+        }
+    }
+    for (what, bar, own, others) in times {
+        let (own, other) = (median(own), median(others));
+        say(format!(
+            "{what:7} Segue {:7.1} ms, PyTorch {:7.1} ms: {:.2}x as fast (to reach: {bar}x)",
+            own * 1e3,
+            other * 1e3,
+            other / own
+        ));
+    }
+    say(format!("peak memory, PyTorch: {:.0} MB", reference.ask("rss") / 1e6));
+    drop(reference);
+}
+
+/// Peak memory after 200 frames and after 2,000.
+fn long_video(runtime: &Runtime, picture: RgbImage, click: &Prompt, say: &mut impl FnMut(String)) {
+    let cancel = Cancel::default();
+    let weights = Weights::builtin().expect("the built-in model is whole");
+    let mut clip = Clip { picture, n_frames: 2000 };
+    let mut tracker = Tracker::load(runtime, &weights, TrackOptions::default()).expect("it loads");
+    tracker.prompt(&mut clip, 1, 0, click, &cancel).expect("a click");
+    reset_peak_memory();
+    for frame in 0..clip.n_frames {
+        tracker.track(&mut clip, frame, Direction::Forward, &[1], &cancel).expect("a frame");
+        if frame == 199 || frame == 1999 {
+            let megabytes = peak_memory() / 1e6;
+            say(format!("peak memory after {} frames with the built-in model: {megabytes:.1} MB", frame + 1));
+        }
+    }
+}

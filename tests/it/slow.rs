@@ -1,0 +1,98 @@
+//! What takes gigabytes and minutes: `make test-slow` sets it up and asks for it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use engine::{mask::Rle, sam2};
+
+use crate::{formula, parity, segue};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Whether slow tests were asked for; says so if not.
+fn asked_for(test: &str) -> bool {
+    let asked = std::env::var_os("RUN_SLOW_TESTS").is_some();
+    if !asked {
+        println!("{test} is slow: `make test-slow` runs it");
+    }
+    asked
+}
+
+/// Runs a program of `tests/reference` in the environment that `make test-slow` sets up.
+fn reference(program: &str, words: &[&str]) {
+    let python = root().join("target/reference-venv/bin/python");
+    let status = Command::new(&python).arg(root().join("tests/reference").join(program)).args(words).status();
+    let status = status.unwrap_or_else(|e| panic!("{}: {e}; `make test-slow` sets it up", python.display()));
+    assert!(status.success(), "{program} {words:?}");
+}
+
+#[test]
+fn all_sizes_match_pytorch_at_full_size() {
+    if !asked_for("all_sizes_match_pytorch_at_full_size") {
+        return;
+    }
+    for (name, config) in sam2::Config::official() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().to_str().unwrap();
+        reference("make_reference.py", &["--config", name, "--scenarios", "short", "--out", out]);
+        parity::check_all(&config, folder.path(), &format!("{name}1024"));
+    }
+}
+
+#[test]
+fn checkpoints_of_all_sizes_are_read_as_pytorch_and_transformers_write_them() {
+    if !asked_for("checkpoints_of_all_sizes_are_read_as_pytorch_and_transformers_write_them") {
+        return;
+    }
+    for (name, config) in sam2::Config::official() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pt, safetensors] = ["w.pt", "w.safetensors"].map(|file| folder.path().join(file));
+        let words =
+            ["--config", name, "--pt", pt.to_str().unwrap(), "--safetensors", safetensors.to_str().unwrap()];
+        reference("checkpoint_files.py", &words);
+        for file in [pt, safetensors] {
+            let weights = sam2::Weights::open(&file).unwrap();
+            assert_eq!(weights.config, config);
+            for name in
+                ["no_obj_ptr", "image_encoder.trunk.blocks.0.attn.qkv.weight", "obj_ptr_proj.layers.1.weight"]
+            {
+                let shape = weights.checkpoint.shape(name).unwrap().to_vec();
+                assert_eq!(
+                    weights.checkpoint.floats(name).unwrap(),
+                    formula::weight(name, &shape, 0.0),
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+/// The path to a GPU, on one that software plays.
+#[test]
+fn webgpu_makes_the_masks_that_the_processor_makes() {
+    if !asked_for("webgpu_makes_the_masks_that_the_processor_makes") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let size = engine::geometry::Size::new(320, 240);
+    formula::frame(0, size).save(folder.path().join("photo.png")).unwrap();
+    let icd = root().join("target/swiftshader/vk_swiftshader_icd.json").canonicalize().unwrap();
+    let mask = |device: &str| {
+        let output = Command::new(segue::program())
+            .current_dir(folder.path())
+            .env("VK_ICD_FILENAMES", &icd)
+            .args(["segment", "photo.png", "--point", "80,90", "--device", device])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{device}: {}", String::from_utf8_lossy(&output.stderr));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        serde_json::from_value::<Rle>(answer["mask"].clone()).unwrap()
+    };
+    let (cpu, gpu) = (mask("cpu"), mask("webgpu"));
+    assert!(cpu.area() > 0);
+    assert!(cpu.iou(&gpu) >= 0.99, "IoU {}", cpu.iou(&gpu));
+}
