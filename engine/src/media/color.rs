@@ -58,13 +58,18 @@ impl Converter {
         Self { context: None, made_for: None, to, width, height }
     }
 
-    /// The frame's pixels, of which either side may be YUV of this meaning; another size is scaled, as players do.
-    pub(super) fn convert(&mut self, from: &frame::Video, yuv: Yuv) -> Result<frame::Video, ffmpeg::Error> {
+    /// Fills `to` with the pixels of `from`; one of the two is YUV of this meaning. Another size is scaled, as players do.
+    pub(super) fn convert(
+        &mut self,
+        from: &frame::Video,
+        to: &mut frame::Video,
+        yuv: Yuv,
+    ) -> Result<(), ffmpeg::Error> {
         let key = (from.format(), from.width(), from.height(), yuv);
         let context = match &mut self.context {
             Some(context) if self.made_for == Some(key) => context,
             slot => {
-                let flags = Flags::BICUBIC | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT;
+                let flags = Flags::BILINEAR | Flags::ACCURATE_RND | Flags::FULL_CHR_H_INT;
                 let (format, width, height) = (from.format(), from.width(), from.height());
                 let mut context =
                     Context::get(format, width, height, self.to, self.width, self.height, flags)?;
@@ -73,9 +78,7 @@ impl Converter {
                 slot.insert(SendContext(context))
             }
         };
-        let mut converted = frame::Video::empty();
-        context.0.run(from, &mut converted)?;
-        Ok(converted)
+        context.0.run(from, to)
     }
 }
 

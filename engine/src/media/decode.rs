@@ -233,10 +233,8 @@ fn open_input(path: &Path) -> Result<Input, MediaError> {
     let only_files: Dictionary = [("protocol_whitelist", "file")].into_iter().collect();
     StreamIo::from_read_seek(file)
         .and_then(|io| format::input_from_stream(io, None, Some(only_files)))
-        .map_err(|cause| match cause {
-            ffmpeg::Error::InvalidData => MediaError::UnknownMedia { path: path.into() },
-            cause => MediaError::Video { path: path.into(), cause },
-        })
+        // The file itself could be opened, so that it is the contents that FFmpeg does not understand.
+        .map_err(|cause| MediaError::UnknownMedia { path: path.into(), cause })
 }
 
 fn new_decoder(path: &Path, stream: &Stream) -> Result<decoder::Video, MediaError> {

@@ -46,7 +46,7 @@ pub enum MediaError {
     Video { path: PathBuf, cause: ffmpeg::Error },
 
     #[error("cannot open file: it is no image or video that Segue knows, or was cut off: {}", path.display())]
-    UnknownMedia { path: PathBuf },
+    UnknownMedia { path: PathBuf, cause: ffmpeg::Error },
 
     #[error("cannot open video: the file holds no video: {}", path.display())]
     NoVideo { path: PathBuf },

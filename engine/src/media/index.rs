@@ -4,9 +4,12 @@
 //! Decoding a long video to count its frames takes minutes, so the container's word is taken where it can be trusted:
 //! it has to be complete and unambiguous, and the first and last pictures that are decoded have to bear it out.
 //! In all other cases (a file that was cut off, fields in packets of their own, frames that an edit list hides,
-//! no timestamps, a start without a key frame) the whole video is decoded once.
+//! no timestamps, a start without a key frame) the whole video is decoded once, and a fingerprint of each frame is kept:
+//! such files are also those where decoding from a key frame may not give what decoding from the start gave.
 
-use ffmpeg::codec::Id;
+use std::hash::{DefaultHasher, Hasher as _};
+
+use ffmpeg::{codec::Id, frame};
 use ffmpeg_next as ffmpeg;
 
 use super::{
@@ -33,24 +36,28 @@ pub(super) struct Index {
     frame_of: Vec<Option<usize>>,
     /// Packets from which decoding can start, ascending.
     keys: Vec<usize>,
+    /// For each frame that of its picture, if all were decoded.
+    fingerprints: Option<Vec<u64>>,
 }
 
 impl Index {
     /// Reads the packets of the whole file, and decodes as much of them as it takes to be sure.
     pub(super) fn build(decoder: &mut Decoder) -> Result<Self, MediaError> {
-        let (packets, complete) = decoder.packets();
+        let (mut packets, complete) = decoder.packets();
         if complete
             && ONE_TO_ONE.contains(&decoder.codec())
             && let Some(frames) = announced(&packets)
         {
-            let index = Self::new(packets.clone(), frames);
+            let index = Self::new(packets, frames);
             if index.is_true(decoder)? {
                 return Ok(index);
             }
+            packets = index.packets;
         }
         decoder.start_at(&packets, 0)?;
-        let frames = std::iter::from_fn(|| decoder.next()).map(|picture| picture.packet).collect();
-        Ok(Self::new(packets, frames))
+        let decoded = std::iter::from_fn(|| decoder.next()).map(|p| (p.packet, fingerprint(&p.frame)));
+        let (frames, fingerprints) = decoded.unzip();
+        Ok(Self { fingerprints: Some(fingerprints), ..Self::new(packets, frames) })
     }
 
     fn new(packets: Vec<PacketInfo>, frames: Vec<usize>) -> Self {
@@ -59,7 +66,7 @@ impl Index {
             frame_of[packet] = Some(frame);
         }
         let keys = (0..packets.len()).filter(|&n| packets[n].key && frame_of[n].is_some()).collect();
-        Self { packets, frames, frame_of, keys }
+        Self { packets, frames, frame_of, keys, fingerprints: None }
     }
 
     pub(super) fn n_frames(&self) -> usize {
@@ -83,6 +90,16 @@ impl Index {
         self.keys[..n_keys].iter().rev().copied().find(|&key| self.frame_of[key] <= Some(frame))
     }
 
+    /// Whether this picture is what decoding from the first packet gave, as far as that was tried.
+    pub(super) fn is_frame(&self, frame: usize, picture: &frame::Video) -> bool {
+        self.fingerprints.as_ref().is_none_or(|known| known[frame] == fingerprint(picture))
+    }
+
+    /// Whether all frames were decoded once.
+    pub(super) fn is_counted(&self) -> bool {
+        self.fingerprints.is_some()
+    }
+
     /// Never start from this packet again.
     pub(super) fn forget_start(&mut self, packet: usize) {
         self.keys.retain(|&key| key != packet);
@@ -90,14 +107,16 @@ impl Index {
 
     /// Seconds from the first frame to each, for a stream whose timestamps count units of `time_base` seconds.
     pub(super) fn times(&self, time_base: f64, fps: f64) -> Vec<f64> {
-        let stamps = |stamp: fn(&PacketInfo) -> Option<i64>| {
-            let mut all: Vec<i64> =
-                self.frames.iter().map(|&n| stamp(&self.packets[n])).collect::<Option<_>>()?;
-            // Decoding times are as many and as far apart as showing times, in another order.
-            all.sort_unstable();
-            Some(all)
+        let packets = || self.frames.iter().map(|&n| &self.packets[n]);
+        let rising = |stamps: &Vec<i64>| stamps.is_sorted_by(|a, b| a < b);
+        let shown = || packets().map(|packet| packet.pts).collect::<Option<_>>().filter(rising);
+        // Decoding times are as many and as far apart as showing times, in another order.
+        let decoded = || {
+            let mut stamps: Vec<i64> = packets().map(|packet| packet.dts).collect::<Option<_>>()?;
+            stamps.sort_unstable();
+            Some(stamps).filter(rising)
         };
-        match stamps(|packet| packet.pts).or_else(|| stamps(|packet| packet.dts)) {
+        match shown().or_else(decoded) {
             Some(stamps) => stamps.iter().map(|t| (t - stamps[0]) as f64 * time_base).collect(),
             None => (0..self.frames.len()).map(|n| n as f64 / fps).collect(),
         }
@@ -141,6 +160,19 @@ fn announced(packets: &[PacketInfo]) -> Option<Vec<usize>> {
     // Pictures shown before the first key frame are missing what they refer to.
     let starts_with_key = frames.first() == Some(&0) && packets[0].key;
     (distinct && starts_with_key).then_some(frames)
+}
+
+/// A number that tells pictures apart by their luma (of samples of more than 8 bits, by half of it).
+fn fingerprint(picture: &frame::Video) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let stride = picture.stride(0);
+    // A picture stored bottom up has a negative stride, which the slice below cannot express; such formats are uncoded.
+    if i32::try_from(stride).is_ok() {
+        for row in picture.data(0).chunks(stride) {
+            hasher.write(&row[..stride.min(picture.width() as usize)]);
+        }
+    }
+    hasher.finish()
 }
 
 /// Each field of interlaced H.264 may have a packet of its own.
@@ -198,5 +230,7 @@ mod tests {
         assert_eq!(Index::new(packets, frames).times(0.5, 25.0), [0.0, 5.0, 15.0]);
         let untimed = Index::new(vec![PacketInfo::default(); 3], vec![0, 1, 2]);
         assert_eq!(untimed.times(0.5, 10.0), [0.0, 0.1, 0.2]);
+        let joined = vec![packet(0, true), packet(1, false), packet(0, true)];
+        assert_eq!(Index::new(joined, vec![0, 1, 2]).times(0.5, 10.0), [0.0, 0.1, 0.2]);
     }
 }

@@ -28,9 +28,13 @@ pub(super) struct Video {
     index: Index,
     /// Number of the frame after the last one that came out of the decoder.
     next: usize,
+    /// The key frame's packet that decoding started from, or none if from the first packet.
+    start: Option<usize>,
     /// Came out of the decoder and was not given to anyone.
     held: Option<Picture>,
     converter: Converter,
+    /// The converter's last output: memory that is used again.
+    rgb: frame::Video,
     orientation: Orientation,
     size: Size,
     fps: f64,
@@ -54,7 +58,9 @@ impl Video {
             path: path.into(),
             index,
             next: 0,
+            start: None,
             converter: Converter::new(Pixel::RGB24, first.width(), first.height()),
+            rgb: frame::Video::empty(),
             orientation,
             size: turned(Size::new(first.width() as usize, first.height() as usize), orientation),
             fps,
@@ -82,24 +88,23 @@ impl Video {
 
     /// See [`super::FrameSource::frame`].
     pub(super) fn frame(&mut self, frame: usize) -> Result<RgbImage, MediaError> {
-        self.go_near(frame)?;
-        while let Some(picture) = self.held.take().or_else(|| self.decoder.next()) {
-            let Some(found) = self.index.frame_of(picture.packet) else { continue };
-            self.next = found + 1;
-            if found == frame {
-                return self.upright(&picture.frame).map_err(|cause| MediaError::Decode {
-                    path: self.path.clone(),
-                    frame,
-                    cause,
-                });
-            }
-            if found > frame {
-                self.next = found;
-                self.held = Some(picture);
-                break;
+        loop {
+            self.go_near(frame)?;
+            let picture = self.decode_to(frame);
+            let right = picture.as_ref().is_some_and(|picture| self.index.is_frame(frame, &picture.frame));
+            match (picture, self.start) {
+                // What comes out wrong even from the first packet on is damaged differently each time.
+                (Some(picture), start) if right || start.is_none() => {
+                    return self.upright(&picture.frame).map_err(|cause| MediaError::Decode {
+                        path: self.path.clone(),
+                        frame,
+                        cause,
+                    });
+                }
+                (_, Some(start)) if self.index.is_counted() => self.forget_start(start),
+                _ => return Err(MediaError::DamagedFrame { path: self.path.clone(), frame }),
             }
         }
-        Err(MediaError::DamagedFrame { path: self.path.clone(), frame })
     }
 
     /// Places the decoder so that `frame` is still to come.
@@ -110,18 +115,42 @@ impl Video {
                 return Ok(());
             }
             self.decoder.start_at(self.index.packets(), start)?;
+            self.start = Some(start);
             if self.find_start(start, first) {
                 return Ok(());
             }
-            // Not a place to start from after all, whatever the container says.
-            self.index.forget_start(start);
+            self.forget_start(start);
         }
         if self.next > frame {
             self.decoder.start_at(self.index.packets(), 0)?;
+            self.start = None;
             self.next = 0;
             self.held = None;
         }
         Ok(())
+    }
+
+    /// This packet is not a place to start from after all, whatever the container says.
+    fn forget_start(&mut self, start: usize) {
+        self.index.forget_start(start);
+        self.next = usize::MAX;
+    }
+
+    /// The picture of `frame`, if it comes out of the decoder before a later one.
+    fn decode_to(&mut self, frame: usize) -> Option<Picture> {
+        while let Some(picture) = self.held.take().or_else(|| self.decoder.next()) {
+            let Some(found) = self.index.frame_of(picture.packet) else { continue };
+            self.next = found + 1;
+            if found == frame {
+                return Some(picture);
+            }
+            if found > frame {
+                self.next = found;
+                self.held = Some(picture);
+                break;
+            }
+        }
+        None
     }
 
     /// Holds the picture of the key frame in packet `start`, frame number `first`, if it comes out of the decoder whole.
@@ -140,12 +169,12 @@ impl Video {
                 break;
             }
         }
-        self.next = usize::MAX;
         false
     }
 
     fn upright(&mut self, decoded: &frame::Video) -> Result<RgbImage, ffmpeg::Error> {
-        let rgb = self.converter.convert(decoded, Yuv::of(decoded))?;
+        self.converter.convert(decoded, &mut self.rgb, Yuv::of(decoded))?;
+        let rgb = &self.rgb;
         let row = 3 * rgb.width() as usize;
         let mut pixels = Vec::with_capacity(row * rgb.height() as usize);
         for line in rgb.data(0).chunks(rgb.stride(0)) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ffmpeg::{
-    Dictionary, Packet, Rational, codec, color, encoder,
+    Codec, Dictionary, Packet, Rational, codec, color, encoder,
     format::{
         self, Pixel,
         context::{Output, StreamIo},
@@ -48,7 +48,11 @@ impl VideoWriter {
         let file =
             tempfile::Builder::new().prefix(".segue-").tempfile_in(folder_of(path)).map_err(write_error)?;
         let out = file.reopen().map_err(write_error)?;
-        Ok(Self { path: path.into(), encoding: Encoding::start(out, path, size, fps)?, file })
+        super::start_ffmpeg();
+        let codec = encoder::find_by_name("libx264")
+            .or_else(|| encoder::find(codec::Id::MPEG4))
+            .ok_or_else(|| MediaError::NoEncoder { path: path.into() })?;
+        Ok(Self { path: path.into(), encoding: Encoding::start(out, codec, path, size, fps)?, file })
     }
 
     /// Appends a frame.
@@ -88,15 +92,12 @@ struct Encoding {
 impl Encoding {
     fn start(
         out: impl io::Write + io::Seek + Send + 'static,
+        codec: Codec,
         path: &Path,
         size: Size,
         fps: f64,
     ) -> Result<Self, MediaError> {
-        super::start_ffmpeg();
         let rate = rate(fps).ok_or_else(|| MediaError::BadRate { path: path.into(), fps })?;
-        let no_encoder = || MediaError::NoEncoder { path: path.into() };
-        let x264 = encoder::find_by_name("libx264");
-        let codec = x264.or_else(|| encoder::find(codec::Id::MPEG4)).ok_or_else(no_encoder)?;
         let start = || {
             let io = StreamIo::from_write_seek(out)?;
             let mut output = format::output_to_stream(io, None, Some("mp4"))?;
@@ -111,11 +112,15 @@ impl Encoding {
             settings.set_color_range(color::Range::MPEG);
             settings.set_color_primaries(color::Primaries::BT709);
             settings.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-            settings.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::CLOSED_GOP);
-            let options: Dictionary = match x264 {
-                Some(_) => [("threads", "auto"), ("preset", "fast"), ("crf", "18")].into_iter().collect(),
-                None => [("threads", "auto"), ("b", "20M"), ("qmin", "2")].into_iter().collect(),
+            settings.set_flags(codec::Flags::GLOBAL_HEADER);
+            // Closed GOPs: other programs can then cut the file.
+            let options: &[_] = match codec.id() {
+                codec::Id::H264 => {
+                    &[("threads", "auto"), ("preset", "fast"), ("crf", "18"), ("flags", "+cgop")]
+                }
+                _ => &[("threads", "auto"), ("b", "20M"), ("qmin", "2")],
             };
+            let options: Dictionary = options.iter().copied().collect();
             let encoder = settings.open_with(options)?;
             let mut stream = output.add_stream_with(&encoder)?;
             stream.set_time_base(rate.invert());
@@ -134,8 +139,9 @@ impl Encoding {
     }
 
     fn push(&mut self, image: &RgbImage) -> Result<(), ffmpeg::Error> {
-        let mut frame =
-            self.converter.convert(&padded(image, self.encoder.width(), self.encoder.height()), Yuv::HD)?;
+        let rgb = padded(image, self.encoder.width(), self.encoder.height());
+        let mut frame = frame::Video::empty();
+        self.converter.convert(&rgb, &mut frame, Yuv::HD)?;
         frame.set_pts(Some(self.n_frames));
         frame.set_color_space(color::Space::BT709);
         frame.set_color_range(color::Range::MPEG);
@@ -229,22 +235,33 @@ mod tests {
         }
     }
 
+    /// Encodes 60 frames of noise as MPEG-4, the encoder that every FFmpeg has.
+    fn encode(out: impl io::Write + io::Seek + Send + 'static) -> Result<(), MediaError> {
+        super::super::start_ffmpeg();
+        let path = Path::new("clip.mp4");
+        let codec = encoder::find(codec::Id::MPEG4).unwrap();
+        let mut encoding = Encoding::start(out, codec, path, Size::square(64), 25.0)?;
+        let all = (0..60).try_for_each(|frame| {
+            encoding.push(&RgbImage::from_fn(64, 64, |x, y| {
+                image::Rgb([x * y * frame, x * x * y, (x + frame) * y * y].map(|v| v as u8))
+            }))
+        });
+        all.and_then(|()| encoding.finish()).map_err(|cause| MediaError::Encode { path: path.into(), cause })
+    }
+
     #[test]
     fn a_full_disk_is_an_error() {
-        let path = Path::new("clip.mp4");
         for room in [0, 3000, 40_000] {
-            let mut encoding = Encoding::start(FullDisk(room), path, Size::square(64), 25.0);
-            for frame in 0..60 {
-                let noise = RgbImage::from_fn(64, 64, |x, y| {
-                    image::Rgb([x * y * frame, x * x * y, (x + frame) * y * y].map(|v| v as u8))
-                });
-                encoding = encoding.and_then(|mut encoding| {
-                    encoding.push(&noise).map_err(|cause| MediaError::Encode { path: path.into(), cause })?;
-                    Ok(encoding)
-                });
-            }
-            assert!(!encoding.is_ok_and(|encoding| encoding.finish().is_ok()), "{room} bytes are enough");
+            let result = encode(FullDisk(room));
+            assert!(matches!(result, Err(MediaError::Encode { .. })), "{room} bytes are enough");
         }
+    }
+
+    #[test]
+    fn mpeg4_takes_the_place_of_h264() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        encode(file.reopen().unwrap()).unwrap();
+        assert_eq!(super::super::FrameSource::open(file.path()).unwrap().n_frames(), 60);
     }
 
     #[test]

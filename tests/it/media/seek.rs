@@ -140,3 +140,26 @@ fn files_that_were_cut_off() {
         check_seeks(&path, n_frames);
     }
 }
+
+#[test]
+fn streams_joined_where_they_do_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    make_clip(folder.path(), &format!("{HEVC} whole.ts"));
+    let whole = std::fs::read(folder.path().join("whole.ts")).unwrap();
+    write(&folder.path().join("joined.ts"), &[&whole, &whole[188 * 40..], &whole].concat());
+    let n_frames = count_frames(folder.path(), "joined.ts");
+    assert!(n_frames > 160);
+    check_seeks(&folder.path().join("joined.ts"), n_frames);
+}
+
+#[test]
+fn damage_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    make_clip(folder.path(), &format!("{OPEN_GOP} clip.ts"));
+    let path = folder.path().join("clip.ts");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let third = bytes.len() / 3;
+    bytes[third..third + 2000].iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * n / 7) as u8);
+    write(&path, &bytes);
+    check_seeks(&path, count_frames(folder.path(), "clip.ts"));
+}
