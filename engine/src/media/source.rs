@@ -83,16 +83,21 @@ impl FrameSource {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
-    /// Name of the file that frame `frame` is in.
+    /// Name of frame `frame`: its file's, or for a frame of a video the one it gets when frames are extracted,
+    /// such as `clip/000012.jpg`.
     ///
     /// # Panics
-    /// If there is no such frame.
+    /// If there is no such frame of a folder.
     pub fn name(&self, frame: usize) -> String {
-        let file = match &self.kind {
-            Kind::Images(folder) => folder.file(frame),
-            Kind::Video(_) => &self.path,
-        };
-        file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        match &self.kind {
+            Kind::Images(folder) => {
+                folder.file(frame).file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+            Kind::Video(_) => {
+                let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+                format!("{stem}/{frame:06}.jpg")
+            }
+        }
     }
 
     /// The pixels of frame `frame`, upright; of undamaged data the same whichever frames were read before.
