@@ -297,6 +297,39 @@ fn a_full_disk_leaves_the_old_file() {
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".segue")), "{left:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_the_frames_that_are_finished() {
+    const N_FRAMES: usize = 400;
+    let folder = folder();
+    let clip = folder.path().join("long");
+    std::fs::create_dir(&clip).unwrap();
+    for t in 0..N_FRAMES {
+        std::fs::hard_link(folder.path().join("photo.png"), clip.join(format!("{t}.png"))).unwrap();
+    }
+    let prompts = r#"{"objects": [{"id": 1, "prompts": [{"frame": 0, "points": [[40, 36, 1]]}]}]}"#;
+    write(folder.path(), "prompts.json", prompts);
+    let track = std::process::Command::new(segue::program())
+        .current_dir(folder.path())
+        .args(["track", "long", "--prompts", "prompts.json", "--out", "out.json"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let interrupt =
+        std::process::Command::new("kill").args(["-INT", &track.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let output = track.wait_with_output().unwrap();
+    let sentence = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{sentence}");
+    assert!(
+        sentence.contains("canceled; the ") && sentence.contains("finished frames are in out.json"),
+        "{sentence}"
+    );
+    let coco = read_json(&folder.path().join("out.json"));
+    assert!(coco["annotations"].as_array().unwrap().len() < N_FRAMES);
+}
+
 #[test]
 fn devices_and_models_say_what_there_is() {
     let folder = folder();

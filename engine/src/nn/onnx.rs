@@ -8,6 +8,7 @@ pub(crate) enum DataType {
     F32 = 1,
     U8 = 2,
     I64 = 7,
+    Bool = 9,
 }
 
 pub(crate) const IR_VERSION: i64 = 10;

@@ -101,7 +101,7 @@ impl Graph {
     /// 1 where `x > limit`, else 0.
     pub fn is_above(&mut self, x: &Value, limit: f32) -> Value {
         let limit = self.scalar(limit);
-        let above = self.node("Greater", &[x, &limit], &[], x.shape.clone());
+        let above = self.nodes("Greater", &[x, &limit], &[], vec![x.shape.clone()], DataType::Bool).remove(0);
         self.to_float(&above)
     }
 

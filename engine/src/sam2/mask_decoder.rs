@@ -45,39 +45,38 @@ const DOWNSAMPLE_RATE: usize = 2;
 pub(super) fn mask_decoder(config: &Config) -> Graph {
     let (d, grid) = (config.d_model, config.grid());
     let mut graph = Graph::new("mask_decoder");
-    let graph_ = &mut graph;
-    let features = graph_.input(names::FEATURES, &[(grid * grid).into(), d.into()]);
-    let no_memory = graph_.input(names::NO_MEMORY, &[Dim::Fixed(1)]);
-    let fine = graph_.input(names::FINE, &[1.into(), (d / 8).into(), (4 * grid).into(), (4 * grid).into()]);
+    let features = graph.input(names::FEATURES, &[(grid * grid).into(), d.into()]);
+    let no_memory = graph.input(names::NO_MEMORY, &[Dim::Fixed(1)]);
+    let fine = graph.input(names::FINE, &[1.into(), (d / 8).into(), (4 * grid).into(), (4 * grid).into()]);
     let middle =
-        graph_.input(names::MIDDLE, &[1.into(), (d / 4).into(), (2 * grid).into(), (2 * grid).into()]);
-    let points = graph_.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
-    let labels = graph_.input(names::LABELS, &[Dim::Named("P")]);
-    let mask = graph_.input(names::MASK, &[1.into(), 1.into(), (4 * grid).into(), (4 * grid).into()]);
-    let has_mask = graph_.input(names::HAS_MASK, &[Dim::Fixed(1)]);
+        graph.input(names::MIDDLE, &[1.into(), (d / 4).into(), (2 * grid).into(), (2 * grid).into()]);
+    let points = graph.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
+    let labels = graph.input(names::LABELS, &[Dim::Named("P")]);
+    let mask = graph.input(names::MASK, &[1.into(), 1.into(), (4 * grid).into(), (4 * grid).into()]);
+    let has_mask = graph.input(names::HAS_MASK, &[Dim::Fixed(1)]);
 
-    let features = add_no_memory(graph_, config, &features, &no_memory);
-    let dense = prompt_encoder::mask_features(graph_, config, &mask, &has_mask);
-    let image = graph_.add(&features, &dense);
-    let sparse = prompt_encoder::point_tokens(graph_, config, &points, &labels);
-    let own = own_tokens(graph_, config);
-    let tokens = graph_.concat(&[&own, &sparse], 0, Some("T"));
-    let (tokens, image) = two_way_transformer(graph_, config, &tokens, &image);
+    let features = add_no_memory(&mut graph, config, &features, &no_memory);
+    let dense = prompt_encoder::mask_features(&mut graph, config, &mask, &has_mask);
+    let image = graph.add(&features, &dense);
+    let sparse = prompt_encoder::point_tokens(&mut graph, config, &points, &labels);
+    let own = own_tokens(&mut graph, config);
+    let tokens = graph.concat(&[&own, &sparse], 0, Some("T"));
+    let (tokens, image) = two_way_transformer(&mut graph, config, &tokens, &image);
 
-    let score_token = graph_.slice(&tokens, 0, 0..1);
-    let iou_token = graph_.slice(&tokens, 0, 1..2);
-    let mask_tokens = graph_.slice(&tokens, 0, 2..2 + NUM_MASK_TOKENS);
-    let masks = masks(graph_, config, &mask_tokens, &image, &fine, &middle);
-    let ious = mlp(graph_, &iou_token, &format!("{PREFIX}.iou_prediction_head"), d, NUM_MASK_TOKENS);
-    let ious = graph_.sigmoid(&ious);
-    let ious = graph_.reshape_to(&ious, &[NUM_MASK_TOKENS]);
-    let pointers = mlp(graph_, &mask_tokens, "obj_ptr_proj", d, d);
-    let score = mlp(graph_, &score_token, &format!("{PREFIX}.pred_obj_score_head"), d, 1);
-    let score = graph_.reshape_to(&score, &[1]);
-    graph_.output(names::MASKS, &masks);
-    graph_.output(names::IOUS, &ious);
-    graph_.output(names::POINTERS, &pointers);
-    graph_.output(names::OBJECT_SCORE, &score);
+    let score_token = graph.slice(&tokens, 0, 0..1);
+    let iou_token = graph.slice(&tokens, 0, 1..2);
+    let mask_tokens = graph.slice(&tokens, 0, 2..2 + NUM_MASK_TOKENS);
+    let masks = masks(&mut graph, config, &mask_tokens, &image, &fine, &middle);
+    let ious = mlp(&mut graph, &iou_token, &format!("{PREFIX}.iou_prediction_head"), d, NUM_MASK_TOKENS);
+    let ious = graph.sigmoid(&ious);
+    let ious = graph.reshape_to(&ious, &[NUM_MASK_TOKENS]);
+    let pointers = mlp(&mut graph, &mask_tokens, "obj_ptr_proj", d, d);
+    let score = mlp(&mut graph, &score_token, &format!("{PREFIX}.pred_obj_score_head"), d, 1);
+    let score = graph.reshape_to(&score, &[1]);
+    graph.output(names::MASKS, &masks);
+    graph.output(names::IOUS, &ious);
+    graph.output(names::POINTERS, &pointers);
+    graph.output(names::OBJECT_SCORE, &score);
     graph
 }
 

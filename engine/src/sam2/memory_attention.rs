@@ -31,45 +31,44 @@ const LAYER_NORM_EPSILON: f32 = 1e-5;
 pub(super) fn memory_attention(config: &Config) -> Graph {
     let (n, d, m) = (config.grid().pow(2), config.d_model, config.mem_dim);
     let mut graph = Graph::new("memory_attention");
-    let graph_ = &mut graph;
-    let features = graph_.input(names::FEATURES, &[n.into(), d.into()]);
-    let memories = graph_.input(names::MEMORIES, &[Dim::Named("M"), n.into(), m.into()]);
-    let memory_times = graph_.input(names::MEMORY_TIMES, &[Dim::Named("M"), 1.into(), m.into()]);
-    let pointers = graph_.input(names::POINTERS, &[Dim::Named("P"), m.into()]);
-    let pointer_times = graph_.input(names::POINTER_TIMES, &[Dim::Named("P"), m.into()]);
+    let features = graph.input(names::FEATURES, &[n.into(), d.into()]);
+    let memories = graph.input(names::MEMORIES, &[Dim::Named("M"), n.into(), m.into()]);
+    let memory_times = graph.input(names::MEMORY_TIMES, &[Dim::Named("M"), 1.into(), m.into()]);
+    let pointers = graph.input(names::POINTERS, &[Dim::Named("P"), m.into()]);
+    let pointer_times = graph.input(names::POINTER_TIMES, &[Dim::Named("P"), m.into()]);
 
     let places =
-        graph_.constant("feature_places", &[n, d], &scaled(&position::sine_2d(config.grid(), d), 0.1));
-    let mut x = graph_.add(&features, &places);
-    let memory_places = graph_.constant("memory_places", &[n, m], &position::sine_2d(config.grid(), m));
-    let placed = graph_.add(&memories, &memory_places);
-    let placed = graph_.add(&placed, &memory_times);
+        graph.constant("feature_places", &[n, d], &scaled(&position::sine_2d(config.grid(), d), 0.1));
+    let mut x = graph.add(&features, &places);
+    let memory_places = graph.constant("memory_places", &[n, m], &position::sine_2d(config.grid(), m));
+    let placed = graph.add(&memories, &memory_places);
+    let placed = graph.add(&placed, &memory_times);
     let memory = Memory {
-        spatial_keys: graph_.reshape(&placed, &[Dim::Named("MN"), m.into()]),
-        pointer_keys: graph_.add(&pointers, &pointer_times),
+        spatial_keys: graph.reshape(&placed, &[Dim::Named("MN"), m.into()]),
+        pointer_keys: graph.add(&pointers, &pointer_times),
         values: {
-            let spatial = graph_.reshape(&memories, &[Dim::Named("MN"), m.into()]);
-            let values = graph_.concat(&[&spatial, &pointers], 0, Some("K"));
-            graph_.reshape(&values, &[1.into(), Dim::Named("K"), m.into()])
+            let spatial = graph.reshape(&memories, &[Dim::Named("MN"), m.into()]);
+            let values = graph.concat(&[&spatial, &pointers], 0, Some("K"));
+            graph.reshape(&values, &[1.into(), Dim::Named("K"), m.into()])
         },
     };
-    let rope = Rope::new(graph_, config);
+    let rope = Rope::new(&mut graph, config);
     for layer in 0..config.memory_layers {
         let name = |part: &str| format!("{PREFIX}.layers.{layer}.{part}");
-        let normal = graph_.layer_norm(&x, &name("norm1"), LAYER_NORM_EPSILON);
-        let attended = self_attention(graph_, &rope, &normal, &name("self_attn"));
-        x = graph_.add(&x, &attended);
-        let normal = graph_.layer_norm(&x, &name("norm2"), LAYER_NORM_EPSILON);
-        let attended = cross_attention(graph_, &rope, &normal, &memory, &name("cross_attn_image"));
-        x = graph_.add(&x, &attended);
-        let normal = graph_.layer_norm(&x, &name("norm3"), LAYER_NORM_EPSILON);
-        let hidden = graph_.linear(&normal, &name("linear1"), config.memory_ffn);
-        let hidden = graph_.relu(&hidden);
-        let out = graph_.linear(&hidden, &name("linear2"), d);
-        x = graph_.add(&x, &out);
+        let normal = graph.layer_norm(&x, &name("norm1"), LAYER_NORM_EPSILON);
+        let attended = self_attention(&mut graph, &rope, &normal, &name("self_attn"));
+        x = graph.add(&x, &attended);
+        let normal = graph.layer_norm(&x, &name("norm2"), LAYER_NORM_EPSILON);
+        let attended = cross_attention(&mut graph, &rope, &normal, &memory, &name("cross_attn_image"));
+        x = graph.add(&x, &attended);
+        let normal = graph.layer_norm(&x, &name("norm3"), LAYER_NORM_EPSILON);
+        let hidden = graph.linear(&normal, &name("linear1"), config.memory_ffn);
+        let hidden = graph.relu(&hidden);
+        let out = graph.linear(&hidden, &name("linear2"), d);
+        x = graph.add(&x, &out);
     }
-    let fused = graph_.layer_norm(&x, &format!("{PREFIX}.norm"), LAYER_NORM_EPSILON);
-    graph_.output(names::FUSED, &fused);
+    let fused = graph.layer_norm(&x, &format!("{PREFIX}.norm"), LAYER_NORM_EPSILON);
+    graph.output(names::FUSED, &fused);
     graph
 }
 

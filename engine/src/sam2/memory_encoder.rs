@@ -26,23 +26,22 @@ const N_FUSER_LAYERS: usize = 2;
 pub(super) fn memory_encoder(config: &Config) -> Graph {
     let (n, d, m, side) = (config.grid().pow(2), config.d_model, config.mem_dim, config.image_size);
     let mut graph = Graph::new("memory_encoder");
-    let graph_ = &mut graph;
-    let features = graph_.input(names::FEATURES, &[n.into(), d.into()]);
-    let mask = graph_.input(names::MASK, &[1.into(), 1.into(), side.into(), side.into()]);
-    let mask = downsample(graph_, config, &mask);
-    let pixels = graph_.linear_of_conv(&features, &format!("{PREFIX}.pix_feat_proj"), d);
-    let mut x = graph_.add(&pixels, &mask);
+    let features = graph.input(names::FEATURES, &[n.into(), d.into()]);
+    let mask = graph.input(names::MASK, &[1.into(), 1.into(), side.into(), side.into()]);
+    let mask = downsample(&mut graph, config, &mask);
+    let pixels = graph.linear_of_conv(&features, &format!("{PREFIX}.pix_feat_proj"), d);
+    let mut x = graph.add(&pixels, &mask);
     for layer in 0..N_FUSER_LAYERS {
-        x = fuse(graph_, config, &x, &format!("{PREFIX}.fuser.layers.{layer}"));
+        x = fuse(&mut graph, config, &x, &format!("{PREFIX}.fuser.layers.{layer}"));
     }
-    let mut memory = graph_.linear_of_conv(&x, &format!("{PREFIX}.out_proj"), m);
+    let mut memory = graph.linear_of_conv(&x, &format!("{PREFIX}.out_proj"), m);
     if config.is_2_1 {
-        let is_absent = graph_.input(names::IS_ABSENT, &[Dim::Fixed(1)]);
-        let absent = graph_.weight("no_obj_embed_spatial", &[1, m]);
-        let absent = graph_.mul(&absent, &is_absent);
-        memory = graph_.add(&memory, &absent);
+        let is_absent = graph.input(names::IS_ABSENT, &[Dim::Fixed(1)]);
+        let absent = graph.weight("no_obj_embed_spatial", &[1, m]);
+        let absent = graph.mul(&absent, &is_absent);
+        memory = graph.add(&memory, &absent);
     }
-    graph_.output(names::MEMORY, &memory);
+    graph.output(names::MEMORY, &memory);
     graph
 }
 
