@@ -18,7 +18,7 @@ pub(crate) struct Place {
 
 const BALL_RADIUS: f32 = 0.16;
 /// From left to right.
-const WALL: std::ops::Range<f32> = 0.72..1.1;
+const WALL: std::ops::Range<f32> = 0.72..1.06;
 const WALL_TOP: f32 = 0.44;
 
 impl Scene {
@@ -65,7 +65,7 @@ impl Scene {
             let turn = center.x / BALL_RADIUS;
             let stripe = ((dy.atan2(dx) - turn) * 3.0 / std::f32::consts::PI).rem_euclid(2.0) < 1.0;
             let light = 0.45 + 0.55 * ((1.0 - distance).sqrt() * 0.6 - dx * 0.35 - dy * 0.55).clamp(0.0, 1.0);
-            let color = if stripe { [214.0, 62.0, 44.0] } else { [240.0, 216.0, 170.0] };
+            let color = if stripe { [214.0, 62.0, 44.0] } else { [230.0, 92.0, 58.0] };
             color.map(|c| c * light + 8.0 * noise(x * 90.0, y * 90.0))
         })
     }
@@ -74,7 +74,7 @@ impl Scene {
         let center = self.kite(frame);
         let (dx, dy) = ((x - center.x) / 0.11, (y - center.y) / 0.14);
         (dx.abs() + dy.abs() < 1.0).then(|| {
-            let color = if (dx > 0.0) == (dy > 0.0) { [64.0, 92.0, 190.0] } else { [236.0, 190.0, 60.0] };
+            let color = if (dx > 0.0) == (dy > 0.0) { [246.0, 206.0, 84.0] } else { [236.0, 190.0, 60.0] };
             color.map(|c| c * (0.9 - 0.15 * dy) + 6.0 * noise(x * 70.0, y * 70.0))
         })
     }

@@ -36,6 +36,8 @@ pub(crate) struct Demo {
 }
 
 const FPS: f64 = 12.0;
+/// The frame on which the ball is whole again.
+const OUT_AGAIN: usize = 38;
 
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<()> {
@@ -86,14 +88,16 @@ fn click(scene: &Scene, place: Place) -> Prompt {
     Prompt { points: vec![PointPrompt { at: Point { x, y }, label: Label::Positive }], rect: None }
 }
 
-/// A click on the ball, a box round the kite.
+/// A click on the ball and one more where it has come out from behind the wall; a box round the kite.
 fn objects(scene: &Scene) -> anyhow::Result<Vec<ObjectPrompts>> {
     let (ball_x, ball_y) = scene.pixel(scene.ball(0));
+    let (again_x, again_y) = scene.pixel(scene.ball(OUT_AGAIN));
     let (kite_x, kite_y) = scene.pixel(scene.kite(0));
     let (half_width, half_height) = scene.pixel(Place { x: 0.12, y: 0.15 });
     let kite = [kite_x - half_width, kite_y - half_height, kite_x + half_width, kite_y + half_height];
     let json = serde_json::json!([
-        {"id": 1, "category": "ball", "prompts": [{"frame": 0, "points": [[ball_x, ball_y, 1]]}]},
+        {"id": 1, "category": "ball", "prompts": [
+            {"frame": 0, "points": [[ball_x, ball_y, 1]]}, {"frame": OUT_AGAIN, "points": [[again_x, again_y, 1]]}]},
         {"id": 2, "category": "kite", "prompts": [{"frame": 0, "box": kite}]},
     ]);
     serde_json::from_value(json).context("the demo's prompts are prompts")
