@@ -7,6 +7,7 @@ use clap::Args;
 use engine::{
     frame::Frames as _,
     geometry::Point,
+    mask::{Mask, Rle},
     media::{FrameSource, VideoWriter},
     prompt::{Label, PointPrompt, Prompt},
     sam2::{ImageModel, TrackOptions, Tracker},
@@ -36,7 +37,8 @@ pub(crate) struct Demo {
 }
 
 const FPS: f64 = 12.0;
-/// The frame on which the ball is whole again.
+/// The frames on which the ball is behind the wall, and whole again.
+const OUT_OF_SIGHT: usize = 23;
 const OUT_AGAIN: usize = 38;
 
 impl Demo {
@@ -88,17 +90,21 @@ fn click(scene: &Scene, place: Place) -> Prompt {
     Prompt { points: vec![PointPrompt { at: Point { x, y }, label: Label::Positive }], rect: None }
 }
 
-/// A click on the ball and one more where it has come out from behind the wall; a box round the kite.
+/// A click on the ball, "not here" behind the wall, a box where it has come out again; a box round the kite.
 fn objects(scene: &Scene) -> anyhow::Result<Vec<ObjectPrompts>> {
     let (ball_x, ball_y) = scene.pixel(scene.ball(0));
-    let (again_x, again_y) = scene.pixel(scene.ball(OUT_AGAIN));
-    let (kite_x, kite_y) = scene.pixel(scene.kite(0));
-    let (half_width, half_height) = scene.pixel(Place { x: 0.12, y: 0.15 });
-    let kite = [kite_x - half_width, kite_y - half_height, kite_x + half_width, kite_y + half_height];
+    let nothing = Rle::encode(&Mask::empty(scene.size()));
+    let box_round = |place: Place, half_width: f32, half_height: f32| {
+        let (x0, y0) = scene.pixel(Place { x: place.x - half_width, y: place.y - half_height });
+        let (x1, y1) = scene.pixel(Place { x: place.x + half_width, y: place.y + half_height });
+        [x0, y0, x1, y1]
+    };
     let json = serde_json::json!([
         {"id": 1, "category": "ball", "prompts": [
-            {"frame": 0, "points": [[ball_x, ball_y, 1]]}, {"frame": OUT_AGAIN, "points": [[again_x, again_y, 1]]}]},
-        {"id": 2, "category": "kite", "prompts": [{"frame": 0, "box": kite}]},
+            {"frame": 0, "points": [[ball_x, ball_y, 1]]},
+            {"frame": OUT_OF_SIGHT, "mask": nothing},
+            {"frame": OUT_AGAIN, "box": box_round(scene.ball(OUT_AGAIN), 0.17, 0.17)}]},
+        {"id": 2, "category": "kite", "prompts": [{"frame": 0, "box": box_round(scene.kite(0), 0.12, 0.15)}]},
     ]);
     serde_json::from_value(json).context("the demo's prompts are prompts")
 }
