@@ -258,7 +258,6 @@ impl Tensor {
 pub struct Model {
     name: String,
     session: Session,
-    outputs: Vec<String>,
 }
 
 impl Model {
@@ -291,8 +290,7 @@ impl Model {
             .map_err(ort_error(load_error()))?
             .commit_from_memory(&onnx)
             .map_err(ort_error(load_error()))?;
-        let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        Ok(Self { name, session, outputs })
+        Ok(Self { name, session })
     }
 
     /// Runs on `inputs` (name and value each); the outputs are in the graph's order.
@@ -302,12 +300,14 @@ impl Model {
     pub fn run(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
         let run_error = || format!("run {}", self.name);
         let options = Arc::new(RunOptions::new().map_err(ort_error(run_error()))?);
-        cancel.set_running(Some(options.clone()));
-        if cancel.is_canceled() {
-            return Err(RuntimeError::Canceled);
-        }
         let inputs: Vec<(&str, SessionInputValue<'_>)> =
             inputs.iter().map(|(name, tensor)| (*name, SessionInputValue::from(&*tensor.0))).collect();
+        cancel.set_running(Some(options.clone()));
+        // Looked at only now, so that a cancel from here on finds the run to end.
+        if cancel.is_canceled() {
+            cancel.set_running(None);
+            return Err(RuntimeError::Canceled);
+        }
         let results = self.session.run_with_options(inputs, &*options);
         cancel.set_running(None);
         if cancel.is_canceled() {
@@ -316,10 +316,5 @@ impl Model {
         let results = results.map_err(ort_error(format!("run {}", self.name)))?;
         let tensors = results.into_iter().map(|(_, value)| Tensor(Arc::new(value)));
         Ok(tensors.collect())
-    }
-
-    /// The names of the outputs, in order.
-    pub fn outputs(&self) -> &[String] {
-        &self.outputs
     }
 }
