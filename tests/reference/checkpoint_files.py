@@ -108,7 +108,7 @@ def to_transformers(state):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", choices=["nano", *reference.CONFIGS], default="tiny")
+    parser.add_argument("--config", choices=[*reference.SMALL_CONFIGS, *reference.CONFIGS], default="tiny")
     parser.add_argument("--pt", help="file with Meta's names")
     parser.add_argument("--safetensors", help="file with transformers' names")
     parser.add_argument("--six", help="small file with six tensors")
@@ -117,7 +117,7 @@ def main():
         six = {name: torch.from_numpy(formula.weight(name, shape)) for name, shape in SIX.items()}
         torch.save({"model": six}, args.six)
     if args.pt or args.safetensors:
-        config = reference.SmallConfig() if args.config == "nano" else args.config
+        config = reference.SMALL_CONFIGS.get(args.config, args.config)
         model = reference.load_formula(reference.build(config), formula.OBJECT_BIAS[args.config])
         state = model.state_dict()
         if args.pt:

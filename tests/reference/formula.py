@@ -109,7 +109,7 @@ GAINS = (
 
 
 # Added to the object score's bias so that the video scenarios see scores of both signs.
-OBJECT_BIAS = {"nano": 4.1, "tiny": 4.95, "small": 0.8, "base_plus": 0.9, "large": 2.95}
+OBJECT_BIAS = {"nano": 4.1, "old_nano": 4.1, "tiny": 4.95, "small": 0.8, "base_plus": 0.9, "large": 2.95}
 
 
 def weight(name, shape, object_bias=0.0):

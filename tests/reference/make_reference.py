@@ -2,6 +2,7 @@
 
     python make_reference.py --config nano --out ../data/reference
     python make_reference.py --config nano --size 160 --only image --out ../data/reference
+    python make_reference.py --config old_nano --only video --scenarios short --out ../data/reference
     python make_reference.py --config large --out /tmp/reference --scenarios short
 """
 
@@ -23,7 +24,7 @@ HERE = Path(__file__).parent
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", choices=["nano", *reference.CONFIGS], default="nano")
+    parser.add_argument("--config", choices=[*reference.SMALL_CONFIGS, *reference.CONFIGS], default="nano")
     parser.add_argument("--size", type=int, help="image side, a multiple of 32 (nano 128, others 1024)")
     parser.add_argument("--weights", default="formula", help="'formula' or a file with its own config")
     parser.add_argument("--scenarios", nargs="*", default=["all"], help="names, 'all' or none")
@@ -36,7 +37,7 @@ def build(args, **options):
     """The model the command line asks for."""
     if args.weights != "formula":
         return reference.load_file(args.weights, args.size, **options)
-    config = reference.SmallConfig() if args.config == "nano" else args.config
+    config = reference.SMALL_CONFIGS.get(args.config, args.config)
     model = reference.build(config, args.size, **options)
     return reference.load_formula(model, formula.OBJECT_BIAS[args.config])
 

@@ -1,4 +1,4 @@
-"""SAM 2.1 of the PyTorch package `sam2`: the four sizes and small configs, with any weights.
+"""SAM 2.1 of the PyTorch package `sam2`: the four sizes and small configs (2.0 too), with any weights.
 
 The configuration is that of `build_sam2_video_predictor(apply_postprocessing=True)` with
 `add_all_frames_to_correct_as_cond=true`, so that corrections act.
@@ -44,6 +44,7 @@ class SmallConfig:
     memory_ffn: int = 512
     decoder_mlp: int = 384
     decoder_heads: int = 4
+    is_2_1: bool = True
 
     @classmethod
     def from_json(cls, text):
@@ -83,7 +84,14 @@ class SmallConfig:
             f"_target_={__name__}.SmallHeadPredictor",
             f"decoder_mlp={self.decoder_mlp}",
             f"decoder_heads={self.decoder_heads}",
+            f"no_obj_embed_spatial={self.is_2_1}",
+            f"add_tpos_enc_to_obj_ptrs={self.is_2_1}",
+            f"proj_tpos_enc_in_obj_ptrs={self.is_2_1}",
+            f"use_signed_tpos_enc_to_obj_ptrs={self.is_2_1}",
         ]
+
+
+SMALL_CONFIGS = {"nano": SmallConfig(), "old_nano": SmallConfig(is_2_1=False)}
 
 
 class SmallHeadPredictor(SAM2VideoPredictor):

@@ -148,7 +148,9 @@ class Player:
         return sorted(found)
 
     def pointers(self, inputs, outputs, frame, reverse):
-        """Sorted [distance, frame] of the object pointers."""
+        """Sorted [distance, frame] of the object pointers; SAM 2.0's inputs do not tell them."""
+        if not self.model.proj_tpos_enc_in_obj_ptrs:
+            return None
         count = inputs["num_obj_ptr_tokens"]
         per_pointer = self.model.hidden_dim // self.model.mem_dim
         frames = self.state["num_frames"]

@@ -14,10 +14,10 @@ impl Devices {
         let runtime = Runtime::start(None, None)?;
         say(format_args!("ONNX Runtime {}: {}", runtime::VERSION, runtime.library().display()))?;
         for device in Device::ALL {
-            let state = match runtime.check_device(device) {
-                Ok(()) if device == runtime.device() => "used".to_owned(),
-                Ok(()) => "works".to_owned(),
-                Err(cause) => format!("no: {cause}"),
+            let state = if device == runtime.device() {
+                "used".to_owned()
+            } else {
+                runtime.check_device(device).map_or_else(|cause| format!("no: {cause}"), |()| "works".to_owned())
             };
             say(format_args!("{:9} {state}", device.name()))?;
         }

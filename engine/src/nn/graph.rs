@@ -93,13 +93,24 @@ struct Initializer {
     source: Source,
 }
 
+/// What went into an attention in one operator, to spell it out where the device computes that one wrongly.
+pub(super) struct FusedAttention {
+    pub operands: [Value; 3],
+    pub n_heads: usize,
+}
+
+/// The operator; it is no part of ONNX but of ONNX Runtime.
+pub(super) const FUSED_ATTENTION: &str = "MultiHeadAttention";
+
 /// A tensor that a checkpoint must hold: name and shape.
 pub type Required = BTreeMap<String, Vec<usize>>;
 
 /// A network under construction.
 pub struct Graph {
     name: String,
-    nodes: Vec<NodeProto>,
+    pub(super) nodes: Vec<NodeProto>,
+    /// By the name of what they make.
+    pub(super) fused_attentions: HashMap<String, FusedAttention>,
     inputs: Vec<ValueInfoProto>,
     outputs: Vec<ValueInfoProto>,
     initializers: BTreeMap<String, Initializer>,
@@ -114,6 +125,7 @@ impl Graph {
         Self {
             name: name.to_owned(),
             nodes: Vec::new(),
+            fused_attentions: HashMap::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             initializers: BTreeMap::new(),
@@ -240,7 +252,7 @@ impl Graph {
         results
     }
 
-    fn push(&mut self, mut node: NodeProto) {
+    pub(super) fn push(&mut self, mut node: NodeProto) {
         node.name = format!("{}.{}", self.name, self.nodes.len());
         self.nodes.push(node);
     }
@@ -317,7 +329,7 @@ fn node(op: &str, operands: &[&Value], attributes: &[(&str, Attribute<'_>)]) -> 
         input: operands.iter().map(|v| v.name.to_string()).collect(),
         op_type: op.to_owned(),
         attribute: attributes.iter().map(|(name, value)| AttributeProto::new(name, value)).collect(),
-        domain: if op == "MultiHeadAttention" { onnx::MICROSOFT.to_owned() } else { String::new() },
+        domain: if op == FUSED_ATTENTION { onnx::MICROSOFT.to_owned() } else { String::new() },
         ..NodeProto::default()
     }
 }

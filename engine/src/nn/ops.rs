@@ -3,7 +3,7 @@
 //! Semantics are those of ONNX opset 20; a method differs from its operator only where it says so.
 
 use super::{
-    graph::{Dim, Graph, Value},
+    graph::{Dim, FUSED_ATTENTION, FusedAttention, Graph, Value},
     onnx::{Attribute, DataType},
 };
 
@@ -321,19 +321,21 @@ impl Graph {
         let scale = 1.0 / ((q.last_dim() / n_heads) as f32).sqrt();
         let attributes = [("num_heads", Attribute::Int(n_heads as i64)), ("scale", Attribute::Float(scale))];
         let shape = vec![q.shape[0], q.shape[1], v.shape[2]];
-        self.node("MultiHeadAttention", &[q, k, v], &attributes, shape)
+        let mixed = self.node(FUSED_ATTENTION, &[q, k, v], &attributes, shape);
+        let operands = [q, k, v].map(Value::clone);
+        self.fused_attentions.insert(mixed.name.to_string(), FusedAttention { operands, n_heads });
+        mixed
     }
 
-    /// [`Self::attention`] spelled out, which is faster where `l` and `s` are small and `b` is large.
+    /// [`Self::attention`] in plain operators, which is faster where `l` and `s` are small and `b` is large.
     #[track_caller]
-    pub fn attention_in_windows(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
-        let (n, channels) = (q.dim(0), q.last_dim());
-        let head_dim = channels / n_heads;
+    pub fn plain_attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
         let heads = |graph: &mut Self, x: &Value, order: &[usize]| {
-            let x = graph.reshape_to(x, &[n, x.dim(1), n_heads, head_dim]);
+            let split = [x.shape[0], x.shape[1], n_heads.into(), (x.last_dim() / n_heads).into()];
+            let x = graph.reshape(x, &split);
             graph.transpose(&x, order)
         };
-        let scale = self.scalar(1.0 / (head_dim as f32).sqrt());
+        let scale = self.scalar(1.0 / ((q.last_dim() / n_heads) as f32).sqrt());
         let scaled = self.mul(q, &scale);
         let q_heads = heads(self, &scaled, &[0, 2, 1, 3]);
         let k_heads = heads(self, k, &[0, 2, 3, 1]);
@@ -342,7 +344,23 @@ impl Graph {
         let weights = self.softmax(&scores);
         let mixed = self.matmul(&weights, &v_heads);
         let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);
-        self.reshape_to(&mixed, &[n, q.dim(1), channels])
+        self.reshape(&mixed, &[q.shape[0], q.shape[1], v.shape[2]])
+    }
+
+    /// Makes each [`Self::attention`] a [`Self::plain_attention`].
+    pub(super) fn spell_out_attention(&mut self) {
+        for node in std::mem::take(&mut self.nodes) {
+            let Some(FusedAttention { operands: [q, k, v], n_heads }) =
+                self.fused_attentions.remove(&node.output[0])
+            else {
+                self.push(node);
+                continue;
+            };
+            self.plain_attention(&q, &k, &v, n_heads);
+            if let Some(last) = self.nodes.last_mut() {
+                last.output = node.output;
+            }
+        }
     }
 }
 

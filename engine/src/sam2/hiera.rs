@@ -195,7 +195,7 @@ impl Block {
         let mixed = if n_windows == 1 {
             graph.attention(&q, &k, &v, self.n_heads)
         } else {
-            graph.attention_in_windows(&q, &k, &v, self.n_heads)
+            graph.plain_attention(&q, &k, &v, self.n_heads)
         };
         let mixed = graph.reshape_to(&mixed, &[n_windows * n_queries, channels]);
         graph.linear(&mixed, &self.name("attn.proj"), channels)
