@@ -27,5 +27,5 @@ mod tracker;
 pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
 pub use memory::Direction;
-pub use tracker::{ObjectId, Segment, TrackError, TrackOptions, Tracker};
+pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
 pub use weights::{Weights, WeightsError, required_tensors};

@@ -45,6 +45,19 @@ fn all_sizes_match_pytorch_at_full_size() {
 }
 
 #[test]
+fn the_builtin_model_matches_pytorch() {
+    if !asked_for("the_builtin_model_matches_pytorch") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let weights = root().join("assets/builtin.safetensors");
+    let words = ["--weights", weights.to_str().unwrap(), "--out", folder.path().to_str().unwrap()];
+    reference("make_reference.py", &words);
+    let config = sam2::Weights::builtin().unwrap().config;
+    parity::check_all(&config, folder.path(), &format!("builtin{}", config.image_size));
+}
+
+#[test]
 fn checkpoints_of_all_sizes_are_read_as_pytorch_and_transformers_write_them() {
     if !asked_for("checkpoints_of_all_sizes_are_read_as_pytorch_and_transformers_write_them") {
         return;

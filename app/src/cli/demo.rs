@@ -10,7 +10,7 @@ use engine::{
     mask::{Mask, Rle},
     media::{FrameSource, VideoWriter},
     prompt::{Label, PointPrompt, Prompt},
-    sam2::{ImageModel, TrackOptions, Tracker},
+    sam2::{TrackOptions, Tracker},
 };
 use image::RgbImage;
 
@@ -53,7 +53,8 @@ impl Demo {
         let photo = scene.frame(0)?;
         save(&photo, &out.join("photo.png"))?;
         let click = click(&scene, scene.ball(0));
-        let mut model = ImageModel::load(&runtime, &weights)?;
+        let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default())?;
+        let model = tracker.image_model();
         let features = model.encode(&photo, &cancel)?;
         let mask = model.predict(&features, &click, None, &cancel)?.logits.mask(features.size);
         write_mask(&out.join("photo-mask.png"), &mask)?;
@@ -68,7 +69,6 @@ impl Demo {
         let objects = objects(&scene)?;
         let last = source.n_frames() - 1;
         let plan = Plan::new(&objects, &source, 0, last)?;
-        let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default())?;
         let mut found = Found::new();
         plan.track(Way::Forward, &mut tracker, &mut source, &cancel, &mut found)?;
         write_coco(&out.join("clip.json"), &source, &objects, 0..=last, &found)?;

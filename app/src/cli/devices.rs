@@ -17,7 +17,9 @@ impl Devices {
             let state = if device == runtime.device() {
                 "used".to_owned()
             } else {
-                runtime.check_device(device).map_or_else(|cause| format!("no: {cause}"), |()| "works".to_owned())
+                runtime
+                    .check_device(device)
+                    .map_or_else(|cause| format!("no: {cause}"), |()| "works".to_owned())
             };
             say(format_args!("{:9} {state}", device.name()))?;
         }

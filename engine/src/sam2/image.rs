@@ -4,10 +4,10 @@ use fast_image_resize as resize;
 use image::RgbImage;
 
 use crate::{
-    geometry::Size,
+    geometry::{Rect, Size},
     mask::{self, Mask},
     nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
-    prompt::{Label, Prompt},
+    prompt::{Label, PointPrompt, Prompt},
 };
 
 use super::{
@@ -259,7 +259,7 @@ impl ImageModel {
             (names::NO_MEMORY, &flag(question.no_memory)?),
             (names::FINE, &features.fine),
             (names::MIDDLE, &features.middle),
-            (names::POINTS, &Tensor::from_floats(&[labels.len(), 2], points)?),
+            (names::POINTS, &Tensor::from_floats(&[labels.len(), 2], points.concat())?),
             (names::LABELS, &Tensor::from_floats(&[labels.len()], labels)?),
             (names::MASK, mask),
             (names::HAS_MASK, &flag(question.mask.is_some())?),
@@ -273,28 +273,28 @@ impl ImageModel {
     }
 
     /// Points and labels as the decoder takes them: the box's corners first, in pixels of the model's square image.
-    fn points_in_model(&self, prompt: Option<&Prompt>, size: Size) -> (Vec<f32>, Vec<f32>) {
-        let mut points = Vec::new();
-        let mut labels = Vec::new();
+    fn points_in_model(&self, prompt: Option<&Prompt>, size: Size) -> (Vec<[f32; 2]>, Vec<f32>) {
         let scale_x = self.config.image_size as f32 / size.width as f32;
         let scale_y = self.config.image_size as f32 / size.height as f32;
-        if let Some(rect) = prompt.and_then(|p| p.rect) {
-            points.extend([rect.x0 * scale_x, rect.y0 * scale_y, rect.x1 * scale_x, rect.y1 * scale_y]);
-            labels.extend(BOX_CORNERS);
-        }
-        for point in prompt.iter().flat_map(|p| &p.points) {
-            points.extend([point.at.x * scale_x, point.at.y * scale_y]);
-            labels.push(match point.label {
-                Label::Positive => POSITIVE,
-                Label::Negative => NEGATIVE,
-            });
-        }
-        if labels.is_empty() {
-            // The original gives a prompt without points one that says nothing, beside the one that is always there.
-            points.extend([0.0, 0.0]);
-            labels.push(NOT_A_POINT);
-        }
-        (points, labels)
+        let corners = |rect: Rect| {
+            let [first, second] = BOX_CORNERS;
+            [(rect.x0, rect.y0, first), (rect.x1, rect.y1, second)]
+        };
+        let click = |point: &PointPrompt| match point.label {
+            Label::Positive => (point.at.x, point.at.y, POSITIVE),
+            Label::Negative => (point.at.x, point.at.y, NEGATIVE),
+        };
+        let said: Vec<(f32, f32, f32)> = match prompt {
+            Some(prompt) => {
+                prompt.rect.into_iter().flat_map(corners).chain(prompt.points.iter().map(click)).collect()
+            }
+            // The original has a tracked frame say one point that says nothing.
+            None => vec![(0.0, 0.0, NOT_A_POINT)],
+        };
+        // It appends another to all that is said, but not to nothing: a mask may be the whole prompt.
+        let padding = (!said.is_empty()).then_some((0.0, 0.0, NOT_A_POINT));
+        let all = said.into_iter().chain(padding);
+        all.map(|(x, y, label)| ([x * scale_x, y * scale_y], label)).unzip()
     }
 }
 

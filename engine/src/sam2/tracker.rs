@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     config::NUM_MASKMEM,
-    image::{Decoded, Features, Logits, Question, is_ambiguous},
+    image::{Decoded, Features, ImageModel, Logits, Question, is_ambiguous},
     memory::{Direction, Memory, MemoryBank},
     video_model::VideoModel,
     weights::Weights,
@@ -76,6 +76,16 @@ pub struct Segment {
     pub object_score: f32,
     /// The mask as the model made it.
     pub logits: Arc<Logits>,
+}
+
+/// What a frame is tracked from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LooksAt {
+    /// Frames whose spatial memories are looked at, each with its time slot: 0 is the frame before, 6 a conditioning
+    /// frame.
+    pub memories: Vec<(usize, usize)>,
+    /// Frames whose pointers are looked at, each with how many frames it lies back.
+    pub pointers: Vec<(usize, usize)>,
 }
 
 /// A mask that was asked for but not yet remembered, with the features to do so.
@@ -218,6 +228,31 @@ impl Tracker {
             separate(&mut segments);
         }
         Ok(segments)
+    }
+
+    /// The earlier frames that tracking `object` on `frame` looks at.
+    ///
+    /// # Errors
+    /// If the object has no prompt anywhere.
+    pub fn looks_at(
+        &self,
+        object: ObjectId,
+        frame: usize,
+        direction: Direction,
+        n_frames: usize,
+    ) -> Result<LooksAt, TrackError> {
+        let bank = &self.objects.get(&object).ok_or(TrackError::NoPrompt(object))?.bank;
+        let selection = bank.select(frame, direction, n_frames, self.options.max_cond_frames);
+        let kept = selection.memories.iter().filter(|(_, memory, _)| memory.spatial.is_some());
+        Ok(LooksAt {
+            memories: kept.map(|&(f, _, slot)| (f, slot)).collect(),
+            pointers: selection.pointers.iter().map(|&(f, _, distance)| (f, distance)).collect(),
+        })
+    }
+
+    /// For pictures that are no frames of a video: the same model, without memory.
+    pub fn image_model(&mut self) -> &mut ImageModel {
+        &mut self.model.image
     }
 
     fn track_object(
