@@ -1,6 +1,6 @@
 //! Segue against PyTorch's `sam2`, in turns on the same threads, and memory over long videos: `make bench`.
 //!
-//! Prints medians and ratios. SAM 2.1 tiny at 1024 with weights from the formula; nothing here says anything of quality.
+//! `cargo bench -- speed` and `-- memory` do one half. Prints medians and ratios. SAM 2.1 tiny at 1024 with weights from the formula; nothing here says anything of quality.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that panics says where")]
 
@@ -10,6 +10,7 @@ mod formula;
 
 use std::{
     convert::Infallible,
+    fmt,
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -19,7 +20,7 @@ use std::{
 use engine::{
     frame::Frames,
     geometry::{Point, Size},
-    nn::{Cancel, Device, Runtime},
+    nn::{Cancel, Device, Runtime, runtime::time_in_models},
     prompt::{Label, PointPrompt, Prompt},
     sam2::{Config, Direction, ImageModel, TrackOptions, Tracker, Weights},
 };
@@ -92,15 +93,54 @@ impl Drop for Reference {
     }
 }
 
-fn timed<T>(run: impl FnOnce() -> T) -> (f64, T) {
-    let start = Instant::now();
-    let result = run();
-    (start.elapsed().as_secs_f64(), result)
+/// Seconds of a step, and how many of them ONNX Runtime had.
+#[derive(Clone, Copy)]
+struct Time {
+    whole: f64,
+    in_models: f64,
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+fn timed<T>(run: impl FnOnce() -> T) -> (Time, T) {
+    let (start, in_models) = (Instant::now(), time_in_models());
+    let result = run();
+    let time = Time {
+        whole: start.elapsed().as_secs_f64(),
+        in_models: (time_in_models() - in_models).as_secs_f64(),
+    };
+    (time, result)
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// What is timed on both sides.
+struct Row {
+    what: &'static str,
+    /// How many times as fast as PyTorch it has to be.
+    bar: f64,
+    ours: Vec<Time>,
+    theirs: Vec<f64>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ours = median(self.ours.iter().map(|time| time.whole));
+        let theirs = median(self.theirs.iter().copied());
+        let beyond = median(self.ours.iter().map(|time| time.whole / time.in_models - 1.0));
+        write!(
+            f,
+            "{:7} Segue {:7.1} ms ({:.1} % beyond ONNX Runtime, to reach: 5 %), PyTorch {:7.1} ms: {:.2}x as fast (to reach: {}x)",
+            self.what,
+            ours * 1e3,
+            beyond * 1e2,
+            theirs * 1e3,
+            theirs / ours,
+            self.bar
+        )
+    }
 }
 
 /// Peak resident memory of this process, in bytes.
@@ -123,12 +163,22 @@ fn main() {
         points: vec![PointPrompt { at: Point { x: 400.0, y: 300.0 }, label: Label::Positive }],
         rect: None,
     };
-    let cancel = Cancel::default();
     let runtime = Runtime::start(Some(Device::Cpu), Some(THREADS)).expect("ONNX Runtime is here");
 
     let picture = formula::frame(0, SIZE);
-    long_video(&runtime, picture.clone(), &click, &mut say);
+    let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    if wanted("memory") {
+        long_video(&runtime, picture.clone(), &click, &mut say);
+    }
+    if wanted("speed") {
+        against_pytorch(&runtime, &picture, &click, &mut say);
+    }
+}
 
+/// Speed and peak memory of SAM 2.1 tiny, in turns with PyTorch.
+fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &mut impl FnMut(String)) {
+    let cancel = Cancel::default();
     let folder = tempfile::tempdir().expect("a scratch folder");
     let path = folder.path().join("tiny.safetensors");
     formula::write_tensors(&formula::tensors(&Config::tiny(), 0.0), None, &path);
@@ -137,16 +187,19 @@ fn main() {
     reset_peak_memory();
     let before = peak_memory();
     let mut clip = Clip { picture: picture.clone(), n_frames: 40 };
-    let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default()).expect("tiny loads");
+    let mut tracker = Tracker::load(runtime, &weights, TrackOptions::default()).expect("tiny loads");
+    if std::env::var_os("DBG").is_some() { say(format!("loaded {:.0}", peak_memory() / 1e6)); }
     for object in [1, 2] {
-        tracker.prompt(&mut clip, object, 0, &click, &cancel).expect("a click");
+        tracker.prompt(&mut clip, object, 0, click, &cancel).expect("a click");
     }
+    if std::env::var_os("DBG").is_some() { say(format!("after prompts {:.0}", peak_memory() / 1e6)); }
     let mut track = |frame: usize, objects: &[u32]| {
         timed(|| tracker.track(&mut clip, frame, Direction::Forward, objects, &cancel).expect("a frame")).0
     };
     // Fills the memory bank: seven memories from here on.
     for frame in 1..8 {
         track(frame, &[1, 2]);
+    if std::env::var_os("DBG").is_some() { say(format!("tracked {frame} {:.0}", peak_memory() / 1e6)); }
     }
     say(format!(
         "peak memory, tracking with tiny: {:.0} MB (before: {:.0} MB)",
@@ -154,36 +207,34 @@ fn main() {
         before / 1e6
     ));
 
-    let mut model = ImageModel::load(&runtime, &weights).expect("tiny loads");
-    let features = model.encode(&picture, &cancel).expect("a picture");
+    let mut model = ImageModel::load(runtime, &weights).expect("tiny loads");
+    let features = model.encode(picture, &cancel).expect("a picture");
     let mut reference = Reference::start();
-    let mut times: [(&str, f64, Vec<f64>, Vec<f64>); 3] =
-        [("encode", 1.15, vec![], vec![]), ("click", 1.5, vec![], vec![]), ("track", 1.2, vec![], vec![])];
+    let mut rows = [("encode", 1.15), ("click", 1.5), ("track", 1.2)].map(|(what, bar)| Row {
+        what,
+        bar,
+        ours: vec![],
+        theirs: vec![],
+    });
     for round in 0..ROUNDS {
         // The first object pays for looking at the frame, the second's time is tracking alone.
         track(8 + round, &[1]);
         let ours = [
-            timed(|| model.encode(&picture, &cancel).expect("a picture")).0,
+            timed(|| model.encode(picture, &cancel).expect("a picture")).0,
             timed(|| {
-                let three = model.candidates(&features, &click, None, &cancel).expect("a click");
+                let three = model.candidates(&features, click, None, &cancel).expect("a click");
                 three.iter().map(|prediction| prediction.logits.mask(SIZE)).collect::<Vec<_>>()
             })
             .0,
             track(8 + round, &[2]),
         ];
-        for ((what, _, own, others), seconds) in times.iter_mut().zip(ours) {
-            own.push(seconds);
-            others.push(reference.ask(what));
+        for (row, time) in rows.iter_mut().zip(ours) {
+            row.ours.push(time);
+            row.theirs.push(reference.ask(row.what));
         }
     }
-    for (what, bar, own, others) in times {
-        let (own, other) = (median(own), median(others));
-        say(format!(
-            "{what:7} Segue {:7.1} ms, PyTorch {:7.1} ms: {:.2}x as fast (to reach: {bar}x)",
-            own * 1e3,
-            other * 1e3,
-            other / own
-        ));
+    for row in rows {
+        say(row.to_string());
     }
     say(format!("peak memory, PyTorch: {:.0} MB", reference.ask("rss") / 1e6));
     drop(reference);

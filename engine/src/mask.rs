@@ -7,7 +7,7 @@ mod rle;
 
 pub use components::{Components, Connectivity, fill_holes};
 pub use outline::{Outline, Polygon};
-pub use resize::{resize_bilinear, resize_bilinear_antialias};
+pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_rows};
 pub use rle::{Rle, RleError};
 
 use crate::geometry::Size;
@@ -34,12 +34,14 @@ impl Mask {
         Self { size, bits: vec![false; size.area()] }
     }
 
-    /// The pixels whose logit is above zero.
+    /// The pixels whose logit is above zero when `logits`, of size `from`, are resized to `size`.
     ///
     /// # Panics
-    /// If there are more or fewer logits than pixels.
-    pub fn from_logits(logits: &[f32], size: Size) -> Self {
-        Self::new(size, logits.iter().map(|&logit| logit > 0.0).collect())
+    /// If there are more or fewer logits than `from` says.
+    pub fn from_logits(logits: &[f32], from: Size, size: Size) -> Self {
+        let mut bits = Vec::with_capacity(size.area());
+        resize_bilinear_rows(logits, from, size, |row| bits.extend(row.iter().map(|&logit| logit > 0.0)));
+        Self::new(size, bits)
     }
 
     /// The image's size.

@@ -7,6 +7,7 @@
 mod config;
 mod weights;
 
+mod cells;
 mod position;
 
 mod hiera;

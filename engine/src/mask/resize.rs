@@ -7,36 +7,67 @@ use crate::geometry::Size;
 /// # Panics
 /// If `plane` is not of size `from`.
 pub fn resize_bilinear(plane: &[f32], from: Size, to: Size) -> Vec<f32> {
-    resize(plane, from, to, nearest_two)
+    let mut out = Vec::with_capacity(to.area());
+    resize_bilinear_rows(plane, from, to, |row| out.extend_from_slice(row));
+    out
 }
 
-/// The same, but a pixel that covers several is their weighted mean (`antialias=True`).
+/// [`resize_bilinear`] a row at a time, from the top: `each` gets it.
+///
+/// # Panics
+/// If `plane` is not of size `from`.
+pub fn resize_bilinear_rows(plane: &[f32], from: Size, to: Size, each: impl FnMut(&[f32])) {
+    resize(plane, from, to, nearest_two, each);
+}
+
+/// As [`resize_bilinear`], but a pixel that covers several is their weighted mean (`antialias=True`).
 ///
 /// # Panics
 /// If `plane` is not of size `from`.
 pub fn resize_bilinear_antialias(plane: &[f32], from: Size, to: Size) -> Vec<f32> {
-    resize(plane, from, to, triangle)
+    let mut out = Vec::with_capacity(to.area());
+    resize(plane, from, to, triangle, |row| out.extend_from_slice(row));
+    out
 }
 
-/// Which pixels make one, and how much of each.
+/// Which pixels make each new one, and how much of each: as many for all, some of which may weigh nothing.
 struct Taps {
-    first: usize,
+    firsts: Vec<usize>,
+    n_each: usize,
+    /// `[firsts, n_each]`
     weights: Vec<f32>,
 }
 
-fn nearest_two(n_from: usize, n_to: usize) -> Vec<Taps> {
+impl Taps {
+    /// From the first pixel and the weights of each; `n_from` is how many pixels there are.
+    fn new(n_from: usize, taps: &[(usize, Vec<f32>)]) -> Self {
+        let n_each = taps.iter().map(|(_, weights)| weights.len()).max().unwrap_or(1);
+        let firsts = taps.iter().map(|(first, _)| *first.min(&(n_from - n_each))).collect();
+        let padded = taps.iter().flat_map(|(first, weights)| {
+            let n_before = first.saturating_sub(n_from - n_each);
+            let weights = std::iter::repeat_n(0.0, n_before).chain(weights.iter().copied());
+            weights.chain(std::iter::repeat(0.0)).take(n_each)
+        });
+        Self { weights: padded.collect(), firsts, n_each }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.firsts.iter().copied().zip(self.weights.chunks_exact(self.n_each))
+    }
+}
+
+fn nearest_two(n_from: usize, n_to: usize) -> Taps {
     let scale = n_from as f64 / n_to as f64;
     let tap = |i: usize| {
         let at = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
         let first = (at as usize).min(n_from - 1);
         let part = (at - first as f64) as f32;
-        let weights = if first + 1 < n_from { vec![1.0 - part, part] } else { vec![1.0] };
-        Taps { first, weights }
+        (first, if first + 1 < n_from { vec![1.0 - part, part] } else { vec![1.0] })
     };
-    (0..n_to).map(tap).collect()
+    Taps::new(n_from, &(0..n_to).map(tap).collect::<Vec<_>>())
 }
 
-fn triangle(n_from: usize, n_to: usize) -> Vec<Taps> {
+fn triangle(n_from: usize, n_to: usize) -> Taps {
     let scale = n_from as f64 / n_to as f64;
     let support = scale.max(1.0);
     let tap = |i: usize| {
@@ -45,36 +76,46 @@ fn triangle(n_from: usize, n_to: usize) -> Vec<Taps> {
         let end = ((center + support + 0.5) as usize).min(n_from);
         let weight = |j: usize| (1.0 - (j as f64 + 0.5 - center).abs() / support).max(0.0);
         let total: f64 = (first..end).map(weight).sum();
-        Taps { first, weights: (first..end).map(|j| (weight(j) / total) as f32).collect() }
+        (first, (first..end).map(|j| (weight(j) / total) as f32).collect())
     };
-    (0..n_to).map(tap).collect()
+    Taps::new(n_from, &(0..n_to).map(tap).collect::<Vec<_>>())
 }
 
-fn resize(plane: &[f32], from: Size, to: Size, taps: fn(usize, usize) -> Vec<Taps>) -> Vec<f32> {
+fn resize(
+    plane: &[f32],
+    from: Size,
+    to: Size,
+    taps: fn(usize, usize) -> Taps,
+    mut each_row: impl FnMut(&[f32]),
+) {
     assert_eq!(plane.len(), from.area(), "a plane of {from}");
-    if from == to {
-        return plane.to_vec();
+    if to.area() == 0 {
+        return;
     }
-    if from.area() == 0 || to.area() == 0 {
-        return vec![0.0; to.area()];
+    if from == to {
+        return plane.chunks_exact(from.width).for_each(each_row);
+    }
+    let mut out_row = vec![0.0; to.width];
+    if from.area() == 0 {
+        return (0..to.height).for_each(|_| each_row(&out_row));
     }
     let across = taps(from.width, to.width);
     let mut narrowed = Vec::with_capacity(from.height * to.width);
     for row in plane.chunks_exact(from.width) {
-        narrowed.extend(across.iter().map(|Taps { first, weights }| {
-            weights.iter().zip(&row[*first..]).map(|(weight, value)| weight * value).sum::<f32>()
+        narrowed.extend(across.iter().map(|(first, weights)| match *weights {
+            [a, b] => a * row[first] + b * row[first + 1],
+            _ => weights.iter().zip(&row[first..]).map(|(weight, value)| weight * value).sum::<f32>(),
         }));
     }
-    let mut out = vec![0.0; to.area()];
-    for (out_row, Taps { first, weights }) in out.chunks_exact_mut(to.width).zip(taps(from.height, to.height))
-    {
+    for (first, weights) in taps(from.height, to.height).iter() {
+        out_row.fill(0.0);
         for (weight, row) in weights.iter().zip(narrowed[first * to.width..].chunks_exact(to.width)) {
             for (sum, value) in out_row.iter_mut().zip(row) {
                 *sum += weight * value;
             }
         }
+        each_row(&out_row);
     }
-    out
 }
 
 #[cfg(test)]

@@ -199,16 +199,6 @@ impl Graph {
         self.node("Conv", &[x, &weight, &bias], &attributes, shape)
     }
 
-    /// Transposed 2x2 convolution of stride 2: twice the size, `{prefix}.weight` `[in, n_out, 2, 2]`.
-    #[track_caller]
-    pub fn conv_transpose(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {
-        let weight = self.weight(&format!("{prefix}.weight"), &[x.dim(1), n_out, 2, 2]);
-        let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
-        let shape = vec![Dim::Fixed(1), n_out.into(), (2 * x.dim(2)).into(), (2 * x.dim(3)).into()];
-        let attributes = [("kernel_shape", Attribute::Ints(&[2, 2])), ("strides", Attribute::Ints(&[2, 2]))];
-        self.node("ConvTranspose", &[x, &weight, &bias], &attributes, shape)
-    }
-
     /// 2x2 max pooling of `x` `[n, channels, h, w]`.
     pub fn max_pool(&mut self, x: &Value) -> Value {
         let shape = vec![x.shape[0], x.shape[1], (x.dim(2) / 2).into(), (x.dim(3) / 2).into()];

@@ -48,7 +48,7 @@ impl Logits {
 
     /// The mask at another size, usually the image's.
     pub fn mask(&self, size: Size) -> Mask {
-        Mask::from_logits(&self.resized(size), size)
+        Mask::from_logits(&self.values, Size::square(self.side), size)
     }
 
     /// As a mask prompt that refines the mask. Mirrors the clamp in `_run_single_frame_inference`.

@@ -2,7 +2,7 @@
 
 use crate::nn::{Dim, Graph, Value};
 
-use super::{config::Config, hiera};
+use super::{cells, config::Config, hiera};
 
 /// Names of the graph's inputs and outputs.
 pub(super) mod names {
@@ -10,9 +10,9 @@ pub(super) mod names {
     pub(crate) const PIXELS: &str = "pixels";
     /// `[grid², d_model]`, stride 16.
     pub(crate) const FEATURES: &str = "features";
-    /// `[1, d_model / 8, S / 4, S / 4]`.
+    /// Stride 4 in the order of cells: `[16 grid², d_model / 8]`.
     pub(crate) const FINE: &str = "fine";
-    /// `[1, d_model / 4, S / 8, S / 8]`.
+    /// Stride 8 in the order of cells: `[4 grid², d_model / 4]`.
     pub(crate) const MIDDLE: &str = "middle";
 }
 
@@ -37,8 +37,7 @@ pub(super) fn image_encoder(config: &Config) -> Graph {
         let x = fold_lateral(&mut graph, config, &level.value, conv, lateral, channels);
         let x = hiera::Tokens { value: x, ..*level };
         let x = x.by_rows(&mut graph);
-        let x = graph.reshape_to(&x, &[1, level.side, level.side, channels]);
-        let x = graph.transpose(&x, &[0, 3, 1, 2]);
+        let x = cells::of_rows(&mut graph, &x, config.grid());
         graph.output(output, &x);
     }
     graph

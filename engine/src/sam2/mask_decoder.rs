@@ -3,6 +3,7 @@
 use crate::nn::{Dim, Graph, Value};
 
 use super::{
+    cells,
     config::{Config, NUM_MASK_TOKENS},
     prompt_encoder,
 };
@@ -13,9 +14,9 @@ pub(super) mod names {
     pub(crate) const FEATURES: &str = "features";
     /// 1 if the features were not fused with memories, so that "no memory" is added to them: `[1]`.
     pub(crate) const NO_MEMORY: &str = "no_memory";
-    /// `[1, d_model / 8, S / 4, S / 4]`.
+    /// Stride 4 in the order of cells: `[16 grid², d_model / 8]`.
     pub(crate) const FINE: &str = "fine";
-    /// `[1, d_model / 4, S / 8, S / 8]`.
+    /// Stride 8 in the order of cells: `[4 grid², d_model / 4]`.
     pub(crate) const MIDDLE: &str = "middle";
     /// `[P, 2]`, x and y in pixels of the model's square image.
     pub(crate) const POINTS: &str = "points";
@@ -47,9 +48,8 @@ pub(super) fn mask_decoder(config: &Config) -> Graph {
     let mut graph = Graph::new("mask_decoder");
     let features = graph.input(names::FEATURES, &[(grid * grid).into(), d.into()]);
     let no_memory = graph.input(names::NO_MEMORY, &[Dim::Fixed(1)]);
-    let fine = graph.input(names::FINE, &[1.into(), (d / 8).into(), (4 * grid).into(), (4 * grid).into()]);
-    let middle =
-        graph.input(names::MIDDLE, &[1.into(), (d / 4).into(), (2 * grid).into(), (2 * grid).into()]);
+    let fine = graph.input(names::FINE, &[(16 * grid * grid).into(), (d / 8).into()]);
+    let middle = graph.input(names::MIDDLE, &[(4 * grid * grid).into(), (d / 4).into()]);
     let points = graph.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
     let labels = graph.input(names::LABELS, &[Dim::Named("P")]);
     let mask = graph.input(names::MASK, &[1.into(), 1.into(), (4 * grid).into(), (4 * grid).into()]);
@@ -175,7 +175,7 @@ impl Attention {
     }
 }
 
-/// Features at four times the size, and a mask for each mask token as a product with them.
+/// Features at four times the size, and a mask for each mask token as a product with them: `[4, 4 grid, 4 grid]`.
 fn masks(
     graph: &mut Graph,
     config: &Config,
@@ -184,17 +184,14 @@ fn masks(
     fine: &Value,
     middle: &Value,
 ) -> Value {
-    let (d, grid) = (config.d_model, config.grid());
-    let x = graph.transpose(image, &[1, 0]);
-    let x = graph.reshape_to(&x, &[1, d, grid, grid]);
-    let x = graph.conv_transpose(&x, &format!("{PREFIX}.output_upscaling.0"), d / 4);
+    let d = config.d_model;
+    let x = cells::divide(graph, image, &format!("{PREFIX}.output_upscaling.0"), d / 4);
     let x = graph.add(&x, middle);
-    let x = graph.layer_norm_2d(&x, &format!("{PREFIX}.output_upscaling.1"), 1e-6);
+    let x = graph.layer_norm(&x, &format!("{PREFIX}.output_upscaling.1"), 1e-6);
     let x = graph.gelu(&x);
-    let x = graph.conv_transpose(&x, &format!("{PREFIX}.output_upscaling.3"), d / 8);
+    let x = cells::divide(graph, &x, &format!("{PREFIX}.output_upscaling.3"), d / 8);
     let x = graph.add(&x, fine);
     let x = graph.gelu(&x);
-    let x = graph.reshape_to(&x, &[d / 8, 16 * grid * grid]);
     let kernels: Vec<Value> = (0..NUM_MASK_TOKENS)
         .map(|i| {
             let token = graph.slice(tokens, 0, i..i + 1);
@@ -202,8 +199,9 @@ fn masks(
         })
         .collect();
     let kernels = graph.concat(&kernels.iter().collect::<Vec<_>>(), 0, None);
-    let masks = graph.matmul(&kernels, &x);
-    graph.reshape_to(&masks, &[NUM_MASK_TOKENS, 4 * grid, 4 * grid])
+    let kernels = graph.transpose(&kernels, &[1, 0]);
+    let masks = graph.matmul(&x, &kernels);
+    cells::to_planes(graph, &masks, config.grid())
 }
 
 /// Three linear layers with ReLU between them. Mirrors `MLP`.

@@ -1,8 +1,8 @@
 //! The prompt encoder: points and boxes become tokens, a mask becomes features.
 
-use crate::nn::{Graph, Value, ops::Window};
+use crate::nn::{Graph, Value};
 
-use super::{config::Config, position};
+use super::{cells, config::Config, position};
 
 /// Label of a point that says nothing.
 pub(super) const NOT_A_POINT: f32 = -1.0;
@@ -55,16 +55,14 @@ pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, l
 /// `has_mask` `[1]` is zero. Mirrors `PromptEncoder._embed_masks`.
 pub(super) fn mask_features(graph: &mut Graph, config: &Config, mask: &Value, has_mask: &Value) -> Value {
     let d = config.d_model;
-    let window = Window { kernel: 2, stride: 2, padding: 0 };
-    let mut x = mask.clone();
+    let x = graph.reshape_to(mask, &[16 * config.grid().pow(2), 1]);
+    let mut x = cells::of_rows(graph, &x, config.grid());
     for (conv, norm, channels) in [(0, 1, 4), (3, 4, 16)] {
         let prefix = "sam_prompt_encoder.mask_downscaling";
-        x = graph.conv(&x, &format!("{prefix}.{conv}"), channels, window, 1);
-        x = graph.layer_norm_2d(&x, &format!("{prefix}.{norm}"), 1e-6);
+        x = cells::join(graph, &x, &format!("{prefix}.{conv}"), channels);
+        x = graph.layer_norm(&x, &format!("{prefix}.{norm}"), 1e-6);
         x = graph.gelu(&x);
     }
-    let x = graph.transpose(&x, &[0, 2, 3, 1]);
-    let x = graph.reshape_to(&x, &[config.grid().pow(2), 16]);
     let x = graph.linear_of_conv(&x, "sam_prompt_encoder.mask_downscaling.6", d);
     let no_mask = graph.weight("sam_prompt_encoder.no_mask_embed.weight", &[1, d]);
     let one = graph.scalar(1.0);
