@@ -10,7 +10,9 @@ use std::{
 };
 
 use ort::{
+    AsPointer as _,
     environment::{Environment, GlobalThreadPoolOptions},
+    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
     session::{RunOptions, Session, SessionInputValue},
     value::DynValue,
 };
@@ -194,7 +196,28 @@ fn environment(n_threads: Option<usize>) -> Result<(PathBuf, Environment), Runti
         .build()
         .map_err(|e| library_error(e.to_string()))?;
     environment.set_log_level(ort::logging::LogLevel::Fatal);
+    share_memory(&environment).map_err(ort_error("set up its memory"))?;
     Ok(started.insert((path, environment)).clone())
+}
+
+/// Lets all models use the same memory for what they compute: they run in turns, and each would keep its own peak.
+#[expect(unsafe_code, reason = "ort has no call for it")]
+fn share_memory(environment: &Environment) -> ort::Result<()> {
+    const GROW_AS_REQUESTED: std::ffi::c_int = 1;
+    const DEFAULT: std::ffi::c_int = -1;
+    let info = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default)?;
+    let api = ort::api();
+    let mut arena = std::ptr::null_mut();
+    // SAFETY: the environment and `info` are valid for the calls, which copy what they are given; `arena` is made by
+    // the first and released once.
+    unsafe {
+        let made = (api.CreateArenaCfg)(0, GROW_AS_REQUESTED, DEFAULT, DEFAULT, &raw mut arena);
+        ort::Error::result_from_status(made)?;
+        let registered =
+            (api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), info.ptr(), arena.cast_const());
+        (api.ReleaseArenaCfg)(arena);
+        ort::Error::result_from_status(registered)
+    }
 }
 
 /// ONNX Runtime puts the place in its own source first and what happened last.
@@ -328,6 +351,8 @@ impl Model {
             builder = builder.with_execution_providers([provider]).map_err(ort_error(load_error()))?;
         }
         let session = builder
+            .with_env_allocators()
+            .map_err(ort_error(load_error()))?
             .with_config_entry(
                 "session.model_external_initializers_file_folder_path",
                 checkpoint.folder().to_string_lossy(),
