@@ -79,8 +79,8 @@ type Derive = Box<dyn Fn(&[Vec<f32>]) -> Vec<f32>>;
 
 /// Where an initializer's values come from.
 enum Source {
-    /// The checkpoint's tensor of the same name.
-    Checkpoint,
+    /// The checkpoint's tensor `name`, without its first values.
+    Checkpoint { name: String, n_skipped: usize },
     /// Computed from tensors of the checkpoint.
     Derived { from: Vec<String>, compute: Derive },
     /// Known already.
@@ -166,7 +166,22 @@ impl Graph {
     /// The checkpoint's tensor `name`, which must have this shape.
     pub fn weight(&mut self, name: &str, shape: &[usize]) -> Value {
         self.require(name, shape);
-        self.initializer(name, shape, DataType::F32, Source::Checkpoint)
+        let source = Source::Checkpoint { name: name.to_owned(), n_skipped: 0 };
+        self.initializer(name, shape, DataType::F32, source)
+    }
+
+    /// The checkpoint's tensor `name` of this shape, cut into equal parts along its first axis.
+    #[track_caller]
+    pub fn weight_parts<const N: usize>(&mut self, name: &str, shape: &[usize]) -> [Value; N] {
+        assert_eq!(shape[0] % N, 0, "{name} of {shape:?} in {N}");
+        self.require(name, shape);
+        let mut part = shape.to_vec();
+        part[0] /= N;
+        std::array::from_fn(|i| {
+            let n_skipped = i * part.iter().product::<usize>();
+            let source = Source::Checkpoint { name: name.to_owned(), n_skipped };
+            self.initializer(&format!("{name}.part{i}"), &part, DataType::F32, source)
+        })
     }
 
     /// A tensor computed from the checkpoint's tensors `from` (name and shape each).
@@ -281,10 +296,19 @@ impl Graph {
                 let embedded = |raw| TensorProto::embedded(&name, &init.shape, init.data_type, raw);
                 Ok(match init.source {
                     Source::Embedded(raw) => embedded(raw),
-                    Source::Checkpoint => match checkpoint.place_in_file(&name)? {
-                        Some((file, offset)) => TensorProto::external(&name, &init.shape, file, offset),
-                        None => embedded(bytes(&checkpoint.floats(&name)?)),
-                    },
+                    Source::Checkpoint { name: whole, n_skipped } => {
+                        match checkpoint.place_in_file(&whole)? {
+                            Some((file, offset)) => {
+                                let offset = offset + n_skipped * size_of::<f32>();
+                                TensorProto::external(&name, &init.shape, file, offset)
+                            }
+                            None => {
+                                let n = init.shape.iter().product();
+                                let floats = checkpoint.floats(&whole)?;
+                                embedded(bytes(&floats[n_skipped..][..n]))
+                            }
+                        }
+                    }
                     Source::Derived { from, compute } => {
                         let from =
                             from.iter().map(|n| checkpoint.floats(n)).collect::<Result<Vec<_>, _>>()?;

@@ -133,6 +133,14 @@ impl Graph {
         self.gemm(x, &weight, &bias)
     }
 
+    /// [`Self::linear`] to `N * n_out` channels in `N` equal parts, without making and cutting the whole.
+    #[track_caller]
+    pub fn linear_parts<const N: usize>(&mut self, x: &Value, prefix: &str, n_out: usize) -> [Value; N] {
+        let weights: [Value; N] = self.weight_parts(&format!("{prefix}.weight"), &[N * n_out, x.last_dim()]);
+        let biases: [Value; N] = self.weight_parts(&format!("{prefix}.bias"), &[N * n_out]);
+        std::array::from_fn(|i| self.gemm(x, &weights[i], &biases[i]))
+    }
+
     /// [`Self::linear`] for a linear map that the checkpoint stores as a 1x1 convolution.
     #[track_caller]
     pub fn linear_of_conv(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {

@@ -182,16 +182,14 @@ impl Block {
     fn attend(&self, graph: &mut Graph, tokens: &Value, n_windows: usize) -> Value {
         let n = tokens.dim(0) / n_windows;
         let channels = self.channels;
-        let qkv = graph.linear(tokens, &self.name("attn.qkv"), 3 * channels);
-        let qkv = graph.reshape_to(&qkv, &[n_windows, n, 3 * channels]);
-        let [mut q, k, v] = graph.split(&qkv, 2);
+        let [mut q, k, v] = graph.linear_parts(tokens, &self.name("attn.qkv"), channels);
         let mut n_queries = n;
         if self.halves {
             n_queries = n / 4;
-            let flat = graph.reshape_to(&q, &[n_windows * n, channels]);
-            let pooled = pool(graph, &flat, n_windows, self.window);
-            q = graph.reshape_to(&pooled, &[n_windows, n_queries, channels]);
+            q = pool(graph, &q, n_windows, self.window);
         }
+        let q = graph.reshape_to(&q, &[n_windows, n_queries, channels]);
+        let [k, v] = [k, v].map(|x| graph.reshape_to(&x, &[n_windows, n, channels]));
         let mixed = if n_windows == 1 {
             graph.attention(&q, &k, &v, self.n_heads)
         } else {
