@@ -108,11 +108,12 @@ fn resize(
         }));
     }
     for (first, weights) in taps(from.height, to.height).iter() {
-        out_row.fill(0.0);
-        for (weight, row) in weights.iter().zip(narrowed[first * to.width..].chunks_exact(to.width)) {
-            for (sum, value) in out_row.iter_mut().zip(row) {
-                *sum += weight * value;
-            }
+        let mut rows = weights.iter().zip(narrowed[first * to.width..].chunks_exact(to.width));
+        if let Some((weight, row)) = rows.next() {
+            out_row.iter_mut().zip(row).for_each(|(sum, value)| *sum = weight * value);
+        }
+        for (weight, row) in rows {
+            out_row.iter_mut().zip(row).for_each(|(sum, value)| *sum += weight * value);
         }
         each_row(&out_row);
     }

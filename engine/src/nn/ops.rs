@@ -116,12 +116,12 @@ impl Graph {
         self.node("MatMul", &[a, b], &[], shape)
     }
 
-    /// `x · weightᵀ + bias` for `x` `[n, in]`, `weight` `[out, in]` (as PyTorch stores it), `bias` `[out]`.
+    /// `x · weightᵀ + bias` for `x` `[n, in]`, `weight` `[out, in]` (as PyTorch stores it), `bias` `[out]` or `[n, out]`.
     #[track_caller]
     pub fn gemm(&mut self, x: &Value, weight: &Value, bias: &Value) -> Value {
         assert_eq!(x.shape[1..], weight.shape[1..], "linear map of {:?} by {:?}", x.shape, weight.shape);
-        assert_eq!(bias.shape[..], weight.shape[..1], "bias {:?} of {:?}", bias.shape, weight.shape);
         let shape = vec![x.shape[0], weight.shape[0]];
+        assert!(shape.ends_with(&bias.shape), "bias {:?} of {:?}", bias.shape, weight.shape);
         self.node("Gemm", &[x, weight, bias], &[("transB", Attribute::Int(1))], shape)
     }
 

@@ -353,6 +353,9 @@ impl Model {
         let session = builder
             .with_env_allocators()
             .map_err(ort_error(load_error()))?
+            // A plan wants its memory in one piece, and the shared arena has it in many.
+            .with_memory_pattern(false)
+            .map_err(ort_error(load_error()))?
             .with_config_entry(
                 "session.model_external_initializers_file_folder_path",
                 checkpoint.folder().to_string_lossy(),

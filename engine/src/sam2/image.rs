@@ -14,7 +14,7 @@ use super::{
     config::{Config, NUM_MASK_TOKENS},
     image_encoder::{self, image_encoder},
     mask_decoder::{self, mask_decoder},
-    prompt_encoder::{BOX_CORNERS, NEGATIVE, NOT_A_POINT, POSITIVE},
+    prompt_encoder::{self, BOX_CORNERS, NEGATIVE, NO_MASK, NOT_A_POINT, POSITIVE, mask_encoder},
     weights::Weights,
 };
 
@@ -128,27 +128,31 @@ pub(super) struct Question<'a> {
     pub no_memory: bool,
 }
 
-/// The image encoder and the mask decoder.
+/// The image encoder, the prompt encoder and the mask decoder.
 pub struct ImageModel {
     config: Config,
     encoder: Model,
     decoder: Model,
+    mask_encoder: Model,
+    /// What the decoder takes in place of a mask prompt.
     no_mask: Tensor,
 }
 
 impl ImageModel {
-    /// Loads the two parts.
+    /// Loads the parts.
     ///
     /// # Errors
     /// If ONNX Runtime refuses.
     pub fn load(runtime: &Runtime, weights: &Weights) -> Result<Self, RuntimeError> {
         let Weights { config, checkpoint } = weights;
-        let side = config.mask_side();
+        let n_places = config.grid().pow(2);
+        let no_mask = checkpoint.floats(NO_MASK)?.repeat(n_places);
         Ok(Self {
             config: config.clone(),
             encoder: Model::load(runtime, image_encoder(config), checkpoint)?,
             decoder: Model::load(runtime, mask_decoder(config), checkpoint)?,
-            no_mask: Tensor::from_floats(&[1, 1, side, side], vec![0.0; side * side])?,
+            mask_encoder: Model::load(runtime, mask_encoder(config), checkpoint)?,
+            no_mask: Tensor::from_floats(&[n_places, config.d_model], no_mask)?,
         })
     }
 
@@ -249,20 +253,21 @@ impl ImageModel {
         use mask_decoder::names;
         let side = self.config.mask_side();
         let (points, labels) = self.points_in_model(question.prompt, features.size);
-        let flag = |on: bool| Tensor::from_floats(&[1], vec![f32::from(u8::from(on))]);
-        let mask = match question.mask {
-            Some(mask) => &Tensor::from_floats(&[1, 1, side, side], mask.values.clone())?,
-            None => &self.no_mask,
+        let dense = match question.mask {
+            Some(mask) => {
+                let mask = Tensor::from_floats(&[side * side, 1], mask.values.clone())?;
+                self.mask_encoder.run(&[(prompt_encoder::names::MASK, &mask)], cancel)?.remove(0)
+            }
+            None => self.no_mask.clone(),
         };
         let inputs = [
             (names::FEATURES, fused),
-            (names::NO_MEMORY, &flag(question.no_memory)?),
+            (names::NO_MEMORY, &Tensor::from_floats(&[1], vec![f32::from(u8::from(question.no_memory))])?),
             (names::FINE, &features.fine),
             (names::MIDDLE, &features.middle),
             (names::POINTS, &Tensor::from_floats(&[labels.len(), 2], points.concat())?),
             (names::LABELS, &Tensor::from_floats(&[labels.len()], labels)?),
-            (names::MASK, mask),
-            (names::HAS_MASK, &flag(question.mask.is_some())?),
+            (names::DENSE, &dense),
         ];
         let outputs = self.decoder.run(&inputs, cancel)?;
         let [masks, ious, pointers, score] =

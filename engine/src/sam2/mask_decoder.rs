@@ -22,10 +22,8 @@ pub(super) mod names {
     pub(crate) const POINTS: &str = "points";
     /// `[P]`.
     pub(crate) const LABELS: &str = "labels";
-    /// Logits `[1, 1, 4 grid, 4 grid]`.
-    pub(crate) const MASK: &str = "mask";
-    /// 1 if there is a mask prompt: `[1]`.
-    pub(crate) const HAS_MASK: &str = "has_mask";
+    /// What the mask encoder makes of a mask prompt, or the embedding of none at each place: `[grid², d_model]`.
+    pub(crate) const DENSE: &str = "dense";
     /// Logits of four masks, the first for clear prompts: `[4, 4 grid, 4 grid]`.
     pub(crate) const MASKS: &str = "masks";
     /// Predicted IoU of each: `[4]`.
@@ -52,11 +50,9 @@ pub(super) fn mask_decoder(config: &Config) -> Graph {
     let middle = graph.input(names::MIDDLE, &[(4 * grid * grid).into(), (d / 4).into()]);
     let points = graph.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
     let labels = graph.input(names::LABELS, &[Dim::Named("P")]);
-    let mask = graph.input(names::MASK, &[1.into(), 1.into(), (4 * grid).into(), (4 * grid).into()]);
-    let has_mask = graph.input(names::HAS_MASK, &[Dim::Fixed(1)]);
+    let dense = graph.input(names::DENSE, &[(grid * grid).into(), d.into()]);
 
     let features = add_no_memory(&mut graph, config, &features, &no_memory);
-    let dense = prompt_encoder::mask_features(&mut graph, config, &mask, &has_mask);
     let image = graph.add(&features, &dense);
     let sparse = prompt_encoder::point_tokens(&mut graph, config, &points, &labels);
     let own = own_tokens(&mut graph, config);
@@ -110,18 +106,19 @@ fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image
         let name = |part: &str| format!("{PREFIX}.transformer.layers.{layer}.{part}");
         // The first layer attends without positions, and its result replaces the tokens.
         tokens = if layer == 0 {
-            attention.add(graph, &tokens, &tokens, &tokens, &name("self_attn"), 1)
+            attention.add(graph, (&tokens, None), (&tokens, None), &tokens, &name("self_attn"), 1)
         } else {
             let placed = graph.add(&tokens, prompt);
-            let attended = attention.add(graph, &placed, &placed, &tokens, &name("self_attn"), 1);
+            let attended =
+                attention.add(graph, (&placed, None), (&placed, None), &tokens, &name("self_attn"), 1);
             graph.add(&tokens, &attended)
         };
         tokens = norm(graph, &tokens, &name("norm1"));
 
         let placed = graph.add(&tokens, prompt);
-        let placed_image = graph.add(&image, &grid_positions);
-        let attended =
-            attention.add(graph, &placed, &placed_image, &image, &name("cross_attn_token_to_image"), across);
+        let placed_image = (&image, Some(&grid_positions));
+        let token_to_image = name("cross_attn_token_to_image");
+        let attended = attention.add(graph, (&placed, None), placed_image, &image, &token_to_image, across);
         let sum = graph.add(&tokens, &attended);
         tokens = norm(graph, &sum, &name("norm2"));
 
@@ -132,19 +129,22 @@ fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image
         tokens = norm(graph, &sum, &name("norm3"));
 
         let placed = graph.add(&tokens, prompt);
-        let attended =
-            attention.add(graph, &placed_image, &placed, &tokens, &name("cross_attn_image_to_token"), across);
+        let image_to_token = name("cross_attn_image_to_token");
+        let attended = attention.add(graph, placed_image, (&placed, None), &tokens, &image_to_token, across);
         let sum = graph.add(&image, &attended);
         image = norm(graph, &sum, &name("norm4"));
     }
     let name = |part: &str| format!("{PREFIX}.transformer.{part}");
     let placed = graph.add(&tokens, prompt);
-    let placed_image = graph.add(&image, &grid_positions);
-    let attended =
-        attention.add(graph, &placed, &placed_image, &image, &name("final_attn_token_to_image"), across);
+    let placed_image = (&image, Some(&grid_positions));
+    let token_to_image = name("final_attn_token_to_image");
+    let attended = attention.add(graph, (&placed, None), placed_image, &image, &token_to_image, across);
     let sum = graph.add(&tokens, &attended);
     (norm(graph, &sum, &name("norm_final_attn")), image)
 }
+
+/// What attends or is attended to, and constant places to add to it.
+type Placed<'a> = (&'a Value, Option<&'a Value>);
 
 /// Attention of the two-way transformer.
 struct Attention {
@@ -157,18 +157,24 @@ impl Attention {
     fn add(
         &self,
         graph: &mut Graph,
-        q: &Value,
-        k: &Value,
+        q: Placed<'_>,
+        k: Placed<'_>,
         v: &Value,
         prefix: &str,
         downsample: usize,
     ) -> Value {
         let inner = self.d / downsample;
-        let mut project = |x: &Value, part: &str| {
-            let projected = graph.linear(x, &format!("{prefix}.{part}"), inner);
+        let mut project = |(x, places): Placed<'_>, part: &str| {
+            let weight = graph.weight(&format!("{prefix}.{part}.weight"), &[inner, x.last_dim()]);
+            let mut bias = graph.weight(&format!("{prefix}.{part}.bias"), &[inner]);
+            if let Some(places) = places {
+                // The places' own product is a constant that ONNX Runtime computes once.
+                bias = graph.gemm(places, &weight, &bias);
+            }
+            let projected = graph.gemm(x, &weight, &bias);
             graph.reshape(&projected, &[1.into(), x.shape()[0], inner.into()])
         };
-        let (q, k, v) = (project(q, "q_proj"), project(k, "k_proj"), project(v, "v_proj"));
+        let (q, k, v) = (project(q, "q_proj"), project(k, "k_proj"), project((v, None), "v_proj"));
         let mixed = graph.attention(&q, &k, &v, self.n_heads);
         let mixed = graph.reshape(&mixed, &[q.shape()[1], inner.into()]);
         graph.linear(&mixed, &format!("{prefix}.out_proj"), self.d)

@@ -51,25 +51,31 @@ pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, l
     graph.add(&encoding, &embedding)
 }
 
-/// A mask's logits `[1, 1, 4 grid, 4 grid]` as features `[grid², d_model]`, or the embedding of no mask where
-/// `has_mask` `[1]` is zero. Mirrors `PromptEncoder._embed_masks`.
-pub(super) fn mask_features(graph: &mut Graph, config: &Config, mask: &Value, has_mask: &Value) -> Value {
-    let d = config.d_model;
-    let x = graph.reshape_to(mask, &[16 * config.grid().pow(2), 1]);
-    let mut x = cells::of_rows(graph, &x, config.grid());
+/// The embedding of no mask: `[1, d_model]`.
+pub(super) const NO_MASK: &str = "sam_prompt_encoder.no_mask_embed.weight";
+
+/// Names of the mask encoder's input and output.
+pub(super) mod names {
+    /// Logits `[16 grid², 1]`, row-major.
+    pub(crate) const MASK: &str = "mask";
+    /// `[grid², d_model]`.
+    pub(crate) const DENSE: &str = "dense";
+}
+
+/// A mask as features. Mirrors `PromptEncoder._embed_masks`.
+pub(super) fn mask_encoder(config: &Config) -> Graph {
+    let mut graph = Graph::new("mask_encoder");
+    let x = graph.input(names::MASK, &[(16 * config.grid().pow(2)).into(), 1.into()]);
+    let mut x = cells::of_rows(&mut graph, &x, config.grid());
     for (conv, norm, channels) in [(0, 1, 4), (3, 4, 16)] {
         let prefix = "sam_prompt_encoder.mask_downscaling";
-        x = cells::join(graph, &x, &format!("{prefix}.{conv}"), channels);
+        x = cells::join(&mut graph, &x, &format!("{prefix}.{conv}"), channels);
         x = graph.layer_norm(&x, &format!("{prefix}.{norm}"), 1e-6);
         x = graph.gelu(&x);
     }
-    let x = graph.linear_of_conv(&x, "sam_prompt_encoder.mask_downscaling.6", d);
-    let no_mask = graph.weight("sam_prompt_encoder.no_mask_embed.weight", &[1, d]);
-    let one = graph.scalar(1.0);
-    let has_none = graph.sub(&one, has_mask);
-    let x = graph.mul(&x, has_mask);
-    let no_mask = graph.mul(&no_mask, &has_none);
-    graph.add(&x, &no_mask)
+    let x = graph.linear_of_conv(&x, "sam_prompt_encoder.mask_downscaling.6", config.d_model);
+    graph.output(names::DENSE, &x);
+    graph
 }
 
 /// Where each feature is: `[grid², d_model]`. Mirrors `PromptEncoder.get_dense_pe`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::nn::{Checkpoint, CheckpointError, Graph, checkpoint::Rename, graph::Required};
+use crate::nn::{Checkpoint, CheckpointError, checkpoint::Rename, graph::Required};
 
 use super::{
     config::{Config, ConfigError, NUM_MASKMEM},
@@ -10,6 +10,7 @@ use super::{
     mask_decoder::mask_decoder,
     memory_attention::memory_attention,
     memory_encoder::memory_encoder,
+    prompt_encoder::{NO_MASK, mask_encoder},
 };
 
 /// Tensors of official files that inference does not use.
@@ -83,10 +84,11 @@ impl Weights {
 
 /// Every tensor of a model, by Meta's names.
 pub fn required_tensors(config: &Config) -> Required {
-    let parts: [fn(&Config) -> Graph; 4] = [image_encoder, mask_decoder, memory_attention, memory_encoder];
+    let parts = [image_encoder, mask_encoder, mask_decoder, memory_attention, memory_encoder];
     let mut required: Required = parts.into_iter().flat_map(|part| part(config).required().clone()).collect();
     let (d, m) = (config.d_model, config.mem_dim);
     let mut add = |name: &str, shape: &[usize]| required.insert(name.to_owned(), shape.to_vec());
+    add(NO_MASK, &[1, d]);
     add("maskmem_tpos_enc", &[NUM_MASKMEM, 1, 1, m]);
     add("no_obj_ptr", &[1, d]);
     add("mask_downsample.weight", &[1, 1, 4, 4]);
