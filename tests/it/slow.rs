@@ -93,20 +93,33 @@ fn webgpu_makes_the_masks_that_the_processor_makes() {
     }
     let folder = tempfile::tempdir().unwrap();
     let size = engine::geometry::Size::new(320, 240);
-    formula::frame(0, size).save(folder.path().join("photo.png")).unwrap();
+    for i in 0..3 {
+        formula::frame(i, size).save(folder.path().join(format!("{i}.png"))).unwrap();
+    }
+    let prompts = serde_json::json!({"objects": [{"id": 1, "category": "blob", "prompts": [
+        {"frame": 0, "points": [[80, 90, 1]]}]}]});
+    std::fs::write(folder.path().join("prompts.json"), prompts.to_string()).unwrap();
     let icd = root().join("target/swiftshader/vk_swiftshader_icd.json").canonicalize().unwrap();
-    let mask = |device: &str| {
+    let masks = |device: &str| {
+        let words = "track . --prompts prompts.json --format coco --out out.json --device";
         let output = Command::new(segue::program())
             .current_dir(folder.path())
             .env("VK_ICD_FILENAMES", &icd)
-            .args(["segment", "photo.png", "--point", "80,90", "--device", device])
+            .args(words.split(' ').chain([device]))
             .output()
             .unwrap();
         assert!(output.status.success(), "{device}: {}", String::from_utf8_lossy(&output.stderr));
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        serde_json::from_value::<Rle>(answer["mask"].clone()).unwrap()
+        let coco = std::fs::read(folder.path().join("out.json")).unwrap();
+        let coco: serde_json::Value = serde_json::from_slice(&coco).unwrap();
+        let rle = |annotation: &serde_json::Value| {
+            serde_json::from_value::<Rle>(annotation["segmentation"].clone()).unwrap()
+        };
+        coco["annotations"].as_array().unwrap().iter().map(rle).collect::<Vec<_>>()
     };
-    let (cpu, gpu) = (mask("cpu"), mask("webgpu"));
-    assert!(cpu.area() > 0);
-    assert!(cpu.iou(&gpu) >= 0.99, "IoU {}", cpu.iou(&gpu));
+    let (cpu, gpu) = (masks("cpu"), masks("webgpu"));
+    assert_eq!((cpu.len(), gpu.len()), (3, 3));
+    for (frame, (cpu, gpu)) in cpu.iter().zip(&gpu).enumerate() {
+        assert!(cpu.area() > 0);
+        assert!(cpu.iou(gpu) >= 0.99, "frame {frame}: IoU {}", cpu.iou(gpu));
+    }
 }
