@@ -1,8 +1,9 @@
 //! SAM 2.1 (Ravi et al., 2024): segments an image from prompts, and carries masks through a video with a memory bank.
 //!
-//! `config` holds the sizes, and `hiera` to `memory_encoder` write the four parts as graphs, each as the paper has it.
-//! `weights` finds the parts' tensors in official files. `image` predicts masks on one image;
-//! `video_model` is all four parts, `memory` the memory bank of one object, and `tracker` carries objects through a video.
+//! `config` holds the sizes, and `hiera` to `memory_encoder` write the parts as graphs, each as the paper has it; `cells`
+//! is the order of pixels that two of them share. `weights` finds the parts' tensors in official files. `image` predicts
+//! masks on one image; `video_model` is all parts, `memory` the memory bank of one object, and `tracker` carries objects
+//! through a video.
 
 mod config;
 mod weights;

@@ -19,7 +19,7 @@ use super::{
     weights::Weights,
 };
 
-/// All four parts, and the weights that are used outside their graphs.
+/// All parts, and the weights that are used outside their graphs.
 pub(super) struct VideoModel {
     pub image: ImageModel,
     memory_attention: Model,
