@@ -65,6 +65,10 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
+    pub(crate) fn is_builtin(&self) -> bool {
+        self.model == weights::BUILTIN
+    }
+
     pub(crate) fn open(&self) -> anyhow::Result<(Runtime, Weights)> {
         let mut weights = weights::open(&self.model)?;
         if let Some(size) = self.size {

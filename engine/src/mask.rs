@@ -101,6 +101,23 @@ impl Mask {
         Self::new(to, resized.into_iter().map(|value| value >= 0.5).collect())
     }
 
+    /// The mask as the part of an image of size `whole` that begins at pixel `corner`; nothing else is on.
+    ///
+    /// # Panics
+    /// If the part reaches beyond the image.
+    #[must_use]
+    pub fn placed(self, corner: (usize, usize), whole: Size) -> Self {
+        if self.size == whole {
+            return self;
+        }
+        let mut placed = Self::empty(whole);
+        for (y, row) in self.bits.chunks_exact(self.size.width.max(1)).enumerate() {
+            let first = (corner.1 + y) * whole.width + corner.0;
+            placed.bits[first..first + row.len()].copy_from_slice(row);
+        }
+        placed
+    }
+
     /// The mask with holes of up to `max_area` pixels filled.
     #[must_use]
     pub fn fill_holes(&self, max_area: usize) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! `config` holds the sizes, and `hiera` to `memory_encoder` write the parts as graphs, each as the paper has it; `cells`
 //! is the order of pixels that two of them share. `weights` finds the parts' tensors in official files. `image` predicts
-//! masks on one image; `video_model` is all parts, `memory` the memory bank of one object, and `tracker` carries objects
+//! masks on one image and `look` on views of it; `video_model` is all parts, `memory` the memory bank of one object, and `tracker` carries objects
 //! through a video.
 
 mod config;
@@ -21,6 +21,7 @@ mod memory_attention;
 mod memory_encoder;
 
 mod image;
+mod look;
 mod memory;
 mod video_model;
 
@@ -28,6 +29,7 @@ mod tracker;
 
 pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
+pub use look::{Look, View};
 pub use memory::Direction;
 pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
 pub use weights::{Weights, WeightsError, required_tensors};

@@ -70,7 +70,7 @@ fn many_prompts_are_answered_with_their_ids_and_failures_do_not_stop_the_rest() 
     );
     segue::fail(
         folder.path(),
-        &["segment", "--in", "in.jsonl", "--out", "out.jsonl"],
+        &["segment", "--in", "in.jsonl", "--out", "out.jsonl", "--look", "mirror"],
         1,
         "2 of 5 prompts failed",
     );

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use engine::{
     file,
     geometry::Size,
@@ -17,9 +17,9 @@ use engine::{
     media,
     nn::{Cancel, RuntimeError},
     prompt::Prompt,
-    sam2::{Features, ImageModel, Logits},
+    sam2::{ImageModel, Logits, Look, View},
 };
-use image::GrayImage;
+use image::{GrayImage, RgbImage};
 use serde::Serialize;
 
 use super::{
@@ -58,8 +58,22 @@ pub(crate) struct Segment {
     /// Write the mask here (.png: a black and white image; else JSON), instead of printing it as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// How to look at photos: plain, or with more care and time; by default all care for the built-in model, none for
+    /// others
+    #[arg(long, value_name = "HOW", value_delimiter = ',')]
+    look: Vec<LookArg>,
     #[command(flatten)]
     model: ModelArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum LookArg {
+    /// As SAM 2 does
+    Plain,
+    /// Closely at the surroundings of a box
+    Close,
+    /// At the mirror image too
+    Mirror,
 }
 
 /// A mask as it is written.
@@ -95,6 +109,12 @@ impl Segment {
         }
     }
 
+    fn look(&self) -> Look {
+        let careful = self.look.is_empty() && self.model.is_builtin();
+        let has = |look| careful || self.look.contains(&look);
+        Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror) }
+    }
+
     fn one(&self, photo: &Path, out: Option<&Path>) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
         let image = media::read_image(photo)?;
@@ -105,13 +125,14 @@ impl Segment {
         let asked = if rough.is_some() && asked == Prompt::default() { asked } else { asked.within(size)? };
         let (runtime, weights) = self.model.open()?;
         let mut model = ImageModel::load(&runtime, &weights)?;
-        let (features, encode) = timed(|| model.encode(&image, &cancel))?;
-        let rough = rough.map(|mask| Logits::of_mask(&mask, model.config()));
-        let (prediction, decode) = timed(|| match &rough {
-            Some(rough) => model.predict(&features, &asked, Some(rough), &cancel),
-            None => model.click_through(&features, &asked, &cancel),
-        })?;
-        let mask = prediction.logits.mask(size);
+        let (mask, score, millis) = if let Some(rough) = rough {
+            let (features, encode) = timed(|| model.encode(&image, &cancel))?;
+            let rough = Logits::of_mask(&rough, model.config());
+            let (prediction, decode) = timed(|| model.predict(&features, &asked, Some(&rough), &cancel))?;
+            (prediction.logits.mask(size), prediction.iou, Millis { encode, decode })
+        } else {
+            Photo::new(image, self.look()).answer(&mut model, &asked, &cancel)?
+        };
         if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
         {
             return write_mask(path, &mask);
@@ -120,8 +141,8 @@ impl Segment {
             id: &serde_json::Value::Null,
             image: &photo.to_string_lossy(),
             mask: Rle::encode(&mask),
-            score: prediction.iou,
-            millis: Millis { encode, decode },
+            score,
+            millis,
         };
         let json = serde_json::to_string(&answer).context("cannot write the answer as JSON")?;
         match out {
@@ -140,22 +161,22 @@ impl Segment {
         let mut n_failed = 0;
         file::write_atomically(out, |file| {
             for (image, prompts) in by_image(&prompts) {
-                let encoded = media::read_image(Path::new(image))
-                    .map_err(anyhow::Error::from)
-                    .and_then(|image| Ok(timed(|| model.encode(&image, &cancel))?));
-                let mut encode_millis = encoded.as_ref().map_or(0.0, |(_, millis)| *millis);
+                let mut photo =
+                    media::read_image(Path::new(image)).map(|image| Photo::new(image, self.look()));
                 for asked in prompts {
-                    let answer = match &encoded {
-                        Ok((features, _)) => answer(&mut model, features, asked, &cancel),
+                    let answer = match &mut photo {
+                        Ok(photo) => prompt(&asked.points, asked.rect)
+                            .within(photo.size())
+                            .map_err(anyhow::Error::from)
+                            .and_then(|prompt| Ok(photo.answer(&mut model, &prompt, &cancel)?)),
                         Err(error) => Err(anyhow::anyhow!("{error:#}")),
                     };
                     if cancel.is_canceled() {
                         return Ok(());
                     }
                     match answer {
-                        Ok((mask, score, decode)) => {
-                            // The photo was encoded once, for its first prompt.
-                            let millis = Millis { encode: std::mem::take(&mut encode_millis), decode };
+                        Ok((mask, score, millis)) => {
+                            let mask = Rle::encode(&mask);
                             write_line(file, &Answer { id: &asked.id, image, mask, score, millis })?;
                         }
                         Err(error) => {
@@ -185,15 +206,43 @@ fn write_line(file: &mut impl std::io::Write, line: &impl Serialize) -> std::io:
     writeln!(file)
 }
 
-fn answer(
-    model: &mut ImageModel,
-    features: &Features,
-    asked: &PhotoPrompt,
-    cancel: &Cancel,
-) -> anyhow::Result<(Rle, f32, f64)> {
-    let prompt = prompt(&asked.points, asked.rect).within(features.size)?;
-    let (prediction, millis) = timed(|| model.click_through(features, &prompt, cancel))?;
-    Ok((Rle::encode(&prediction.logits.mask(features.size)), prediction.iou, millis))
+/// A photo that is looked at when it is asked about; what all prompts can share is encoded once.
+struct Photo {
+    image: RgbImage,
+    look: Look,
+    whole: Option<View>,
+}
+
+impl Photo {
+    fn new(image: RgbImage, look: Look) -> Self {
+        Self { image, look, whole: None }
+    }
+
+    fn size(&self) -> Size {
+        Size::new(self.image.width() as usize, self.image.height() as usize)
+    }
+
+    /// The mask, the IoU that the model expects of it, and the time it took.
+    fn answer(
+        &mut self,
+        model: &mut ImageModel,
+        prompt: &Prompt,
+        cancel: &Cancel,
+    ) -> Result<(Mask, f32, Millis), RuntimeError> {
+        let close;
+        let (view, encode) = if self.look.is_close(prompt) {
+            let (view, millis) = timed(|| model.view(&self.image, prompt, self.look, cancel))?;
+            close = view;
+            (&close, millis)
+        } else if let Some(whole) = &self.whole {
+            (whole, 0.0)
+        } else {
+            let (view, millis) = timed(|| model.view(&self.image, prompt, self.look, cancel))?;
+            (&*self.whole.insert(view), millis)
+        };
+        let (prediction, decode) = timed(|| model.click_through(view, prompt, cancel))?;
+        Ok((view.mask(&prediction.logits), prediction.iou, Millis { encode, decode }))
+    }
 }
 
 /// What `run` gives, and the milliseconds it took.

@@ -51,6 +51,14 @@ impl Logits {
         Mask::from_logits(&self.values, Size::square(self.side), size)
     }
 
+    /// The mirror image.
+    pub(super) fn mirrored(&self) -> Self {
+        Self {
+            values: self.values.chunks_exact(self.side).flat_map(|row| row.iter().rev().copied()).collect(),
+            ..*self
+        }
+    }
+
     /// As a mask prompt that refines the mask. Mirrors the clamp in `_run_single_frame_inference`.
     pub(super) fn as_prompt(&self) -> Self {
         Self { values: self.values.iter().map(|v| v.clamp(-32.0, 32.0)).collect(), ..*self }
@@ -98,23 +106,30 @@ impl Decoded {
         Logits { side: self.side, values: self.masks.floats()[i * n..(i + 1) * n].to_vec() }
     }
 
-    /// The one of the three masks for ambiguous prompts that the model expects most of.
-    fn best_of_three(&self) -> usize {
+    /// The one of the three masks for ambiguous prompts that the model expects most of, here and in `others`.
+    fn best_of_three(&self, others: &[Self]) -> usize {
+        let ious: [f32; NUM_MASK_TOKENS] =
+            std::array::from_fn(|i| self.ious[i] + others.iter().map(|other| other.ious[i]).sum::<f32>());
         // The first of equals, as PyTorch's argmax.
-        (2..NUM_MASK_TOKENS).fold(1, |best, i| if self.ious[i] > self.ious[best] { i } else { best })
+        (2..NUM_MASK_TOKENS).fold(1, |best, i| if ious[i] > ious[best] { i } else { best })
     }
 
     /// The mask for a prompt, ambiguous or not. Mirrors `_dynamic_multimask_via_stability`.
     pub(super) fn choose(&self, ambiguous: bool) -> usize {
+        self.choose_with(&[], ambiguous)
+    }
+
+    /// The same where other views of the image were asked too.
+    pub(super) fn choose_with(&self, others: &[Self], ambiguous: bool) -> usize {
         const DELTA: f32 = 0.05;
         const STABLE: f32 = 0.98;
         if ambiguous {
-            return self.best_of_three();
+            return self.best_of_three(others);
         }
         let first = &self.masks.floats()[..self.side * self.side];
         let inner = first.iter().filter(|v| **v > DELTA).count() as f32;
         let outer = first.iter().filter(|v| **v > -DELTA).count() as f32;
-        if outer == 0.0 || inner / outer >= STABLE { 0 } else { self.best_of_three() }
+        if outer == 0.0 || inner / outer >= STABLE { 0 } else { self.best_of_three(others) }
     }
 }
 
@@ -211,26 +226,7 @@ impl ImageModel {
         Ok(three)
     }
 
-    /// The mask that a person's clicks give one after the other, each refining the last answer.
-    ///
-    /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
-    pub fn click_through(
-        &mut self,
-        features: &Features,
-        prompt: &Prompt,
-        cancel: &Cancel,
-    ) -> Result<Prediction, RuntimeError> {
-        let mut steps = prompt.steps();
-        let first = steps.next().unwrap_or_default();
-        let mut answer = self.predict(features, &first, None, cancel)?;
-        for step in steps {
-            answer = self.predict(features, &step, Some(&answer.logits), cancel)?;
-        }
-        Ok(answer)
-    }
-
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         features: &Features,
         prompt: &Prompt,
