@@ -45,7 +45,10 @@ fn a_mirrored_photo_has_the_mirrored_mask() {
         mask(&mut model, &photo, &asked, look).iou(&back)
     };
     assert!(iou(Look { mirror: true, ..Look::default() }) > 0.999);
-    assert!(iou(Look::default()) < 0.999, "a plain look sees the two differently, or this test tells nothing");
+    assert!(
+        iou(Look::default()) < 0.999,
+        "a plain look sees the two differently, or this test tells nothing"
+    );
 }
 
 #[test]
