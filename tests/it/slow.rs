@@ -1,11 +1,12 @@
 //! What takes gigabytes and minutes: `make test-slow` sets it up and asks for it.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use engine::{mask::Rle, sam2};
+use engine::{file::write_atomically, mask::Rle, sam2};
 
 use crate::{formula, parity, segue};
 
@@ -98,7 +99,8 @@ fn webgpu_makes_the_masks_that_the_processor_makes() {
     }
     let prompts = serde_json::json!({"objects": [{"id": 1, "category": "blob", "prompts": [
         {"frame": 0, "points": [[80, 90, 1]]}]}]});
-    std::fs::write(folder.path().join("prompts.json"), prompts.to_string()).unwrap();
+    let path = folder.path().join("prompts.json");
+    write_atomically(&path, |file| write!(file, "{prompts}")).unwrap();
     let icd = root().join("target/swiftshader/vk_swiftshader_icd.json").canonicalize().unwrap();
     let masks = |device: &str| {
         let words = "track . --prompts prompts.json --format coco --out out.json --device";
