@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 import textures
+from ground import light, make_background
 from shapes import outline
 
 cv2.setNumThreads(1)
@@ -51,11 +52,24 @@ def make_sprite(rng, bank, size, light, base, kin):
     part[coverage <= 127] = 0
     crop = np.s_[low[1] : high[1], low[0] : high[0]]
     rgb, coverage, part = rgb[crop], coverage[crop], part[crop]
+    if rng.random() < 0.3:
+        coverage = _fray(rng, bank, coverage, size)
     # Edge pixels that no part covered fully take the colour beside them.
+    near = np.ones((3, 3), np.uint8) if size < 100 else np.ones((7, 7), np.uint8)
     bare = (coverage > 0) & (part == 0)
     if bare.any():
-        rgb[bare] = cv2.dilate(rgb, np.ones((3, 3), np.uint8))[bare]
+        rgb[bare] = cv2.dilate(rgb, near)[bare]
+        part[bare] = cv2.dilate(part, near)[bare]
+        coverage[part == 0] = 0
+    part[coverage <= 127] = 0
     return Sprite(_shade(rng, rgb, coverage, light, size), coverage, part)
+
+
+def _fray(rng, bank, coverage, size):
+    """Fur, hair and leaves: an outline that follows a surface's grain."""
+    soft = cv2.GaussianBlur(coverage, (0, 0), 0.6 + size * rng.uniform(0.003, 0.025), borderType=cv2.BORDER_CONSTANT)
+    grain = textures.field(rng, bank, *coverage.shape).astype(np.float32) - 128
+    return np.clip((soft.astype(np.float32) - 128 + grain * rng.uniform(0.2, 0.9)) * 4 + 128, 0, 255).astype(np.uint8)
 
 
 def _extent(polygons, half, shape):
@@ -83,30 +97,6 @@ def _shade(rng, rgb, coverage, light, size):
     relief /= np.abs(relief).max() + 1e-3
     gain = cv2.resize(1 + strength * relief.astype(np.float32), (rgb.shape[1], rgb.shape[0]))
     return np.clip(rgb * gain[..., None], 0, 255).astype(np.uint8)
-
-
-def make_background(rng, bank, side):
-    """Float RGB [side,side,3] and region numbers uint8 (0 = far, 1.. = nearer layers) of a scene without objects."""
-    base = textures.colour(rng)
-    out = textures.surface(rng, bank, side, side, textures.table(rng, base)).astype(np.float32)
-    region = np.zeros((side, side), np.uint8)
-    if rng.random() < 0.55:  # sky or wall, then layers of ground with rough borders
-        if rng.random() < 0.6:
-            sky = textures.colour(rng) if rng.random() < 0.4 else np.array([150, 185, 220]) + rng.normal(0, 30, 3)
-            ramp = np.linspace(0, 1, side)[:, None, None] * rng.normal(0, 35, 3)
-            out = np.clip(sky, 20, 250) + ramp + (out - base) * rng.uniform(0, 0.4)
-        level = rng.uniform(0.15, 0.7)
-        for k in range(int(rng.integers(1, 4))):
-            n = int(rng.integers(3, 40))
-            line = np.interp(np.linspace(0, 1, side), np.linspace(0, 1, n), rng.normal(0, rng.uniform(0, 0.06), n))
-            border = (level + line + np.linspace(-1, 1, side) * rng.normal(0, 0.04)) * side
-            below = np.arange(side)[:, None] > border
-            ground = textures.surface(rng, bank, side, side, textures.table(rng, textures.colour(rng)))
-            out[below], region[below] = ground[below], k + 1
-            level += rng.uniform(0.08, 0.35)
-    light = np.linspace(rng.uniform(0.6, 1.2), rng.uniform(0.6, 1.2), side, dtype=np.float32)
-    out *= light[None, :, None] if rng.random() < 0.5 else light[:, None, None]
-    return np.clip(out, 0, 255).astype(np.float32), region
 
 
 def place(frame, ids, parts, sprite, number, matrix, shadow=0.0, blur=0.0):
@@ -165,13 +155,15 @@ def camera(rng, frames):
 
 
 def _sizes(rng):
-    """Object lengths relative to the frame, largest first: a portrait, a group or a crowd."""
+    """Object lengths relative to the frame, largest first: a landscape, a portrait, a group or a crowd."""
     mode = rng.random()
-    if mode < 0.5:
+    if mode < 0.1:  # a landscape
+        return rng.uniform(0.08, 0.3, int(rng.integers(0, 3)))
+    if mode < 0.55:
         big = rng.uniform(0.45, 1.3, int(rng.integers(1, 4)))
-        sizes = np.concatenate([big, rng.uniform(0.08, 0.4, int(rng.integers(0, 7)))])
-    elif mode < 0.8:
-        sizes = rng.uniform(0.2, 0.75, int(rng.integers(3, 8)))
+        sizes = np.concatenate([big, rng.uniform(0.08, 0.4, int(rng.integers(0, 5)))])
+    elif mode < 0.88:
+        sizes = rng.uniform(0.25, 0.85, int(rng.integers(2, 7)))
     else:
         sizes = np.clip(0.09 * rng.pareto(1.6, int(rng.integers(8, 22))) + 0.09, 0, 0.9)
     return np.sort(sizes)[::-1] if rng.random() < 0.7 else sizes
@@ -214,12 +206,11 @@ def make_scene(rng, bank, side, frames=1):
     bg_size = side if frames == 1 else int(side * 1.5)
     background, region = make_background(rng, bank, bg_size)
     a = rng.uniform(0, 2 * np.pi)
-    light = (np.cos(a), np.sin(a), rng.uniform(0.2, 1))
+    lamp = (np.cos(a), np.sin(a), rng.uniform(0.2, 1))
+    gain = light(rng, side)
     camouflage = rng.random() < 0.25
     mood = textures.colour(rng)
-    sizes = _sizes(rng)
-    if frames > 1:
-        sizes = sizes[:9]
+    sizes = _sizes(rng) if frames == 1 else np.append(_sizes(rng), rng.uniform(0.2, 0.6))[-9:]
     shadow = rng.uniform(0, 1) if rng.random() < 0.5 else 0
     speed = rng.choice([0.3, 1.0, 1.0, 2.0])
     stack, twin = [], None
@@ -232,7 +223,7 @@ def make_scene(rng, bank, side, frames=1):
                 base = textures.near(rng, spot, rng.uniform(4, 25))
             else:
                 base = textures.near(rng, mood, 40) if rng.random() < 0.3 else textures.colour(rng)
-            sprite = make_sprite(rng, bank, size * side, light, base, camouflage or rng.random() < 0.35)
+            sprite = make_sprite(rng, bank, size * side, lamp, base, camouflage or rng.random() < 0.35)
         twin = sprite
         centre = rng.uniform(0.25, 0.75, 2) if size > 0.5 else rng.uniform(0.02, 0.98, 2)
         stack.append((sprite, Motion(rng, centre, speed), shadow * rng.uniform(0.5, 1)))
@@ -244,6 +235,8 @@ def make_scene(rng, bank, side, frames=1):
     pan, spin, growth = rng.normal(0, 0.012, 2) * speed, rng.normal(0, 0.008) * speed, rng.normal(0, 0.006) * speed
     drift = rng.normal(0, 0.02) if frames > 1 else 0
     blur = rng.uniform(0, 1.2) if rng.random() < 0.4 else 0
+    sharp = rng.integers(len(stack) + 1) if rng.random() < 0.35 else 0  # all behind this one is out of focus
+    defocus = side / 128 * rng.uniform(0.4, 2.5)
     images, numbers, pieces = [], [], []
     for t in range(frames):
         view = _view(pan, spin, growth, t)
@@ -254,8 +247,10 @@ def make_scene(rng, bank, side, frames=1):
             canvas = cv2.warpAffine(background, shift, (side, side), borderMode=cv2.BORDER_REFLECT)
         ids, parts = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
         for number, (sprite, motion, dark) in enumerate(stack, 1):
+            if number == sharp:
+                canvas = cv2.GaussianBlur(canvas, (0, 0), defocus)
             place(canvas, ids, parts, sprite, number, motion.matrix(sprite, side, t, view), dark, blur)
-        images.append(canvas * (1 + drift * t))
+        images.append(canvas * gain * (1 + drift * t))
         numbers.append(ids)
         pieces.append(parts)
     images = camera(rng, images)
@@ -265,22 +260,34 @@ def make_scene(rng, bank, side, frames=1):
 
 
 def targets(rng, ids, parts, region, count):
-    """Chooses `count` masks of a still, bool [count,S,S]: mostly whole objects, sometimes a part or a stretch of background."""
+    """Chooses `count` masks of a still, bool [count,S,S]: whole objects, regions of the background, parts of objects."""
     least = SMALLEST * ids.size
-    values, areas = np.unique(ids, return_counts=True)
-    whole = [v for v, n in zip(values, areas) if v and n >= least]
+    whole, ground = _large(ids, least), _large(np.where(ids == 0, region.astype(int) + 1, 0), least)
     out = []
-    if whole:
-        weight = np.sqrt([float(areas[values == v][0]) for v in whole])
-        for v in rng.choice(whole, count, replace=len(whole) < count, p=weight / weight.sum()):
-            mask = ids == v
-            if rng.random() < 0.1:
+    for _ in range(count):
+        if ground and (not whole or rng.random() < 0.3):
+            mask = (ids == 0) & (region + 1 == _pick(rng, ground))
+            if rng.random() < 0.7:  # of a region in pieces, one
+                pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
+                large = _large(pieces, least)
+                mask = pieces == _pick(rng, large) if large else mask
+        elif whole:
+            mask = ids == _pick(rng, whole)
+            if rng.random() < 0.12:
                 piece = mask & (parts == rng.choice(parts[mask]))
                 mask = piece if piece.sum() >= least else mask
-            out.append(mask)
-    if not out or rng.random() < 0.3:
-        mask = (ids == 0) & (region == rng.choice(np.unique(region)))
-        if mask.sum() < least:
-            mask = np.ones_like(mask)
-        out = [mask] * count if not out else [*out[:-1], mask]
+        else:
+            mask = np.ones(ids.shape, bool)
+        out.append(mask)
     return np.stack(out)
+
+
+def _large(numbers, least):
+    """The numbers above 0 of areas of at least `least` pixels, with the roots of those areas."""
+    return {v: np.sqrt(n) for v, n in zip(*np.unique(numbers, return_counts=True)) if v and n >= least}
+
+
+def _pick(rng, weights):
+    """One of the keys; large areas are likelier, as people label them first."""
+    p = np.array(list(weights.values()))
+    return list(weights)[rng.choice(len(p), p=p / p.sum())]

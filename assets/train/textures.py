@@ -15,18 +15,27 @@ def make_bank(rng, count=120):
 
 
 def surface(rng, bank, height, width, table):
-    """RGB uint8 [height,width,3]: a random crop of a random field, at a random scale, through the colour table."""
-    field = bank[rng.integers(len(bank))]
+    """RGB uint8 [height,width,3]: a field through the colour table, often dimmed by a second one."""
+    out = table[field(rng, bank, height, width)]
+    if rng.random() < 0.4:
+        gain = 1 + rng.uniform(0.1, 0.9) * (np.arange(256, dtype=np.float32) / 255 - 0.5)
+        out = np.clip(out * gain[field(rng, bank, height, width)][..., None], 0, 255).astype(np.uint8)
+    return out
+
+
+def field(rng, bank, height, width):
+    """Grey uint8 [height,width]: a random crop of a random field, at a random scale."""
+    grey = bank[rng.integers(len(bank))]
     scale = float(np.exp(rng.uniform(np.log(0.35), np.log(2.0))))
     h, w = min(SIDE, max(2, int(height * scale))), min(SIDE, max(2, int(width * scale)))
     y, x = rng.integers(SIDE - h + 1), rng.integers(SIDE - w + 1)
-    crop = field[y : y + h, x : x + w]
+    crop = grey[y : y + h, x : x + w]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]
     if rng.random() < 0.3:
         crop = crop[::-1]
     crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR)
-    return table[crop]
+    return crop
 
 
 def colour(rng):

@@ -1,6 +1,7 @@
 """Trains the built-in network on generated scenes: stills first at a small side, then stills and clips at the shipped side.
 
-  python train.py --out run --minutes 65            # starts, or goes on where run/last.pt stopped
+  python train.py --out run --minutes 65                             # starts, or goes on where run/last.pt stopped
+  python train.py --out run --minutes 65 --start ../builtin.safetensors   # trains exported weights on
 """
 import argparse
 import json
@@ -13,10 +14,9 @@ import torch
 
 import prompts
 from data import Source
+from evaluate import load
 from losses import affinity_loss, prompt_loss
 from model import Config, SmallSam2, grid, head_start, upsample
-
-
 
 class Phase(NamedTuple):
     """A part of the run: until which share of it, at which side, with how many scenes per step.
@@ -37,21 +37,29 @@ PHASES = [
     Phase(0.06, 128, 8, turns=1, blind=True),
     Phase(0.15, 128, 5, turns=1),
     Phase(0.31, 128, 6),
-    Phase(0.78, 128, 6, clips=0.5),
-    Phase(1.01, 256, 4, clips=0.55),
+    Phase(0.78, 128, 16, clips=0.3),
+    Phase(1.01, 256, 8, clips=0.3),
 ]
+TRAINED_ON = PHASES[3:]  # of a network that can already segment
 OBJECTS, CLIP_OBJECTS, CLIP_FRAMES = 4, 2, 6
-PEAK, WARM_STEPS = 2e-3, 50
+PEAK, WARM_STEPS = 1e-3, 50
 BOXES = 1.5  # weight of prompts that start from a box: fewer answers are asked for them
+FIRST = 2.0  # weight of the answer to a first click: later answers are many
 AFFINITY = 0.7  # weight of the loss that pairs cells of the encoder's features
 
 
-def optimizer(model):
-    """AdamW, without decay on vectors and learned tokens."""
+def optimizers(model):
+    """Muon for the matrices, AdamW for convolutions, tokens, tables of places and vectors; vectors do not decay."""
+    table = ("_token.", "_tokens.", "embed")
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and not any(t in n for t in table)]
+    taken = {id(p) for p in matrices}
+    heavy = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in taken]
     plain = [p for p in model.parameters() if p.ndim < 2]
-    heavy = [p for p in model.parameters() if p.ndim >= 2]
     groups = [{"params": heavy, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98), fused=True)
+    return [
+        torch.optim.Muon(matrices, lr=PEAK, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.98), fused=True),
+    ]
 
 
 def select(values, index):
@@ -89,7 +97,7 @@ def still_loss(model, batch, rng, device, phase, balance):
             out, ious, _, score = model.decode(feat, [s0, s1], prompts.tensors(*points, device), previous)
             one = points[1].shape[1] == 1
             loss, truth = prompt_loss(out, ious, score, target, present, *((0.3, 1.0) if one else (1.0, 0.8)), balance)
-            total = total + (BOXES if kind == "box" else 1.0) * loss
+            total = total + (BOXES if kind == "box" else FIRST if turn == 0 else 1.0) * loss
             best = 1 + ious[:, 1:].argmax(1) if one else torch.zeros(len(image), dtype=torch.long, device=device)
             previous = select(out, best)[:, None].detach().clamp(-32, 32)
             report[f"{kind}{turn + 1}"] = float(select(truth, best).mean())
@@ -157,6 +165,7 @@ def main():
     ap.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--start", help="exported weights to train on, instead of starting values")
     args = ap.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -164,22 +173,26 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     path = os.path.join(args.out, "last.pt")
 
-    model = SmallSam2(Config())
-    head_start(model)
+    if args.start:
+        model, phases = load(args.start), TRAINED_ON
+    else:
+        model, phases = SmallSam2(Config()), PHASES
+        head_start(model)
     model.to(args.device)
     ema = {n: v.detach().clone() for n, v in model.state_dict().items()}
-    opt = optimizer(model)
+    opts = optimizers(model)
     step, spent = 0, 0.0
     if os.path.exists(path):
         saved = torch.load(path, map_location=args.device, weights_only=True)
         model.load_state_dict(saved["model"])
         ema, step, spent = saved["ema"], saved["step"], saved["spent"]
-        opt.load_state_dict(saved["optimizer"])
+        for opt, state in zip(opts, saved["optimizers"]):
+            opt.load_state_dict(state)
         rng = np.random.default_rng(args.seed + step)
 
     def save():
         state = {"config": model.config.to_json(), "model": model.state_dict(), "ema": ema, "step": step, "spent": spent,
-                 "optimizer": opt.state_dict()}
+                 "optimizers": [opt.state_dict() for opt in opts]}
         torch.save(state, path + ".new")
         os.replace(path + ".new", path)
 
@@ -191,27 +204,28 @@ def main():
         if phase is None or progress >= phase.until:
             for s in sources.values():
                 s.close()
-            phase = next(p for p in PHASES if progress < p.until)
+            phase = next(p for p in phases if progress < p.until)
             side, batch = phase.side, phase.batch
             model.set_side(side)
             seed = 1000 * args.seed + step
-            sources = {"still": Source("still", side, batch, (batch + 2) // 3, OBJECTS, 1, seed)}
+            sources = {"still": Source("still", side, batch, (batch + 2) // 4, OBJECTS, 1, seed)}
             if phase.clips:
-                clips = max(1, batch // 3)
-                sources["clip"] = Source("clip", side, clips, max(1, clips // 3), CLIP_OBJECTS, CLIP_FRAMES, seed + 500)
+                clips = max(1, batch // 4)
+                sources["clip"] = Source("clip", side, clips, max(1, clips // 4), CLIP_OBJECTS, CLIP_FRAMES, seed + 500)
         clip = rng.random() < phase.clips
-        balance = max(0.0, 1 - 2 * progress)
+        balance = 0.0 if args.start else max(0.0, 1 - 2 * progress)
         batch = sources["clip" if clip else "still"].next()
         if clip:
             loss, report = clip_loss(model, batch, rng, args.device, balance)
         else:
             loss, report = still_loss(model, batch, rng, args.device, phase, balance)
-        opt.zero_grad(set_to_none=True)
-        for g in opt.param_groups:
-            g["lr"] = rate(progress, step)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        opt.step()
+        for opt in opts:
+            for g in opt.param_groups:
+                g["lr"] = rate(progress, step)
+            opt.step()
         keep = min(0.998, (1 + step) / (10 + step))
         with torch.no_grad():
             for n, v in model.state_dict().items():

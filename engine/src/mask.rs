@@ -1,11 +1,13 @@
 //! Masks: which pixels of an image an object has. Always a raster, so holes survive.
 
 mod components;
+mod guided;
 mod outline;
 mod resize;
 mod rle;
 
 pub use components::{Components, Connectivity, fill_holes};
+pub use guided::{Fit, Guide};
 pub use outline::{Outline, Polygon};
 pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_rows};
 pub use rle::{Rle, RleError};

@@ -20,6 +20,7 @@ mod prompt_encoder;
 mod memory_attention;
 mod memory_encoder;
 
+mod colors;
 mod image;
 mod look;
 mod memory;

@@ -22,7 +22,7 @@ fn mask(model: &mut ImageModel, image: &RgbImage, prompt: &Prompt, look: Look) -
     let cancel = Cancel::default();
     let view = model.view(image, prompt, look, &cancel).unwrap();
     let answer = model.click_through(&view, prompt, &cancel).unwrap();
-    view.mask(&answer.logits)
+    view.mask(image, prompt, &answer.logits)
 }
 
 fn prompt(points: &[(f32, f32)], rect: Option<[f32; 4]>) -> Prompt {

@@ -74,6 +74,8 @@ enum LookArg {
     Close,
     /// At the mirror image too
     Mirror,
+    /// At the colors of what was found, which then correct it
+    Colors,
 }
 
 /// A mask as it is written.
@@ -112,7 +114,7 @@ impl Segment {
     fn look(&self) -> Look {
         let careful = self.look.is_empty() && self.model.is_builtin();
         let has = |look| careful || self.look.contains(&look);
-        Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror) }
+        Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror), colors: has(LookArg::Colors) }
     }
 
     fn one(&self, photo: &Path, out: Option<&Path>) -> anyhow::Result<()> {
@@ -240,8 +242,11 @@ impl Photo {
             let (view, millis) = timed(|| model.view(&self.image, prompt, self.look, cancel))?;
             (&*self.whole.insert(view), millis)
         };
-        let (prediction, decode) = timed(|| model.click_through(view, prompt, cancel))?;
-        Ok((view.mask(&prediction.logits), prediction.iou, Millis { encode, decode }))
+        let ((mask, prediction), decode) = timed(|| {
+            let prediction = model.click_through(view, prompt, cancel)?;
+            Ok((view.mask(&self.image, prompt, &prediction.logits), prediction))
+        })?;
+        Ok((mask, prediction.iou, Millis { encode, decode }))
     }
 }
 

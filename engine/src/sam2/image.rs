@@ -182,7 +182,8 @@ impl ImageModel {
     /// If canceled, or ONNX Runtime refuses.
     pub fn encode(&mut self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
         let side = self.config.image_size;
-        let pixels = Tensor::from_bytes(&[side, side, 3], resize_to_square(image, side))?;
+        let square = resized(image, side as u32, side as u32).into_raw();
+        let pixels = Tensor::from_bytes(&[side, side, 3], square)?;
         let outputs = self.encoder.run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
         let [features, fine, middle] = <[Tensor; 3]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
         let size = Size::new(image.width() as usize, image.height() as usize);
@@ -304,20 +305,20 @@ pub(super) fn is_ambiguous(prompt: Option<&Prompt>) -> bool {
     prompt.is_none_or(|prompt| prompt.points.len() <= 1 && prompt.rect.is_none())
 }
 
-/// `[side, side, 3]` bytes; bilinear with antialiasing, the aspect ratio is not kept.
-fn resize_to_square(image: &RgbImage, side: usize) -> Vec<u8> {
-    let (width, height) = image.dimensions();
-    if (width as usize, height as usize) == (side, side) {
-        return image.as_raw().clone();
+/// The image at another size, whatever its aspect ratio; bilinear with antialiasing.
+pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+    if image.dimensions() == (width, height) {
+        return image.clone();
     }
-    let source = resize::images::ImageRef::new(width, height, image.as_raw(), resize::PixelType::U8x3)
-        .expect("an RgbImage has three bytes a pixel");
-    let mut square = resize::images::Image::new(side as u32, side as u32, resize::PixelType::U8x3);
+    let source =
+        resize::images::ImageRef::new(image.width(), image.height(), image.as_raw(), resize::PixelType::U8x3)
+            .expect("an RgbImage has three bytes a pixel");
+    let mut target = resize::images::Image::new(width, height, resize::PixelType::U8x3);
     let bilinear = resize::ResizeAlg::Convolution(resize::FilterType::Bilinear);
     resize::Resizer::new()
-        .resize(&source, &mut square, &resize::ResizeOptions::new().resize_alg(bilinear))
+        .resize(&source, &mut target, &resize::ResizeOptions::new().resize_alg(bilinear))
         .expect("both images have the same pixel type");
-    square.into_vec()
+    RgbImage::from_raw(width, height, target.into_vec()).expect("the target has three bytes a pixel")
 }
 
 #[cfg(test)]
@@ -335,7 +336,7 @@ mod tests {
     fn pictures_are_resized_as_pillow_does() {
         let channel = |x: u32, y: u32, c: u32| ((x * 37 + y * 59 + c * 83) % 256) as u8;
         let picture = RgbImage::from_fn(8, 6, |x, y| image::Rgb([0, 1, 2].map(|c| channel(x, y, c))));
-        let resized = resize_to_square(&picture, 4);
+        let resized = resized(&picture, 4, 4);
         // The two round differently.
         assert!(resized.iter().zip(PILLOW).all(|(a, b)| a.abs_diff(b) <= 1), "{resized:?}");
     }

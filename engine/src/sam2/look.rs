@@ -1,6 +1,9 @@
-//! What a small model gains by looking with more care: closely at what a box is round, and at the mirror image too.
+//! What a small model gains by looking with more care: closely at what a box is round, at the mirror image too, and at
+//! the colors of what it found.
 //!
 //! SAM 2 has nothing of the kind and its own models gain little for the time, so plain looking is the default.
+
+use std::borrow::Cow;
 
 use image::{RgbImage, imageops};
 
@@ -11,7 +14,10 @@ use crate::{
     prompt::Prompt,
 };
 
-use super::image::{Features, ImageModel, Logits, Prediction, is_ambiguous};
+use super::{
+    colors::Colors,
+    image::{Features, ImageModel, Logits, Prediction, is_ambiguous},
+};
 
 /// How an image is looked at; plainly by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +26,8 @@ pub struct Look {
     pub close: bool,
     /// Answer for the image and its mirror image, and take the mean.
     pub mirror: bool,
+    /// Let the colors of what was found and of the rest correct the mask, and the image's edges its border.
+    pub colors: bool,
 }
 
 impl Look {
@@ -38,6 +46,7 @@ pub struct View {
     size: Size,
     /// Of the part, then maybe of its mirror image.
     faces: Vec<Features>,
+    colors: Option<Colors>,
 }
 
 /// Pixels left round a box that is looked at closely, as a share of its longer side.
@@ -45,8 +54,16 @@ const SURROUNDINGS: f32 = 0.25;
 
 impl View {
     /// The mask of the whole image for logits of this part; nothing outside the part is on.
-    pub fn mask(&self, logits: &Logits) -> Mask {
-        logits.mask(self.size).placed(self.corner, self.image_size)
+    ///
+    /// `image` is what was viewed, and `prompt` what the logits answer.
+    pub fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
+        let mask = match &self.colors {
+            Some(colors) => {
+                colors.mask(&cut(image, self.corner, self.size), &self.localize(prompt, false), logits)
+            }
+            None => logits.mask(self.size),
+        };
+        mask.placed(self.corner, self.image_size)
     }
 
     /// `prompt` in pixels of the part, or of its mirror image.
@@ -79,16 +96,13 @@ impl ImageModel {
     ) -> Result<View, RuntimeError> {
         let image_size = Size::new(image.width() as usize, image.height() as usize);
         let rect = prompt.rect.filter(|_| look.close);
-        let ((x, y), size) = rect.map_or(((0, 0), image_size), |rect| surroundings(rect, prompt, image_size));
-        let part = (size != image_size).then(|| {
-            imageops::crop_imm(image, x as u32, y as u32, size.width as u32, size.height as u32).to_image()
-        });
-        let part = part.as_ref().unwrap_or(image);
-        let mut faces = vec![self.encode(part, cancel)?];
+        let (corner, size) = rect.map_or(((0, 0), image_size), |rect| surroundings(rect, prompt, image_size));
+        let part = cut(image, corner, size);
+        let mut faces = vec![self.encode(&part, cancel)?];
         if look.mirror {
-            faces.push(self.encode(&imageops::flip_horizontal(part), cancel)?);
+            faces.push(self.encode(&imageops::flip_horizontal(&*part), cancel)?);
         }
-        Ok(View { image_size, corner: (x, y), size, faces })
+        Ok(View { image_size, corner, size, faces, colors: look.colors.then(|| Colors::of(&part)) })
     }
 
     /// The mask that a person's clicks give one after the other, each refining the last answer; its logits are of the
@@ -134,6 +148,15 @@ impl ImageModel {
         logits.values.iter_mut().for_each(|sum| *sum /= n);
         Ok(Prediction { logits, iou: answers.iter().map(|answer| answer.ious[i]).sum::<f32>() / n })
     }
+}
+
+/// The part of an image that begins at pixel `corner`.
+fn cut(image: &RgbImage, corner: (usize, usize), size: Size) -> Cow<'_, RgbImage> {
+    let (width, height) = (size.width as u32, size.height as u32);
+    if image.dimensions() == (width, height) {
+        return Cow::Borrowed(image);
+    }
+    Cow::Owned(imageops::crop_imm(image, corner.0 as u32, corner.1 as u32, width, height).to_image())
 }
 
 /// The top left pixel and the size of what lies round a box, and of the prompt's clicks.
