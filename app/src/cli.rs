@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use engine::{
     models as weights,
     nn::{Cancel, Device, Runtime},
-    sam2::Weights,
+    sam2::{Look, Weights},
 };
 
 /// Label images and videos by pointing: masks from clicks and boxes, carried through videos, as COCO.
@@ -65,8 +65,9 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    pub(crate) fn is_builtin(&self) -> bool {
-        self.model == weights::BUILTIN
+    /// How the model looks at photos unless told: with all care if it is the small one.
+    pub(crate) fn look(&self) -> Look {
+        if self.model == weights::BUILTIN { Look::CAREFUL } else { Look::default() }
     }
 
     pub(crate) fn open(&self) -> anyhow::Result<(Runtime, Weights)> {

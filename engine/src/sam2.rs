@@ -2,8 +2,8 @@
 //!
 //! `config` holds the sizes, and `hiera` to `memory_encoder` write the parts as graphs, each as the paper has it; `cells`
 //! is the order of pixels that two of them share. `weights` finds the parts' tensors in official files. `image` predicts
-//! masks on one image and `look` on views of it; `video_model` is all parts, `memory` the memory bank of one object, and `tracker` carries objects
-//! through a video.
+//! masks on one image and `look` on views of it, which `colors` corrects; `video_model` is all parts, `memory` the memory
+//! bank of one object, and `tracker` carries objects through a video.
 
 mod config;
 mod weights;

@@ -55,8 +55,8 @@ impl Demo {
         let click = click(&scene, scene.ball(0));
         let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default())?;
         let model = tracker.image_model();
-        let features = model.encode(&photo, &cancel)?;
-        let mask = model.predict(&features, &click, None, &cancel)?.logits.mask(features.size);
+        let view = model.view(&photo, &click, self.model.look(), &cancel)?;
+        let mask = view.mask(&photo, &click, &model.click_through(&view, &click, &cancel)?.logits);
         write_mask(&out.join("photo-mask.png"), &mask)?;
         let mut picture = photo;
         overlay::draw(&mut picture, &mask, 0);

@@ -112,8 +112,10 @@ impl Segment {
     }
 
     fn look(&self) -> Look {
-        let careful = self.look.is_empty() && self.model.is_builtin();
-        let has = |look| careful || self.look.contains(&look);
+        if self.look.is_empty() {
+            return self.model.look();
+        }
+        let has = |look| self.look.contains(&look);
         Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror), colors: has(LookArg::Colors) }
     }
 

@@ -2,18 +2,18 @@
 //!
 //! Within each window the result is the linear function of the image's color that comes closest to the plane.
 
+use image::{Rgb, RgbImage};
+
 use crate::geometry::Size;
 
 use super::resize_bilinear_rows;
-
-/// A color image, row by row, each channel 0 to 1.
-type Pixels = Vec<[f32; 3]>;
 
 /// An image, prepared to guide any number of planes.
 pub struct Guide {
     size: Size,
     radius: usize,
-    pixels: Pixels,
+    /// Channels from 0 to 1.
+    pixels: Vec<[f32; 3]>,
     means: [Vec<f32>; 3],
     /// The inverse of each window's covariance, rows one after the other.
     inverses: Vec<[[f32; 3]; 3]>,
@@ -27,12 +27,11 @@ pub struct Fit {
 }
 
 impl Guide {
-    /// Windows reach `radius` pixels to each side; color differences below the root of `epsilon` are smoothed over.
-    ///
-    /// # Panics
-    /// If there are more or fewer pixels than `size` says.
-    pub fn new(size: Size, pixels: Pixels, radius: usize, epsilon: f32) -> Self {
-        assert_eq!(pixels.len(), size.area(), "pixels of a guide of {size}");
+    /// Windows reach `radius` pixels to each side; differences of a color's channels, 0 to 1, below the root of `epsilon`
+    /// are smoothed over.
+    pub fn new(image: &RgbImage, radius: usize, epsilon: f32) -> Self {
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        let pixels: Vec<[f32; 3]> = image.pixels().map(channels).collect();
         let mean = |of: &dyn Fn(&[f32; 3]) -> f32| {
             box_mean(&pixels.iter().map(of).collect::<Vec<f32>>(), size, radius)
         };
@@ -76,9 +75,8 @@ impl Guide {
         Fit { size: self.size, slopes: slopes.map(mean), offset: mean(offset) }
     }
 
-    /// The smoothed plane.
-    pub fn smooth(&self, plane: &[f32]) -> Vec<f32> {
-        let fit = self.fit(plane);
+    /// The smoothed plane: what a fit gives on this image.
+    pub fn apply(&self, fit: &Fit) -> Vec<f32> {
         let value = |(i, pixel): (usize, &[f32; 3])| {
             fit.offset[i] + (0..3).map(|c| fit.slopes[c][i] * pixel[c]).sum::<f32>()
         };
@@ -87,21 +85,25 @@ impl Guide {
 }
 
 impl Fit {
-    /// The smoothed plane of a larger image of the same scene, so with that image's own edges; `color` gives its pixels.
-    pub fn enlarge(&self, to: Size, color: impl Fn(usize) -> [f32; 3]) -> Vec<f32> {
+    /// The smoothed plane at the size of another image of the same scene, and with that one's own edges.
+    pub fn enlarge(&self, image: &RgbImage) -> Vec<f32> {
+        let to = Size::new(image.width() as usize, image.height() as usize);
         let mut out = Vec::with_capacity(to.area());
         resize_bilinear_rows(&self.offset, self.size, to, |row| out.extend_from_slice(row));
         for (c, slope) in self.slopes.iter().enumerate() {
-            let mut i = 0;
+            let mut values = out.iter_mut().zip(image.pixels());
             resize_bilinear_rows(slope, self.size, to, |row| {
-                for slope in row {
-                    out[i] += slope * color(i)[c];
-                    i += 1;
+                for (slope, (value, pixel)) in row.iter().zip(&mut values) {
+                    *value += slope * channels(pixel)[c];
                 }
             });
         }
         out
     }
+}
+
+fn channels(pixel: &Rgb<u8>) -> [f32; 3] {
+    pixel.0.map(|v| f32::from(v) / 255.0)
 }
 
 /// The inverse of a symmetric matrix, given and computed as its upper triangle.
@@ -170,13 +172,17 @@ mod tests {
         }
     }
 
+    /// Red to the left of `edge`, blue from there on.
+    fn picture(size: Size, edge: u32) -> RgbImage {
+        let color = |x| if x < edge { [230, 51, 25] } else { [51, 76, 204] };
+        RgbImage::from_fn(size.width as u32, size.height as u32, |x, _| Rgb(color(x)))
+    }
+
     #[test]
     fn noise_goes_and_the_edge_of_the_image_stays() {
-        let color = |x: usize| if x < 6 { [0.9, 0.2, 0.1] } else { [0.2, 0.3, 0.8] };
-        let pixels = (0..SIZE.area()).map(|i| color(i % SIZE.width)).collect();
-        let guide = Guide::new(SIZE, pixels, 3, 1e-4);
+        let guide = Guide::new(&picture(SIZE, 6), 3, 1e-4);
         let noisy = plane(|x, y| if x < 6 { 1.0 } else { -1.0 } + if (x + y) % 2 == 0 { 0.5 } else { -0.5 });
-        for (i, v) in guide.smooth(&noisy).into_iter().enumerate() {
+        for (i, v) in guide.apply(&guide.fit(&noisy)).into_iter().enumerate() {
             let want = if i % SIZE.width < 6 { 1.0 } else { -1.0 };
             assert!((v - want).abs() < 0.2, "{v}, not {want}");
         }
@@ -184,13 +190,10 @@ mod tests {
 
     #[test]
     fn a_larger_image_has_its_own_edge() {
-        let color = |on: bool| if on { [0.9, 0.2, 0.1] } else { [0.2, 0.3, 0.8] };
-        let pixels = (0..SIZE.area()).map(|i| color(i % SIZE.width < 6)).collect();
-        let fit = Guide::new(SIZE, pixels, 3, 1e-4).fit(&plane(|x, _| if x < 6 { 1.0 } else { -1.0 }));
-        let large = Size::new(130, 90);
+        let fit = Guide::new(&picture(SIZE, 6), 3, 1e-4).fit(&plane(|x, _| if x < 6 { 1.0 } else { -1.0 }));
         // The edge is three pixels off where the small image could show it.
-        let values = fit.enlarge(large, |i| color(i % 130 < 63));
-        let mask: Vec<bool> = values[130 * 45..130 * 46].iter().map(|&v| v > 0.0).collect();
-        assert_eq!(mask, (0..130).map(|x| x < 63).collect::<Vec<bool>>());
+        let values = fit.enlarge(&picture(Size::new(130, 90), 63));
+        let row: Vec<bool> = values[130 * 45..130 * 46].iter().map(|&v| v > 0.0).collect();
+        assert_eq!(row, (0..130).map(|x| x < 63).collect::<Vec<bool>>());
     }
 }

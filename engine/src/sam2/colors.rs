@@ -4,11 +4,11 @@
 //! image's edges. Two histograms of the object and of the rest vote for each pixel, as in GrabCut (Rother, Kolmogorov and
 //! Blake, 2004); a guided filter in place of its graph cut makes neighbors of one color agree.
 
-use image::{RgbImage, imageops};
+use image::{Rgb, RgbImage, imageops};
 
 use crate::{
-    geometry::{Point, Size},
-    mask::{Fit, Guide, Mask},
+    geometry::{Point, Rect, Size},
+    mask::{Guide, Mask},
     prompt::{Label, Prompt},
 };
 
@@ -28,11 +28,11 @@ const MOST_VOTE: f32 = 3.0;
 const WEIGHTS: [f32; 2] = [1.0, 0.5];
 /// Deviation of the blur that makes a neighborhood, in pixels of the small image.
 const NEIGHBORHOOD: f32 = 4.0;
-/// The guided filter's windows, in pixels of the small image, and its epsilon.
+/// How far the guided filter's windows reach, in pixels of the small image, and its epsilon.
 const RADIUS: usize = 6;
 const EPSILON: f32 = 1e-3;
 /// A click decides for the pixels round it: the deviation in pixels of the small image.
-const CLICK: f32 = 3.0;
+const CLICK: f32 = 5.0;
 /// What a box leaves out is off, except for this share of its sides: boxes are drawn by hand.
 const SLACK: f32 = 0.03;
 
@@ -49,67 +49,58 @@ impl Colors {
         let [width, height] =
             [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
         let small = resized(image, width, height);
-        let bins =
-            [&small, &imageops::fast_blur(&small, NEIGHBORHOOD)].map(|i| i.pixels().map(bin).collect());
-        let pixels = small.pixels().map(channels).collect();
-        let size = Size::new(width as usize, height as usize);
-        Self { guide: Guide::new(size, pixels, RADIUS, EPSILON), bins }
+        let neighborhoods = imageops::fast_blur(&small, NEIGHBORHOOD);
+        let bins = [&small, &neighborhoods].map(|image| image.pixels().map(bin).collect());
+        Self { guide: Guide::new(&small, RADIUS, EPSILON), bins }
     }
 
     /// The mask at the size of `image`, which these are the colors of; `prompt` is in its pixels.
     pub(super) fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
         let size = Size::new(image.width() as usize, image.height() as usize);
-        let pixel = |i: usize| channels(image.get_pixel((i % size.width) as u32, (i / size.width) as u32));
-        let logits = self.correct(size, prompt, logits).enlarge(size, pixel);
-        Mask::new(size, logits.into_iter().map(|v| v > 0.0).collect())
-    }
-
-    fn correct(&self, size: Size, prompt: &Prompt, logits: &Logits) -> Fit {
         let said = self.said(size, prompt, logits);
-        let mut belief = said.clone();
-        let mut fit = None;
+        let mut fit = self.guide.fit(&said);
         for _ in 0..ROUNDS {
-            let share: Vec<f32> = belief.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect();
-            belief.copy_from_slice(&said);
+            let share: Vec<f32> =
+                self.guide.apply(&fit).into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
+            let mut belief = said.clone();
             for (bins, weight) in self.bins.iter().zip(WEIGHTS) {
                 let votes = votes(bins, &share);
-                belief.iter_mut().zip(bins).for_each(|(v, &bin)| *v += weight * votes[usize::from(bin)]);
+                belief.iter_mut().zip(bins).for_each(|(sum, &bin)| *sum += weight * votes[usize::from(bin)]);
             }
-            let smooth = self.guide.fit(&belief);
-            belief = self.guide.smooth(&belief);
-            fit = Some(smooth);
+            fit = self.guide.fit(&belief);
         }
-        fit.unwrap_or_else(|| self.guide.fit(&said))
+        Mask::new(size, fit.enlarge(image).into_iter().map(|logit| logit > 0.0).collect())
     }
 
     /// What the model and the prompt say of each pixel of the small image, as logits.
     fn said(&self, size: Size, prompt: &Prompt, logits: &Logits) -> Vec<f32> {
         let small = self.guide.size();
-        let scale = (small.width as f32 / size.width as f32, small.height as f32 / size.height as f32);
         let mut said = logits.resized(small);
-        for (i, v) in said.iter_mut().enumerate() {
-            let at = Point { x: (i % small.width) as f32 + 0.5, y: (i / small.width) as f32 + 0.5 };
-            *v = (*v * TRUST).clamp(-MOST_SURE, MOST_SURE);
-            let outside = prompt.rect.is_some_and(|rect| {
-                let (slack_x, slack_y) = (SLACK * (rect.x1 - rect.x0), SLACK * (rect.y1 - rect.y0));
-                let (x, y) = (at.x / scale.0, at.y / scale.1);
-                x < rect.x0 - slack_x
-                    || x > rect.x1 + slack_x
-                    || y < rect.y0 - slack_y
-                    || y > rect.y1 + slack_y
-            });
-            if outside {
-                *v = -MOST_SURE;
+        for (i, logit) in said.iter_mut().enumerate() {
+            let at = Point {
+                x: ((i % small.width) as f32 + 0.5) * size.width as f32 / small.width as f32,
+                y: ((i / small.width) as f32 + 0.5) * size.height as f32 / small.height as f32,
+            };
+            *logit = (*logit * TRUST).clamp(-MOST_SURE, MOST_SURE);
+            if prompt.rect.is_some_and(|rect| is_outside(at, rect)) {
+                *logit = -MOST_SURE;
             }
             for click in &prompt.points {
-                let (dx, dy) = (click.at.x * scale.0 - at.x, click.at.y * scale.1 - at.y);
-                let near = 2.0 * MOST_SURE * (-(dx * dx + dy * dy) / (2.0 * CLICK * CLICK)).exp();
-                *v += if click.label == Label::Positive { near } else { -near };
+                let far =
+                    (click.at.x - at.x).hypot(click.at.y - at.y) * small.width as f32 / size.width as f32;
+                let weight = 2.0 * MOST_SURE * (-0.5 * (far / CLICK).powi(2)).exp();
+                *logit += if click.label == Label::Positive { weight } else { -weight };
             }
-            *v = v.clamp(-MOST_SURE, MOST_SURE);
+            *logit = logit.clamp(-MOST_SURE, MOST_SURE);
         }
         said
     }
+}
+
+/// Whether a box and some slack leave a point out.
+fn is_outside(at: Point, rect: Rect) -> bool {
+    let (x, y) = (SLACK * (rect.x1 - rect.x0), SLACK * (rect.y1 - rect.y0));
+    at.x < rect.x0 - x || at.x > rect.x1 + x || at.y < rect.y0 - y || at.y > rect.y1 + y
 }
 
 /// Levels of brightness and of each of the two differences of color.
@@ -118,7 +109,7 @@ const LEVELS: usize = 16;
 const STEP: f32 = 6.0;
 
 /// The bin of a color by its brightness and its blue and red differences (as in JPEG).
-fn bin(pixel: &image::Rgb<u8>) -> u16 {
+fn bin(pixel: &Rgb<u8>) -> u16 {
     let [r, g, b] = pixel.0.map(f32::from);
     let brightness = 0.299 * r + 0.587 * g + 0.114 * b;
     let level = |difference: f32| {
@@ -159,6 +150,79 @@ fn spread(mut counts: Vec<f32>) -> Vec<f32> {
     counts
 }
 
-fn channels(pixel: &image::Rgb<u8>) -> [f32; 3] {
-    pixel.0.map(|v| f32::from(v) / 255.0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompt::PointPrompt;
+
+    const SIZE: Size = Size::new(300, 200);
+
+    /// A speckled red disk at 100,100 and another at 240,100, both of radius 40, on speckled green.
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(300, 200, |x, y| {
+            let speckle = ((x * 31 + y * 17 + x * y) % 40) as u8;
+            let red = disk(100.0, 40.0, x, y) || disk(240.0, 40.0, x, y);
+            Rgb(if red { [200, 40 + speckle, 40] } else { [60, 120 + speckle, 50] })
+        })
+    }
+
+    fn disk(center: f32, radius: f32, x: u32, y: u32) -> bool {
+        (x as f32 - center).hypot(y as f32 - 100.0) < radius
+    }
+
+    fn mask_of(center: f32, radius: f32) -> Mask {
+        let on = |i: usize| disk(center, radius, (i % SIZE.width) as u32, (i / SIZE.width) as u32);
+        Mask::new(SIZE, (0..SIZE.area()).map(on).collect())
+    }
+
+    /// A model's answer that is unsure near a disk of `radius`, which is not the true one.
+    fn answer(radius: f32) -> Logits {
+        let side = 64;
+        let value = |i: usize| {
+            let (x, y) = ((i % side) as f32 / 64.0 * 300.0, (i / side) as f32 / 64.0 * 200.0);
+            (radius - (x - 100.0).hypot(y - 100.0)) * 0.2
+        };
+        Logits { side, values: (0..side * side).map(value).collect() }
+    }
+
+    fn click(x: f32, label: Label) -> Prompt {
+        Prompt { points: vec![PointPrompt { at: Point { x, y: 100.0 }, label }], rect: None }
+    }
+
+    #[test]
+    fn the_border_goes_where_the_colors_change() {
+        let image = picture();
+        let (colors, truth) = (Colors::of(&image), mask_of(100.0, 40.0));
+        for radius in [32.0, 48.0] {
+            let logits = answer(radius);
+            assert!(logits.mask(SIZE).iou(&truth) < 0.75);
+            let mask = colors.mask(&image, &click(100.0, Label::Positive), &logits);
+            assert!(mask.iou(&truth) > 0.95, "from {radius}: {}", mask.iou(&truth));
+        }
+    }
+
+    #[test]
+    fn clicks_and_boxes_count_more_than_colors() {
+        let image = picture();
+        let colors = Colors::of(&image);
+        let on = |mask: &Mask, x: usize| mask.bits()[100 * SIZE.width + x];
+        // The model just obeys the click; the colors alone would not.
+        let mut notched = answer(40.0);
+        let side = notched.side;
+        for (i, logit) in notched.values.iter_mut().enumerate() {
+            let (x, y) = ((i % side) as f32 / 64.0 * 300.0, (i / side) as f32 / 64.0 * 200.0);
+            if (x - 75.0).hypot(y - 100.0) < 12.0 {
+                *logit = -1.0;
+            }
+        }
+        let mask = colors.mask(&image, &Prompt::default(), &notched);
+        assert!(on(&mask, 110) && on(&mask, 75));
+        let mask = colors.mask(&image, &click(75.0, Label::Negative), &notched);
+        assert!(on(&mask, 110) && !on(&mask, 75));
+        // The model would let the other disk in, and its color too.
+        let all = answer(190.0);
+        let rect = Rect { x0: 55.0, y0: 55.0, x1: 145.0, y1: 145.0 };
+        let mask = colors.mask(&image, &Prompt { points: vec![], rect: Some(rect) }, &all);
+        assert!(on(&mask, 100) && !on(&mask, 240));
+    }
 }

@@ -31,6 +31,9 @@ pub struct Look {
 }
 
 impl Look {
+    /// All care, as the built-in model needs.
+    pub const CAREFUL: Self = Self { close: true, mirror: true, colors: true };
+
     /// Whether `prompt` is looked at closely.
     pub fn is_close(self, prompt: &Prompt) -> bool {
         self.close && prompt.rect.is_some()
