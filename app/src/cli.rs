@@ -10,7 +10,7 @@ mod track;
 use std::{io, io::Write as _};
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::{
     models as weights,
     nn::{Cancel, Device, Runtime},
@@ -62,12 +62,31 @@ pub(crate) struct ModelArgs {
     /// Processor threads; by default all
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// How to look at what is pointed at: plain, or with more care and time; by default all care for the built-in model,
+    /// none for others
+    #[arg(long, value_name = "HOW", value_delimiter = ',')]
+    look: Vec<LookArg>,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum LookArg {
+    /// As SAM 2 does
+    Plain,
+    /// Closely at the surroundings of a box
+    Close,
+    /// At the mirror image too
+    Mirror,
+    /// At the colors of what was found, which then correct it
+    Colors,
 }
 
 impl ModelArgs {
-    /// How the model looks at photos unless told: with all care if it is the small one.
     pub(crate) fn look(&self) -> Look {
-        if self.model == weights::BUILTIN { Look::CAREFUL } else { Look::default() }
+        if self.look.is_empty() {
+            return if self.model == weights::BUILTIN { Look::CAREFUL } else { Look::default() };
+        }
+        let has = |look| self.look.contains(&look);
+        Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror), colors: has(LookArg::Colors) }
     }
 
     pub(crate) fn open(&self) -> anyhow::Result<(Runtime, Weights)> {

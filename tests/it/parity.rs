@@ -172,6 +172,7 @@ fn check_video_mode(runtime: &Runtime, weights: &Weights, reference: &Reference,
         fill_hole_area: script["fill_hole_area"].as_u64().map_or(8, |area| area as usize),
         // The reference keeps everything.
         n_kept_frames: clip.n_frames,
+        ..TrackOptions::default()
     };
     let mut tracker = Tracker::load(runtime, weights, options).unwrap();
     let mut said = std::collections::BTreeMap::<(u32, usize), Prompt>::new();

@@ -53,7 +53,8 @@ impl Demo {
         let photo = scene.frame(0)?;
         save(&photo, &out.join("photo.png"))?;
         let click = click(&scene, scene.ball(0));
-        let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default())?;
+        let options = TrackOptions { look: self.model.look(), ..TrackOptions::default() };
+        let mut tracker = Tracker::load(&runtime, &weights, options)?;
         let model = tracker.image_model();
         let view = model.view(&photo, &click, self.model.look(), &cancel)?;
         let mask = view.mask(&photo, &click, &model.click_through(&view, &click, &cancel)?.logits);

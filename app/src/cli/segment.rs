@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use engine::{
     file,
     geometry::Size,
@@ -58,24 +58,8 @@ pub(crate) struct Segment {
     /// Write the mask here (.png: a black and white image; else JSON), instead of printing it as JSON
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// How to look at photos: plain, or with more care and time; by default all care for the built-in model, none for
-    /// others
-    #[arg(long, value_name = "HOW", value_delimiter = ',')]
-    look: Vec<LookArg>,
     #[command(flatten)]
     model: ModelArgs,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum LookArg {
-    /// As SAM 2 does
-    Plain,
-    /// Closely at the surroundings of a box
-    Close,
-    /// At the mirror image too
-    Mirror,
-    /// At the colors of what was found, which then correct it
-    Colors,
 }
 
 /// A mask as it is written.
@@ -111,14 +95,6 @@ impl Segment {
         }
     }
 
-    fn look(&self) -> Look {
-        if self.look.is_empty() {
-            return self.model.look();
-        }
-        let has = |look| self.look.contains(&look);
-        Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror), colors: has(LookArg::Colors) }
-    }
-
     fn one(&self, photo: &Path, out: Option<&Path>) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
         let image = media::read_image(photo)?;
@@ -135,7 +111,7 @@ impl Segment {
             let (prediction, decode) = timed(|| model.predict(&features, &asked, Some(&rough), &cancel))?;
             (prediction.logits.mask(size), prediction.iou, Millis { encode, decode })
         } else {
-            Photo::new(image, self.look()).answer(&mut model, &asked, &cancel)?
+            Photo::new(image, self.model.look()).answer(&mut model, &asked, &cancel)?
         };
         if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
         {
@@ -166,7 +142,7 @@ impl Segment {
         file::write_atomically(out, |file| {
             for (image, prompts) in by_image(&prompts) {
                 let mut photo =
-                    media::read_image(Path::new(image)).map(|image| Photo::new(image, self.look()));
+                    media::read_image(Path::new(image)).map(|image| Photo::new(image, self.model.look()));
                 for asked in prompts {
                     let answer = match &mut photo {
                         Ok(photo) => prompt(&asked.points, asked.rect)

@@ -101,6 +101,7 @@ impl Track {
         let options = TrackOptions {
             max_cond_frames: Some(self.max_cond_frames.into()),
             non_overlap: self.non_overlap,
+            look: self.model.look(),
             ..TrackOptions::default()
         };
         let mut tracker = Tracker::load(&runtime, &weights, options)?;

@@ -17,15 +17,13 @@ use super::image::{Logits, resized};
 /// Colors are compared with the image's longer side at this many pixels.
 const SIDE: usize = 256;
 /// How often the histograms are learned from the last mask.
-const ROUNDS: usize = 3;
-/// The model's logits count by this factor, as models are surer than they are right.
-const TRUST: f32 = 0.5;
-/// What the model says counts up to this.
+const ROUNDS: usize = 2;
+/// A logit of the model counts up to this.
 const MOST_SURE: f32 = 6.0;
 /// A histogram's vote, a log ratio of likelihoods, counts up to this.
 const MOST_VOTE: f32 = 3.0;
 /// How much the votes of a pixel's color and of its neighborhood's color weigh.
-const WEIGHTS: [f32; 2] = [1.0, 0.5];
+const WEIGHTS: [f32; 2] = [0.7, 0.35];
 /// Deviation of the blur that makes a neighborhood, in pixels of the small image.
 const NEIGHBORHOOD: f32 = 4.0;
 /// How far the guided filter's windows reach, in pixels of the small image, and its epsilon.
@@ -81,7 +79,7 @@ impl Colors {
                 x: ((i % small.width) as f32 + 0.5) * size.width as f32 / small.width as f32,
                 y: ((i / small.width) as f32 + 0.5) * size.height as f32 / small.height as f32,
             };
-            *logit = (*logit * TRUST).clamp(-MOST_SURE, MOST_SURE);
+            *logit = logit.clamp(-MOST_SURE, MOST_SURE);
             if prompt.rect.is_some_and(|rect| is_outside(at, rect)) {
                 *logit = -MOST_SURE;
             }

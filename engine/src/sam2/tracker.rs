@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use image::RgbImage;
+
 use crate::{
     frame::Frames,
     geometry::Size,
@@ -17,6 +19,7 @@ use crate::{
 use super::{
     config::NUM_MASKMEM,
     image::{Decoded, Features, ImageModel, Logits, Question, is_ambiguous},
+    look::Look,
     memory::{Direction, Memory, MemoryBank},
     video_model::VideoModel,
     weights::Weights,
@@ -36,6 +39,8 @@ pub struct TrackOptions {
     pub non_overlap: bool,
     /// Frames on either side of the current one whose masks and memories are kept at full size.
     pub n_kept_frames: usize,
+    /// How a box is looked at. With care, the mask found is the prompt, whatever the frame's memory says.
+    pub look: Look,
 }
 
 impl Default for TrackOptions {
@@ -45,6 +50,7 @@ impl Default for TrackOptions {
             fill_hole_area: 8,
             non_overlap: false,
             n_kept_frames: NUM_MASKMEM - 1,
+            look: Look::default(),
         }
     }
 }
@@ -137,6 +143,13 @@ impl Tracker {
         prompt: &Prompt,
         cancel: &Cancel,
     ) -> Result<Segment, TrackError> {
+        if self.options.look != Look::default() && prompt.rect.is_some() {
+            let image = frame_of(frames, frame)?;
+            let view = self.model.image.view(&image, prompt, self.options.look, cancel)?;
+            let answer = self.model.image.click_through(&view, prompt, cancel)?;
+            let mask = view.mask(&image, prompt, &answer.logits);
+            return self.put_mask(frames, object, frame, &mask, answer.iou, cancel);
+        }
         let features = self.look(frames, frame, cancel)?;
         let state = self.objects.entry(object).or_default();
         let tracked = state.tracked.get(&frame).copied();
@@ -174,6 +187,18 @@ impl Tracker {
         mask: &Mask,
         cancel: &Cancel,
     ) -> Result<Segment, TrackError> {
+        self.put_mask(frames, object, frame, mask, 1.0, cancel)
+    }
+
+    fn put_mask(
+        &mut self,
+        frames: &mut impl Frames,
+        object: ObjectId,
+        frame: usize,
+        mask: &Mask,
+        iou: f32,
+        cancel: &Cancel,
+    ) -> Result<Segment, TrackError> {
         let features = self.look(frames, frame, cancel)?;
         let config = self.model.config();
         let mask = mask.resize(Size::square(config.image_size));
@@ -191,7 +216,7 @@ impl Tracker {
             spatial: None,
             pointer,
             object_score: if is_there { 10.0 } else { -10.0 },
-            iou: 1.0,
+            iou,
         };
         Ok(self.put_pending(object, frame, memory, &features))
     }
@@ -311,7 +336,7 @@ impl Tracker {
         if let Some((_, features)) = self.seen.as_ref().filter(|(seen, _)| *seen == frame) {
             return Ok(features.clone());
         }
-        let image = frames.frame(frame).map_err(|error| TrackError::Frame(Box::new(error)))?;
+        let image = frame_of(frames, frame)?;
         let features = Features { size: frames.size(), ..self.model.image.encode(&image, cancel)? };
         self.seen = Some((frame, features.clone()));
         Ok(features)
@@ -404,6 +429,10 @@ impl Tracker {
             });
         }
     }
+}
+
+fn frame_of<F: Frames>(frames: &mut F, frame: usize) -> Result<RgbImage, TrackError> {
+    frames.frame(frame).map_err(|error| TrackError::Frame(Box::new(error)))
 }
 
 /// Gives each pixel that several objects claim to the one that claims it most.
