@@ -106,7 +106,11 @@ def still_loss(model, batch, rng, device, phase, balance):
 
 
 def clip_loss(model, batch, rng, device, balance):
-    """A mask, a box or a click on frame 0, then tracking; memories are those of the network's own masks."""
+    """A mask, a box or a click on frame 0, then tracking; memories are those of the network's own masks.
+
+    Half the clips are corrected by a mask (empty where the object is hidden) on a later frame, before which half of them
+    remember that the object was not there, so that a correction has to count for more than what came before it.
+    """
     b, frames, side = batch["images"].shape[:3]
     k = batch["boxes"].shape[1]
     images = torch.from_numpy(batch["images"]).to(device)
@@ -115,6 +119,8 @@ def clip_loss(model, batch, rng, device, balance):
     masks = batch["masks"].transpose(0, 2, 1, 3, 4).reshape(b * k, frames, side // 4, side // 4)
     targets = torch.from_numpy(masks).to(device).float() / 255
     kind = rng.choice(["mask", "box", "click"], p=[0.65, 0.2, 0.15])
+    again = int(rng.integers(2, frames - 1)) if rng.random() < 0.5 else frames
+    lost = again < frames and rng.random() < 0.5
     memory, total, ious_seen = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}, 0, []
     for t in range(frames):
         now = [f[:, rows * frames + t] for f in feats]
@@ -122,8 +128,11 @@ def clip_loss(model, batch, rng, device, balance):
         where = [e[:, rows * frames + t] for e in encodings]
         target = targets[:, t]
         present = target.flatten(1).sum(1) > 1
-        if t == 0 and kind == "mask":
+        said = t in (0, again)
+        if t == again or said and kind == "mask":
             first = torch.from_numpy(batch["first"].reshape(b * k, 1, side, side)).to(device).float()
+            if t == again:
+                first = (upsample(target[:, None], side) > 0.5).float()
             _, _, _, _, high, pointer, _ = model._use_mask_as_output(raw, [s0, s1], first)
         else:
             feat = model._prepare_memory_conditioned_features(
@@ -141,15 +150,17 @@ def clip_loss(model, batch, rng, device, balance):
             best = 1 + ious[:, 1:].argmax(1) if several else torch.zeros(b * k, dtype=torch.long, device=device)
             ious_seen.append(float((select(truth, best) * present).sum() / present.sum().clamp(min=1)))
             # The truth decides whether the object is there, so that early mistakes of the score do not blank the memory.
+            if lost and 0 < t < again:
+                present = torch.zeros_like(present)
             here = present[:, None].float()
             pointer = here * model.obj_ptr_proj(select(tokens, best)) + (1 - here) * model.no_obj_ptr
             low = torch.where(present[:, None, None, None], select(out, best)[:, None], -1024.0)
             high = upsample(low, side)
         sign = present[:, None].float() * 20 - 10
-        if t == 0:
+        if said:
             high = (high > 0).float() * 200 - 100  # prompted frames are remembered as clean masks
-        stored, code = model._encode_new_memory(now, sizes, high, sign, t == 0)
-        slot = memory["cond_frame_outputs" if t == 0 else "non_cond_frame_outputs"]
+        stored, code = model._encode_new_memory(now, sizes, high, sign, said)
+        slot = memory["cond_frame_outputs" if said else "non_cond_frame_outputs"]
         slot[t] = {"maskmem_features": stored, "maskmem_pos_enc": code, "obj_ptr": pointer}
     return total / (frames - 1), {"track": float(np.mean(ious_seen[-(frames - 1):]))}
 

@@ -8,7 +8,7 @@ use image::{Rgb, RgbImage, imageops};
 
 use crate::{
     geometry::{Point, Rect, Size},
-    mask::{Guide, Mask},
+    mask::{Components, Connectivity, Guide, Mask},
     prompt::{Label, Prompt},
 };
 
@@ -33,6 +33,8 @@ const EPSILON: f32 = 1e-3;
 const CLICK: f32 = 5.0;
 /// What a box leaves out is off, except for this share of its sides: boxes are drawn by hand.
 const SLACK: f32 = 0.03;
+/// A part of the mask of which the model or a click says less than this share is dropped.
+const LEAST_SAID: f32 = 0.25;
 
 /// An image's colors, prepared for any number of answers.
 pub(super) struct Colors {
@@ -67,7 +69,8 @@ impl Colors {
             }
             fit = self.guide.fit(&belief);
         }
-        Mask::new(size, fit.enlarge(image).into_iter().map(|logit| logit > 0.0).collect())
+        let mask = Mask::new(size, fit.enlarge(image).into_iter().map(|logit| logit > 0.0).collect());
+        without_strangers(&mask, &Mask::from_logits(&said, self.guide.size(), size))
     }
 
     /// What the model and the prompt say of each pixel of the small image, as logits.
@@ -93,6 +96,18 @@ impl Colors {
         }
         said
     }
+}
+
+/// Drops the parts of a mask that nobody said: things elsewhere that have the object's colors.
+fn without_strangers(mask: &Mask, said: &Mask) -> Mask {
+    let parts = Components::of(mask, Connectivity::Eight);
+    let mut n_said = vec![0; parts.n()];
+    for (i, _) in said.bits().iter().enumerate().filter(|(_, on)| **on) {
+        parts.label(i).into_iter().for_each(|part| n_said[part] += 1);
+    }
+    let is_said = |part: usize| n_said[part] as f32 >= LEAST_SAID * parts.area(part) as f32;
+    let bits = (0..mask.bits().len()).map(|i| parts.label(i).is_some_and(is_said)).collect();
+    Mask::new(mask.size(), bits)
 }
 
 /// Whether a box and some slack leave a point out.
@@ -197,6 +212,15 @@ mod tests {
             let mask = colors.mask(&image, &click(100.0, Label::Positive), &logits);
             assert!(mask.iou(&truth) > 0.95, "from {radius}: {}", mask.iou(&truth));
         }
+    }
+
+    #[test]
+    fn a_thing_of_the_same_color_elsewhere_stays_out() {
+        let image = picture();
+        let mut unsure = answer(40.0);
+        unsure.values.iter_mut().for_each(|logit| *logit = logit.max(-1.0));
+        let mask = Colors::of(&image).mask(&image, &click(100.0, Label::Positive), &unsure);
+        assert!(mask.iou(&mask_of(100.0, 40.0)) > 0.95);
     }
 
     #[test]
