@@ -58,17 +58,16 @@ impl Guide {
     /// # Panics
     /// If the plane has another size.
     pub fn fit(&self, plane: &[f32]) -> Fit {
+        assert_eq!(plane.len(), self.size.area(), "numbers of a plane of {}", self.size);
         let mean = |values: Vec<f32>| box_mean(&values, self.size, self.radius);
-        let level = box_mean(plane, self.size, self.radius);
         let products =
             [0, 1, 2].map(|c| mean(plane.iter().zip(&self.pixels).map(|(v, pixel)| v * pixel[c]).collect()));
         let mut slopes = [0, 1, 2].map(|_| vec![0.0; plane.len()]);
-        let mut offset = level;
+        let mut offset = box_mean(plane, self.size, self.radius);
         for i in 0..plane.len() {
             let covariance = [0, 1, 2].map(|c| products[c][i] - offset[i] * self.means[c][i]);
             for (c, row) in self.inverses[i].iter().enumerate() {
-                let slope: f32 = row.iter().zip(covariance).map(|(a, b)| a * b).sum();
-                slopes[c][i] = slope;
+                slopes[c][i] = row.iter().zip(covariance).map(|(a, b)| a * b).sum();
             }
             offset[i] -= (0..3).map(|c| slopes[c][i] * self.means[c][i]).sum::<f32>();
         }
