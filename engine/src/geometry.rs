@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Width and height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Size {
     /// Pixels along x.
     pub width: usize,
@@ -35,7 +35,7 @@ impl std::fmt::Display for Size {
 }
 
 /// A place in an image, in pixels; the center of the first pixel is (0.5, 0.5).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// To the right.
     pub x: f32,

@@ -10,6 +10,8 @@ pub mod mask;
 pub mod prompt;
 
 pub mod formats;
+pub mod picture;
+pub mod project;
 
 pub mod media;
 

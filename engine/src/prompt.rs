@@ -1,9 +1,11 @@
 //! What a person says of an object on one frame.
 
+use serde::{Deserialize, Serialize};
+
 use crate::geometry::{Point, Rect, Size};
 
 /// A click.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointPrompt {
     /// Where, in image pixels.
     pub at: Point,
@@ -12,7 +14,8 @@ pub struct PointPrompt {
 }
 
 /// What a click says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Label {
     /// This belongs to the object.
     Positive,
@@ -21,7 +24,7 @@ pub enum Label {
 }
 
 /// Clicks and a box that together mean one object on one frame; a mask prompt is a [`crate::mask::Mask`] instead.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
     /// Clicks, in the order in which they were made.
     pub points: Vec<PointPrompt>,
@@ -47,6 +50,11 @@ pub enum PromptError {
 }
 
 impl Prompt {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.rect.is_none()
+    }
+
     /// The prompts that lead to this one when its clicks are made one after the other; a box comes with the first.
     pub fn steps(&self) -> impl Iterator<Item = Self> {
         let first = usize::from(self.rect.is_none()).min(self.points.len());
@@ -58,7 +66,7 @@ impl Prompt {
     /// # Errors
     /// If there is nothing in the prompt, or it lies outside the image.
     pub fn within(mut self, size: Size) -> Result<Self, PromptError> {
-        if self.points.is_empty() && self.rect.is_none() {
+        if self.is_empty() {
             return Err(PromptError::Empty);
         }
         let (width, height) = (size.width as f32, size.height as f32);

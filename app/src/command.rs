@@ -1,0 +1,383 @@
+//! What a person can do, as data: one catalog for menus, palette, keys, help sheet and tests.
+
+use std::path::PathBuf;
+
+use engine::{
+    geometry::{Point, Rect},
+    project::{Attribute, CategoryId, MediumId, ObjectId},
+    prompt::Label,
+};
+
+/// Something that a person can do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    // File
+    /// Ask for a folder and open it.
+    ChooseFolder,
+    /// Ask for files and open them.
+    ChooseFiles,
+    /// Ask for a COCO file and import it.
+    ChooseImport,
+    /// Ask where to, and export as COCO.
+    ChooseExport,
+    /// Ask where the media of a moved project are.
+    ChooseMediaFolder,
+    /// Open a project, or the project of a folder or of files, made if there is none.
+    Open(Vec<PathBuf>),
+    /// Open the demo project, made if there is none.
+    OpenDemo,
+    /// Add images to the open project.
+    AddMedia(Vec<PathBuf>),
+    /// Take in a COCO file.
+    ImportCoco(PathBuf),
+    /// Write a COCO file.
+    ExportCoco(PathBuf),
+    /// Look for missing media in a folder.
+    FindMedia(PathBuf),
+    /// Go back to the welcome screen.
+    CloseProject,
+    /// End the program.
+    Quit,
+
+    // Edit
+    /// Take the last step back.
+    Undo,
+    /// Do again what was taken back.
+    Redo,
+
+    // Going round
+    /// Show another image.
+    GoTo(MediumId),
+    /// Go so many images on, or back.
+    Step(i32),
+    /// Show the first image.
+    First,
+    /// Show the last image.
+    Last,
+    /// Show the next image that is not done.
+    NextUnfinished,
+    /// Say that the image is labeled, or that it is not.
+    ToggleDone,
+    /// Say that the image is labeled, and show the next that is not.
+    DoneAndNext,
+
+    // Objects
+    /// Select an object alone.
+    Select(ObjectId),
+    /// Add an object to the selection, or take it out.
+    ToggleSelected(ObjectId),
+    /// Select the topmost object at a place, or add it.
+    SelectAt {
+        /// Image pixels.
+        at: Point,
+        /// Keep what is selected.
+        add: bool,
+    },
+    /// Select all objects of the image.
+    SelectAll,
+    /// Select nothing: the next click begins another object.
+    Deselect,
+    /// Select the next object of the image.
+    NextObject,
+    /// Select the previous object of the image.
+    PreviousObject,
+    /// Finish the selected object, and accept it if it is a proposal.
+    Accept,
+    /// Accept all proposals on the image.
+    AcceptAll,
+    /// Remove all proposals on the image.
+    RejectAll,
+    /// Remove the selected objects from the image.
+    Delete,
+    /// Copy the selected objects, or all, to the next image.
+    CopyToNext,
+    /// Give the selected objects, and the next ones, a category.
+    SetCategory(CategoryId),
+    /// The same by the digit key of the category.
+    CategoryKey(u8),
+    /// Answer a category's question for the selected objects.
+    SetAttribute {
+        /// The question.
+        name: String,
+        /// The answer; empty for none.
+        value: String,
+    },
+    /// Hide the selected objects, or show them.
+    ToggleHidden,
+    /// Hide one object, or show it.
+    ToggleHiddenOf(ObjectId),
+    /// Show the selected objects alone, or all.
+    ToggleSolo,
+
+    // Pointing
+    /// Click on an object, or begin one.
+    AddPoint {
+        /// Image pixels.
+        at: Point,
+        /// On the object or off it.
+        label: Label,
+    },
+    /// Drag a box round an object, or begin one.
+    SetBox(Rect),
+    /// Forget the clicks and the box of the selected object.
+    ClearPrompt,
+    /// Take the next of the masks that the prompt may mean.
+    NextCandidate,
+    /// Take the previous one.
+    PreviousCandidate,
+    /// Swap what left and right click mean.
+    SwapSign,
+
+    // By hand
+    /// Paint or erase along a line.
+    Stroke {
+        /// Image pixels.
+        points: Vec<Point>,
+        /// Add pixels, or take them away.
+        label: Label,
+    },
+    /// Add or take away what a polygon encloses.
+    FillPolygon {
+        /// Corners, image pixels.
+        points: Vec<Point>,
+        /// Add pixels, or take them away.
+        label: Label,
+    },
+    /// Take another tool.
+    SetTool(Tool),
+    /// Swap brush and eraser.
+    SwapBrush,
+    /// Make the brush larger.
+    LargerBrush,
+    /// Make the brush smaller.
+    SmallerBrush,
+    /// Let new masks leave out pixels that other objects have, or not.
+    ToggleOnlyUnlabeled,
+    /// Fill the holes of the selected objects.
+    FillHoles,
+    /// Keep only the largest part of the selected objects.
+    DropIslands,
+    /// One pixel more all round.
+    Grow,
+    /// One pixel less all round.
+    Shrink,
+    /// Make one object of the selected ones.
+    Join,
+    /// Take the other selected objects' pixels from the first.
+    Subtract,
+    /// Make an object of each part.
+    Split,
+
+    // Categories
+    /// Make a category and choose it.
+    AddCategory(String),
+    /// Ask for a new category's name.
+    NewCategory,
+    /// Rename one.
+    RenameCategory(CategoryId, String),
+    /// Give one another color.
+    ColorCategory(CategoryId, [u8; 3]),
+    /// Give one another digit key.
+    KeyCategory(CategoryId, Option<u8>),
+    /// Change what one asks of its objects.
+    SetAttributes(CategoryId, Vec<Attribute>),
+    /// Remove one that no object has.
+    RemoveCategory(CategoryId),
+
+    // Jobs
+    /// Propose everything that can be seen, on the image or in the whole project.
+    SegmentEverything(Scope),
+    /// Make masks for boxes that have none.
+    MasksForBoxes(Scope),
+    /// End the running job; what is finished stays.
+    CancelJob,
+
+    // View
+    /// Show all of the image.
+    Fit,
+    /// One image pixel on one of the screen's.
+    ActualSize,
+    /// Closer.
+    ZoomIn,
+    /// Further away.
+    ZoomOut,
+    /// Show masks, or not.
+    ToggleMasks,
+    /// Paint masks more strongly.
+    MoreOpaque,
+    /// Paint masks more weakly.
+    LessOpaque,
+    /// Show the mask that a click would give, or not.
+    TogglePreview,
+    /// Dark or light.
+    ToggleTheme,
+    /// All commands, to search.
+    Palette,
+    /// The help sheet.
+    Help,
+    /// The settings.
+    Settings,
+}
+
+/// What the left mouse button does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// Clicks and boxes for the model.
+    #[default]
+    Point,
+    /// Paints.
+    Brush,
+    /// Erases.
+    Eraser,
+    /// Draws a polygon, corner by corner.
+    Polygon,
+}
+
+/// Where a job works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The image that is shown.
+    Image,
+    /// All that is not done.
+    Project,
+}
+
+/// Where a command stands in the menus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Files.
+    File,
+    /// Undo, and what is done to masks and objects.
+    Edit,
+    /// Objects.
+    Object,
+    /// Masks by hand.
+    Mask,
+    /// Going from image to image.
+    Go,
+    /// Long work.
+    Jobs,
+    /// What is shown.
+    View,
+}
+
+impl Group {
+    /// All, in the order of the menus.
+    pub const ALL: [Self; 7] =
+        [Self::File, Self::Edit, Self::Object, Self::Mask, Self::Go, Self::Jobs, Self::View];
+
+    /// The menu's title.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::File => "File",
+            Self::Edit => "Edit",
+            Self::Object => "Object",
+            Self::Mask => "Mask",
+            Self::Go => "Go",
+            Self::Jobs => "Jobs",
+            Self::View => "View",
+        }
+    }
+}
+
+/// A command that has a name, so that it can have a key and be found.
+#[derive(Debug)]
+pub struct Named {
+    /// In key files, such as `next-image`.
+    pub name: &'static str,
+    /// On the screen.
+    pub title: &'static str,
+    /// Its menu.
+    pub group: Group,
+    /// What it does.
+    pub command: Command,
+}
+
+const fn named(group: Group, name: &'static str, title: &'static str, command: Command) -> Named {
+    Named { name, title, group, command }
+}
+
+/// The catalog.
+pub static CATALOG: &[Named] = {
+    use Command::*;
+    use Group::{Edit, File, Go, Jobs, Mask, Object, View};
+    &[
+        named(File, "open-folder", "Open folder…", ChooseFolder),
+        named(File, "open-files", "Open files…", ChooseFiles),
+        named(File, "open-demo", "Open the demo", OpenDemo),
+        named(File, "find-media", "Find missing media…", ChooseMediaFolder),
+        named(File, "import-coco", "Import COCO…", ChooseImport),
+        named(File, "export-coco", "Export COCO…", ChooseExport),
+        named(File, "close-project", "Close project", CloseProject),
+        named(File, "settings", "Settings", Settings),
+        named(File, "quit", "Quit", Quit),
+        named(Edit, "undo", "Undo", Undo),
+        named(Edit, "redo", "Redo", Redo),
+        named(Edit, "tool-point", "Point", SetTool(Tool::Point)),
+        named(Edit, "tool-brush", "Brush", SetTool(Tool::Brush)),
+        named(Edit, "tool-eraser", "Eraser", SetTool(Tool::Eraser)),
+        named(Edit, "tool-polygon", "Polygon", SetTool(Tool::Polygon)),
+        named(Edit, "swap-brush", "Swap brush and eraser", SwapBrush),
+        named(Edit, "swap-sign", "Swap left and right click", SwapSign),
+        named(Edit, "larger-brush", "Larger brush", LargerBrush),
+        named(Edit, "smaller-brush", "Smaller brush", SmallerBrush),
+        named(Object, "accept", "Accept", Accept),
+        named(Object, "accept-all", "Accept all proposals", AcceptAll),
+        named(Object, "reject-all", "Reject all proposals", RejectAll),
+        named(Object, "delete", "Delete", Delete),
+        named(Object, "deselect", "Select nothing", Deselect),
+        named(Object, "select-all", "Select all", SelectAll),
+        named(Object, "next-object", "Next object", NextObject),
+        named(Object, "previous-object", "Previous object", PreviousObject),
+        named(Object, "next-candidate", "Next candidate mask", NextCandidate),
+        named(Object, "previous-candidate", "Previous candidate mask", PreviousCandidate),
+        named(Object, "clear-prompt", "Clear clicks and box", ClearPrompt),
+        named(Object, "copy-to-next", "Copy to the next image", CopyToNext),
+        named(Object, "new-category", "New category…", NewCategory),
+        named(Object, "category-1", "Category of key 1", CategoryKey(1)),
+        named(Object, "category-2", "Category of key 2", CategoryKey(2)),
+        named(Object, "category-3", "Category of key 3", CategoryKey(3)),
+        named(Object, "category-4", "Category of key 4", CategoryKey(4)),
+        named(Object, "category-5", "Category of key 5", CategoryKey(5)),
+        named(Object, "category-6", "Category of key 6", CategoryKey(6)),
+        named(Object, "category-7", "Category of key 7", CategoryKey(7)),
+        named(Object, "category-8", "Category of key 8", CategoryKey(8)),
+        named(Object, "category-9", "Category of key 9", CategoryKey(9)),
+        named(Object, "category-0", "Category of key 0", CategoryKey(0)),
+        named(Mask, "fill-holes", "Fill holes", FillHoles),
+        named(Mask, "drop-islands", "Keep the largest part", DropIslands),
+        named(Mask, "grow", "Grow", Grow),
+        named(Mask, "shrink", "Shrink", Shrink),
+        named(Mask, "join", "Join", Join),
+        named(Mask, "subtract", "Subtract the others from the first", Subtract),
+        named(Mask, "split", "Split into parts", Split),
+        named(Mask, "only-unlabeled", "Take only unlabeled pixels", ToggleOnlyUnlabeled),
+        named(Go, "next-image", "Next image", Step(1)),
+        named(Go, "previous-image", "Previous image", Step(-1)),
+        named(Go, "ten-on", "Ten images on", Step(10)),
+        named(Go, "ten-back", "Ten images back", Step(-10)),
+        named(Go, "first-image", "First image", First),
+        named(Go, "last-image", "Last image", Last),
+        named(Go, "next-unfinished", "Next unfinished image", NextUnfinished),
+        named(Go, "done", "Image is done", ToggleDone),
+        named(Go, "done-and-next", "Done, and on to the next", DoneAndNext),
+        named(Jobs, "segment-everything", "Segment everything in the image", SegmentEverything(Scope::Image)),
+        named(Jobs, "segment-project", "Segment everything in all images", SegmentEverything(Scope::Project)),
+        named(Jobs, "masks-for-boxes", "Masks for boxes in the image", MasksForBoxes(Scope::Image)),
+        named(Jobs, "masks-for-all-boxes", "Masks for boxes in all images", MasksForBoxes(Scope::Project)),
+        named(Jobs, "cancel-job", "Cancel the running job", CancelJob),
+        named(View, "fit", "Fit the image", Fit),
+        named(View, "actual-size", "Actual size", ActualSize),
+        named(View, "zoom-in", "Zoom in", ZoomIn),
+        named(View, "zoom-out", "Zoom out", ZoomOut),
+        named(View, "hide", "Hide or show the selected", ToggleHidden),
+        named(View, "solo", "Show the selected alone", ToggleSolo),
+        named(View, "masks", "Show masks", ToggleMasks),
+        named(View, "more-opaque", "Stronger masks", MoreOpaque),
+        named(View, "less-opaque", "Weaker masks", LessOpaque),
+        named(View, "preview", "Preview under the pointer", TogglePreview),
+        named(View, "theme", "Dark or light", ToggleTheme),
+        named(View, "palette", "All commands", Palette),
+        named(View, "help", "Keys and help", Help),
+    ]
+};

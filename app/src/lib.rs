@@ -1,0 +1,1 @@
+//! Segue, the program: its window, and its command line.

@@ -1,0 +1,97 @@
+//! A decoded frame, with smaller copies of itself to look at from further away.
+
+use image::{RgbImage, imageops};
+
+use crate::{geometry::Size, project::FrameId};
+
+/// The pixels of one frame.
+#[derive(Debug)]
+pub struct Picture {
+    /// Which frame.
+    pub at: FrameId,
+    /// The frame, then each time half as large (rounded up), to at most [`SMALLEST`] pixels along each edge.
+    levels: Vec<RgbImage>,
+}
+
+/// The smallest copy is no larger than this.
+const SMALLEST: u32 = 1024;
+
+impl Picture {
+    /// Of a frame's pixels.
+    pub fn new(at: FrameId, pixels: RgbImage) -> Self {
+        let mut levels = vec![pixels];
+        while let Some(last) = levels.last()
+            && last.width().max(last.height()) > SMALLEST
+        {
+            levels.push(halved(last));
+        }
+        Self { at, levels }
+    }
+
+    /// All pixels.
+    pub fn pixels(&self) -> &RgbImage {
+        &self.levels[0]
+    }
+
+    /// The frame and its smaller copies.
+    pub fn levels(&self) -> &[RgbImage] {
+        &self.levels
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> Size {
+        Size::new(self.pixels().width() as usize, self.pixels().height() as usize)
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.levels.iter().map(|level| level.len()).sum()
+    }
+
+    /// A copy whose longer edge has at most `side` pixels.
+    pub fn thumbnail(&self, side: u32) -> RgbImage {
+        let smallest = &self.levels[self.levels.len() - 1];
+        let scale = f64::from(side) / f64::from(smallest.width().max(smallest.height()));
+        if scale >= 1.0 {
+            return smallest.clone();
+        }
+        let edge = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
+        imageops::thumbnail(smallest, edge(smallest.width()), edge(smallest.height()))
+    }
+}
+
+/// Each pixel is the mean of four; at an odd edge of those there are.
+fn halved(image: &RgbImage) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let row_bytes = width as usize * 3;
+    let mut half = RgbImage::new(width.div_ceil(2), height.div_ceil(2));
+    let half_bytes = half.width() as usize * 3;
+    for (y, to) in half.chunks_exact_mut(half_bytes).enumerate() {
+        let row = |y: usize| &image.as_raw()[y * row_bytes..(y + 1) * row_bytes];
+        let (upper, lower) = (row(2 * y), row((2 * y + 1).min(height as usize - 1)));
+        for (x, pixel) in to.chunks_exact_mut(3).enumerate() {
+            let (left, right) = (6 * x, (6 * x + 3).min(row_bytes - 3));
+            for (c, value) in pixel.iter_mut().enumerate() {
+                let sum = [upper[left + c], upper[right + c], lower[left + c], lower[right + c]];
+                *value = ((sum.map(u16::from).iter().sum::<u16>() + 2) / 4) as u8;
+            }
+        }
+    }
+    half
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::MediumId;
+
+    #[test]
+    fn levels_halve_and_keep_the_mean() {
+        let at = FrameId { medium: MediumId(1), frame: 0 };
+        let picture = Picture::new(at, RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])));
+        let sizes: Vec<(u32, u32)> = picture.levels().iter().map(RgbImage::dimensions).collect();
+        assert_eq!(sizes, [(2051, 3), (1026, 2), (513, 1)]);
+        assert_eq!(picture.levels()[1].get_pixel(3, 1).0, [50, 7, 200]);
+        assert_eq!(picture.thumbnail(100).width(), 100);
+    }
+}

@@ -1,0 +1,339 @@
+//! The engine's threads: what is asked of them, and what they report.
+//!
+//! Whoever asks never waits. Inboxes are bounded; what does not fit now is asked again on the next turn, because all that
+//! is wanted of the model and the disk is told as a whole each time ([`Wants`], [`Reads`]) and replaces what was told
+//! before. An event says what it answers, so that an answer that came too late is known as such.
+
+mod files;
+mod inference;
+mod reader;
+mod storing;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    thread::{Builder, JoinHandle},
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use image::RgbImage;
+
+use crate::{
+    formats::coco::{Imported, Report},
+    geometry::Rect,
+    mask::Rle,
+    nn::Cancel,
+    picture::Picture,
+    project::{Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write},
+    segmenter::{Answer, Segmenter},
+};
+
+/// Names a job while the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// What the model should know next: replaces what was wanted before.
+#[derive(Clone, Default)]
+pub struct Wants {
+    /// Frames to look at, the one that is shown first.
+    pub pictures: Vec<Arc<Picture>>,
+    /// Segments of the shown frame whose masks are not known, the most wanted first.
+    pub questions: Vec<(ObjectId, Question)>,
+    /// What a click would give, on the shown frame.
+    pub preview: Option<Question>,
+    /// Ends the look at pictures that are wanted no more.
+    pub cancel: Cancel,
+}
+
+/// What the disk should give next: replaces what was wanted before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reads {
+    /// Frames to decode, the most wanted first.
+    pub frames: Vec<(FrameId, PathBuf)>,
+}
+
+/// Long work for the model.
+#[derive(Clone)]
+pub struct Work {
+    /// Its name in events.
+    pub job: JobId,
+    /// Frames, with what the work needs to know of each.
+    pub frames: Vec<WorkFrame>,
+    /// Ends it; what was found stays found.
+    pub cancel: Cancel,
+}
+
+/// One frame of [`Work`].
+#[derive(Clone, Debug)]
+pub struct WorkFrame {
+    /// Which.
+    pub at: FrameId,
+    /// Its file.
+    pub path: PathBuf,
+    /// What to do there.
+    pub task: Task,
+}
+
+/// What to do on a frame.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Propose all that can be seen and is not among these masks.
+    Everything(Vec<Arc<Rle>>),
+    /// Make the masks of these boxes.
+    Boxes(Vec<(ObjectId, Rect)>),
+}
+
+/// What the project file is asked.
+#[derive(Clone, Debug)]
+pub enum Storing {
+    /// Open it, or make it, and close the one before.
+    Open(PathBuf),
+    /// Write this down, all or nothing.
+    Write(Vec<Write>),
+    /// Read back the steps before this one.
+    Older(StepId),
+    /// Close it.
+    Close,
+}
+
+/// Long work for the disk; each ends with one [`Event::Ended`].
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// Find the images among these files and in these folders.
+    Scan {
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+        /// The project's folder, to which paths are told.
+        folder: PathBuf,
+    },
+    /// Read a COCO file.
+    ImportCoco(PathBuf),
+    /// Write a COCO file.
+    ExportCoco(Arc<Project>, PathBuf),
+    /// Look for files of these media in a folder.
+    Find {
+        /// The media that are missing.
+        media: Vec<(MediumId, Arc<Medium>)>,
+        /// Where.
+        inside: PathBuf,
+        /// The project's folder, to which paths are told.
+        folder: PathBuf,
+    },
+}
+
+/// What the engine reports.
+#[derive(Debug)]
+pub enum Event {
+    /// The model is loaded: its name, and what it runs on.
+    Ready(String),
+    /// The model cannot be loaded.
+    NoModel(String),
+    /// The picture was looked at: clicks on it are answered at once.
+    Encoded(FrameId),
+    /// The mask that answers a question, or why there is none.
+    Answered {
+        /// The segment.
+        object: ObjectId,
+        /// Its frame.
+        at: FrameId,
+        /// What was asked.
+        question: Question,
+        /// The mask.
+        answer: Result<Answer, String>,
+    },
+    /// The mask that a click would give.
+    Previewed {
+        /// The frame.
+        at: FrameId,
+        /// What was asked.
+        question: Question,
+        /// The mask.
+        answer: Answer,
+    },
+    /// A frame's pixels, or why there are none.
+    Read(FrameId, Result<Arc<Picture>, String>),
+    /// A small picture of a medium; what its file holds.
+    Thumbnail(MediumId, Result<(RgbImage, Content), String>),
+    /// The project is open.
+    Opened(PathBuf, Box<History>),
+    /// The project cannot be opened.
+    NotOpened(PathBuf, String),
+    /// Steps before one that were read back, and whether there are more.
+    Older(StepId, Vec<Step>, bool),
+    /// Written down; how many writes since the project was opened.
+    Written(u64),
+    /// Cannot be written down.
+    NotWritten(String),
+    /// A job has come so far.
+    Progress {
+        /// Which.
+        job: JobId,
+        /// Pieces done.
+        done: usize,
+        /// Pieces in all.
+        total: usize,
+    },
+    /// A job found masks on a frame: new proposals, or answers to boxes of objects.
+    Found {
+        /// Which.
+        job: JobId,
+        /// The frame.
+        at: FrameId,
+        /// The masks.
+        masks: Vec<(Option<ObjectId>, Answer)>,
+    },
+    /// A job has ended.
+    Ended {
+        /// Which.
+        job: JobId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All is done.
+    Done,
+    /// It was canceled.
+    Canceled,
+    /// It failed.
+    Failed(String),
+    /// Images that were found, and what could not be taken.
+    Scanned(Vec<Medium>, Vec<String>),
+    /// A COCO file that was read.
+    Imported(PathBuf, Box<Imported>),
+    /// A COCO file that was written.
+    Exported(PathBuf, Report),
+    /// Where missing media are.
+    Located(Vec<(MediumId, String)>),
+}
+
+/// The threads. Dropping it ends them once all that has to be saved is saved.
+pub struct Engine {
+    inboxes: Option<Inboxes>,
+    events: Option<Receiver<Event>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Ends whatever runs when the engine goes.
+    ending: Cancel,
+}
+
+struct Inboxes {
+    inference: Sender<inference::Request>,
+    reads: Sender<Reads>,
+    thumbnails: Sender<Vec<(MediumId, PathBuf)>>,
+    storing: Sender<Storing>,
+    errands: Sender<(JobId, Errand, Cancel)>,
+}
+
+/// Reports events, and wakes whoever has to look at them.
+#[derive(Clone)]
+struct Reporter {
+    events: Sender<Event>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Reporter {
+    /// False once nobody listens any more.
+    #[must_use]
+    fn report(&self, event: Event) -> bool {
+        let sent = self.events.send(event).is_ok();
+        (self.wake)();
+        sent
+    }
+}
+
+/// Loads a model; called on the thread that runs it, and again if a run panicked.
+pub type Load = Box<dyn Fn() -> Result<Box<dyn Segmenter>, String> + Send>;
+
+impl Engine {
+    /// Starts the threads; `wake` is called whenever there is an event to look at.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(load: Load, wake: impl Fn() + Send + Sync + 'static) -> std::io::Result<Self> {
+        let (events, received) = bounded(64);
+        let reporter = Reporter { events, wake: Arc::new(wake) };
+        let (inference, inference_inbox) = bounded(16);
+        let (reads, reads_inbox) = bounded(16);
+        let (thumbnails, thumbnails_inbox) = bounded(16);
+        let (storing, storing_inbox) = bounded(256);
+        let (errands, errands_inbox) = bounded(16);
+        let ending = Cancel::default();
+        let mut threads = Vec::new();
+        let mut start = |name: &str, body: Box<dyn FnOnce(Reporter) + Send>| {
+            let reporter = reporter.clone();
+            threads.push(Builder::new().name(name.to_owned()).spawn(move || body(reporter))?);
+            std::io::Result::Ok(())
+        };
+        start("inference", Box::new(move |out| inference::run(&load, &inference_inbox, &out)))?;
+        start("reader", Box::new(move |out| reader::frames(&reads_inbox, &out)))?;
+        start("thumbnails", Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &out)))?;
+        start("storing", Box::new(move |out| storing::run(&storing_inbox, &out)))?;
+        let ends = ending.clone();
+        start("errands", Box::new(move |out| files::run(&errands_inbox, &ends, &out)))?;
+        let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands });
+        Ok(Self { inboxes, events: Some(received), threads, ending })
+    }
+
+    /// The next event, if there is one.
+    pub fn event(&self) -> Option<Event> {
+        self.events.as_ref()?.try_recv().ok()
+    }
+
+    /// Tells the model what is wanted. False: ask again.
+    #[must_use]
+    pub fn look(&self, wants: Wants) -> bool {
+        self.try_send(|to| to.inference.try_send(inference::Request::Look(wants)).is_ok())
+    }
+
+    /// Gives the model long work. False: ask again.
+    #[must_use]
+    pub fn work(&self, work: Work) -> bool {
+        self.try_send(|to| to.inference.try_send(inference::Request::Work(work)).is_ok())
+    }
+
+    /// Tells the disk which frames are wanted. False: ask again.
+    #[must_use]
+    pub fn read(&self, reads: Reads) -> bool {
+        self.try_send(|to| to.reads.try_send(reads).is_ok())
+    }
+
+    /// Tells the disk which small pictures are wanted, replacing those before. False: ask again.
+    #[must_use]
+    pub fn thumbnails(&self, media: Vec<(MediumId, PathBuf)>) -> bool {
+        self.try_send(|to| to.thumbnails.try_send(media).is_ok())
+    }
+
+    /// Asks something of the project file. What does not fit now comes back, to be asked again.
+    ///
+    /// # Errors
+    /// The request itself, if the inbox is full.
+    pub fn store(&self, request: Storing) -> Result<(), Storing> {
+        let Some(to) = &self.inboxes else { return Err(request) };
+        to.storing.try_send(request).map_err(crossbeam_channel::TrySendError::into_inner)
+    }
+
+    /// Sends the disk on an errand. False: ask again.
+    #[must_use]
+    pub fn errand(&self, job: JobId, errand: Errand, cancel: Cancel) -> bool {
+        self.try_send(|to| to.errands.try_send((job, errand, cancel)).is_ok())
+    }
+
+    fn try_send(&self, send: impl FnOnce(&Inboxes) -> bool) -> bool {
+        self.inboxes.as_ref().is_some_and(send)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.ending.cancel();
+        // With both ends gone, each thread's next receive or report fails.
+        self.inboxes = None;
+        self.events = None;
+        for thread in self.threads.drain(..) {
+            thread.join().ok();
+        }
+    }
+}

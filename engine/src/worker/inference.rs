@@ -1,0 +1,251 @@
+//! The thread that owns the model. It does one small piece of work a turn, and each time the most wanted: clicks first,
+//! then the preview, the shown picture, a piece of a job, and pictures that may be shown next.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::{Event, JobId, Load, Outcome, Reporter, Task, Wants, Work, WorkFrame, reader};
+use crate::{
+    everything::Everything,
+    geometry::Rect,
+    nn::Cancel,
+    picture::Picture,
+    project::{FrameId, ObjectId, Question},
+    prompt::Prompt,
+    segmenter::{Answer, SegmentError, Segmenter},
+};
+
+pub(super) enum Request {
+    Look(Wants),
+    Work(Work),
+}
+
+/// What is still to do.
+#[derive(Default)]
+struct Todo {
+    wants: Wants,
+    jobs: VecDeque<Job>,
+}
+
+pub(super) fn run(load: &Load, inbox: &Receiver<Request>, out: &Reporter) {
+    let mut todo = Todo::default();
+    // A model that panicked is not to be trusted again, so that it is loaded anew.
+    loop {
+        let mut segmenter = match load() {
+            Ok(segmenter) => segmenter,
+            Err(error) => {
+                let _heard = out.report(Event::NoModel(error));
+                return;
+            }
+        };
+        if !out.report(Event::Ready(segmenter.describe())) {
+            return;
+        }
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut *segmenter, &mut todo, inbox, out)));
+        match worked {
+            Ok(()) => return,
+            Err(_) => {
+                todo.wants = Wants::default();
+                let message = "the model failed on this and was loaded again".to_owned();
+                if let Some(job) = todo.jobs.pop_front()
+                    && !out.report(Event::Ended { job: job.id, outcome: Outcome::Failed(message) })
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Works until nobody asks or listens any more.
+fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request>, out: &Reporter) {
+    loop {
+        let mut idle = todo.is_idle(segmenter);
+        loop {
+            let request = if idle { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
+            match request {
+                Ok(request) => todo.put(request),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
+            }
+            idle = false;
+        }
+        let events = todo.turn(segmenter);
+        if !events.into_iter().all(|event| out.report(event)) {
+            return;
+        }
+    }
+}
+
+impl Todo {
+    fn put(&mut self, request: Request) {
+        match request {
+            Request::Look(wants) => self.wants = wants,
+            Request::Work(work) => self.jobs.push_back(Job::new(work)),
+        }
+    }
+
+    fn is_idle(&self, segmenter: &dyn Segmenter) -> bool {
+        self.wants.questions.is_empty()
+            && self.wants.preview.is_none()
+            && self.jobs.is_empty()
+            && self.wants.pictures.iter().all(|picture| segmenter.is_encoded(picture))
+    }
+
+    /// Does the most wanted piece of work.
+    fn turn(&mut self, segmenter: &mut dyn Segmenter) -> Vec<Event> {
+        let cancel = self.wants.cancel.clone();
+        if let Some(shown) = self.wants.pictures.first().cloned() {
+            if !self.wants.questions.is_empty() {
+                let (object, question) = self.wants.questions.remove(0);
+                let encoded = !segmenter.is_encoded(&shown);
+                let answer = segmenter.answer(&shown, &question, &cancel);
+                return answered(object, shown.at, question, answer).into_iter().chain(encoded.then_some(Event::Encoded(shown.at))).collect();
+            }
+            if !segmenter.is_encoded(&shown) {
+                return self.encode(segmenter, &shown, &cancel);
+            }
+            if let Some(question) = self.wants.preview.take() {
+                let answer = segmenter.answer(&shown, &question, &cancel);
+                // A preview that fails is none; a click will say why.
+                let previewed = answer.ok().map(|answer| Event::Previewed { at: shown.at, question, answer });
+                return previewed.into_iter().collect();
+            }
+        } else {
+            self.wants.questions.clear();
+            self.wants.preview = None;
+        }
+        if let Some(job) = self.jobs.front_mut() {
+            let events = job.turn(segmenter);
+            if events.iter().any(|event| matches!(event, Event::Ended { .. })) {
+                self.jobs.pop_front();
+            }
+            return events;
+        }
+        let ahead = self.wants.pictures.iter().find(|picture| !segmenter.is_encoded(picture)).cloned();
+        ahead.map_or_else(Vec::new, |picture| self.encode(segmenter, &picture, &cancel))
+    }
+
+    fn encode(&mut self, segmenter: &mut dyn Segmenter, picture: &Arc<Picture>, cancel: &Cancel) -> Vec<Event> {
+        match segmenter.encode(picture, cancel) {
+            Ok(()) => vec![Event::Encoded(picture.at)],
+            Err(_) => {
+                // It would fail again; a click on it says why.
+                self.wants.pictures.retain(|other| other.at != picture.at);
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn answered(
+    object: ObjectId,
+    at: FrameId,
+    question: Question,
+    answer: Result<Answer, SegmentError>,
+) -> Option<Event> {
+    let answer = match answer {
+        Err(SegmentError::Canceled) => return None,
+        answer => answer.map_err(|error| error.to_string()),
+    };
+    Some(Event::Answered { object, at, question, answer })
+}
+
+/// Long work, and how far it has come.
+struct Job {
+    id: JobId,
+    cancel: Cancel,
+    frames: VecDeque<WorkFrame>,
+    n_frames: usize,
+    current: Option<(Arc<Picture>, Part)>,
+}
+
+/// What is left to do on a frame.
+enum Part {
+    Everything(Box<Everything>),
+    Boxes { left: VecDeque<(ObjectId, Rect)>, total: usize, found: Vec<(Option<ObjectId>, Answer)> },
+}
+
+/// Pieces in which the work on a frame is counted.
+const PIECES: usize = 100;
+
+impl Job {
+    fn new(work: Work) -> Self {
+        let Work { job, frames, cancel } = work;
+        Self { id: job, cancel, n_frames: frames.len(), frames: frames.into(), current: None }
+    }
+
+    fn turn(&mut self, segmenter: &mut dyn Segmenter) -> Vec<Event> {
+        let (job, n_left) = (self.id, self.frames.len());
+        let ended = |outcome| vec![Event::Ended { job, outcome }];
+        if self.cancel.is_canceled() {
+            let found = self.current.take().and_then(|(picture, part)| part.found(job, picture.at));
+            return found.into_iter().chain(ended(Outcome::Canceled)).collect();
+        }
+        let Some((picture, part)) = &mut self.current else {
+            let Some(frame) = self.frames.pop_front() else { return ended(Outcome::Done) };
+            match reader::picture(frame.at, &frame.path) {
+                Ok(picture) => self.current = Some((Arc::new(picture), Part::new(frame.task))),
+                Err(error) => return ended(Outcome::Failed(error.to_string())),
+            }
+            return Vec::new();
+        };
+        match part.advance(segmenter, picture, &self.cancel) {
+            Ok(share) => {
+                let before = self.n_frames - n_left - 1;
+                let done = before * PIECES + (share * PIECES as f32) as usize;
+                let mut events = vec![Event::Progress { job, done, total: self.n_frames * PIECES }];
+                if share >= 1.0
+                    && let Some((picture, part)) = self.current.take()
+                {
+                    events.extend(part.found(job, picture.at));
+                }
+                events
+            }
+            Err(SegmentError::Canceled) => Vec::new(),
+            Err(error) => ended(Outcome::Failed(error.to_string())),
+        }
+    }
+}
+
+impl Part {
+    fn new(task: Task) -> Self {
+        match task {
+            Task::Everything(known) => Self::Everything(Box::new(Everything::new(known))),
+            Task::Boxes(boxes) => Self::Boxes { total: boxes.len(), left: boxes.into(), found: Vec::new() },
+        }
+    }
+
+    /// One small piece more; the share that is done, 1 at the end.
+    fn advance(
+        &mut self,
+        segmenter: &mut dyn Segmenter,
+        picture: &Arc<Picture>,
+        cancel: &Cancel,
+    ) -> Result<f32, SegmentError> {
+        match self {
+            Self::Everything(everything) => everything.advance(segmenter, picture, cancel),
+            Self::Boxes { left, total, found } => {
+                if let Some((object, rect)) = left.pop_front() {
+                    let prompt = Prompt { points: Vec::new(), rect: Some(rect) };
+                    let question = Question { prompt, ..Question::default() };
+                    found.push((Some(object), segmenter.answer(picture, &question, cancel)?));
+                }
+                Ok(1.0 - left.len() as f32 / (*total).max(1) as f32)
+            }
+        }
+    }
+
+    fn found(self, job: JobId, at: FrameId) -> Option<Event> {
+        let masks = match self {
+            Self::Everything(everything) => everything.found().into_iter().map(|answer| (None, answer)).collect(),
+            Self::Boxes { found, .. } => found,
+        };
+        (!masks.is_empty()).then_some(Event::Found { job, at, masks })
+    }
+}
