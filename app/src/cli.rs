@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and what every command shares.
 
 mod demo;
+mod window;
 mod devices;
 mod models;
 mod prompts;
@@ -18,15 +19,18 @@ use engine::{
 };
 
 /// Label images and videos by pointing: masks from clicks and boxes, carried through videos, as COCO.
+///
+/// Without a command it opens its window.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
-pub(crate) struct Cli {
+#[command(version)]
+pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    App(window::Window),
     Segment(segment::Segment),
     Track(track::Track),
     #[command(subcommand)]
@@ -36,8 +40,13 @@ enum Command {
 }
 
 impl Cli {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        match self.command {
+    /// Does what is asked.
+    ///
+    /// # Errors
+    /// If it cannot be done, and why.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command.unwrap_or_else(|| Command::App(window::Window::default())) {
+            Command::App(window) => window.run(),
             Command::Segment(segment) => segment.run(),
             Command::Track(track) => track.run(),
             Command::Models(models) => models.run(),
@@ -83,7 +92,7 @@ enum LookArg {
 impl ModelArgs {
     pub(crate) fn look(&self) -> Look {
         if self.look.is_empty() {
-            return if self.model == weights::BUILTIN { Look::CAREFUL } else { Look::default() };
+            return look_of(&self.model);
         }
         let has = |look| self.look.contains(&look);
         Look { close: has(LookArg::Close), mirror: has(LookArg::Mirror), colors: has(LookArg::Colors) }
@@ -96,6 +105,11 @@ impl ModelArgs {
         }
         Ok((Runtime::start(self.device, self.threads)?, weights))
     }
+}
+
+/// How a model looks at images unless told otherwise: the built-in one with all care, official ones as their authors do.
+fn look_of(model: &str) -> Look {
+    if model == weights::BUILTIN { Look::CAREFUL } else { Look::default() }
 }
 
 /// A token that Ctrl+C cancels.

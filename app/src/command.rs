@@ -143,6 +143,13 @@ pub enum Command {
         /// Add pixels, or take them away.
         label: Label,
     },
+    /// Move corners of an object's outline: what lies between the two changes, all else of the mask stays.
+    Reshape {
+        /// The outline's rings before, image pixels.
+        from: Vec<Vec<Point>>,
+        /// The same with corners moved.
+        to: Vec<Vec<Point>>,
+    },
     /// Take another tool.
     SetTool(Tool),
     /// Swap brush and eraser.

@@ -1,16 +1,11 @@
 //! Segue: label images and videos by pointing.
 
-mod cli;
-mod overlay;
-mod progress;
-mod scene;
-
 use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    match segue::cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.

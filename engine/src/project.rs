@@ -130,6 +130,13 @@ pub struct Object {
     pub attributes: BTreeMap<String, String>,
 }
 
+impl Object {
+    /// Of a category, with no answers.
+    pub fn new(category: CategoryId) -> Self {
+        Self { category, proposal: None, attributes: BTreeMap::new() }
+    }
+}
+
 /// What decides a segment's mask: the prompt, the mask that it refines, and which of the possible answers is meant.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Question {

@@ -86,8 +86,8 @@ pub enum Task {
 /// What the project file is asked.
 #[derive(Clone, Debug)]
 pub enum Storing {
-    /// Open it, or make it, and close the one before.
-    Open(PathBuf),
+    /// Open a project, or the project of a folder or of files, made if there is none; the one before is closed.
+    Open(Vec<PathBuf>),
     /// Write this down, all or nothing.
     Write(Vec<Write>),
     /// Read back the steps before this one.
@@ -155,9 +155,16 @@ pub enum Event {
     /// A small picture of a medium; what its file holds.
     Thumbnail(MediumId, Result<(RgbImage, Content), String>),
     /// The project is open.
-    Opened(PathBuf, Box<History>),
-    /// The project cannot be opened.
-    NotOpened(PathBuf, String),
+    Opened {
+        /// Its file.
+        path: PathBuf,
+        /// The project, and its past.
+        history: Box<History>,
+        /// Folders and files that it was opened for, which may have media that it lacks.
+        media: Vec<PathBuf>,
+    },
+    /// The project cannot be opened, and why.
+    NotOpened(String),
     /// Steps before one that were read back, and whether there are more.
     Older(StepId, Vec<Step>, bool),
     /// Written down; how many writes since the project was opened.

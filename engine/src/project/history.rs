@@ -110,30 +110,28 @@ impl History {
         }
     }
 
-    /// Takes the last step back; its title.
-    pub fn undo(&mut self) -> Option<Arc<str>> {
+    /// Takes the last step back, and tells which it was.
+    pub fn undo(&mut self) -> Option<Step> {
         let step = self.undo.pop_back()?;
         let now = Arc::make_mut(&mut self.now);
         for change in step.changes.iter() {
             now.set(change.key, change.before.clone());
         }
         self.unwritten.push(Write::Undo(step.id));
-        let title = step.title.clone();
-        self.redo.push(step);
-        Some(title)
+        self.redo.push(step.clone());
+        Some(step)
     }
 
-    /// Does the last step that was taken back again; its title.
-    pub fn redo(&mut self) -> Option<Arc<str>> {
+    /// Does the last step that was taken back again, and tells which it was.
+    pub fn redo(&mut self) -> Option<Step> {
         let step = self.redo.pop()?;
         let now = Arc::make_mut(&mut self.now);
         for change in step.changes.iter() {
             now.set(change.key, change.after.clone());
         }
         self.unwritten.push(Write::Redo(step.id));
-        let title = step.title.clone();
-        self.undo.push_back(step);
-        Some(title)
+        self.undo.push_back(step.clone());
+        Some(step)
     }
 
     /// The title of what [`Self::undo`] would take back.

@@ -1,0 +1,241 @@
+//! The window: what the user sees of the session, and what they say to it.
+//!
+//! Each turn goes one way: keys, dialogs and panels make commands; the session takes them and the engine's events in; and
+//! the panels and the canvas draw what then is.
+
+use std::path::PathBuf;
+
+use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
+use engine::worker::{Engine, Load};
+
+use crate::{
+    canvas::{Canvas, ViewChange},
+    command::Command,
+    dialogs::Dialogs,
+    panels::{
+        NewCategory, Palette, Pane, Purpose, SettingsScreen, Strip, TypedPath, categories_ui, help_ui, menu_ui,
+        notices_ui, objects_ui, status_ui, tools_ui, welcome_ui,
+    },
+    preferences::Preferences,
+    session::{Model, Seen, Session},
+    theme,
+};
+
+/// See the module.
+pub struct App {
+    session: Session,
+    engine: Engine,
+    preferences: Preferences,
+    canvas: Canvas,
+    strip: Strip,
+    screen: Option<Screen>,
+    dialogs: Dialogs,
+    /// What the user has said since the last turn.
+    commands: Vec<Command>,
+    seen: Seen,
+}
+
+/// What lies over everything else.
+enum Screen {
+    Palette(Palette),
+    Help,
+    Settings(SettingsScreen),
+    NewCategory(NewCategory),
+    TypedPath(TypedPath),
+}
+
+impl App {
+    /// Starts the engine with the model that `load` loads, and opens `paths`, if there are any.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn new(
+        creation: &eframe::CreationContext<'_>,
+        load: Load,
+        preferences: Preferences,
+        paths: Vec<PathBuf>,
+    ) -> std::io::Result<Self> {
+        let ctx = creation.egui_ctx.clone();
+        theme::apply(&ctx);
+        ctx.set_theme(preferences.settings().theme);
+        let dialogs = Dialogs::new(ctx.clone());
+        let engine = Engine::start(load, move || ctx.request_repaint())?;
+        let mut session = Session::default();
+        for problem in preferences.problems() {
+            session.notices.warn(problem.clone());
+        }
+        let commands = if paths.is_empty() { Vec::new() } else { vec![Command::Open(paths)] };
+        Ok(Self {
+            session,
+            engine,
+            preferences,
+            canvas: Canvas::new(creation.wgpu_render_state.as_ref()),
+            strip: Strip::default(),
+            screen: None,
+            dialogs,
+            commands,
+            seen: Seen::default(),
+        })
+    }
+
+    /// What the window shows.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Says something to it, as a panel would.
+    pub fn say(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// Where a place in the shown image, in its pixels, is on the screen.
+    pub fn to_screen(&self, at: engine::geometry::Point) -> Option<egui::Pos2> {
+        self.canvas.to_screen(at, &self.session)
+    }
+
+    /// Does what concerns the window alone.
+    fn execute(&mut self, ctx: &Context, command: &Command) {
+        match command {
+            Command::ChooseFolder => self.dialogs.ask(Purpose::Folder, &self.session),
+            Command::ChooseFiles => self.dialogs.ask(Purpose::Files, &self.session),
+            Command::ChooseImport => self.dialogs.ask(Purpose::Import, &self.session),
+            Command::ChooseExport => self.dialogs.ask(Purpose::Export, &self.session),
+            Command::ChooseMediaFolder => self.dialogs.ask(Purpose::FindMedia, &self.session),
+            Command::OpenDemo => self.dialogs.make_demo(),
+            Command::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            Command::Fit => self.change_view(ctx, ViewChange::Fit),
+            Command::ActualSize => self.change_view(ctx, ViewChange::ActualSize),
+            Command::ZoomIn => self.change_view(ctx, ViewChange::Zoom(1.25)),
+            Command::ZoomOut => self.change_view(ctx, ViewChange::Zoom(0.8)),
+            Command::NewCategory => self.screen = Some(Screen::NewCategory(NewCategory::default())),
+            Command::Palette => self.screen = Some(Screen::Palette(Palette::default())),
+            Command::Help => self.screen = Some(Screen::Help),
+            Command::Settings => self.screen = Some(Screen::Settings(SettingsScreen::default())),
+            Command::MoreOpaque => self.change_opacity(0.1),
+            Command::LessOpaque => self.change_opacity(-0.1),
+            Command::TogglePreview => self.preferences.change(|settings| settings.preview = !settings.preview),
+            Command::ToggleTheme => self.preferences.toggle_theme(ctx),
+            _ => {}
+        }
+    }
+
+    fn change_opacity(&mut self, by: f32) {
+        self.preferences.change(|s| s.mask_opacity = (s.mask_opacity + by).clamp(0.0, 1.0));
+    }
+
+    fn change_view(&mut self, ctx: &Context, change: ViewChange) {
+        self.canvas.change_view(change, &self.session, ctx.pixels_per_point());
+    }
+
+    /// What the user has said: keys, answers to dialogs, files dropped on the window.
+    fn hear(&mut self, ctx: &Context) {
+        self.canvas.keys(ctx, &mut self.commands);
+        if self.screen.is_none() {
+            self.commands.extend(self.preferences.keymap().pressed(ctx));
+        }
+        if let Some(answer) = self.dialogs.answer() {
+            match answer {
+                Ok(command) => self.commands.push(command),
+                Err((purpose, proposal)) => {
+                    self.screen = Some(Screen::TypedPath(TypedPath::new(purpose, proposal)));
+                }
+            }
+        }
+        let dropped: Vec<PathBuf> =
+            ctx.input(|input| input.raw.dropped_files.iter().filter_map(|file| file.path.clone()).collect());
+        if !dropped.is_empty() {
+            let has_project = dropped.iter().any(|path| path.extension().is_some_and(|e| e == "segue"));
+            let adds = self.session.file().is_some() && !has_project;
+            self.commands.push(if adds { Command::AddMedia(dropped) } else { Command::Open(dropped) });
+        }
+    }
+
+    fn panels(&mut self, ui: &mut Ui) {
+        let Self { session, preferences, canvas, strip, commands, seen, .. } = self;
+        let mut pane = Pane { session, preferences, commands };
+        let thin = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 4));
+        Panel::top("menu").frame(thin).show(ui, |ui| menu_ui(ui, &mut pane));
+        if session.file().is_none() {
+            CentralPanel::default().show(ui, |ui| welcome_ui(ui, &mut pane, preferences.settings().recent()));
+            *seen = Seen::default();
+            return;
+        }
+        Panel::bottom("status").frame(thin).show(ui, |ui| {
+            status_ui(ui, &mut pane, canvas.pointer(), canvas.scale(session));
+        });
+        let strip_panel = Panel::bottom("strip").resizable(false).exact_size(128.0);
+        let thumbnails = strip_panel.show(ui, |ui| strip.ui(ui, &mut pane)).inner;
+        Panel::left("tools").resizable(false).exact_size(46.0).frame(thin.inner_margin(Margin::same(2))).show(
+            ui,
+            |ui| tools_ui(ui, &mut pane),
+        );
+        Panel::right("lists").default_size(240.0).size_range(180.0..=480.0).show(ui, |ui| {
+            Panel::top("categories").resizable(true).default_size(190.0).frame(Frame::NONE).show(ui, |ui| {
+                categories_ui(ui, &mut pane);
+            });
+            CentralPanel::default().frame(Frame::NONE).show(ui, |ui| objects_ui(ui, &mut pane));
+        });
+        let hover = CentralPanel::default()
+            .frame(Frame::NONE)
+            .show(ui, |ui| canvas.ui(ui, &mut pane))
+            .inner;
+        let hover = hover.filter(|_| preferences.settings().preview);
+        *seen = Seen { hover, thumbnails, ..Seen::default() };
+    }
+
+    fn screens(&mut self, ctx: &Context) {
+        let Self { session, preferences, screen, commands, .. } = self;
+        if let Some(Screen::Settings(settings)) = screen {
+            if !settings.ui(ctx, preferences) {
+                *screen = None;
+            }
+            return;
+        }
+        let mut pane = Pane { session, preferences, commands };
+        let stays = match screen {
+            Some(Screen::Palette(palette)) => palette.ui(ctx, &mut pane),
+            Some(Screen::Help) => help_ui(ctx, &pane),
+            Some(Screen::NewCategory(question)) => question.ui(ctx, &mut pane),
+            Some(Screen::TypedPath(question)) => question.ui(ctx, &mut pane),
+            Some(Screen::Settings(_)) | None => return,
+        };
+        if !stays {
+            *screen = None;
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
+        self.hear(ctx);
+        let commands = std::mem::take(&mut self.commands);
+        for command in &commands {
+            self.execute(ctx, command);
+        }
+        self.seen.ahead = self.preferences.settings().prefetch;
+        self.session.turn(&self.engine, commands, &self.seen);
+        if let Some(failure) = self.preferences.failure() {
+            self.session.notices.error(failure.to_string());
+        }
+        if let Some(file) = self.session.file() {
+            self.preferences.remember_project(&file.path);
+        }
+        if *self.session.model() == Model::Loading {
+            ctx.request_repaint_after(std::time::Duration::from_millis(100));
+        }
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
+        self.panels(ui);
+        let ctx = ui.ctx().clone();
+        self.screens(&ctx);
+        let corner = self.canvas.lower_right(&ctx);
+        if let Some(closed) = notices_ui(&ctx, &self.session.notices, corner) {
+            self.session.notices.close(&closed);
+        }
+        if !self.commands.is_empty() {
+            // What was said is done before the next turn is drawn.
+            ctx.request_repaint();
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The image with its masks, and what the mouse does on it.
+
+mod draw;
+mod gpu;
+mod mouse;
+mod textures;
+mod view;
+
+use std::sync::Arc;
+
+use eframe::egui_wgpu::RenderState;
+use egui::{Rect, Response, Sense, Ui, WidgetInfo, WidgetType};
+use engine::{
+    geometry::Point,
+    mask::Rle,
+    project::{MediumId, ObjectId},
+    prompt::Label,
+};
+
+use self::{textures::Textures, view::View};
+use crate::{command::Command, panels::Pane, session::Session, theme};
+
+/// What the canvas remembers from turn to turn.
+pub struct Canvas {
+    view: View,
+    textures: Option<Textures>,
+    gesture: Gesture,
+    /// The medium that the view and the gesture are of.
+    shown: Option<MediumId>,
+    rect: Rect,
+    pointer: Option<Point>,
+    /// Corners that can be moved, of the selected object's mask.
+    outline: Option<OutlineOf>,
+}
+
+/// What the user is in the middle of.
+#[derive(Clone, Debug, Default)]
+enum Gesture {
+    #[default]
+    None,
+    /// Dragging a box from this corner to that one, in image pixels.
+    Box { from: Point, to: Point },
+    /// Painting along these points.
+    Stroke { points: Vec<Point>, label: Label, mask: Option<Arc<Rle>> },
+    /// Setting corners of a polygon.
+    Polygon { points: Vec<Point>, label: Label },
+    /// Moving a corner of the selected object's outline.
+    Corner { ring: usize, corner: usize, to: Point },
+}
+
+/// A mask's outline, kept as long as the mask is the same.
+struct OutlineOf {
+    object: ObjectId,
+    mask: Arc<Rle>,
+    rings: Vec<Vec<Point>>,
+}
+
+/// How masks are painted.
+#[derive(Clone, Copy)]
+struct Paint {
+    /// How strongly, 0 to 1.
+    opacity: f32,
+    /// Whether the mask that a click would give is.
+    preview: bool,
+}
+
+/// What a view command does to the canvas.
+#[derive(Clone, Copy, Debug)]
+pub enum ViewChange {
+    /// Show everything.
+    Fit,
+    /// One image pixel on one of the screen's.
+    ActualSize,
+    /// So many times as large.
+    Zoom(f32),
+}
+
+impl Canvas {
+    /// With a graphics card, or without one, as in tests: then only lines are drawn.
+    pub fn new(render_state: Option<&RenderState>) -> Self {
+        Self {
+            view: View::default(),
+            textures: render_state.map(|state| Textures::new(gpu::Gpu::new(state))),
+            gesture: Gesture::None,
+            shown: None,
+            rect: Rect::NOTHING,
+            pointer: None,
+            outline: None,
+        }
+    }
+
+    /// Changes how large the image is.
+    pub fn change_view(&mut self, change: ViewChange, session: &Session, pixels_per_point: f32) {
+        let Some(size) = session.size() else { return };
+        match change {
+            ViewChange::Fit => self.view.fit(),
+            ViewChange::ActualSize => self.view.zoom_to(1.0 / pixels_per_point, size, self.rect),
+            ViewChange::Zoom(factor) => self.view.zoom(factor, self.rect.center(), size, self.rect),
+        }
+    }
+
+    /// Screen points per image pixel.
+    pub fn scale(&self, session: &Session) -> Option<f32> {
+        Some(self.view.transform(session.size()?, self.rect).scale)
+    }
+
+    /// Where the pointer is, in image pixels, if it is on the canvas.
+    pub fn pointer(&self) -> Option<Point> {
+        self.pointer
+    }
+
+    /// Where an image pixel is on the screen.
+    pub fn to_screen(&self, at: Point, session: &Session) -> Option<egui::Pos2> {
+        Some(self.view.transform(session.size()?, self.rect).to_screen(at))
+    }
+
+    /// The lower right corner of the canvas, or of the window while there is no image.
+    pub fn lower_right(&self, ctx: &egui::Context) -> egui::Pos2 {
+        if self.rect.is_positive() { self.rect.right_bottom() } else { ctx.content_rect().right_bottom() }
+    }
+
+    /// Draws the shown image, and says what the mouse does on it. Returns where a click would mean something.
+    pub(crate) fn ui(&mut self, ui: &mut Ui, pane: &mut Pane<'_>) -> Option<Point> {
+        let session = pane.session;
+        let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::click_and_drag());
+        response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, "Canvas"));
+        let painter = ui.painter_at(rect);
+        painter.rect_filled(rect, 0.0, theme::canvas_background(ui.visuals().dark_mode));
+        self.rect = rect;
+        if self.shown != session.shown() {
+            *self = Self { shown: session.shown(), textures: self.textures.take(), rect, ..Self::new(None) };
+        }
+        let size = session.size()?;
+        self.update_outline(session);
+        let hover = self.mouse(ui, &response, size, session, pane.commands);
+        let transform = self.view.transform(size, rect);
+        self.pointer = response.hover_pos().map(|at| transform.to_image(at));
+        let settings = pane.preferences.settings();
+        let paint = Paint { opacity: settings.mask_opacity, preview: settings.preview };
+        self.draw(ui, &painter, &response, size, session, paint);
+        hover
+    }
+
+    /// Whether Enter, Escape and Backspace mean the polygon that is being drawn, and what they do to it.
+    pub fn keys(&mut self, ctx: &egui::Context, commands: &mut Vec<Command>) {
+        let Gesture::Polygon { points, label } = &mut self.gesture else { return };
+        let mut pressed = |key| ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
+        if pressed(egui::Key::Enter) {
+            commands.push(Command::FillPolygon { points: std::mem::take(points), label: *label });
+            self.gesture = Gesture::None;
+        } else if pressed(egui::Key::Escape) {
+            self.gesture = Gesture::None;
+        } else if pressed(egui::Key::Backspace) {
+            points.pop();
+            if points.is_empty() {
+                self.gesture = Gesture::None;
+            }
+        }
+    }
+
+    /// Corners that can be moved: with the polygon tool, those of the selected object.
+    fn update_outline(&mut self, session: &Session) {
+        /// Pixels that the corners' polygon may be off the mask.
+        const TOLERANCE: f32 = 1.0;
+        let wanted = session.selected().filter(|_| session.tools().tool == crate::command::Tool::Polygon);
+        let Some((object, mask)) = wanted.and_then(|(id, _, segment)| Some((id, segment.mask.as_ref()?))) else {
+            self.outline = None;
+            return;
+        };
+        let is_known =
+            self.outline.as_ref().is_some_and(|known| known.object == object && Arc::ptr_eq(&known.mask, mask));
+        if !is_known {
+            let rings = mask.simplified(TOLERANCE);
+            self.outline = Some(OutlineOf { object, mask: mask.clone(), rings });
+        }
+    }
+}
+
+/// What the pointer is over.
+fn is_over(response: &Response) -> bool {
+    response.hovered() || response.dragged()
+}

@@ -1,0 +1,221 @@
+//! Drawing the image, its masks, and what the user is in the middle of.
+
+use egui::{Align2, Color32, CursorIcon, FontId, Painter, Response, Shape, Stroke, StrokeKind, Ui};
+use engine::{
+    geometry::{Point, Size},
+    project::{Category, ObjectId, Segment},
+    prompt::Label,
+};
+
+use super::{Canvas, Gesture, Paint, gpu, is_over, textures::MaskId, view::Transform};
+use crate::{
+    command::Tool,
+    session::{Model, Session},
+    theme,
+};
+
+/// Widths of outlines, in points.
+const OUTLINE: f32 = 1.5;
+const SELECTED_OUTLINE: f32 = 3.0;
+/// Radius of a click's mark, in points.
+const MARK: f32 = 5.0;
+
+impl Canvas {
+    pub(super) fn draw(
+        &mut self,
+        ui: &Ui,
+        painter: &Painter,
+        response: &Response,
+        size: Size,
+        session: &Session,
+        paint: Paint,
+    ) {
+        let transform = self.view.transform(size, self.rect);
+        self.draw_pixels(ui, painter, transform, session, paint);
+        self.draw_boxes(painter, transform, session);
+        self.draw_outline(painter, transform);
+        self.draw_prompt(painter, transform, session);
+        self.draw_gesture(painter, response, transform, session);
+        draw_state(ui, painter, session);
+        if is_over(response) {
+            let icon = match session.tools().tool {
+                Tool::Brush | Tool::Eraser => CursorIcon::None,
+                Tool::Point | Tool::Polygon => CursorIcon::Crosshair,
+            };
+            ui.ctx().set_cursor_icon(icon);
+        }
+    }
+
+    /// The picture and the masks.
+    fn draw_pixels(&mut self, ui: &Ui, painter: &Painter, transform: Transform, session: &Session, paint: Paint) {
+        let (canvas, pixels_per_point) = (self.rect, ui.ctx().pixels_per_point());
+        let Some(textures) = &mut self.textures else { return };
+        textures.begin();
+        let mut quads = Vec::new();
+        if let Some(Ok(picture)) = session.picture() {
+            textures.picture(picture, transform, canvas, pixels_per_point, &mut quads);
+        }
+        for (id, object, segment) in session.segments().filter(|(id, ..)| session.is_visible(*id)) {
+            let Some(mask) = &segment.mask else { continue };
+            let is_selected = session.selection().contains(&id);
+            let style = gpu::Style::Mask {
+                color: mask_color(session, object.category, paint.opacity),
+                outline: if is_selected { SELECTED_OUTLINE } else { OUTLINE },
+                is_hatched: object.proposal.is_some(),
+            };
+            textures.mask(MaskId::Object(id), mask, transform, canvas, style, &mut quads);
+        }
+        let ghost = |opacity| {
+            let category = session.selected().map(|(_, object, _)| object.category).or(session.category());
+            let color = category.map_or([1.0, 1.0, 1.0, opacity], |id| mask_color(session, id, opacity));
+            gpu::Style::Mask { color, outline: OUTLINE, is_hatched: true }
+        };
+        if let Some(preview) = session.preview().filter(|_| matches!(self.gesture, Gesture::None)) {
+            let hovers = ui.ctx().pointer_hover_pos().is_some_and(|pointer| canvas.contains(pointer));
+            if hovers && paint.preview && session.tools().tool == Tool::Point {
+                textures.mask(MaskId::Preview, &preview.mask, transform, canvas, ghost(0.35), &mut quads);
+            }
+        }
+        if let Gesture::Stroke { mask: Some(mask), label, .. } = &self.gesture {
+            let style = match label {
+                Label::Positive => ghost(0.6),
+                Label::Negative => gpu::Style::Mask { color: [0.9, 0.2, 0.2, 0.5], outline: OUTLINE, is_hatched: true },
+            };
+            textures.mask(MaskId::Stroke, mask, transform, canvas, style, &mut quads);
+        }
+        let frame = session.frame();
+        textures.keep_masks(|id| match id {
+            MaskId::Object(id) => frame.is_some_and(|at| session.project().segment(id, at.frame).is_some()),
+            MaskId::Preview | MaskId::Stroke => true,
+        });
+        if textures.is_incomplete() {
+            ui.ctx().request_repaint();
+        }
+        painter.add(gpu::shape(canvas, quads));
+    }
+
+    /// Boxes of which no mask is known, and boxes that prompts have.
+    fn draw_boxes(&self, painter: &Painter, transform: Transform, session: &Session) {
+        for (id, object, segment) in session.segments().filter(|(id, ..)| session.is_visible(*id)) {
+            let is_selected = session.selection().contains(&id);
+            let shown = if segment.mask.is_none() { segment.bounds() } else { segment.question.prompt.rect };
+            let Some(rect) = shown.filter(|_| is_selected || segment.mask.is_none()) else { continue };
+            let color = category_of(session, object.category).map_or(Color32::WHITE, |c| theme::color(c.color));
+            let width = if is_selected { SELECTED_OUTLINE - 1.0 } else { OUTLINE };
+            let rect = transform.rect_to_screen(rect);
+            if object.proposal.is_some() || segment.mask.is_some() {
+                dashed(painter, rect, Stroke::new(width, color));
+            } else {
+                painter.rect_stroke(rect, 0.0, Stroke::new(width, color), StrokeKind::Middle);
+            }
+        }
+    }
+
+    /// Corners that can be moved.
+    fn draw_outline(&self, painter: &Painter, transform: Transform) {
+        let Some(outline) = &self.outline else { return };
+        for (r, ring) in outline.rings.iter().enumerate() {
+            let mut ring: Vec<egui::Pos2> = ring.iter().map(|at| transform.to_screen(*at)).collect();
+            if let Gesture::Corner { ring: moved, corner, to } = self.gesture
+                && moved == r
+            {
+                ring[corner] = transform.to_screen(to);
+            }
+            for corner in &ring {
+                painter.circle(*corner, 3.5, Color32::WHITE, Stroke::new(1.0, Color32::BLACK));
+            }
+            painter.add(Shape::closed_line(ring, Stroke::new(1.0, Color32::WHITE)));
+        }
+    }
+
+    fn draw_prompt(&self, painter: &Painter, transform: Transform, session: &Session) {
+        let Some((id, _, segment)) = session.selected().filter(|_| session.tools().tool == Tool::Point) else { return };
+        if !session.is_visible(id) {
+            return;
+        }
+        for point in &segment.question.prompt.points {
+            let color = match point.label {
+                Label::Positive => theme::POSITIVE,
+                Label::Negative => theme::NEGATIVE,
+            };
+            let at = transform.to_screen(point.at);
+            painter.circle(at, MARK, color, Stroke::new(1.5, Color32::WHITE));
+            let half = MARK * 0.55;
+            let stroke = Stroke::new(1.5, Color32::WHITE);
+            painter.hline(at.x - half..=at.x + half, at.y, stroke);
+            if point.label == Label::Positive {
+                painter.vline(at.x, at.y - half..=at.y + half, stroke);
+            }
+        }
+        if !segment.is_answered {
+            draw_waiting(painter, transform, id, segment);
+        }
+    }
+
+    fn draw_gesture(&self, painter: &Painter, response: &Response, transform: Transform, session: &Session) {
+        let pointer = response.hover_pos();
+        match &self.gesture {
+            Gesture::Box { from, to } => {
+                let rect = egui::Rect::from_two_pos(transform.to_screen(*from), transform.to_screen(*to));
+                painter.rect_filled(rect, 0.0, theme::ACCENT.gamma_multiply(0.12));
+                painter.rect_stroke(rect, 0.0, Stroke::new(1.5, theme::ACCENT), StrokeKind::Middle);
+            }
+            Gesture::Polygon { points, label } => {
+                let color = if *label == Label::Positive { theme::POSITIVE } else { theme::NEGATIVE };
+                let corners = points.iter().map(|at| transform.to_screen(*at));
+                let line: Vec<egui::Pos2> = corners.clone().chain(pointer).collect();
+                painter.add(Shape::line(line, Stroke::new(1.5, color)));
+                for corner in corners {
+                    painter.circle(corner, 3.5, color, Stroke::new(1.0, Color32::WHITE));
+                }
+            }
+            _ => {}
+        }
+        let brushes = matches!(session.tools().tool, Tool::Brush | Tool::Eraser);
+        if let Some(at) = pointer.filter(|_| brushes) {
+            let radius = session.tools().brush * transform.scale;
+            painter.circle_stroke(at, radius, Stroke::new(2.5, Color32::from_black_alpha(140)));
+            painter.circle_stroke(at, radius, Stroke::new(1.0, Color32::WHITE));
+        }
+    }
+}
+
+/// What the user has to know where they look: why there is no picture, or no model.
+fn draw_state(ui: &Ui, painter: &Painter, session: &Session) {
+    let text = match (session.picture(), session.model()) {
+        (Some(Err(why)), _) => why.clone(),
+        (None, _) => "Reading…".to_owned(),
+        (_, Model::None(why)) => format!("No model, so clicks have no answer: {why}"),
+        _ => return,
+    };
+    let rect = painter.clip_rect();
+    let width = (rect.width() - 40.0).max(80.0);
+    let color = ui.visuals().strong_text_color();
+    let text = painter.layout(text, FontId::proportional(14.0), color, width);
+    let place = Align2::CENTER_CENTER.anchor_size(rect.center(), text.size());
+    painter.rect_filled(place.expand(8.0), 6.0, ui.visuals().panel_fill.gamma_multiply(0.9));
+    painter.galley(place.min, text, color);
+}
+
+/// The click is kept, and is answered as soon as it can be.
+fn draw_waiting(painter: &Painter, transform: Transform, _: ObjectId, segment: &Segment) {
+    let last = segment.question.prompt.points.last().map(|point| point.at);
+    let corner = segment.question.prompt.rect.map(|rect| Point { x: rect.x1, y: rect.y1 });
+    if let Some(at) = last.or(corner) {
+        painter.circle_stroke(transform.to_screen(at), MARK * 2.0, Stroke::new(1.5, theme::REVIEW));
+    }
+}
+
+fn category_of(session: &Session, id: engine::project::CategoryId) -> Option<&Category> {
+    session.project().categories.get(&id).map(|category| &**category)
+}
+
+fn mask_color(session: &Session, category: engine::project::CategoryId, opacity: f32) -> [f32; 4] {
+    let [r, g, b] = category_of(session, category).map_or([255; 3], |category| category.color);
+    [f32::from(r) / 255.0, f32::from(g) / 255.0, f32::from(b) / 255.0, opacity]
+}
+
+fn dashed(painter: &Painter, rect: egui::Rect, stroke: Stroke) {
+    let corners = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
+    painter.extend(Shape::dashed_line(&corners, stroke, 6.0, 4.0));
+}

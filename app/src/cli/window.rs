@@ -1,0 +1,71 @@
+//! `segue app`: the window.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use engine::{models, nn::Device, segmenter::Sam2Segmenter, worker::Load};
+
+use crate::{app::App, preferences::Preferences, settings};
+
+/// Open the window; also what `segue` alone does
+#[derive(Args, Default)]
+pub(crate) struct Window {
+    /// A project (.segue), or images and folders whose project is opened, made if there is none
+    paths: Vec<PathBuf>,
+    /// The model, in place of the one in the settings: builtin, a name (`segue models list`), or a checkpoint's path
+    #[arg(long)]
+    model: Option<String>,
+    /// Where to run, in place of what the settings say: cpu, webgpu, cuda, tensorrt, directml or coreml
+    #[arg(long)]
+    device: Option<Device>,
+    /// Side in pixels of the square that images are resized to, a multiple of 32
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+}
+
+impl Window {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let folder = settings::user_folder();
+        let preferences = Preferences::load(folder.as_deref());
+        let kept = preferences.settings();
+        let model = self.model.unwrap_or_else(|| kept.model.clone());
+        let load = load(model, self.size.or(kept.image_size), self.device.or(kept.device));
+        let paths = self.paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+        let options = eframe::NativeOptions {
+            viewport: egui::ViewportBuilder::default()
+                .with_title("Segue")
+                .with_app_id("segue")
+                .with_inner_size([1280.0, 820.0])
+                .with_min_inner_size([640.0, 420.0]),
+            renderer: eframe::Renderer::Wgpu,
+            persistence_path: folder.map(|folder| folder.join("window.ron")),
+            ..Default::default()
+        };
+        let app = |creation: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
+            Ok(Box::new(App::new(creation, load, preferences, paths)?))
+        };
+        // eframe's error may not go from thread to thread.
+        eframe::run_native("segue", options, Box::new(app))
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .context("cannot open a window; `segue --help` says what Segue does without one")
+    }
+}
+
+/// How the model is loaded, on the thread that will run it.
+fn load(model: String, size: Option<usize>, device: Option<Device>) -> Load {
+    Box::new(move || {
+        let load = || -> anyhow::Result<Sam2Segmenter> {
+            let mut weights = models::open(&model)?;
+            if let Some(size) = size {
+                weights = weights.with_image_size(size)?;
+            }
+            let runtime = engine::nn::Runtime::start(device, None)?;
+            Ok(Sam2Segmenter::load(&model, &runtime, &weights, super::look_of(&model))?)
+        };
+        match load() {
+            Ok(segmenter) => Ok(Box::new(segmenter)),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    })
+}

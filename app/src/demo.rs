@@ -1,0 +1,34 @@
+//! The photos of the demo project, drawn by the program itself.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use engine::frame::Frames as _;
+
+use crate::scene::Scene;
+
+/// Frames of the scene that are the photos.
+const PHOTOS: [usize; 6] = [0, 8, 18, 34, 40, 47];
+
+/// Draws the photos unless they are there; their folder.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub(crate) fn make() -> anyhow::Result<PathBuf> {
+    let dirs = directories::ProjectDirs::from("", "", "segue").context("there is no home folder")?;
+    let folder = dirs.data_dir().join("demo");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let mut scene = Scene::new();
+    for (i, frame) in PHOTOS.into_iter().enumerate() {
+        let path = folder.join(format!("photo-{}.png", i + 1));
+        if !path.exists() {
+            let photo = scene.frame(frame)?;
+            engine::file::write_atomically(&path, |out| {
+                let mut bytes = std::io::Cursor::new(Vec::new());
+                photo.write_to(&mut bytes, image::ImageFormat::Png).map_err(std::io::Error::other)?;
+                std::io::Write::write_all(out, bytes.get_ref())
+            })?;
+        }
+    }
+    Ok(folder)
+}

@@ -1,0 +1,107 @@
+//! The panels round the canvas: they read the session and push commands.
+
+mod categories;
+mod help;
+mod jobs;
+mod menu;
+mod notices;
+mod objects;
+mod palette;
+mod settings;
+mod status;
+mod strip;
+mod tools;
+mod typed;
+mod welcome;
+
+use egui::{Button, Response, Ui};
+
+use crate::{
+    command::{CATALOG, Command, Named},
+    preferences::Preferences,
+    session::Session,
+};
+
+pub(crate) use self::{
+    categories::{NewCategory, categories_ui},
+    help::help_ui,
+    menu::menu_ui,
+    notices::notices_ui,
+    objects::objects_ui,
+    palette::Palette,
+    settings::SettingsScreen,
+    status::status_ui,
+    strip::Strip,
+    tools::tools_ui,
+    typed::{Purpose, TypedPath},
+    welcome::welcome_ui,
+};
+
+/// What every panel is given.
+pub(crate) struct Pane<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) preferences: &'a Preferences,
+    /// What the user says through the panel.
+    pub(crate) commands: &'a mut Vec<Command>,
+}
+
+impl Pane<'_> {
+    pub(crate) fn push(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// Pushes the command when clicked, and tells its key where one hovers.
+    pub(crate) fn on_click(&mut self, response: Response, command: &Command, title: &str) -> Response {
+        if response.clicked() {
+            self.push(command.clone());
+        }
+        match self.key_of(command) {
+            Some(key) => response.on_hover_text(format!("{title}  ({key})")),
+            None => response.on_hover_text(title.to_owned()),
+        }
+    }
+
+    /// The key of a command, if it has one.
+    pub(crate) fn key_of(&self, command: &Command) -> Option<String> {
+        CATALOG.iter().find(|named| named.command == *command).and_then(|named| self.preferences.keymap().shown(named))
+    }
+
+    /// A line of a menu.
+    pub(crate) fn menu_item(&mut self, ui: &mut Ui, named: &Named) {
+        let key = self.key_of(&named.command).unwrap_or_default();
+        let checked = self.is_on(&named.command);
+        let button = Button::new(named.title).shortcut_text(key).selected(checked);
+        if ui.add_enabled(self.is_possible(&named.command), button).clicked() {
+            self.push(named.command.clone());
+            ui.close();
+        }
+    }
+
+    /// Whether something that is either on or off is on.
+    fn is_on(&self, command: &Command) -> bool {
+        let (tools, visibility) = (self.session.tools(), self.session.visibility());
+        match command {
+            Command::SetTool(tool) => tools.tool == *tool,
+            Command::ToggleOnlyUnlabeled => tools.only_unlabeled,
+            Command::SwapSign => tools.is_swapped,
+            Command::ToggleMasks => visibility.masks,
+            Command::TogglePreview => self.preferences.settings().preview,
+            Command::ToggleSolo => visibility.solo,
+            _ => false,
+        }
+    }
+
+    /// Whether it would do anything now.
+    pub(crate) fn is_possible(&self, command: &Command) -> bool {
+        use Command::{
+            ChooseFiles, ChooseFolder, Help, OpenDemo, Palette, Quit, Redo, Settings, ToggleTheme, Undo,
+        };
+        match command {
+            ChooseFolder | ChooseFiles | OpenDemo | Settings | Quit | Palette | Help | ToggleTheme => true,
+            Undo => self.session.history().undoable().is_some(),
+            Redo => self.session.history().redoable().is_some(),
+            Command::CancelJob => !self.session.jobs().is_empty(),
+            _ => self.session.file().is_some(),
+        }
+    }
+}

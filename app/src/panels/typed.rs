@@ -1,0 +1,71 @@
+//! A path to type, where the system has no dialog for files.
+
+use std::path::PathBuf;
+
+use egui::{Context, Id, Key, Modal};
+
+use super::Pane;
+use crate::command::Command;
+
+/// What a path is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Folder,
+    Files,
+    Import,
+    Export,
+    FindMedia,
+}
+
+impl Purpose {
+    /// What a dialog is called.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Folder => "Open a folder",
+            Self::Files => "Open images or a project",
+            Self::Import => "Import a COCO file",
+            Self::Export => "Export as COCO",
+            Self::FindMedia => "Folder in which the missing media are",
+        }
+    }
+
+    /// The command that uses these paths.
+    pub(crate) fn command(self, mut paths: Vec<PathBuf>) -> Option<Command> {
+        Some(match self {
+            Self::Folder | Self::Files => Command::Open(paths),
+            Self::Import => Command::ImportCoco(paths.pop()?),
+            Self::Export => Command::ExportCoco(paths.pop()?),
+            Self::FindMedia => Command::FindMedia(paths.pop()?),
+        })
+    }
+}
+
+/// The question for a path.
+pub(crate) struct TypedPath {
+    purpose: Purpose,
+    text: String,
+}
+
+impl TypedPath {
+    /// With a proposal.
+    pub(crate) fn new(purpose: Purpose, text: String) -> Self {
+        Self { purpose, text }
+    }
+
+    /// False once it is answered.
+    pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
+        let modal = Modal::new(Id::new("typed path")).show(ctx, |ui| {
+            ui.set_width(460.0);
+            let label = ui.strong(self.purpose.title());
+            let field = egui::TextEdit::singleline(&mut self.text).desired_width(f32::INFINITY);
+            ui.add(field.hint_text("Path")).labelled_by(label.id).request_focus();
+            let entered = ui.input(|input| input.key_pressed(Key::Enter));
+            let chosen = (ui.button("OK").clicked() || entered) && !self.text.trim().is_empty();
+            if chosen && let Some(command) = self.purpose.command(vec![PathBuf::from(self.text.trim())]) {
+                pane.push(command);
+            }
+            chosen
+        });
+        !modal.inner && !modal.should_close()
+    }
+}

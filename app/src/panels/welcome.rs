@@ -1,0 +1,39 @@
+//! The welcome screen: open something.
+
+use std::path::PathBuf;
+
+use egui::{RichText, Ui, Vec2};
+
+use super::Pane;
+use crate::command::Command;
+
+pub(crate) fn welcome_ui(ui: &mut Ui, pane: &mut Pane<'_>, recent: &[PathBuf]) {
+    ui.vertical_centered(|ui| {
+        ui.add_space((ui.available_height() * 0.18).max(12.0));
+        ui.label(RichText::new("Segue").size(44.0).strong());
+        ui.label(RichText::new("Label images by pointing").size(16.0));
+        ui.add_space(24.0);
+        let wide = Vec2::new(240.0, 36.0);
+        for (command, title) in [
+            (Command::ChooseFolder, "Open a folder of images…"),
+            (Command::ChooseFiles, "Open images or a project…"),
+            (Command::OpenDemo, "Try the demo"),
+        ] {
+            let button = ui.add(egui::Button::new(RichText::new(title).size(15.0)).min_size(wide));
+            pane.on_click(button, &command, title);
+        }
+        ui.add_space(8.0);
+        ui.weak("or drop files and folders on this window");
+        if !recent.is_empty() {
+            ui.add_space(24.0);
+            ui.strong("Recent");
+            for path in recent {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                let folder = path.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+                if ui.link(name).on_hover_text(folder).clicked() {
+                    pane.push(Command::Open(vec![path.clone()]));
+                }
+            }
+        }
+    });
+}

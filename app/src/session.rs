@@ -1,0 +1,418 @@
+//! An open project and what is not saved of it: which image is shown, what is selected, the tool, running jobs.
+//!
+//! Commands change it, the engine's events fill it in, and views only read it. Once a turn it looks at what is shown and
+//! asks the engine for what is missing ([`needs`]), whatever the reason: a click, undo, or reopening are one way.
+
+mod events;
+mod files;
+mod jobs;
+mod masks;
+mod media;
+mod needs;
+mod objects;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use engine::{
+    geometry::{Point, Size},
+    mask::Rle,
+    picture::Picture,
+    project::{
+        CategoryId, Change, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question, Segment, Step,
+    },
+    segmenter::Answer,
+    worker::Engine,
+};
+use image::RgbImage;
+
+pub use media::Progress;
+
+use crate::{
+    command::{Command, Tool},
+    job::{Job, ProjectFile},
+    notice::Notices,
+};
+
+/// See the module.
+pub struct Session {
+    history: History,
+    file: Option<ProjectFile>,
+    shown: Option<MediumId>,
+    /// The one that clicks and keys mean comes last.
+    selection: Vec<ObjectId>,
+    /// What new objects are.
+    category: Option<CategoryId>,
+    tools: Tools,
+    visibility: Visibility,
+    cache: Cache,
+    jobs: Vec<Job>,
+    next_job: u64,
+    /// What the user should know.
+    pub notices: Notices,
+    asked: needs::Asked,
+    saving: files::Saving,
+    model: Model,
+}
+
+/// How the mouse works on the image.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// What the left button does.
+    pub tool: Tool,
+    /// The brush's radius in image pixels.
+    pub brush: f32,
+    /// Whether new masks leave out pixels that other objects have.
+    pub only_unlabeled: bool,
+    /// Whether left takes away and right adds.
+    pub is_swapped: bool,
+}
+
+/// What of the objects is shown.
+#[derive(Clone, Debug)]
+pub struct Visibility {
+    /// These are not.
+    pub hidden: BTreeSet<ObjectId>,
+    /// Only the selected are.
+    pub solo: bool,
+    /// Any are.
+    pub masks: bool,
+}
+
+/// What the engine has made and can make again.
+#[derive(Default)]
+pub struct Cache {
+    pictures: BTreeMap<FrameId, Result<Arc<Picture>, String>>,
+    thumbnails: BTreeMap<MediumId, Thumbnail>,
+    encoded: BTreeSet<FrameId>,
+    preview: Option<Preview>,
+}
+
+/// A small picture of a medium.
+#[derive(Clone, Debug)]
+pub enum Thumbnail {
+    /// Here it is.
+    Picture(Arc<RgbImage>),
+    /// The file cannot be read.
+    Missing(String),
+}
+
+/// The mask that a click would give.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Where it is.
+    pub at: FrameId,
+    /// What it answers.
+    pub question: Question,
+    /// The mask.
+    pub mask: Arc<Rle>,
+}
+
+/// Whether there is a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// It is being loaded.
+    Loading,
+    /// It is there: its name and what it runs on.
+    Ready(String),
+    /// There is none, and why.
+    None(String),
+}
+
+/// What the views looked at in the last turn, which the session cannot know.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Where on the image, in its pixels, to show the mask that a click would give.
+    pub hover: Option<Point>,
+    /// Media whose thumbnails are on the screen.
+    pub thumbnails: Vec<MediumId>,
+    /// Neighbors of the shown image to look at ahead, on each side.
+    pub ahead: usize,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            history: History::default(),
+            file: None,
+            shown: None,
+            selection: Vec::new(),
+            category: None,
+            tools: Tools { tool: Tool::Point, brush: 12.0, only_unlabeled: false, is_swapped: false },
+            visibility: Visibility { hidden: BTreeSet::new(), solo: false, masks: true },
+            cache: Cache::default(),
+            jobs: Vec::new(),
+            next_job: 1,
+            notices: Notices::default(),
+            asked: needs::Asked::default(),
+            saving: files::Saving::default(),
+            model: Model::Loading,
+        }
+    }
+}
+
+/// What views may look at.
+impl Session {
+    /// The project as it is.
+    pub fn project(&self) -> &Arc<Project> {
+        self.history.now()
+    }
+
+    /// Undo and redo.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The open project's file; none on the welcome screen.
+    pub fn file(&self) -> Option<&ProjectFile> {
+        self.file.as_ref()
+    }
+
+    /// The medium that is shown.
+    pub fn shown(&self) -> Option<MediumId> {
+        self.shown
+    }
+
+    /// The frame that is shown.
+    pub fn frame(&self) -> Option<FrameId> {
+        self.shown.map(|medium| FrameId { medium, frame: 0 })
+    }
+
+    /// The size of what is shown, in pixels.
+    pub fn size(&self) -> Option<Size> {
+        Some(self.project().media.get(&self.shown?)?.size)
+    }
+
+    /// What is selected on the shown frame; the one that clicks and keys mean comes last.
+    pub fn selection(&self) -> &[ObjectId] {
+        &self.selection
+    }
+
+    /// The object that clicks and keys mean, with its segment.
+    pub fn selected(&self) -> Option<(ObjectId, &Arc<Object>, &Arc<Segment>)> {
+        let (at, id) = (self.frame()?, *self.selection.last()?);
+        Some((id, self.project().objects.get(&(at.medium, id))?, self.project().segment(id, at.frame)?))
+    }
+
+    /// What is on the shown frame.
+    pub fn segments(&self) -> impl Iterator<Item = (ObjectId, &Arc<Object>, &Arc<Segment>)> {
+        self.frame().into_iter().flat_map(|at| self.project().segments_on(at))
+    }
+
+    /// Whether an object is drawn.
+    pub fn is_visible(&self, object: ObjectId) -> bool {
+        let Visibility { hidden, solo, masks, .. } = &self.visibility;
+        *masks && !hidden.contains(&object) && (!solo || self.selection.contains(&object))
+    }
+
+    /// What new objects are.
+    pub fn category(&self) -> Option<CategoryId> {
+        self.category.filter(|id| self.project().categories.contains_key(id))
+    }
+
+    /// How the mouse works on the image.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// What of the objects is shown.
+    pub fn visibility(&self) -> &Visibility {
+        &self.visibility
+    }
+
+    /// The shown frame's pixels, or why there are none.
+    pub fn picture(&self) -> Option<&Result<Arc<Picture>, String>> {
+        self.cache.pictures.get(&self.frame()?)
+    }
+
+    /// A small picture of a medium.
+    pub fn thumbnail(&self, medium: MediumId) -> Option<&Thumbnail> {
+        self.cache.thumbnails.get(&medium)
+    }
+
+    /// Whether clicks on the shown frame are answered at once.
+    pub fn is_encoded(&self) -> bool {
+        self.frame().is_some_and(|at| self.cache.encoded.contains(&at))
+    }
+
+    /// The mask that a click would give where the pointer is.
+    pub fn preview(&self) -> Option<&Preview> {
+        let preview = self.cache.preview.as_ref()?;
+        (Some(preview.at) == self.frame()).then_some(preview)
+    }
+
+    /// Running jobs, the oldest first.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// Whether there is a model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Whether all steps are in the project file.
+    pub fn is_saved(&self) -> bool {
+        self.saving.is_done()
+    }
+}
+
+impl Session {
+    /// One turn: takes in what the engine reports, does what the user said, and asks for what is missing. Never waits.
+    pub fn turn(&mut self, engine: &Engine, commands: impl IntoIterator<Item = Command>, seen: &Seen) {
+        // As many as an inbox holds: more would make the turn long.
+        for event in std::iter::from_fn(|| engine.event()).take(64) {
+            self.on_event(event);
+        }
+        for command in commands {
+            self.execute(command);
+        }
+        self.keep_selection_true();
+        self.save(engine);
+        self.ask_for_what_is_missing(engine, seen);
+        self.send_jobs(engine);
+        self.notices.expire(std::time::Instant::now());
+    }
+
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::Open(paths) => self.open(paths),
+            Command::AddMedia(paths) => self.add_media(paths),
+            Command::ImportCoco(path) => self.import_coco(path),
+            Command::ExportCoco(path) => self.export_coco(path),
+            Command::FindMedia(folder) => self.find_media(folder),
+            Command::CloseProject => self.close(),
+            Command::Undo => self.undo(),
+            Command::Redo => self.redo(),
+
+            Command::GoTo(medium) => self.go_to(medium),
+            Command::Step(n) => self.step(n),
+            Command::First => self.step(i32::MIN),
+            Command::Last => self.step(i32::MAX),
+            Command::NextUnfinished => self.next_unfinished(),
+            Command::ToggleDone => self.toggle_done(),
+            Command::DoneAndNext => self.done_and_next(),
+
+            Command::Select(object) => self.selection = vec![object],
+            Command::ToggleSelected(object) => self.toggle_selected(object),
+            Command::SelectAt { at, add } => self.select_at(at, add),
+            Command::SelectAll => self.selection = self.segments().map(|(id, ..)| id).collect(),
+            Command::Deselect => self.selection.clear(),
+            Command::NextObject => self.select_next(1),
+            Command::PreviousObject => self.select_next(-1),
+            Command::Accept => self.accept(),
+            Command::AcceptAll => self.accept_all(),
+            Command::RejectAll => self.reject_all(),
+            Command::Delete => self.delete(),
+            Command::CopyToNext => self.copy_to_next(),
+            Command::SetCategory(category) => self.set_category(category),
+            Command::CategoryKey(key) => self.category_key(key),
+            Command::SetAttribute { name, value } => self.set_attribute(&name, &value),
+            Command::ToggleHidden => self.toggle_hidden(),
+            Command::ToggleHiddenOf(object) => toggle(&mut self.visibility.hidden, object),
+            Command::ToggleSolo => self.visibility.solo = !self.visibility.solo,
+
+            Command::AddPoint { at, label } => self.add_point(at, label),
+            Command::SetBox(rect) => self.set_box(rect),
+            Command::ClearPrompt => self.clear_prompt(),
+            Command::NextCandidate => self.choose(1),
+            Command::PreviousCandidate => self.choose(-1),
+            Command::SwapSign => self.tools.is_swapped = !self.tools.is_swapped,
+
+            Command::Stroke { points, label } => self.stroke(&points, label),
+            Command::FillPolygon { points, label } => self.fill_polygon(points, label),
+            Command::Reshape { from, to } => self.reshape(&from, &to),
+            Command::SetTool(tool) => self.tools.tool = tool,
+            Command::SwapBrush => self.swap_brush(),
+            Command::LargerBrush => self.tools.brush = (self.tools.brush * 1.25).min(500.0),
+            Command::SmallerBrush => self.tools.brush = (self.tools.brush / 1.25).max(0.5),
+            Command::ToggleOnlyUnlabeled => self.tools.only_unlabeled = !self.tools.only_unlabeled,
+            Command::FillHoles => self.change_masks("Fill holes", Rle::holes_filled),
+            Command::DropIslands => self.change_masks("Keep the largest part", Rle::largest_part),
+            Command::Grow => self.change_masks("Grow", |mask| mask.grown(1)),
+            Command::Shrink => self.change_masks("Shrink", |mask| mask.shrunk(1)),
+            Command::Join => self.join(),
+            Command::Subtract => self.subtract(),
+            Command::Split => self.split(),
+
+            Command::AddCategory(name) => self.add_category(&name),
+            Command::RenameCategory(id, name) => self.rename_category(id, &name),
+            Command::ColorCategory(id, color) => self.change_category(id, "Change color", |c| c.color = color),
+            Command::KeyCategory(id, key) => self.set_category_key(id, key),
+            Command::SetAttributes(id, to) => self.change_category(id, "Change attributes", |c| c.attributes = to),
+            Command::RemoveCategory(id) => self.remove_category(id),
+
+            Command::SegmentEverything(scope) => self.segment_everything(scope),
+            Command::MasksForBoxes(scope) => self.masks_for_boxes(scope),
+            Command::CancelJob => self.cancel_job(),
+
+            Command::ToggleMasks => self.visibility.masks = !self.visibility.masks,
+
+            // The window's own.
+            Command::ChooseFolder
+            | Command::ChooseFiles
+            | Command::ChooseImport
+            | Command::ChooseExport
+            | Command::ChooseMediaFolder
+            | Command::OpenDemo
+            | Command::Quit
+            | Command::NewCategory
+            | Command::Fit
+            | Command::ActualSize
+            | Command::ZoomIn
+            | Command::ZoomOut
+            | Command::MoreOpaque
+            | Command::LessOpaque
+            | Command::TogglePreview
+            | Command::ToggleTheme
+            | Command::Palette
+            | Command::Help
+            | Command::Settings => {}
+        }
+    }
+}
+
+impl Session {
+    fn undo(&mut self) {
+        match self.history.undo() {
+            Some(step) => self.show_step(&step, "Undid"),
+            None => self.notices.info("Nothing to undo"),
+        }
+    }
+
+    fn redo(&mut self) {
+        match self.history.redo() {
+            Some(step) => self.show_step(&step, "Redid"),
+            None => self.notices.info("Nothing to redo"),
+        }
+    }
+
+    /// Goes to where a step is, so that nothing changes out of sight.
+    fn show_step(&mut self, step: &Step, what: &str) {
+        self.notices.info(format!("{what}: {}", step.title));
+        let project = self.project();
+        let medium_of = |change: &Change| match change.key {
+            Key::Medium(medium) | Key::Object(medium, _) => Some(medium),
+            Key::Segment(object, _) => {
+                let here = self.shown.filter(|medium| project.objects.contains_key(&(*medium, object)));
+                here.or_else(|| project.objects.keys().find(|(_, id)| *id == object).map(|(medium, _)| *medium))
+            }
+            Key::Category(_) => None,
+        };
+        let media: BTreeSet<MediumId> = step.changes.iter().take(64).filter_map(medium_of).collect();
+        if !media.iter().any(|medium| Some(*medium) == self.shown)
+            && let Some(medium) = media.first()
+        {
+            self.go_to(*medium);
+        }
+        if self.shown.is_none_or(|shown| !self.project().media.contains_key(&shown)) {
+            self.shown = self.project().media.keys().next().copied();
+        }
+    }
+}
+
+fn toggle<T: Ord>(set: &mut BTreeSet<T>, item: T) {
+    if !set.remove(&item) {
+        set.insert(item);
+    }
+}

@@ -1,0 +1,97 @@
+//! What the engine reports, taken in.
+
+use std::sync::Arc;
+
+use engine::{
+    picture::Picture,
+    project::{Content, FrameId, Medium, MediumId, ObjectId, Question},
+    segmenter::Answer,
+    worker::Event,
+};
+use image::RgbImage;
+
+use super::{Model, Preview, Session, Thumbnail};
+
+impl Session {
+    pub(super) fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Ready(model) => self.model = Model::Ready(model),
+            Event::NoModel(why) => {
+                self.notices.error(format!("The model cannot be loaded: {why}"));
+                self.model = Model::None(why);
+            }
+            Event::Encoded(at) => drop(self.cache.encoded.insert(at)),
+            Event::Answered { object, at, question, answer } => self.answered(object, at, question, answer),
+            Event::Previewed { at, question, answer } => {
+                self.cache.preview = Some(Preview { at, question, mask: Arc::new(answer.mask) });
+            }
+            Event::Read(at, picture) => self.read(at, picture),
+            Event::Thumbnail(medium, thumbnail) => self.thumbnailed(medium, thumbnail),
+            Event::Opened { path, history, media } => self.opened(path, *history, media),
+            Event::NotOpened(why) => self.notices.error(why),
+            Event::Older(before, steps, has_older) => self.history.add_older(before, steps, has_older),
+            Event::Written(n) => self.written(n),
+            Event::NotWritten(why) => self.not_written(&why),
+            Event::Progress { job, done, total } => self.progressed(job, done, total),
+            Event::Found { job, at, masks } => self.found(job, at, masks),
+            Event::Ended { job, outcome } => self.ended(job, outcome),
+        }
+    }
+
+    /// Belongs to the step that asked; an answer to what is asked no more is dropped.
+    fn answered(&mut self, object: ObjectId, at: FrameId, question: Question, answer: Result<Answer, String>) {
+        let segment = self.project().segment(object, at.frame);
+        if segment.is_none_or(|segment| segment.is_answered || segment.question != question) {
+            return;
+        }
+        match answer {
+            Ok(Answer { mask, iou }) => {
+                let mask = self.allowed(mask, Some(object));
+                self.history.amend(|project| {
+                    let segment = project.segment_mut(object, at.frame);
+                    (segment.mask, segment.iou, segment.is_answered) = (Some(Arc::new(mask)), iou, true);
+                });
+            }
+            Err(why) => {
+                self.notices.error(format!("There is no mask for this: {why}"));
+                self.asked.fail(object, question);
+            }
+        }
+    }
+
+    fn read(&mut self, at: FrameId, picture: Result<Arc<Picture>, String>) {
+        if let (Ok(picture), Some(medium)) = (&picture, self.project().media.get(&at.medium))
+            && picture.size() != medium.size
+        {
+            let name = medium.name().to_owned();
+            self.notices.warn(format!("{name} now has {} pixels, it was labeled at {}", picture.size(), medium.size));
+        }
+        self.cache.pictures.insert(at, picture);
+    }
+
+    fn thumbnailed(&mut self, id: MediumId, thumbnail: Result<(RgbImage, Content), String>) {
+        let thumbnail = match thumbnail {
+            Ok((picture, content)) => {
+                self.compare_content(id, content);
+                Thumbnail::Picture(Arc::new(picture))
+            }
+            Err(why) => Thumbnail::Missing(why),
+        };
+        self.cache.thumbnails.insert(id, thumbnail);
+    }
+
+    /// Notes what a file holds when it is first read, and says when it holds something else.
+    fn compare_content(&mut self, id: MediumId, content: Content) {
+        let Some(medium) = self.project().media.get(&id).cloned() else { return };
+        match &medium.content {
+            Some(known) if *known != content => {
+                self.notices.warn(format!("{} has changed since it was added", medium.name()));
+            }
+            Some(_) => {}
+            None => self.history.amend(|project| {
+                let medium = Medium { content: Some(content), ..(*medium).clone() };
+                project.media.insert(id, Arc::new(medium));
+            }),
+        }
+    }
+}

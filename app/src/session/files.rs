@@ -1,0 +1,165 @@
+//! Opening, closing and saving: every step goes to the project file as it is made.
+
+use std::path::PathBuf;
+
+use engine::{
+    project::{Category, CategoryId, History, Medium, StepId},
+    worker::{Engine, Errand, Storing},
+};
+
+use super::{Cache, Session};
+use crate::{
+    job::{ProjectFile, Unsent},
+    notice::Level,
+    theme,
+};
+
+/// What the project file is still to be told.
+#[derive(Default)]
+pub(super) struct Saving {
+    /// Requests that did not fit into the engine's inbox yet, the next first.
+    unsent: Vec<Storing>,
+    /// Writes given to the engine since the project was opened, and those that it has written.
+    n_sent: u64,
+    n_written: u64,
+    /// The step before which older ones were asked for.
+    older_asked: Option<StepId>,
+}
+
+impl Saving {
+    pub(super) fn is_done(&self) -> bool {
+        self.unsent.is_empty() && self.n_sent == self.n_written
+    }
+}
+
+impl Session {
+    pub(super) fn open(&mut self, paths: Vec<PathBuf>) {
+        self.saving.unsent.push(Storing::Open(paths));
+    }
+
+    pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
+        self.forget_project();
+        self.history = history;
+        self.file = Some(ProjectFile::new(path));
+        if self.project().categories.is_empty() {
+            self.history.amend(|project| {
+                let category = Category { key: Some(1), ..Category::new("object", theme::category_color(0)) };
+                project.categories.insert(CategoryId(1), category.into());
+            });
+        }
+        self.category = self.project().categories.keys().next().copied();
+        let unfinished = self.project().media.iter().find(|(_, medium)| !medium.done);
+        self.shown = unfinished.or(self.project().media.iter().next()).map(|(id, _)| *id);
+        self.add_media(media);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.saving.unsent.push(Storing::Close);
+        self.forget_project();
+    }
+
+    fn forget_project(&mut self) {
+        for job in &self.jobs {
+            job.cancel.cancel();
+        }
+        self.jobs.clear();
+        self.history = History::default();
+        self.file = None;
+        self.shown = None;
+        self.selection.clear();
+        self.visibility.hidden.clear();
+        self.cache = Cache::default();
+        self.asked.forget();
+        self.saving.n_sent = 0;
+        self.saving.n_written = 0;
+        self.saving.older_asked = None;
+    }
+
+    /// Hands what is new to the thread that owns the file.
+    pub(super) fn save(&mut self, engine: &Engine) {
+        let writes = self.history.take_unwritten();
+        if !writes.is_empty() && self.file.is_some() {
+            self.saving.n_sent += writes.len() as u64;
+            match self.saving.unsent.last_mut() {
+                Some(Storing::Write(waiting)) => waiting.extend(writes),
+                _ => self.saving.unsent.push(Storing::Write(writes)),
+            }
+        }
+        if let Some(before) = self.history.needs_older()
+            && self.saving.older_asked != Some(before)
+        {
+            self.saving.older_asked = Some(before);
+            self.saving.unsent.push(Storing::Older(before));
+        }
+        let mut unsent = std::mem::take(&mut self.saving.unsent).into_iter();
+        while let Some(request) = unsent.next() {
+            if let Err(request) = engine.store(request) {
+                self.saving.unsent = std::iter::once(request).chain(unsent).collect();
+                break;
+            }
+        }
+    }
+
+    pub(super) fn written(&mut self, n: u64) {
+        self.saving.n_written = n;
+    }
+
+    pub(super) fn not_written(&mut self, error: &str) {
+        self.notices.error(format!("Work is not being saved: {error}"));
+    }
+
+    pub(super) fn add_media(&mut self, paths: Vec<PathBuf>) {
+        if let Some(file) = self.file.as_ref().filter(|_| !paths.is_empty()) {
+            let errand = Errand::Scan { paths, folder: file.folder.clone() };
+            self.start("Look for images", Unsent::Errand(errand));
+        }
+    }
+
+    pub(super) fn scanned(&mut self, media: Vec<Medium>, refused: Vec<String>) {
+        let known: std::collections::BTreeSet<&str> =
+            self.project().media.values().map(|medium| medium.path.as_str()).collect();
+        let new: Vec<Medium> = media.into_iter().filter(|m| !known.contains(m.path.as_str())).collect();
+        let n_new = new.len();
+        self.history.edit("Add images", |project| {
+            for medium in new {
+                let id = project.new_medium();
+                project.media.insert(id, medium.into());
+            }
+        });
+        if n_new > 0 {
+            self.notices.info(format!("Added {}", count(n_new, "image")));
+        } else if self.project().media.is_empty() {
+            self.notices.warn("There are no images here; Segue opens JPEG, PNG, WebP, TIFF, BMP and GIF");
+        }
+        if !refused.is_empty() {
+            self.notices.add(Level::Warning, format!("{} left out", count(refused.len(), "file")), refused);
+        }
+        if self.shown.is_none() {
+            self.shown = self.project().media.keys().next().copied();
+        }
+    }
+
+    pub(super) fn import_coco(&mut self, path: PathBuf) {
+        if self.file.is_some() {
+            self.start("Import COCO", Unsent::Errand(Errand::ImportCoco(path)));
+        }
+    }
+
+    pub(super) fn export_coco(&mut self, path: PathBuf) {
+        let errand = Errand::ExportCoco(self.project().clone(), path);
+        self.start("Export COCO", Unsent::Errand(errand));
+    }
+
+    pub(super) fn find_media(&mut self, inside: PathBuf) {
+        let Some(file) = &self.file else { return };
+        let media = self.project().media.iter().filter(|(id, _)| self.is_missing(**id));
+        let media = media.map(|(id, medium)| (*id, medium.clone())).collect();
+        let errand = Errand::Find { media, inside, folder: file.folder.clone() };
+        self.start("Find missing media", Unsent::Errand(errand));
+    }
+}
+
+/// "1 image", "2 images".
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,176 @@
+//! Jobs: long work that keeps its results until it ends, and then is one step.
+
+use std::sync::Arc;
+
+use engine::{
+    nn::Cancel,
+    project::{FrameId, MediumKind, Object, ObjectId, Project, Segment, path_of},
+    segmenter::Answer,
+    worker::{Engine, JobId, Outcome, Task, Work, WorkFrame},
+};
+
+use super::{Model, Session, files::count};
+use crate::{
+    command::Scope,
+    job::{Job, Unsent},
+    notice::Level,
+};
+
+impl Session {
+    pub(super) fn start(&mut self, title: &str, unsent: Unsent) {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        let unsent = Some(match unsent {
+            Unsent::Work(work) => Unsent::Work(Work { job: id, ..work }),
+            errand => errand,
+        });
+        let cancel = match &unsent {
+            Some(Unsent::Work(work)) => work.cancel.clone(),
+            _ => Cancel::default(),
+        };
+        self.jobs.push(Job { id, title: title.to_owned(), done: 0, total: 0, cancel, found: Vec::new(), unsent });
+    }
+
+    /// Hands jobs to the engine as its inboxes have room.
+    pub(super) fn send_jobs(&mut self, engine: &Engine) {
+        for job in &mut self.jobs {
+            let sent = match &job.unsent {
+                Some(Unsent::Work(work)) => engine.work(work.clone()),
+                Some(Unsent::Errand(errand)) => engine.errand(job.id, errand.clone(), job.cancel.clone()),
+                None => continue,
+            };
+            if sent {
+                job.unsent = None;
+            }
+        }
+    }
+
+    pub(super) fn segment_everything(&mut self, scope: Scope) {
+        let task = |project: &Project, at| {
+            let known = project.segments_on(at).filter_map(|(.., segment)| segment.mask.clone());
+            Some(Task::Everything(known.collect()))
+        };
+        self.start_work("Segment everything", scope, task);
+    }
+
+    pub(super) fn masks_for_boxes(&mut self, scope: Scope) {
+        let task = |project: &Project, at| {
+            let without_mask = project.segments_on(at).filter(|(.., segment)| segment.mask.is_none());
+            let boxes: Vec<_> = without_mask.filter_map(|(id, _, segment)| Some((id, segment.rect?))).collect();
+            (!boxes.is_empty()).then_some(Task::Boxes(boxes))
+        };
+        self.start_work("Masks for boxes", scope, task);
+    }
+
+    fn start_work(&mut self, title: &str, scope: Scope, task: impl Fn(&Project, FrameId) -> Option<Task>) {
+        if let Model::None(why) = &self.model {
+            self.notices.error(format!("There is no model: {why}"));
+            return;
+        }
+        let Some(file) = &self.file else { return };
+        let project = self.project();
+        let media = project.media.iter().filter(|(id, medium)| {
+            medium.kind == MediumKind::Image
+                && match scope {
+                    Scope::Image => Some(**id) == self.shown,
+                    Scope::Project => !medium.done,
+                }
+        });
+        let frames: Vec<WorkFrame> = media
+            .filter_map(|(id, medium)| {
+                let at = FrameId { medium: *id, frame: 0 };
+                Some(WorkFrame { at, path: path_of(&file.folder, medium), task: task(project, at)? })
+            })
+            .collect();
+        if frames.is_empty() {
+            self.notices.info("There is nothing to do for this");
+            return;
+        }
+        self.start(title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }));
+    }
+
+    /// Ends the job that was started last.
+    pub(super) fn cancel_job(&mut self) {
+        let Some(job) = self.jobs.last() else { return };
+        job.cancel.cancel();
+        if job.unsent.is_some() {
+            self.jobs.pop();
+        }
+    }
+
+    pub(super) fn progressed(&mut self, id: JobId, done: usize, total: usize) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+            (job.done, job.total) = (done, total);
+        }
+    }
+
+    pub(super) fn found(&mut self, id: JobId, at: FrameId, masks: Vec<(Option<ObjectId>, Answer)>) {
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+            job.found.extend(masks.into_iter().map(|(object, answer)| (at, object, answer)));
+        }
+    }
+
+    pub(super) fn ended(&mut self, id: JobId, outcome: Outcome) {
+        // A job of a project that was closed is known no more.
+        let Some(i) = self.jobs.iter().position(|job| job.id == id) else { return };
+        let job = self.jobs.remove(i);
+        let n_found = job.found.len();
+        self.keep(&job.title, job.found);
+        let kept = if n_found > 0 { format!(": {}", count(n_found, "mask")) } else { String::new() };
+        match outcome {
+            Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
+            Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
+            Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
+            Outcome::Scanned(media, refused) => self.scanned(media, refused),
+            Outcome::Imported(path, imported) => {
+                let taken = self.history.edit("Import COCO", |project| imported.add_to(project));
+                let refused = imported.refused.iter().chain(&taken.missing).cloned().collect();
+                let name = path.file_name().unwrap_or_default().display().to_string();
+                self.notices.add(Level::Info, format!("{name}: {taken}"), refused);
+            }
+            Outcome::Exported(path, report) => {
+                self.notices.add(Level::Info, format!("Exported to {}", path.display()), vec![report.to_string()]);
+            }
+            Outcome::Located(found) => {
+                self.notices.info(format!("Found {}", count(found.len(), "missing file")));
+                for (medium, _) in &found {
+                    self.cache.thumbnails.remove(medium);
+                    self.cache.pictures.remove(&FrameId { medium: *medium, frame: 0 });
+                }
+                self.history.edit("Find missing media", |project| {
+                    for (id, path) in found {
+                        if let Some(medium) = project.media.get_mut(&id) {
+                            Arc::make_mut(medium).path = path;
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// A job's masks as one step: answers to boxes that still have none, and new proposals.
+    fn keep(&mut self, title: &str, found: Vec<(FrameId, Option<ObjectId>, Answer)>) {
+        let Some(category) = self.category() else { return };
+        self.history.edit(title, |project| {
+            for (at, object, answer) in found {
+                let Answer { mask, iou } = answer;
+                match object {
+                    Some(object) => {
+                        let Some(segment) = project.segment(object, at.frame) else { continue };
+                        let Some(rect) = segment.rect.filter(|_| segment.mask.is_none()) else { continue };
+                        let segment = project.segment_mut(object, at.frame);
+                        segment.question.prompt.rect = Some(rect);
+                        (segment.mask, segment.iou, segment.is_answered) = (Some(Arc::new(mask)), iou, true);
+                    }
+                    None if project.media.contains_key(&at.medium) => {
+                        let id = project.new_object();
+                        let object = Object { proposal: Some(iou), ..Object::new(category) };
+                        project.objects.insert((at.medium, id), Arc::new(object));
+                        project.segments.insert((id, at.frame), Arc::new(Segment { iou, ..Segment::by_hand(mask) }));
+                    }
+                    None => {}
+                }
+            }
+        });
+    }
+}

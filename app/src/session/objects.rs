@@ -1,0 +1,355 @@
+//! What is selected, and what is said of objects as a whole: prompts, categories, acceptance.
+
+use std::sync::Arc;
+
+use engine::{
+    geometry::{Point, Rect},
+    project::{Category, CategoryId, Object, ObjectId, Project, Question, Segment},
+    prompt::{Label, PointPrompt},
+};
+
+use super::{Session, toggle};
+use crate::theme;
+
+impl Session {
+    /// Lets go of what is no longer there, as after undo.
+    pub(super) fn keep_selection_true(&mut self) {
+        let (project, at) = (self.history.now().clone(), self.frame());
+        self.selection.retain(|id| {
+            at.is_some_and(|at| {
+                project.objects.contains_key(&(at.medium, *id)) && project.segment(*id, at.frame).is_some()
+            })
+        });
+    }
+
+    pub(super) fn toggle_selected(&mut self, object: ObjectId) {
+        let n_before = self.selection.len();
+        self.selection.retain(|id| *id != object);
+        if self.selection.len() == n_before {
+            self.selection.push(object);
+        }
+    }
+
+    /// The topmost object at a place; the smallest, where several are.
+    pub(super) fn select_at(&mut self, at: Point, add: bool) {
+        let found = self.object_at(at);
+        match found {
+            Some(object) if add => self.toggle_selected(object),
+            Some(object) => self.selection = vec![object],
+            None if !add => self.selection.clear(),
+            None => {}
+        }
+    }
+
+    /// The smallest visible object at a place, in image pixels.
+    pub fn object_at(&self, at: Point) -> Option<ObjectId> {
+        let covers = |segment: &Segment| {
+            segment.bounds().is_some_and(|b| (b.x0..b.x1).contains(&at.x) && (b.y0..b.y1).contains(&at.y))
+                && segment.mask.as_ref().is_none_or(|mask| mask.contains(at.x as usize, at.y as usize))
+        };
+        let size = |segment: &Segment| {
+            let area = segment.mask.as_ref().map(|mask| mask.area());
+            area.unwrap_or_else(|| segment.bounds().map_or(0, |b| ((b.x1 - b.x0) * (b.y1 - b.y0)) as u64))
+        };
+        let here = self.segments().filter(|(id, _, segment)| self.is_visible(*id) && covers(segment));
+        here.min_by_key(|(.., segment)| size(segment)).map(|(id, ..)| id)
+    }
+
+    pub(super) fn select_next(&mut self, n: isize) {
+        let ids: Vec<ObjectId> = self.segments().map(|(id, ..)| id).collect();
+        let now = self.selection.last().and_then(|id| ids.iter().position(|other| other == id));
+        let next = match now {
+            Some(i) => i.checked_add_signed(n).unwrap_or(ids.len().saturating_sub(1)) % ids.len().max(1),
+            None if n > 0 => 0,
+            None => ids.len().saturating_sub(1),
+        };
+        self.selection = ids.get(next).copied().into_iter().collect();
+    }
+
+    pub(super) fn add_point(&mut self, at: Point, label: Label) {
+        let label = match label {
+            Label::Positive if self.tools.is_swapped => Label::Negative,
+            Label::Negative if self.tools.is_swapped => Label::Positive,
+            label => label,
+        };
+        if label == Label::Negative && self.selected().is_none() {
+            self.notices.info("Select an object first, or begin one with a left click");
+            return;
+        }
+        let title = if label == Label::Positive { "Add point" } else { "Take away at point" };
+        self.ask(title, |question| question.prompt.points.push(PointPrompt { at, label }));
+    }
+
+    pub(super) fn set_box(&mut self, rect: Rect) {
+        self.ask("Draw box", |question| question.prompt.rect = Some(rect));
+    }
+
+    /// Changes what is asked about the selected object, or about a new one.
+    fn ask(&mut self, title: &str, change: impl FnOnce(&mut Question)) {
+        let Some(at) = self.frame() else { return };
+        match self.selected().map(|(id, ..)| id) {
+            Some(id) => self.history.edit(title, |project| {
+                project.segment_mut(id, at.frame).ask(|question| {
+                    change(question);
+                    question.choice = 0;
+                });
+            }),
+            None => {
+                let mut segment = Segment::default();
+                segment.ask(change);
+                self.add_object(title, segment);
+            }
+        }
+    }
+
+    /// A new object on the shown frame, which is then selected.
+    pub(super) fn add_object(&mut self, title: &str, segment: Segment) {
+        let Some(at) = self.frame() else { return };
+        let Some(category) = self.category() else {
+            self.notices.warn("Make a category first");
+            return;
+        };
+        let id = self.history.edit(title, |project| {
+            let id = project.new_object();
+            project.objects.insert((at.medium, id), Arc::new(Object::new(category)));
+            project.segments.insert((id, at.frame), Arc::new(segment));
+            id
+        });
+        self.selection = vec![id];
+    }
+
+    pub(super) fn clear_prompt(&mut self) {
+        let Some(at) = self.frame() else { return };
+        let Some((id, _, segment)) = self.selected() else { return };
+        if segment.question.base.is_none() && segment.rect.is_none() {
+            self.history.edit("Clear", |project| project.remove_object(at.medium, id));
+        } else {
+            self.history.edit("Clear", |project| {
+                project.segment_mut(id, at.frame).ask(|question| {
+                    question.prompt = Default::default();
+                    question.choice = 0;
+                });
+            });
+        }
+    }
+
+    /// Another of the masks that the prompt may mean.
+    pub(super) fn choose(&mut self, n: i8) {
+        /// The decoder's masks: one for clear prompts and three for ambiguous ones; the model's choice is one of them.
+        const N_CHOICES: i8 = 4;
+        let Some(at) = self.frame() else { return };
+        let Some((id, _, segment)) = self.selected() else { return };
+        let prompt = &segment.question.prompt;
+        if prompt.is_empty() {
+            self.notices.info("Candidates are for clicks and boxes; this mask was made by hand");
+            return;
+        }
+        let is_ambiguous = prompt.points.len() == 1 && prompt.rect.is_none();
+        let n_choices = if is_ambiguous { N_CHOICES - 1 } else { N_CHOICES };
+        let choice = (segment.question.choice as i8 + n).rem_euclid(n_choices) as u8;
+        self.history.edit("Choose candidate", |project| {
+            project.segment_mut(id, at.frame).ask(|question| question.choice = choice);
+        });
+    }
+
+    /// Changes the selected objects themselves.
+    fn change_selected(&mut self, title: &str, change: impl Fn(&mut Object)) {
+        let Some(at) = self.frame() else { return };
+        let selection = self.selection.clone();
+        self.history.edit(title, |project| {
+            for id in selection {
+                change_object(project, at.medium, id, &change);
+            }
+        });
+    }
+
+    pub(super) fn accept(&mut self) {
+        let was_proposal = self.selected().is_some_and(|(_, object, _)| object.proposal.is_some());
+        if !was_proposal {
+            self.selection.clear();
+            return;
+        }
+        self.change_selected("Accept", |object| object.proposal = None);
+        self.select_next_proposal();
+    }
+
+    fn proposals(&self) -> Vec<ObjectId> {
+        self.segments().filter(|(_, object, _)| object.proposal.is_some()).map(|(id, ..)| id).collect()
+    }
+
+    /// So that one key after the other goes through them.
+    fn select_next_proposal(&mut self) {
+        let last = self.selection.last().copied();
+        let proposals = self.proposals();
+        let next = proposals.iter().find(|id| Some(**id) > last).or(proposals.first());
+        self.selection = next.copied().into_iter().collect();
+    }
+
+    pub(super) fn accept_all(&mut self) {
+        self.selection = self.proposals();
+        self.change_selected("Accept all proposals", |object| object.proposal = None);
+        self.selection.clear();
+    }
+
+    pub(super) fn reject_all(&mut self) {
+        let proposals = self.proposals();
+        self.remove("Reject all proposals", &proposals);
+    }
+
+    pub(super) fn delete(&mut self) {
+        let was_proposal = self.selected().is_some_and(|(_, object, _)| object.proposal.is_some());
+        let selection = std::mem::take(&mut self.selection);
+        self.remove(if was_proposal { "Reject" } else { "Delete" }, &selection);
+        if was_proposal {
+            self.selection = selection;
+            self.select_next_proposal();
+        }
+    }
+
+    fn remove(&mut self, title: &str, objects: &[ObjectId]) {
+        let Some(at) = self.frame() else { return };
+        self.history.edit(title, |project| {
+            for id in objects {
+                project.remove_object(at.medium, *id);
+            }
+        });
+    }
+
+    pub(super) fn copy_to_next(&mut self) {
+        let Some(at) = self.frame() else { return };
+        let Some((&next, medium)) = self.project().media.range(at.medium..).nth(1) else {
+            self.notices.info("This is the last image");
+            return;
+        };
+        if Some(medium.size) != self.size() {
+            self.notices.warn(format!("The next image has another size: {}", medium.size));
+            return;
+        }
+        let all = self.selection.is_empty();
+        let copies: Vec<(Object, Segment)> = self
+            .segments()
+            .filter(|(id, ..)| all || self.selection.contains(id))
+            .map(|(_, object, segment)| {
+                let by_hand = segment.mask.as_ref().map(|mask| Segment::by_hand((**mask).clone()));
+                let segment = by_hand.or_else(|| segment.bounds().map(Segment::boxed)).unwrap_or_default();
+                ((**object).clone(), segment)
+            })
+            .collect();
+        let ids: Vec<ObjectId> = self.history.edit("Copy to the next image", |project| {
+            let add = |(object, segment)| {
+                let id = project.new_object();
+                project.objects.insert((next, id), Arc::new(object));
+                project.segments.insert((id, 0), Arc::new(segment));
+                id
+            };
+            copies.into_iter().map(add).collect()
+        });
+        self.go_to(next);
+        self.selection = ids;
+    }
+
+    pub(super) fn set_category(&mut self, category: CategoryId) {
+        if self.project().categories.contains_key(&category) {
+            self.category = Some(category);
+            self.change_selected("Set category", |object| object.category = category);
+        }
+    }
+
+    pub(super) fn category_key(&mut self, key: u8) {
+        let of_key = self.project().categories.iter().find(|(_, category)| category.key == Some(key));
+        match of_key.map(|(id, _)| *id) {
+            Some(id) => self.set_category(id),
+            None => self.notices.info(format!("No category has the key {key}; give it one in the list")),
+        }
+    }
+
+    pub(super) fn set_attribute(&mut self, name: &str, value: &str) {
+        self.change_selected("Set attribute", |object| {
+            if value.is_empty() {
+                object.attributes.remove(name);
+            } else {
+                object.attributes.insert(name.to_owned(), value.to_owned());
+            }
+        });
+    }
+
+    pub(super) fn toggle_hidden(&mut self) {
+        for object in self.selection.clone() {
+            toggle(&mut self.visibility.hidden, object);
+        }
+    }
+
+    pub(super) fn add_category(&mut self, name: &str) {
+        let name = name.trim();
+        if name.is_empty() {
+            return;
+        }
+        let known = self.project().category_named(name);
+        let id = known.unwrap_or_else(|| {
+            let used: Vec<u8> = self.project().categories.values().filter_map(|c| c.key).collect();
+            let key = (1..=9).chain([0]).find(|key| !used.contains(key));
+            self.history.edit("Add category", |project| {
+                let id = project.new_category();
+                let color = theme::category_color(id.0 as usize - 1);
+                project.categories.insert(id, Arc::new(Category { key, ..Category::new(name, color) }));
+                id
+            })
+        });
+        self.set_category(id);
+    }
+
+    pub(super) fn rename_category(&mut self, id: CategoryId, name: &str) {
+        let name = name.trim();
+        if self.project().category_named(name).is_some_and(|other| other != id) {
+            self.notices.warn(format!("There is a category {name} already"));
+        } else if !name.is_empty() {
+            self.change_category(id, "Rename category", |category| category.name = name.to_owned());
+        }
+    }
+
+    pub(super) fn change_category(&mut self, id: CategoryId, title: &str, change: impl FnOnce(&mut Category)) {
+        self.history.edit(title, |project| {
+            if let Some(category) = project.categories.get_mut(&id) {
+                change(Arc::make_mut(category));
+            }
+        });
+    }
+
+    /// A key means one category: the one that had it loses it.
+    pub(super) fn set_category_key(&mut self, id: CategoryId, key: Option<u8>) {
+        self.history.edit("Change key", |project| {
+            let ids: Vec<CategoryId> = project.categories.keys().copied().collect();
+            for other in ids {
+                let Some(category) = project.categories.get_mut(&other) else { continue };
+                let wanted = if other == id { key } else { category.key.filter(|k| Some(*k) != key) };
+                if category.key != wanted {
+                    Arc::make_mut(category).key = wanted;
+                }
+            }
+        });
+    }
+
+    pub(super) fn remove_category(&mut self, id: CategoryId) {
+        let project = self.project();
+        let n_used = project.objects.values().filter(|object| object.category == id).count();
+        if n_used > 0 {
+            self.notices.warn(format!("{n_used} objects have this category; give them another first"));
+        } else if project.categories.len() == 1 {
+            self.notices.warn("This is the only category; rename it instead");
+        } else {
+            self.history.edit("Remove category", |project| project.categories.remove(&id));
+            self.category = self.category().or(self.project().categories.keys().next().copied());
+        }
+    }
+}
+
+pub(super) fn change_object(
+    project: &mut Project,
+    medium: engine::project::MediumId,
+    id: ObjectId,
+    change: impl Fn(&mut Object),
+) {
+    if let Some(object) = project.objects.get_mut(&(medium, id)) {
+        change(Arc::make_mut(object));
+    }
+}

@@ -1,0 +1,95 @@
+//! Colors and sizes of the window: the only place that says what anything looks like.
+
+use egui::{Color32, Context, CornerRadius, Margin, Stroke, Theme, Vec2, Visuals};
+
+/// Colors of categories, far apart from each other and from most photos; repeated where there are more categories.
+const CATEGORIES: [[u8; 3]; 12] = [
+    [255, 92, 92],
+    [64, 186, 255],
+    [255, 196, 46],
+    [72, 214, 128],
+    [190, 118, 255],
+    [255, 140, 40],
+    [40, 214, 204],
+    [255, 108, 190],
+    [166, 220, 60],
+    [110, 136, 255],
+    [226, 170, 130],
+    [196, 196, 210],
+];
+
+/// The color that the `i`-th category gets.
+pub fn category_color(i: usize) -> [u8; 3] {
+    CATEGORIES[i % CATEGORIES.len()]
+}
+
+/// A color as egui has it.
+pub fn color([r, g, b]: [u8; 3]) -> Color32 {
+    Color32::from_rgb(r, g, b)
+}
+
+/// What is behind the image.
+pub fn canvas_background(dark: bool) -> Color32 {
+    if dark { Color32::from_gray(16) } else { Color32::from_gray(206) }
+}
+
+/// Clicks on the object.
+pub const POSITIVE: Color32 = Color32::from_rgb(60, 214, 110);
+/// Clicks off it.
+pub const NEGATIVE: Color32 = Color32::from_rgb(244, 76, 76);
+/// What is chosen, running, or asked for.
+pub const ACCENT: Color32 = Color32::from_rgb(52, 148, 255);
+/// What is finished.
+pub const DONE: Color32 = Color32::from_rgb(56, 178, 104);
+/// What waits for a look.
+pub const REVIEW: Color32 = Color32::from_rgb(240, 166, 40);
+
+/// Space between things that belong together, in points.
+pub const GAP: f32 = 6.0;
+
+/// Sets both themes.
+pub fn apply(ctx: &Context) {
+    for theme in [Theme::Dark, Theme::Light] {
+        ctx.style_mut_of(theme, |style| {
+            style.spacing.item_spacing = Vec2::new(GAP, 5.0);
+            style.spacing.button_padding = Vec2::new(8.0, 3.0);
+            style.spacing.menu_margin = Margin::same(6);
+            style.spacing.interact_size.y = 22.0;
+            style.visuals = visuals(theme);
+        });
+    }
+}
+
+fn visuals(theme: Theme) -> Visuals {
+    let mut visuals = theme.default_visuals();
+    let radius = CornerRadius::same(5);
+    for widget in [
+        &mut visuals.widgets.noninteractive,
+        &mut visuals.widgets.inactive,
+        &mut visuals.widgets.hovered,
+        &mut visuals.widgets.active,
+        &mut visuals.widgets.open,
+    ] {
+        widget.corner_radius = radius;
+        widget.expansion = 0.0;
+    }
+    visuals.selection.bg_fill = ACCENT.gamma_multiply(0.55);
+    visuals.selection.stroke = Stroke::new(1.0, if theme == Theme::Dark { Color32::WHITE } else { Color32::BLACK });
+    visuals.hyperlink_color = ACCENT;
+    visuals.window_corner_radius = CornerRadius::same(8);
+    visuals.menu_corner_radius = CornerRadius::same(6);
+    if theme == Theme::Dark {
+        visuals.panel_fill = Color32::from_gray(30);
+        visuals.window_fill = Color32::from_gray(36);
+        visuals.extreme_bg_color = Color32::from_gray(20);
+        visuals.faint_bg_color = Color32::from_gray(38);
+        visuals.widgets.noninteractive.bg_stroke = Stroke::new(1.0, Color32::from_gray(48));
+        visuals.widgets.noninteractive.fg_stroke = Stroke::new(1.0, Color32::from_gray(196));
+        visuals.widgets.inactive.fg_stroke = Stroke::new(1.0, Color32::from_gray(214));
+    } else {
+        visuals.panel_fill = Color32::from_gray(246);
+        visuals.window_fill = Color32::from_gray(252);
+        visuals.widgets.noninteractive.fg_stroke = Stroke::new(1.0, Color32::from_gray(50));
+    }
+    visuals
+}
