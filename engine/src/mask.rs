@@ -1,14 +1,20 @@
 //! Masks: which pixels of an image an object has. Always a raster, so holes survive.
 
 mod components;
+mod draw;
+mod edit;
 mod guided;
 mod outline;
+mod patch;
 mod resize;
 mod rle;
+mod simplify;
+mod spans;
 
 pub use components::{Components, Connectivity, fill_holes};
 pub use guided::{Fit, Guide};
 pub use outline::{Outline, Polygon};
+pub use patch::Patch;
 pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_rows};
 pub use rle::{Rle, RleError};
 

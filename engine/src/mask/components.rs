@@ -103,7 +103,7 @@ impl Components {
     }
 }
 
-fn root_of(parents: &mut [u32], mut label: u32) -> u32 {
+pub(super) fn root_of(parents: &mut [u32], mut label: u32) -> u32 {
     while parents[label as usize] != label {
         // Halve the path for the next search.
         parents[label as usize] = parents[parents[label as usize] as usize];

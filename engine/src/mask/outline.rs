@@ -1,8 +1,11 @@
 //! The outline of a mask, along the edges of its pixels, with its holes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
-use super::Mask;
+use super::{
+    Connectivity, Mask, Rle,
+    spans::{Span, labels},
+};
 use crate::geometry::Size;
 
 /// Corners of a closed line along pixel edges, each once, in image pixels; neighbors differ in x or in y alone.
@@ -20,16 +23,23 @@ pub struct Outline {
 impl Outline {
     /// The outlines of all parts of a mask. Pixels that share only a corner are two parts.
     pub fn all_of(mask: &Mask) -> Vec<Self> {
-        let rings = rings(mask);
-        let (exteriors, holes): (Vec<Polygon>, Vec<Polygon>) =
-            rings.into_iter().partition(|ring| doubled_area(ring) > 0);
-        let mut outlines: Vec<Self> =
-            exteriors.into_iter().map(|exterior| Self { exterior, holes: Vec::new() }).collect();
-        for hole in holes {
-            let owner = outlines.iter_mut().filter(|outline| holds(&outline.exterior, &hole));
-            // Of parts within parts, the innermost.
-            if let Some(owner) = owner.min_by_key(|outline| doubled_area(&outline.exterior)) {
-                owner.holes.push(hole);
+        Self::of_rle(&Rle::encode(mask))
+    }
+
+    /// The same of run lengths, without making pixels of them.
+    pub fn of_rle(rle: &Rle) -> Vec<Self> {
+        let spans: Vec<Span> = rle.spans().collect();
+        let parts = labels(&spans, Connectivity::Four);
+        // Parts and outer edges both come in the order of their first pixels.
+        let mut outlines: Vec<Self> = Vec::new();
+        for Ring { start: [x, y], corners, is_hole } in rings(rle, &spans) {
+            if is_hole {
+                // The pixel left of where the hole starts is of the part that has the hole.
+                let beside = (x as usize - 1, y as usize);
+                let span = spans.partition_point(|span| (span.x, span.y1) <= beside);
+                outlines[parts[span]].holes.push(corners);
+            } else {
+                outlines.push(Self { exterior: corners, holes: Vec::new() });
             }
         }
         outlines
@@ -56,104 +66,81 @@ fn edges(ring: &Polygon) -> impl Iterator<Item = ([u32; 2], [u32; 2])> {
     ring.iter().copied().zip(ring.iter().copied().cycle().skip(1))
 }
 
-/// Twice the area, positive if clockwise on the screen (y down).
-fn doubled_area(ring: &Polygon) -> i64 {
-    edges(ring)
-        .map(|([x0, y0], [x1, y1])| i64::from(x0) * i64::from(y1) - i64::from(x1) * i64::from(y0))
-        .sum()
+/// A closed line with the mask on its right hand.
+struct Ring {
+    /// Its topmost corner of those farthest left.
+    start: [u32; 2],
+    corners: Polygon,
+    is_hole: bool,
 }
 
-/// Whether the hole's pixel below and right of its top left corner is within the exterior.
-fn holds(exterior: &Polygon, hole: &Polygon) -> bool {
-    let Some(&[x, y]) = hole.iter().min() else { return false };
-    let crosses = |([x0, y0], [x1, y1]): ([u32; 2], [u32; 2])| {
-        x0 == x1 && x0 <= x && (y0.min(y1)..y0.max(y1)).contains(&y)
-    };
-    edges(exterior).filter(|edge| crosses(*edge)).count() % 2 == 1
-}
-
-/// All closed lines with the mask on their right hand.
-fn rings(mask: &Mask) -> Vec<Polygon> {
-    let Size { width, height } = mask.size();
-    let on = |x: i64, y: i64| {
-        let inside = (0..width as i64).contains(&x) && (0..height as i64).contains(&y);
-        inside && mask.bits()[y as usize * width + x as usize]
-    };
-    // From each corner the directions (dx, dy) that the outline leaves it in: two where parts touch.
-    let mut leaving: BTreeMap<[u32; 2], Vec<[i8; 2]>> = BTreeMap::new();
-    for (y, x) in
-        (0..height as i64).flat_map(|y| (0..width as i64).map(move |x| (y, x))).filter(|&(y, x)| on(x, y))
-    {
-        let mut leave = |x: i64, y: i64, direction: [i8; 2]| {
-            leaving.entry([x as u32, y as u32]).or_default().push(direction);
-        };
-        if !on(x, y - 1) {
-            leave(x, y, [1, 0]);
-        }
-        if !on(x + 1, y) {
-            leave(x + 1, y, [0, 1]);
-        }
-        if !on(x, y + 1) {
-            leave(x + 1, y + 1, [-1, 0]);
-        }
-        if !on(x - 1, y) {
-            leave(x, y + 1, [0, -1]);
-        }
-    }
+/// All closed lines, in the order of their starts.
+fn rings(rle: &Rle, spans: &[Span]) -> Vec<Ring> {
+    let mut leaving = Leaving::of(rle, spans);
     let mut rings = Vec::new();
-    while let Some((&start, directions)) = leaving.first_key_value() {
-        let mut direction = directions[0];
-        let mut at = start;
-        let mut ring = Polygon::new();
-        loop {
-            take(&mut leaving, at, direction);
-            let next = [
-                at[0].wrapping_add_signed(direction[0].into()),
-                at[1].wrapping_add_signed(direction[1].into()),
-            ];
-            if next == start {
-                // The start is a corner only if the line turns there.
-                if direction != ring_direction(&ring, start) {
-                    ring.push(start);
-                }
-                break;
+    while let Some(start) = leaving.first() {
+        let first = leaving.take(start, None);
+        let mut corners = Polygon::new();
+        let (mut from, mut to) = (start, first);
+        while to != start {
+            let next = leaving.take(to, Some(direction(from, to)));
+            if direction(to, next) != direction(from, to) {
+                corners.push(to);
             }
-            let turned = turn(&leaving, next, direction);
-            if turned != direction {
-                ring.push(next);
-            }
-            (at, direction) = (next, turned);
+            (from, to) = (to, next);
         }
-        rings.push(ring);
+        corners.push(start);
+        // An outer edge starts along the top of its first pixel, a hole's down its own left side.
+        rings.push(Ring { start, corners, is_hole: first[0] == start[0] });
     }
     rings
 }
 
-/// The direction in which the ring leaves `start`.
-fn ring_direction(ring: &Polygon, start: [u32; 2]) -> [i8; 2] {
-    let first = ring.first().copied().unwrap_or(start);
-    let step = |from: u32, to: u32| to.cmp(&from) as i8;
-    [step(start[0], first[0]), step(start[1], first[1])]
-}
+/// Where the edges between the mask and what is off it lead from each corner, with the mask on their right hand: one
+/// way, or two where the mask touches itself or another part at the corner.
+struct Leaving(BTreeMap<[u32; 2], Vec<[u32; 2]>>);
 
-/// Where the line goes on: where two parts touch at a corner, it turns right and stays with its own part.
-fn turn(leaving: &BTreeMap<[u32; 2], Vec<[i8; 2]>>, at: [u32; 2], [dx, dy]: [i8; 2]) -> [i8; 2] {
-    let right = [-dy, dx];
-    match leaving.get(&at).map(Vec::as_slice) {
-        Some([only]) => *only,
-        Some(several) if several.contains(&right) => right,
-        Some([first, ..]) => *first,
-        _ => [dx, dy],
-    }
-}
-
-fn take(leaving: &mut BTreeMap<[u32; 2], Vec<[i8; 2]>>, at: [u32; 2], direction: [i8; 2]) {
-    if let Some(directions) = leaving.get_mut(&at) {
-        directions.retain(|d| *d != direction);
-        if directions.is_empty() {
-            leaving.remove(&at);
+impl Leaving {
+    fn of(rle: &Rle, spans: &[Span]) -> Self {
+        let mut leaving = Self(BTreeMap::new());
+        let mut add = |x0: usize, y0: usize, x1: usize, y1: usize| {
+            let [from, to] = [[x0, y0], [x1, y1]].map(|corner| corner.map(|v| v as u32));
+            leaving.0.entry(from).or_default().push(to);
+        };
+        for &Span { x, y0, y1 } in spans {
+            add(x, y0, x + 1, y0);
+            add(x + 1, y1, x, y1);
         }
+        let [onto, off] = rle.sides();
+        onto.spans().for_each(|Span { x, y0, y1 }| add(x, y1, x, y0));
+        off.spans().for_each(|Span { x, y0, y1 }| add(x, y0, x, y1));
+        leaving
     }
+
+    /// The topmost corner of those farthest left.
+    fn first(&self) -> Option<[u32; 2]> {
+        self.0.first_key_value().map(|(corner, _)| *corner)
+    }
+
+    /// Takes the edge by which a line that came in some direction leaves a corner: where there are two, it turns right
+    /// and stays with its own part. Returns the edge's end.
+    fn take(&mut self, corner: [u32; 2], came: Option<[i8; 2]>) -> [u32; 2] {
+        let Entry::Occupied(mut ends) = self.0.entry(corner) else {
+            unreachable!("as many edges leave a corner as arrive")
+        };
+        let right = came.map(|[dx, dy]| [-dy, dx]);
+        let choice = ends.get().iter().position(|end| Some(direction(corner, *end)) == right);
+        let end = ends.get_mut().swap_remove(choice.unwrap_or(0));
+        if ends.get().is_empty() {
+            ends.remove();
+        }
+        end
+    }
+}
+
+/// The direction of an edge along x or y.
+fn direction(from: [u32; 2], to: [u32; 2]) -> [i8; 2] {
+    [0, 1].map(|i| to[i].cmp(&from[i]) as i8)
 }
 
 #[cfg(test)]

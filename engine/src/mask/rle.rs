@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize, de::Error as _};
 
-use super::Mask;
+use super::{Mask, spans::Bounds};
 use crate::geometry::Size;
 
 /// A mask as run lengths in column-major order: zeros, ones, zeros, … Only the first run may be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rle {
-    size: Size,
-    counts: Vec<u32>,
+    pub(super) size: Size,
+    pub(super) counts: Vec<u32>,
 }
 
 /// Why run lengths are no mask.
@@ -29,39 +29,60 @@ pub enum RleError {
 }
 
 impl Rle {
+    /// A mask with no pixel on the object.
+    pub fn empty(size: Size) -> Self {
+        Self { size, counts: vec![size.area() as u32] }
+    }
+
     /// Encodes a mask.
     pub fn encode(mask: &Mask) -> Self {
         let size = mask.size();
-        let bits = mask.bits();
-        let mut counts = Vec::new();
-        let (mut value, mut run) = (false, 0);
-        for x in 0..size.width {
-            for y in 0..size.height {
-                let bit = bits[y * size.width + x];
-                if bit != value {
-                    counts.push(run);
-                    (value, run) = (bit, 0);
-                }
-                run += 1;
+        // Row by row, as the pixels lie in memory.
+        let mut turns: Vec<Vec<usize>> = vec![Vec::new(); size.width];
+        let mut above = &vec![false; size.width][..];
+        for (y, row) in mask.bits().chunks_exact(size.width.max(1)).enumerate() {
+            for (x, _) in row.iter().zip(above).enumerate().filter(|(_, (bit, above))| bit != above) {
+                turns[x].push(y);
             }
+            above = row;
         }
-        counts.push(run);
-        Self { size, counts }
+        Self::of_turns(size, &turns)
     }
 
     /// The mask.
     pub fn decode(&self) -> Mask {
-        let mut bits = vec![false; self.size.area()];
-        let mut at = 0;
-        for (i, &run) in self.counts.iter().enumerate() {
-            if i % 2 == 1 {
-                for place in at..at + run as usize {
-                    bits[place % self.size.height * self.size.width + place / self.size.height] = true;
-                }
-            }
-            at += run as usize;
+        self.decode_within(&Bounds { x: 0..self.size.width, y: 0..self.size.height })
+    }
+
+    /// The pixels of a box that has all of the object.
+    pub(super) fn decode_within(&self, Bounds { x, y }: &Bounds) -> Mask {
+        // Row by row, as the pixels lie in memory: of each row the columns where it comes onto the object or leaves it.
+        let [onto, off] = self.sides();
+        let mut turns: Vec<Vec<usize>> = vec![Vec::new(); y.len()];
+        for side in onto.union(&off).spans() {
+            turns[side.y0 - y.start..side.y1 - y.start].iter_mut().for_each(|row| row.push(side.x - x.start));
         }
-        Mask::new(self.size, bits)
+        let size = Size::new(x.len(), y.len());
+        let mut bits = vec![false; size.area()];
+        for (row, turns) in bits.chunks_exact_mut(size.width.max(1)).zip(turns) {
+            turns.chunks_exact(2).for_each(|turns| row[turns[0]..turns[1]].fill(true));
+        }
+        Mask::new(size, bits)
+    }
+
+    /// Whether a pixel is on the object; none outside of the image is.
+    pub fn contains(&self, x: usize, y: usize) -> bool {
+        if x >= self.size.width || y >= self.size.height {
+            return false;
+        }
+        let mut rest = x * self.size.height + y;
+        let mut runs = self.counts.iter().map(|&run| run as usize);
+        let run = runs.position(|run| {
+            let has = rest < run;
+            rest = rest.saturating_sub(run);
+            has
+        });
+        run.is_some_and(|i| i % 2 == 1)
     }
 
     /// Pixels of either mask.
@@ -77,6 +98,12 @@ impl Rle {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & b)
+    }
+
+    /// Pixels of this mask and not of the other.
+    #[must_use]
+    pub fn subtract(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a & !b)
     }
 
     /// Intersection over union, 0 to 1; of two empty masks 0, as pycocotools has it.
@@ -298,6 +325,15 @@ mod tests {
         }
 
         #[test]
+        fn it_contains_the_pixels_of_the_mask(mask in any_mask()) {
+            let Size { width, height } = mask.size();
+            let rle = Rle::encode(&mask);
+            for (x, y) in (0..width + 2).flat_map(|x| (0..height + 2).map(move |y| (x, y))) {
+                prop_assert_eq!(rle.contains(x, y), x < width && y < height && mask.bits()[y * width + x]);
+            }
+        }
+
+        #[test]
         fn any_text_is_run_lengths_or_an_error(text: String, width in 0..50_usize, height in 0..50_usize) {
             let size = Size::new(width, height);
             if let Ok(rle) = Rle::from_counts(size, &text) {
@@ -315,6 +351,7 @@ mod tests {
             let (ra, rb) = (Rle::encode(&a), Rle::encode(&b));
             prop_assert_eq!(ra.union(&rb), Rle::encode(&a.union(&b)));
             prop_assert_eq!(ra.intersection(&rb), Rle::encode(&a.intersection(&b)));
+            prop_assert_eq!(ra.subtract(&rb), Rle::encode(&a.subtract(&b)));
             prop_assert!((ra.iou(&rb) - a.iou(&b)).abs() < 1e-12);
         }
     }

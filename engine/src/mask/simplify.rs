@@ -1,0 +1,151 @@
+//! Outlines of few corners, to edit by hand and to write down.
+
+use std::ops::Range;
+
+use super::{Outline, Polygon};
+use crate::geometry::Point;
+
+impl Outline {
+    /// The exterior and then the holes as polygons of fewer corners, in image pixels (after Douglas and Peucker).
+    ///
+    /// No point of a polygon is more than `tolerance` pixels away from its part of the outline, nor the reverse, so
+    /// only pixels whose centers are that near to the outline may change sides. From 1 on, slanted edges lose their
+    /// steps. Each polygon keeps at least four corners.
+    pub fn simplified(&self, tolerance: f32) -> Vec<Vec<Point>> {
+        let rings = [&self.exterior].into_iter().chain(&self.holes);
+        rings.map(|ring| simplified(ring, f64::from(tolerance.max(0.0)))).collect()
+    }
+}
+
+fn simplified(ring: &Polygon, tolerance: f64) -> Vec<Point> {
+    // From one end of the ring to the other and back: neither end is a corner that a straight line would do without.
+    let mut corners: Vec<[f64; 2]> = ring.iter().map(|corner| corner.map(f64::from)).collect();
+    let first = farthest(&corners);
+    corners.rotate_left(first);
+    let opposite = farthest(&corners);
+    corners.push(corners[0]);
+    let end = corners.len() - 1;
+    let mut is_kept = vec![false; end];
+    is_kept[0] = true;
+    is_kept[opposite] = true;
+    // Each half keeps its own farthest corner, so that the polygon has some area however thin the object is.
+    let mut lines = vec![(0..opposite, 0.0), (opposite..end, 0.0)];
+    while let Some((line, limit)) = lines.pop() {
+        if let Some(corner) = farthest_from_chord(&corners, &line, limit) {
+            is_kept[corner] = true;
+            lines.extend([(line.start..corner, tolerance), (corner..line.end, tolerance)]);
+        }
+    }
+    let kept = corners.iter().zip(is_kept).filter(|(_, is_kept)| *is_kept);
+    kept.map(|([x, y], _)| Point { x: *x as f32, y: *y as f32 }).collect()
+}
+
+/// The corner farthest from the first.
+fn farthest(corners: &[[f64; 2]]) -> usize {
+    let distance = |i: &usize| distance(corners[*i], [corners[0]; 2]);
+    (0..corners.len()).max_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
+}
+
+/// The corner between the ends of a line that is farthest from the straight line between them, if beyond `limit`.
+fn farthest_from_chord(corners: &[[f64; 2]], line: &Range<usize>, limit: f64) -> Option<usize> {
+    let chord = [corners[line.start], corners[line.end]];
+    let distances = (line.start + 1..line.end).map(|i| (i, distance(corners[i], chord)));
+    distances.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, distance)| *distance > limit).map(|(i, _)| i)
+}
+
+/// From a point to a straight line between two others.
+fn distance([x, y]: [f64; 2], [[x0, y0], [x1, y1]]: [[f64; 2]; 2]) -> f64 {
+    let (dx, dy) = (x1 - x0, y1 - y0);
+    let length = (dx * dx + dy * dy).max(f64::MIN_POSITIVE);
+    let along = (((x - x0) * dx + (y - y0) * dy) / length).clamp(0.0, 1.0);
+    (x - x0 - along * dx).hypot(y - y0 - along * dy)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        geometry::Size,
+        mask::{
+            Rle,
+            testing::{any_mask, picture},
+        },
+    };
+
+    /// From a point to the nearest side of a ring.
+    fn distance_to_ring(at: [f64; 2], ring: &[[f64; 2]]) -> f64 {
+        let sides = ring.iter().zip(ring.iter().cycle().skip(1));
+        sides.map(|(a, b)| distance(at, [*a, *b])).fold(f64::INFINITY, f64::min)
+    }
+
+    fn halfway([x0, y0]: [f64; 2], [x1, y1]: [f64; 2]) -> [f64; 2] {
+        [(x0 + x1) / 2.0, (y0 + y1) / 2.0]
+    }
+
+    fn within(points: &[[f64; 2]], ring: &[[f64; 2]], tolerance: f32) -> bool {
+        let near = |at| distance_to_ring(at, ring) <= f64::from(tolerance) + 1e-9;
+        points.iter().zip(points.iter().cycle().skip(1)).all(|(a, b)| near(*a) && near(halfway(*a, *b)))
+    }
+
+    proptest! {
+        #[test]
+        fn both_lines_stay_near_each_other(mask in any_mask(), tolerance in 0.0..5.0_f32) {
+            for outline in Outline::all_of(&mask) {
+                let simple = outline.simplified(tolerance);
+                let rings: Vec<&Polygon> = [&outline.exterior].into_iter().chain(&outline.holes).collect();
+                prop_assert_eq!(simple.len(), rings.len());
+                for (simple, ring) in simple.iter().zip(rings) {
+                    let ring: Vec<[f64; 2]> = ring.iter().map(|corner| corner.map(f64::from)).collect();
+                    let simple: Vec<[f64; 2]> = simple.iter().map(|p| [p.x, p.y].map(f64::from)).collect();
+                    prop_assert!(simple.len() >= 4);
+                    prop_assert!(within(&ring, &simple, tolerance));
+                    prop_assert!(within(&simple, &ring, tolerance));
+                }
+            }
+        }
+
+        #[test]
+        fn only_pixels_near_the_outline_change(mask in any_mask(), tolerance in 0.0..3.0_f32) {
+            let outlines = Outline::all_of(&mask);
+            let rings: Vec<Vec<[f64; 2]>> = outlines
+                .iter()
+                .flat_map(|outline| [&outline.exterior].into_iter().chain(&outline.holes))
+                .map(|ring| ring.iter().map(|corner| corner.map(f64::from)).collect())
+                .collect();
+            let simple: Vec<Vec<Point>> = outlines.iter().flat_map(|o| o.simplified(tolerance)).collect();
+            let after = Rle::of_polygons(&simple, mask.size()).decode();
+            for i in (0..mask.bits().len()).filter(|&i| mask.bits()[i] != after.bits()[i]) {
+                let center = [i % mask.size().width, i / mask.size().width].map(|v| v as f64 + 0.5);
+                let nearest = rings.iter().map(|r| distance_to_ring(center, r)).fold(f64::INFINITY, f64::min);
+                prop_assert!(nearest <= f64::from(tolerance) + 1e-9);
+            }
+        }
+
+        #[test]
+        fn without_tolerance_all_corners_stay(
+            mask in any_mask(),
+            none in prop::sample::select(&[0.0, -1.0, f32::NAN]),
+        ) {
+            for outline in Outline::all_of(&mask) {
+                prop_assert_eq!(outline.simplified(none)[0].len(), outline.exterior.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_disc_has_few_corners() {
+        let disc = Rle::stroke(&[Point { x: 150.0, y: 150.0 }], 100.0, Size::square(300));
+        let polygons = Outline::of_rle(&disc)[0].simplified(1.5);
+        assert!(polygons[0].len() < 40, "{} corners", polygons[0].len());
+        assert!(Rle::of_polygons(&polygons, disc.size()).iou(&disc) > 0.98);
+    }
+
+    #[test]
+    fn holes_and_thin_parts_stay() {
+        let outlines = Outline::all_of(&picture(&["###...", "#.#...", "###..#"]));
+        let n_corners = |outline: &Outline| outline.simplified(9.0).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(outlines.iter().map(n_corners).collect::<Vec<_>>(), [vec![4, 4], vec![4]]);
+    }
+}
