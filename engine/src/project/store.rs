@@ -13,7 +13,8 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, ErrorCode, Params, Row, TransactionBehavior, config::DbConfig, params, types::FromSqlError,
+    Connection, ErrorCode, Params, Row, TransactionBehavior, config::DbConfig, ffi, params,
+    types::FromSqlError,
 };
 use serde::de::DeserializeOwned;
 
@@ -116,7 +117,8 @@ impl Store {
             Found::Newer => return Err(StoreError::Newer { path: path.to_owned() }),
             Found::Other => return Err(StoreError::NotProject { path: path.to_owned() }),
         }
-        let history = use_log(&db).and_then(|()| history(&db)).map_err(opening)?;
+        let history = history(&db).map_err(opening)?;
+        use_log(&db).map_err(opening)?;
         Ok(Opened { store: Self { db }, history })
     }
 
@@ -146,14 +148,20 @@ enum Found {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // What is refused stays as it is, with the log that it came with; one that only began here goes again.
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = Path::new(&log).exists();
     let db = Connection::open(path)?;
+    if db.is_readonly("main")? {
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
+    }
     db.busy_timeout(Duration::ZERO)?;
     db.set_prepared_statement_cache_capacity(64);
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    // Another program's database keeps its log as it is.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     Ok(db)
 }
 
@@ -179,11 +187,10 @@ fn prepare(db: &mut Connection, migrations: &[&str]) -> rusqlite::Result<Found> 
     Ok(Found::Project)
 }
 
-/// From here on, what is written goes to a log beside the file, which is folded in when the file is closed.
+/// From here on, what is written goes to a log beside the file, which is folded into it when it is closed.
 fn use_log(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    Ok(())
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 fn history(db: &Connection) -> rusqlite::Result<History> {

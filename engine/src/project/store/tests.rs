@@ -126,7 +126,7 @@ fn check_same(a: &History, b: &History) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn closing_and_opening_changes_nothing(acts in prop::collection::vec(any_act(), 0..40)) {
         let folder = tempfile::tempdir().unwrap();
@@ -234,10 +234,11 @@ fn a_second_window_is_told_so_and_the_first_goes_on() {
 /// Opening it is refused for this reason, and changes nothing.
 #[track_caller]
 fn check_refused(path: &Path, why: &str) {
-    let before = fs::read(path).ok();
+    let names = || fs::read_dir(path.parent().unwrap()).map_or(0, Iterator::count);
+    let before = (fs::read(path).ok(), names());
     let error = Store::open(path).unwrap_err().to_string();
     assert!(error.starts_with("cannot open project: ") && error.contains(why), "{error}");
-    assert_eq!(fs::read(path).ok(), before);
+    assert!((fs::read(path).ok(), names()) == before, "{} has changed", path.display());
 }
 
 #[test]
@@ -265,9 +266,34 @@ fn other_files_are_refused_and_stay_as_they_are() {
         .unwrap();
     assert_eq!(n, 1);
 
+    // Nor is one begun.
+    drop(other);
+    check_refused(&at("other.db"), "the file is no Segue project");
+
     check_refused(folder.path(), "there is no such folder, or it may not be written");
     check_refused(&at("no folder/a.segue"), "there is no such folder, or it may not be written");
     check_refused(&at("a.txt/a.segue"), "there is no such folder, or it may not be written");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_project_that_may_not_be_written_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.segue");
+    drop(open(&path));
+    let allow = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    allow(&path, 0o444);
+    if fs::File::options().append(true).open(&path).is_ok() {
+        // Whoever may do everything cannot be refused.
+        return;
+    }
+    check_refused(&path, "the file may not be written");
+    allow(&path, 0o644);
+    allow(folder.path(), 0o555);
+    check_refused(&path, "may not be written");
+    check_refused(&folder.path().join("new.segue"), "there is no such folder, or it may not be written");
+    allow(folder.path(), 0o755);
 }
 
 #[test]
@@ -469,7 +495,7 @@ fn a_killed_process_loses_no_step_that_was_written() {
         if round == 1 {
             assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })));
         }
-        sleep(Duration::from_micros(round as u64 * 1103 % 20_000));
+        sleep(Duration::from_micros(round as u64 * 1103 % 8000));
         child.kill().unwrap();
         let n_told = told.last().or(first).unwrap_or(0);
         child.wait().unwrap();
@@ -507,7 +533,7 @@ fn a_large_project_opens_and_saves_fast() {
         let object = Object { category: CategoryId(1), proposal: None, attributes: [].into() };
         project.objects.insert((MediumId(1 + id % 10_000), ObjectId(id)), Arc::new(object));
         let mask = mask(id as usize, 50 + id as usize % 100);
-        *project.segment_mut(ObjectId(id), 0) = if id % 4 == 0 {
+        *project.segment_mut(ObjectId(id), 0) = if id.is_multiple_of(4) {
             Segment::by_hand(mask)
         } else {
             let question = Question { prompt: clicked(id as u8), ..Question::default() };
