@@ -10,8 +10,9 @@ mod source;
 mod video;
 mod writer;
 
-pub use self::image::read_image;
+pub use self::image::{image_size, read_image};
 pub use error::MediaError;
+pub use folder::{is_named_as_image, natural_order};
 pub use source::FrameSource;
 pub use writer::VideoWriter;
 

@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn levels_halve_and_keep_the_mean() {
         let at = FrameId { medium: MediumId(1), frame: 0 };
-        let picture = Picture::new(at, RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])));
+        let picture =
+            Picture::new(at, RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])));
         let sizes: Vec<(u32, u32)> = picture.levels().iter().map(RgbImage::dimensions).collect();
         assert_eq!(sizes, [(2051, 3), (1026, 2), (513, 1)]);
         assert_eq!(picture.levels()[1].get_pixel(3, 1).0, [50, 7, 200]);

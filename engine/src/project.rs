@@ -4,8 +4,11 @@
 //! and threads each hold the one they need; [`Project::changes_to`] finds what differs between two without looking at
 //! what they share.
 
+mod find;
 mod history;
+mod media;
 mod store;
+mod written;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +21,9 @@ use crate::{
     prompt::Prompt,
 };
 
+pub use find::{locate, scan};
 pub use history::{History, Step, StepId, Write};
+pub use media::{content_of, path_of, told_from};
 pub use store::{Opened, Store, StoreError};
 
 macro_rules! id {
@@ -153,21 +158,17 @@ pub struct Question {
 
 /// One object on one frame.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "written::Written", into = "written::Written")]
 pub struct Segment {
     /// What decides its mask.
-    #[serde(default)]
     pub question: Question,
     /// The mask that answers the question, or an earlier one while [`Self::is_answered`] is false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<Arc<Rle>>,
     /// The IoU that the model expects of the mask, 0 to 1; 1 for a mask made by hand.
-    #[serde(default)]
     pub iou: f32,
     /// Whether the mask answers the question.
-    #[serde(default)]
     pub is_answered: bool,
     /// A box that was imported or drawn, of which no mask is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rect: Option<Rect>,
 }
 
@@ -283,11 +284,15 @@ impl Project {
         match (key, entry) {
             (Key::Medium(id), Some(Entry::Medium(medium))) => drop(self.media.insert(id, medium)),
             (Key::Medium(id), None) => drop(self.media.remove(&id)),
-            (Key::Category(id), Some(Entry::Category(category))) => drop(self.categories.insert(id, category)),
+            (Key::Category(id), Some(Entry::Category(category))) => {
+                drop(self.categories.insert(id, category))
+            }
             (Key::Category(id), None) => drop(self.categories.remove(&id)),
             (Key::Object(m, o), Some(Entry::Object(object))) => drop(self.objects.insert((m, o), object)),
             (Key::Object(m, o), None) => drop(self.objects.remove(&(m, o))),
-            (Key::Segment(o, f), Some(Entry::Segment(segment))) => drop(self.segments.insert((o, f), segment)),
+            (Key::Segment(o, f), Some(Entry::Segment(segment))) => {
+                drop(self.segments.insert((o, f), segment))
+            }
             (Key::Segment(o, f), None) => drop(self.segments.remove(&(o, f))),
             _ => debug_assert!(false, "{key:?} with an entry of another kind"),
         }

@@ -1,8 +1,8 @@
 //! A folder of images, or one image, as frames.
 
 use std::{
-    cmp::Reverse,
-    ffi::OsString,
+    cmp::{Ordering, Reverse},
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
 };
@@ -74,13 +74,28 @@ impl Folder {
     }
 }
 
+/// Whether the file is called as images are.
+pub fn is_named_as_image(path: &Path) -> bool {
+    kind_of(path).is_some()
+}
+
+/// Numbers in names by their value: `2.jpg` before `10.jpg`. Names that are equal in that (`a.jpg`, `A.jpg`) still have
+/// one fixed order.
+pub fn natural_order(a: &OsStr, b: &OsStr) -> Ordering {
+    natord::compare(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b))
+}
+
+fn kind_of(path: &Path) -> Option<usize> {
+    let extension = path.extension()?.to_string_lossy().to_lowercase();
+    KINDS.iter().position(|kind| kind.contains(&extension.as_str()))
+}
+
 /// The names that are frames, in natural order.
 fn frames_among(names: Vec<OsString>) -> Vec<OsString> {
     let mut kinds: [Vec<OsString>; KINDS.len()] = Default::default();
     for name in names {
-        let extension = Path::new(&name).extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let hidden = name.to_string_lossy().starts_with('.');
-        if let Some(kind) = KINDS.iter().position(|kind| !hidden && kind.contains(&extension.as_str())) {
+        if let Some(kind) = kind_of(Path::new(&name)).filter(|_| !hidden) {
             kinds[kind].push(name);
         }
     }
@@ -92,8 +107,7 @@ fn frames_among(names: Vec<OsString>) -> Vec<OsString> {
         (0..kinds.len()).min_by_key(|&kind| Reverse(kinds[kind].len())).unwrap_or(0)
     };
     let mut frames = std::mem::take(&mut kinds[chosen]);
-    // Names that natural order holds equal (`a.jpg`, `A.jpg`) still need one fixed order.
-    frames.sort_by(|a, b| natord::compare(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b)));
+    frames.sort_by(|a, b| natural_order(a, b));
     frames
 }
 

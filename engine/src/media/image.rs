@@ -35,9 +35,8 @@ pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
         return Err(MediaError::TruncatedImage { path: path.into() });
     }
     let decoded = open(Cursor::new(bytes), format).and_then(|mut decoder| {
-        let size = size_of(&decoder);
-        if size.area() > LARGEST.area() {
-            return Ok(Err(MediaError::ImageTooLarge { path: path.into(), size, limit: LARGEST }));
+        if let Err(error) = require_readable(path, size_of(&decoder)) {
+            return Ok(Err(error));
         }
         let orientation = decoder.orientation()?;
         let mut image = DynamicImage::from_decoder(decoder)?;
@@ -48,7 +47,10 @@ pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
 }
 
 /// The size that [`read_image`] will give, from the file's header alone.
-pub(super) fn image_size(path: &Path) -> Result<Size, MediaError> {
+///
+/// # Errors
+/// As [`read_image`], as far as the header tells.
+pub fn image_size(path: &Path) -> Result<Size, MediaError> {
     let read_error = |cause| MediaError::Read { path: path.into(), cause };
     let format = require_format(path)?;
     let file = fs::File::open(path).map_err(read_error)?;
@@ -60,7 +62,16 @@ pub(super) fn image_size(path: &Path) -> Result<Size, MediaError> {
     } else {
         upright_size(BufReader::new(&file), format)
     };
-    size.map_err(|cause| image_error(path, cause))
+    let size = size.map_err(|cause| image_error(path, cause))?;
+    require_readable(path, size)?;
+    Ok(size)
+}
+
+fn require_readable(path: &Path, size: Size) -> Result<(), MediaError> {
+    if size.area() > LARGEST.area() {
+        return Err(MediaError::ImageTooLarge { path: path.into(), size, limit: LARGEST });
+    }
+    Ok(())
 }
 
 /// The image format that the file's first bytes announce, if Segue reads it; an empty file has none.

@@ -53,7 +53,7 @@ pub struct History {
 }
 
 /// So many steps are held in memory; the others are read back from the file as they are needed.
-const HELD: usize = 500;
+pub(super) const HELD: usize = 500;
 
 impl Default for History {
     fn default() -> Self {
@@ -185,7 +185,11 @@ mod tests {
             }
             1 => project.remove_object(medium, object),
             2 => drop(project.segments.insert((object, usize::from(value)), Arc::new(Segment::default()))),
-            _ => drop(project.categories.insert(CategoryId(id), Arc::new(Category::new(&value.to_string(), [value; 3])))),
+            _ => drop(
+                project
+                    .categories
+                    .insert(CategoryId(id), Arc::new(Category::new(&value.to_string(), [value; 3]))),
+            ),
         }
     }
 

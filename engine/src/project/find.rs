@@ -1,0 +1,350 @@
+//! Finding media files on the disk: new ones for a project, and those that were moved.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashSet},
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Content, Medium, MediumId, MediumKind, content_of, told_from};
+use crate::media::{image_size, is_named_as_image, natural_order};
+
+/// How video files are called.
+const VIDEOS: [&str; 9] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv"];
+
+/// Progress is told once in so many files, since telling it costs more than reading one.
+const OFTEN: usize = 32;
+
+/// The images among these files and in these folders, and a sentence on each that cannot be taken.
+///
+/// Folders within folders count too. Hidden files, and files in folders that are not named as images or videos, are
+/// passed over; no file is taken twice, by whatever links it is reached. Media are ordered by their folders, then by
+/// their names, as [`natural_order`] has it, and paths are told from `folder`. Only headers are read.
+///
+/// `progress` is told how many files were looked at, and how many there are; where it says no, that is all.
+pub fn scan(
+    paths: &[PathBuf],
+    folder: &Path,
+    progress: &dyn Fn(usize, usize) -> bool,
+) -> (Vec<Medium>, Vec<String>) {
+    let mut walk = Walk::default();
+    for path in paths {
+        if path.is_dir() {
+            walk.folder(path, &|found| progress(0, found));
+        } else {
+            walk.files.push(path.clone());
+        }
+    }
+    let Walk { mut files, mut refused, .. } = walk;
+    files.sort_by(|a, b| by_folder(a, b));
+    let mut known = HashSet::new();
+    files.retain(|file| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
+
+    let mut media = Vec::new();
+    for (i, file) in files.iter().enumerate() {
+        if i % OFTEN == 0 && !progress(i, files.len()) {
+            break;
+        }
+        match image(file, folder) {
+            Ok(medium) => media.push(medium),
+            Err(sentence) => refused.push(sentence),
+        }
+    }
+    (media, refused)
+}
+
+fn image(file: &Path, folder: &Path) -> Result<Medium, String> {
+    let refuse = |why: &str| Err(format!("{why}: {}", file.display()));
+    if is_named(file, &VIDEOS) {
+        return refuse("cannot add video: videos are not opened here yet");
+    }
+    // Opening and closing the open project's file would give up its lock.
+    if is_named(file, &["segue"]) {
+        return refuse("cannot add file: it is a Segue project; open it instead");
+    }
+    if file.to_str().is_none() {
+        return refuse("cannot add image: its name is no valid text; rename it");
+    }
+    // Opening a pipe would wait for whoever writes to it.
+    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return refuse("cannot add image: it is not a file");
+    }
+    let size = image_size(file).map_err(|error| error.to_string())?;
+    let path = told_from(folder, file);
+    Ok(Medium { path, kind: MediumKind::Image, size, n_frames: 1, content: None, done: false })
+}
+
+/// Looks inside a folder for the files of these media; their new paths, told from `folder`.
+///
+/// A file of a medium's name is taken for it if it holds the medium's content. Where that is not known, the file must
+/// have the medium's size, and no other file and no other medium may come into question. The more folders above it have
+/// the same names, too, the sooner a file is taken.
+///
+/// `progress` is told how many were found, of how many; where it says no, that is all.
+pub fn locate(
+    media: &[(MediumId, Arc<Medium>)],
+    inside: &Path,
+    folder: &Path,
+    progress: &dyn Fn(usize, usize) -> bool,
+) -> Vec<(MediumId, String)> {
+    let mut walk = Walk::default();
+    walk.folder(inside, &|_| progress(0, media.len()));
+    // Opening a pipe would wait for whoever writes to it.
+    let files = walk.files.iter().filter(|file| file.is_file());
+    let mut files: Vec<String> = files.map(|file| told_from(folder, file)).collect();
+    files.sort();
+
+    let mut located: BTreeMap<MediumId, &str> = BTreeMap::new();
+    let mut taken: HashSet<&str> = HashSet::new();
+    let longest = media.iter().map(|(_, medium)| medium.path.split('/').count()).max().unwrap_or(0);
+    'looking: for n_names in (1..=longest).rev() {
+        let mut alike: BTreeMap<&str, Alike<'_>> = BTreeMap::new();
+        for (id, medium) in media.iter().filter(|(id, _)| !located.contains_key(id)) {
+            alike.entry(tail(&medium.path, n_names)).or_default().media.push((*id, medium));
+        }
+        for file in files.iter().filter(|file| !taken.contains(file.as_str())) {
+            if let Some(alike) = alike.get_mut(tail(file, n_names)) {
+                alike.files.push(file);
+            }
+        }
+        for (i, Alike { media: of_name, mut files }) in alike.into_values().enumerate() {
+            if i % OFTEN == 0 && !progress(located.len(), media.len()) {
+                break 'looking;
+            }
+            let is_sure = of_name.len() == 1 && files.len() == 1;
+            for (id, medium) in of_name {
+                let found = files.iter().position(|file| {
+                    let file = folder.join(file);
+                    match &medium.content {
+                        Some(content) => holds(&file, content),
+                        None => is_sure && image_size(&file).is_ok_and(|size| size == medium.size),
+                    }
+                });
+                if let Some(found) = found {
+                    let file = files.remove(found);
+                    taken.insert(file);
+                    located.insert(id, file);
+                }
+            }
+        }
+    }
+    located.into_iter().map(|(id, file)| (id, file.to_owned())).collect()
+}
+
+/// Media and files whose paths end in the same names.
+#[derive(Default)]
+struct Alike<'a> {
+    media: Vec<(MediumId, &'a Medium)>,
+    files: Vec<&'a str>,
+}
+
+/// Up to `n` last names of a path.
+fn tail(path: &str, n: usize) -> &str {
+    path.rmatch_indices('/').nth(n - 1).map_or(path, |(at, _)| &path[at + 1..])
+}
+
+fn holds(file: &Path, content: &Content) -> bool {
+    // The length alone tells most files apart.
+    fs::metadata(file).is_ok_and(|metadata| metadata.len() == content.length)
+        && content_of(file).is_ok_and(|found| found == *content)
+}
+
+/// Files that may be media.
+#[derive(Default)]
+struct Walk {
+    files: Vec<PathBuf>,
+    refused: Vec<String>,
+    /// Where it has been, without links: a link may lead back.
+    been: HashSet<PathBuf>,
+}
+
+impl Walk {
+    /// Adds the files in a folder and in all that it holds, unless `go_on`, which is told how many there are, says no.
+    fn folder(&mut self, folder: &Path, go_on: &dyn Fn(usize) -> bool) {
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop().filter(|_| go_on(self.files.len())) {
+            let entries = folder.canonicalize().and_then(|real| {
+                if self.been.insert(real) { fs::read_dir(&folder)?.collect() } else { Ok(Vec::new()) }
+            });
+            let entries: Vec<fs::DirEntry> = entries.unwrap_or_else(|error| {
+                self.refused.push(format!("cannot open folder: {error}: {}", folder.display()));
+                Vec::new()
+            });
+            for path in entries.iter().map(fs::DirEntry::path).filter(|path| !is_hidden(path)) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) {
+                    self.files.push(path);
+                }
+            }
+        }
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+fn is_named(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn by_folder(a: &Path, b: &Path) -> Ordering {
+    fn parts(path: &Path) -> [&OsStr; 2] {
+        [path.parent().map(Path::as_os_str).unwrap_or_default(), path.file_name().unwrap_or_default()]
+    }
+    let ([folder_a, name_a], [folder_b, name_b]) = (parts(a), parts(b));
+    natural_order(folder_a, folder_b).then_with(|| natural_order(name_a, name_b))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use image::RgbImage;
+
+    use super::*;
+    use crate::geometry::Size;
+
+    /// A folder with images of these names, as wide as their places here, from 1.
+    fn folder_of(images: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, name) in images.iter().enumerate() {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            RgbImage::new(i as u32 + 1, 3).save(path).unwrap();
+        }
+        folder
+    }
+
+    fn write(path: &Path, bytes: &[u8]) {
+        fs::File::create(path).unwrap().write_all(bytes).unwrap();
+    }
+
+    fn paths(media: &[Medium]) -> Vec<&str> {
+        media.iter().map(|medium| medium.path.as_str()).collect()
+    }
+
+    #[track_caller]
+    fn check_refused(path: &Path, why: &str) {
+        let (media, refused) = scan(&[path.to_owned()], Path::new("/"), &|_, _| true);
+        assert_eq!((media, refused.len()), (vec![], 1));
+        assert!(
+            refused[0].contains(why) && refused[0].ends_with(&path.display().to_string()),
+            "{}",
+            refused[0]
+        );
+    }
+
+    #[test]
+    fn a_folder_s_images_are_ordered_by_folder_and_number() {
+        let folder = folder_of(&[
+            "b/1.png",
+            "a10/1.png",
+            "a9/2.jpg",
+            "10.png",
+            "9.PNG",
+            "a9/.hidden.png",
+            ".git/1.png",
+        ]);
+        for name in ["labels.json", "notes.txt", "a9/project.segue"] {
+            write(&folder.path().join(name), b"text");
+        }
+        let (media, refused) = scan(&[folder.path().to_owned()], folder.path(), &|_, _| true);
+        assert_eq!(paths(&media), ["9.PNG", "10.png", "a9/2.jpg", "a10/1.png", "b/1.png"]);
+        assert_eq!(refused, Vec::<String>::new());
+        assert_eq!(media[0].size, Size::new(5, 3));
+        assert_eq!((media[0].kind, media[0].n_frames, media[0].done), (MediumKind::Image, 1, false));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_is_told_and_the_rest_is_taken() {
+        let folder = folder_of(&["1.png"]);
+        write(&folder.path().join("2.png"), b"no image");
+        write(&folder.path().join("3.png"), b"");
+        write(&folder.path().join("clip.MP4"), b"video");
+        let (media, refused) = scan(&[folder.path().to_owned()], folder.path(), &|_, _| true);
+        assert_eq!(paths(&media), ["1.png"]);
+        assert_eq!(refused.len(), 3);
+
+        let named = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            write(&path, bytes);
+            path
+        };
+        check_refused(&named("clip.mp4", b"video"), "videos are not opened here yet");
+        check_refused(&named("labels.json", b"{}"), "not an image file that Segue knows");
+        check_refused(&named("project.segue", b""), "it is a Segue project");
+        check_refused(&folder.path().join("none.png"), "cannot read file");
+        let mut large = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x80\0\0\0\x80\0\0\x01\0\x18\0".to_vec();
+        large.resize(54, 0);
+        check_refused(&named("large.bmp", &large), "32768x32768 pixels are more than Segue reads");
+    }
+
+    #[test]
+    fn no_file_is_taken_twice() {
+        let folder = folder_of(&["a/1.png", "a/2.png"]);
+        let at = |name: &str| folder.path().join(name);
+        let given = [at("a"), at("a/1.png"), at("a/../a/2.png"), at("a")];
+        let (media, refused) = scan(&given, folder.path(), &|_, _| true);
+        assert_eq!((media.len(), refused), (2, vec![]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_back_are_not_followed_for_ever() {
+        let folder = folder_of(&["a/1.png"]);
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("a/up")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a/2.png")).unwrap();
+        let (media, refused) = scan(&[folder.path().to_owned()], folder.path(), &|_, _| true);
+        assert_eq!((paths(&media), refused.len()), (vec!["a/1.png"], 1));
+    }
+
+    #[test]
+    fn looking_ends_when_progress_says_so() {
+        let folder = folder_of(&["1.png"]);
+        let nothing = scan(&[folder.path().to_owned()], folder.path(), &|_, total| total == 0);
+        assert_eq!(nothing, (vec![], vec![]));
+    }
+
+    /// Media as they were in `old`, which moved to `new`, by their new paths; with their contents known or not.
+    fn relocated(old: &Path, new: &Path, knows_content: bool) -> Vec<String> {
+        let (media, _) = scan(&[old.to_owned()], old, &|_, _| true);
+        let identified = |(i, mut medium): (usize, Medium)| {
+            medium.content = knows_content.then(|| content_of(&old.join(&medium.path)).unwrap());
+            (MediumId(i as u32), Arc::new(medium))
+        };
+        let media: Vec<_> = media.into_iter().enumerate().map(identified).collect();
+        let located = locate(&media, new, new, &|_, _| true);
+        (0..media.len() as u32)
+            .map(|i| located.iter().find(|(id, _)| id.0 == i).map_or(String::new(), |(_, path)| path.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn files_of_known_content_are_found_wherever_they_are() {
+        let old = folder_of(&["a/1.png", "b/1.png", "c/2.png"]);
+        let new = folder_of(&["x/1.png", "y/z/1.png", "0.png", "unlike/2.png"]);
+        assert_eq!(relocated(old.path(), new.path(), true), ["x/1.png", "y/z/1.png", ""]);
+    }
+
+    #[test]
+    fn files_of_unknown_content_are_found_by_the_names_above_them() {
+        let old = folder_of(&["a/1.png", "b/1.png", "c/3.png", "d/4.png"]);
+        let new = folder_of(&["moved/a/1.png", "moved/b/1.png", "3.png", "0.png", "larger/4.png"]);
+        assert_eq!(relocated(old.path(), new.path(), false), ["moved/a/1.png", "moved/b/1.png", "3.png", ""]);
+    }
+
+    #[test]
+    fn files_that_might_be_another_s_are_not_taken() {
+        let old = folder_of(&["a/1.png", "b/1.png"]);
+        let new = folder_of(&["c/1.png"]);
+        assert_eq!(relocated(old.path(), new.path(), false), ["", ""]);
+        let new = folder_of(&["a/1.png"]);
+        assert_eq!(relocated(old.path(), new.path(), false), ["a/1.png", ""]);
+    }
+}
