@@ -27,19 +27,19 @@ pub use item::Id;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentences are the documentation")]
 pub enum CocoError {
-    #[error("cannot read COCO file: {cause}: {}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     Read { path: PathBuf, cause: io::Error },
 
-    #[error("cannot write COCO file: {cause}: {}", path.display())]
+    #[error("cannot write {}: {cause}", path.display())]
     Write { path: PathBuf, cause: io::Error },
 
-    #[error("cannot import COCO file: it is no JSON, or damaged from the start on ({cause}): {}", path.display())]
+    #[error("cannot import {}: it is no JSON, or damaged from the start on ({cause})", path.display())]
     NotJson { path: PathBuf, cause: serde_json::Error },
 
-    #[error("cannot import COCO file: it has no images, categories or annotations as COCO has them: {}", path.display())]
+    #[error("cannot import {}: it has no images, categories or annotations as COCO has them", path.display())]
     NotCoco { path: PathBuf },
 
-    #[error("cannot import COCO file: nothing in it can be used; first, {first}: {}", path.display())]
+    #[error("cannot import {}: nothing in it can be used; first, {first}", path.display())]
     Unusable { path: PathBuf, first: String },
 
     #[error("canceled")]

@@ -59,15 +59,19 @@ impl Imported {
     pub fn add_to(&self, project: &mut Project) -> Taken {
         let (mut taken, mut refused) = (Taken::default(), Refused::default());
         let frames = self.frames(project, &mut taken.missing, &mut refused);
+        if let Some(image) = self.stranger(&frames, project) {
+            let why =
+                format!("{image} is of another size in the project, so the results are of other images");
+            return Taken { refused: vec![format!("nothing is taken: {why}")], ..Taken::default() };
+        }
         let categories = self.add_categories(project, &mut taken);
         let mut tracks: HashMap<(MediumId, CategoryId, &Id), ObjectId> = HashMap::new();
         let mut labeled = BTreeSet::new();
         for annotation in &self.annotations {
-            let image = &self.images[annotation.image];
             let Some(at) = frames[annotation.image] else { continue };
             let Some(segment) = segment(&annotation.shape, project.media[&at.medium].size) else {
-                let why = "it has no part of it, or is of another size in the project";
-                refused.push(format!("an annotation of {image}"), why);
+                let image = &self.images[annotation.image];
+                refused.push(format!("a box on {image}"), "it has no part of the image");
                 continue;
             };
             let category = categories[annotation.category];
@@ -87,6 +91,17 @@ impl Imported {
         taken.n_images = labeled.len();
         taken.refused = refused.into_sentences();
         taken
+    }
+
+    /// An image whose masks are not of the size that it has in the project. Only results can have one, whose images are
+    /// found by bare ids: ids of an export of something else.
+    fn stranger(&self, frames: &[Option<FrameId>], project: &Project) -> Option<&ImportedImage> {
+        let stranger =
+            self.annotations.iter().find(|annotation| match (&annotation.shape, frames[annotation.image]) {
+                (Shape::Mask(mask), Some(at)) => mask.size() != project.media[&at.medium].size,
+                _ => false,
+            });
+        stranger.map(|annotation| &self.images[annotation.image])
     }
 
     /// For each image the frame that it is, none if it is none of the project's.
@@ -166,10 +181,10 @@ fn object_of(annotation: &ImportedAnnotation, category: CategoryId) -> Object {
     Object { category, proposal: annotation.score, attributes: annotation.attributes.clone() }
 }
 
-/// The segment of a shape on an image; none if it is not of the image's size or has no part of it.
+/// The segment of a shape on an image; none if it has no part of it.
 fn segment(shape: &Shape, image: Size) -> Option<Segment> {
     match shape {
-        Shape::Mask(mask) => (mask.size() == image).then(|| Segment::by_hand((**mask).clone())),
+        Shape::Mask(mask) => Some(Segment::by_hand(mask.clone())),
         Shape::Box(rect) => clip(*rect, image).map(Segment::boxed),
     }
 }
@@ -258,6 +273,7 @@ mod tests {
     use crate::{
         formats::coco::tests::{SIZE, media},
         geometry::Rect,
+        mask::{Rle, testing::picture},
     };
 
     fn image(file_name: &str) -> ImportedImage {
@@ -353,6 +369,18 @@ mod tests {
         assert_eq!(found, [(3, 3, Some(0.5)), (4, 8, Some(0.5))]);
         assert!(project.segment(ObjectId(2), 17).is_some());
         assert_eq!(project.categories[&CategoryId(8)].name, "category 8");
+    }
+
+    #[test]
+    fn results_on_other_images_are_not_taken_at_all() {
+        let mut project = media();
+        let by_id = |id| ImportedImage { id: Id::Number(id), file_name: None, size: None, frame: None };
+        let mut all = imported([1, 2].map(by_id).to_vec(), vec![annotation(0, None), annotation(1, None)]);
+        all.annotations[1].shape = Shape::Mask(Arc::new(Rle::encode(&picture(&["##"]))));
+        let taken = all.add_to(&mut project);
+        let why = "image 2 is of another size in the project, so the results are of other images";
+        assert_eq!(taken, Taken { refused: vec![format!("nothing is taken: {why}")], ..Taken::default() });
+        assert_eq!(project, media());
     }
 
     #[test]
