@@ -174,8 +174,8 @@ pub struct Segment {
 
 impl Segment {
     /// A mask that was made by hand or imported: it is its own answer, and later clicks refine it.
-    pub fn by_hand(mask: Rle) -> Self {
-        let mask = Some(Arc::new(mask));
+    pub fn by_hand(mask: impl Into<Arc<Rle>>) -> Self {
+        let mask = Some(mask.into());
         let question = Question { base: mask.clone(), ..Question::default() };
         Self { question, mask, iou: 1.0, is_answered: true, rect: None }
     }

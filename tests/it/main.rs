@@ -9,6 +9,7 @@ mod segue;
 
 mod checkpoints;
 mod cli;
+mod coco;
 mod masks;
 mod media;
 mod packaging;

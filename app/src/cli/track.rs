@@ -5,6 +5,7 @@ use std::{
     fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -292,30 +293,36 @@ pub(crate) fn write_coco(
         videos: vec![coco::Video { id: VIDEO, name: source.file_name(), width, height }],
         categories: category_ids
             .iter()
-            .map(|(name, &id)| coco::Category { id, name: (*name).to_owned() })
+            .map(|(name, &id)| coco::Category {
+                id,
+                name: (*name).to_owned(),
+                supercategory: String::new(),
+                color: None,
+            })
             .collect(),
         images: frames.map(|frame| coco::Image {
             id: image_id(frame),
             file_name: source.name(frame),
             width,
             height,
-            frame_index: frame,
-            time: source.time(frame),
-            video_id: VIDEO,
+            frame: Some(coco::VideoFrame {
+                video_id: VIDEO,
+                frame_index: frame,
+                time: Some(source.time(frame)),
+            }),
         }),
         annotations: annotations.map(|((frame, (&object, found)), id)| coco::Annotation {
             id,
             image_id: image_id(frame),
             category_id: category_of[&object],
             track_id: object,
-            score: found.score,
+            score: Some(found.score),
             iscrowd: 0,
-            bbox: found.mask.bbox(),
-            area: found.mask.area(),
-            segmentation: found.mask.clone(),
+            shape: coco::Shape::Mask(Arc::new(found.mask.clone())),
+            attributes: BTreeMap::new(),
         }),
     };
-    document.write(path).with_context(|| format!("cannot write {}", path.display()))
+    Ok(document.write(path, || true)?)
 }
 
 pub(crate) fn write_overlay(

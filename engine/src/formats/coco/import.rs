@@ -1,0 +1,477 @@
+//! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs, io,
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    CocoError, Id, Shape, clip, counted,
+    item::{Annotation, Category, Flaw, Image, Segmentation, Video},
+    polygon::rasterize,
+    reading::{File, List},
+};
+use crate::geometry::{Rect, Size};
+
+/// What a COCO file says, as far as it makes sense. Images, videos and categories are named by their places in the lists.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// Images, and frames of videos.
+    pub images: Vec<ImportedImage>,
+    /// The paths of videos.
+    pub videos: Vec<String>,
+    /// Categories.
+    pub categories: Vec<ImportedCategory>,
+    /// Annotations.
+    pub annotations: Vec<ImportedAnnotation>,
+    /// What is not taken and why, one sentence each.
+    pub refused: Vec<String>,
+}
+
+/// An image of a COCO file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedImage {
+    /// Its id in the file.
+    pub id: Id,
+    /// Where it is; none in results, which know images by the ids that they had in an export.
+    pub file_name: Option<String>,
+    /// Its pixels; none in results.
+    pub size: Option<Size>,
+    /// Of a frame of a video, the video and the frame's index, from 0.
+    pub frame: Option<(usize, usize)>,
+}
+
+/// A category of a COCO file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedCategory {
+    /// Its id in the file.
+    pub id: Id,
+    /// Its name; none in results, which know categories by the ids that they had in an export.
+    pub name: Option<String>,
+    /// What it is a kind of; may be empty.
+    pub supercategory: String,
+    /// Red, green, blue.
+    pub color: Option<[u8; 3]>,
+}
+
+/// An annotation of a COCO file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedAnnotation {
+    /// Its image.
+    pub image: usize,
+    /// Its category.
+    pub category: usize,
+    /// Which object of its video it is.
+    pub track: Option<Id>,
+    /// How sure the machine is that made it, 0 to 1; none if a person made it.
+    pub score: Option<f32>,
+    /// Where it is; a mask is not empty and of its image's size, a box lies in it, as far as that size is known.
+    pub shape: Shape,
+    /// What else is said of it.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
+/// `progress` is told how many bytes are read, of how many, and says whether to go on.
+///
+/// # Errors
+/// If the file cannot be read, has nothing that can be used, or `progress` says no ([`CocoError::Canceled`]). Whatever
+/// else is wrong with it is told in [`Imported::refused`].
+pub fn import(path: &Path, progress: &dyn Fn(usize, usize) -> bool) -> Result<Imported, CocoError> {
+    const READ_AT_ONCE: usize = 1 << 18;
+    const ASKED_EVERY: usize = 256;
+    let bytes = Metered::open(path, progress).map_err(|error| CocoError::reading(path, error))?;
+    let total = bytes.total;
+    let (file, damage) = File::read(io::BufReader::with_capacity(READ_AT_ONCE, bytes));
+    let damage = match damage {
+        Some(error) if error.is_io() => return Err(CocoError::reading(path, error.into())),
+        damage => damage,
+    };
+    let n_read = file.annotations.items.len();
+    let mut n_checked = 0;
+    let go_on = || {
+        n_checked += 1;
+        n_checked % ASKED_EVERY != 0 || progress(total, total)
+    };
+    let mut imported = Imported::of(file, go_on)?;
+    if imported.is_empty() {
+        let path = path.to_owned();
+        return Err(match (damage, imported.refused.into_iter().next()) {
+            (Some(cause), _) => CocoError::NotJson { path, cause },
+            (None, Some(first)) => CocoError::Unusable { path, first },
+            (None, None) => CocoError::NotCoco { path },
+        });
+    }
+    if let Some(error) = damage {
+        let what = format!("what follows {}", counted(n_read, "annotation"));
+        let why = format!("the file is damaged or cut short there ({error})");
+        imported.refused.insert(0, format!("{what} is not taken: {why}"));
+    }
+    Ok(imported)
+}
+
+impl Imported {
+    /// Holds the lists against each other; `go_on` is asked before each annotation.
+    fn of(file: File, mut go_on: impl FnMut() -> bool) -> Result<Self, CocoError> {
+        let File { images, videos, categories, annotations, is_results, mut refused } = file;
+        let image = |image: Image| ImportedImage {
+            id: image.id,
+            file_name: Some(image.file_name),
+            size: Some(image.size),
+            frame: image.frame.and_then(|(video, frame)| Some((*videos.by_id.get(&video)?, frame))),
+        };
+        let category = |category: Category| ImportedCategory {
+            id: category.id,
+            name: Some(category.name),
+            supercategory: category.supercategory,
+            color: category.color,
+        };
+        let mut places = Places { images: images.by_id, categories: categories.by_id };
+        let mut imported = Self {
+            images: images.items.into_iter().map(|(_, told)| image(told)).collect(),
+            categories: categories.items.into_iter().map(|(_, told)| category(told)).collect(),
+            videos: videos.items.into_iter().map(|(_, Video(path))| path).collect(),
+            annotations: Vec::with_capacity(annotations.items.len()),
+            refused: Vec::new(),
+        };
+        imported.add_unlisted(&annotations, is_results, &mut places);
+        for (title, annotation) in annotations.items {
+            if !go_on() {
+                return Err(CocoError::Canceled);
+            }
+            match imported.check(annotation, &places) {
+                Ok(annotation) => imported.annotations.push(annotation),
+                Err(flaw) => refused.push(title, flaw),
+            }
+        }
+        if is_results && imported.annotations.is_empty() {
+            imported.images.clear();
+            imported.categories.clear();
+        }
+        imported.refused = refused.into_sentences();
+        Ok(imported)
+    }
+
+    /// Results list neither images nor categories, other files may lack categories: there are those that annotations name.
+    fn add_unlisted(&mut self, annotations: &List<Annotation>, is_results: bool, places: &mut Places) {
+        let has_categories = !self.categories.is_empty();
+        for (_, annotation) in &annotations.items {
+            if is_results {
+                places.images.entry(annotation.image.clone()).or_insert_with_key(|id| {
+                    self.images.push(ImportedImage {
+                        id: id.clone(),
+                        file_name: None,
+                        size: None,
+                        frame: None,
+                    });
+                    self.images.len() - 1
+                });
+            }
+            if !has_categories {
+                places.categories.entry(annotation.category.clone()).or_insert_with_key(|id| {
+                    let name = (!is_results).then(|| format!("category {id}"));
+                    let supercategory = String::new();
+                    self.categories.push(ImportedCategory {
+                        id: id.clone(),
+                        name,
+                        supercategory,
+                        color: None,
+                    });
+                    self.categories.len() - 1
+                });
+            }
+        }
+    }
+
+    fn check(&self, annotation: Annotation, places: &Places) -> Result<ImportedAnnotation, Flaw> {
+        let Annotation { image, category, track, score, segmentation, rect, attributes } = annotation;
+        let image = *places.images.get(&image).ok_or(Flaw::NoImage(image))?;
+        let category = *places.categories.get(&category).ok_or(Flaw::NoCategory(category))?;
+        let ImportedImage { size, file_name, .. } = &self.images[image];
+        Ok(ImportedAnnotation {
+            image,
+            category,
+            track,
+            // Of what is no result, a score says nothing of who made it.
+            score: score.filter(|_| file_name.is_none()),
+            shape: shape(segmentation, rect, *size)?,
+            attributes,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.annotations.is_empty() && self.images.is_empty() && self.categories.is_empty()
+    }
+}
+
+/// Where items are, by their ids.
+struct Places {
+    images: HashMap<Id, usize>,
+    categories: HashMap<Id, usize>,
+}
+
+/// The mask if it has a pixel, else the box.
+fn shape(segmentation: Segmentation, rect: Option<Rect>, image: Option<Size>) -> Result<Shape, Flaw> {
+    let mask = match segmentation {
+        Segmentation::None => None,
+        Segmentation::Mask(mask) => Some(mask),
+        Segmentation::Polygons(polygons) => Some(rasterize(&polygons, image.ok_or(Flaw::PolygonInResults)?)?),
+    };
+    if let (Some(mask), Some(image)) = (&mask, image)
+        && mask.size() != image
+    {
+        return Err(Flaw::OtherSize { mask: mask.size(), image });
+    }
+    let mask = mask.filter(|mask| mask.area() > 0).map(|mask| Shape::Mask(Arc::new(mask)));
+    let rect = || image.map_or(rect, |image| clip(rect?, image)).map(Shape::Box);
+    mask.or_else(rect).ok_or(Flaw::Nothing)
+}
+
+/// A file that tells how far it is read.
+struct Metered<'a> {
+    file: fs::File,
+    done: usize,
+    total: usize,
+    progress: &'a dyn Fn(usize, usize) -> bool,
+}
+
+impl<'a> Metered<'a> {
+    fn open(path: &Path, progress: &'a dyn Fn(usize, usize) -> bool) -> io::Result<Self> {
+        let file = fs::File::open(path)?;
+        let total = file.metadata()?.len() as usize;
+        Ok(Self { file, done: 0, total, progress })
+    }
+}
+
+impl io::Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !(self.progress)(self.done, self.total) {
+            return Err(io::Error::other(CocoError::Canceled));
+        }
+        let n = self.file.read(buffer)?;
+        self.done += n;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mask::{Rle, testing::picture};
+
+    fn read(text: &str) -> Result<Imported, CocoError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        import(file.path(), &|_, _| true)
+    }
+
+    /// A file with an image of 6x4, a category, and these annotations.
+    fn dataset(annotations: &str) -> String {
+        format!(
+            r#"{{"info": {{"year": 2014}}, "licenses": null, "images": [{{"id": 1, "file_name": "a.jpg", "width": 6,
+            "height": 4, "date_captured": null}}], "annotations": [{annotations}],
+            "categories": [{{"id": 7, "name": "dog", "supercategory": "animal", "color": [1, 2, 3]}}]}}"#
+        )
+    }
+
+    /// A good annotation but for the fields that are said, which go before.
+    fn annotation(fields: &str) -> String {
+        format!(
+            r#"{{{fields}, "image_id": 1, "category_id": 7, "iscrowd": 1, "area": "?", "keypoints": [1, 2, 2]}}"#
+        )
+    }
+
+    fn shape_of(fields: &str) -> Shape {
+        let imported = read(&dataset(&annotation(fields))).unwrap();
+        assert_eq!(imported.refused, [] as [&str; 0]);
+        imported.annotations[0].shape.clone()
+    }
+
+    #[test]
+    fn a_mask_is_told_in_any_of_three_ways() {
+        let mask = Rle::encode(&picture(&["......", ".###..", ".###..", "......"]));
+        let counts = mask.counts();
+        for segmentation in [
+            format!(r#"{{"size": [4, 6], "counts": "{counts}"}}"#),
+            r#"{"counts": [5, 2, 2, 2, 2, 2, 9], "size": [4, 6]}"#.to_owned(),
+            "[[1, 1, 4, 1, 4, 3, 1.0, 3], [2, 2, 3, 3], []]".to_owned(),
+        ] {
+            let shape = shape_of(&format!(r#""id": 5, "bbox": "none", "segmentation": {segmentation}"#));
+            assert_eq!(shape, Shape::Mask(Arc::new(mask.clone())), "{segmentation}");
+        }
+    }
+
+    #[test]
+    fn boxes_stand_in_for_masks_and_end_with_the_image() {
+        let rect = Rect { x0: 1.5, y0: 0.0, x1: 6.0, y1: 2.0 };
+        for segmentation in ["null", "[]", "[[1, 1, 2, 2]]", r#"{"size": [4, 6], "counts": [24]}"#] {
+            let shape = shape_of(&format!(r#""bbox": [1.5, -1, 100, 3], "segmentation": {segmentation}"#));
+            assert_eq!(shape, Shape::Box(rect), "{segmentation}");
+        }
+    }
+
+    #[test]
+    fn each_flaw_is_said_and_costs_only_its_item() {
+        let good = r#"{"id": 1, "image_id": "1", "category_id": 7.0, "bbox": [0, 0, 1, 1]}"#;
+        let huge = "[".repeat(100) + &"]".repeat(100);
+        let nothing = "it has neither a mask nor a box with a part of the image";
+        let form = "its segmentation is neither polygons nor run lengths";
+        let cases = [
+            (good.to_owned(), "annotation 1 is not taken: an earlier one has the same id"),
+            ("null".to_owned(), "annotation number 2 of the file is not taken: its image_id is missing"),
+            (r#"{"id": 2, "image_id": 3, "category_id": 7}"#.to_owned(), "its image, 3, is not in the file"),
+            (
+                r#"{"id": 2, "image_id": 1, "category_id": "x"}"#.to_owned(),
+                "its category, x, is not in the file",
+            ),
+            (r#"{"id": 2, "image_id": 1.5, "category_id": 7}"#.to_owned(), "its image_id is missing"),
+            (annotation(r#""id": 2"#), nothing),
+            (annotation(r#""id": "b", "bbox": [7, 0, 1, 1]"#), nothing),
+            (annotation(r#""id": 2, "bbox": [3, 3, -1, 1]"#), nothing),
+            (annotation(r#""id": 2, "bbox": [3, 3, 1]"#), "its bbox is not four numbers"),
+            (annotation(r#""id": 2, "bbox": {}"#), "its bbox is not four numbers"),
+            (annotation(r#""id": 2, "segmentation": "x""#), form),
+            (annotation(r#""id": 2, "segmentation": [1, 2, 3, 4, 5, 6]"#), form),
+            (annotation(r#""id": 2, "segmentation": {}"#), form),
+            (annotation(&format!(r#""id": 2, "segmentation": {huge}"#)), form),
+            (annotation(r#""id": 2, "segmentation": {"size": [4, 6], "counts": [-24]}"#), form),
+            (
+                annotation(r#""id": 2, "segmentation": {"size": [4, -6], "counts": "3"}"#),
+                "its width and height",
+            ),
+            (annotation(r#""id": 2, "segmentation": [[1, 2, 3, 4, 5, 6, 7]]"#), "half a corner"),
+            (annotation(r#""id": 2, "segmentation": [[0, 0, 1e300, 0, 0, 1]]"#), "far beyond"),
+            (annotation(r#""id": 2, "segmentation": {"size": [4, 6], "counts": [3, 3]}"#), "cover 6 pixels"),
+            (
+                annotation(r#""id": 2, "segmentation": {"size": [4, 6], "counts": "~"}"#),
+                "damaged at character 0",
+            ),
+            (
+                annotation(r#""id": 2, "segmentation": {"size": [6, 4], "counts": [4, 20]}"#),
+                "its mask is 4x6",
+            ),
+        ];
+        for (flawed, want) in cases {
+            let imported = read(&dataset(&format!("{good}, {flawed}"))).unwrap();
+            assert_eq!(imported.annotations.len(), 1, "{flawed}");
+            assert_eq!(imported.refused.len(), 1, "{flawed}: {:?}", imported.refused);
+            assert!(imported.refused[0].contains(want), "{flawed}: {}", imported.refused[0]);
+        }
+    }
+
+    #[test]
+    fn images_and_categories_have_flaws_too() {
+        let text = r#"{"categories": [{"id": 1}, {"id": 2, "name": "cat"}, {"id": 2, "name": "dog"}, 5], "images": [
+            {"id": 1, "file_name": "a.jpg", "width": -6, "height": 4}, {"id": 2, "width": 6, "height": 4},
+            {"file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg", "width": 99999999999, "height": 4e9},
+            {"id": 4, "file_name": "c.jpg", "width": 6.0, "height": 4}]}"#;
+        let imported = read(text).unwrap();
+        assert_eq!((imported.images.len(), imported.categories.len()), (1, 1));
+        assert_eq!(imported.images[0].size, Some(Size::new(6, 4)));
+        let want = [
+            "category 1",
+            "category 2",
+            "category number 4",
+            "image 1",
+            "image 2",
+            "image number 3",
+            "image 3",
+        ];
+        for (sentence, want) in imported.refused.iter().zip(want) {
+            assert!(sentence.starts_with(want), "{sentence}, {want}");
+        }
+        assert_eq!(imported.refused.len(), want.len());
+    }
+
+    #[test]
+    fn of_a_damaged_file_what_comes_before_is_taken() {
+        let good = annotation(r#""id": 1, "bbox": [0, 0, 1, 1]"#);
+        let whole =
+            dataset(&format!("{good}, {good}")).replacen(r#""id": 1, "bbox""#, r#""id": 2, "bbox""#, 1);
+        let cut = &whole[..whole.find(r#""categories""#).unwrap()];
+        let nested = whole.replace(r#""area": "?""#, &format!(r#""area": {}"#, "[".repeat(10_000)));
+        for (text, n) in
+            [(cut, 2), (&whole.replace(r#""?""#, "NaN"), 0), (&nested, 0), (&format!("{whole} ]"), 2)]
+        {
+            let imported = read(text).unwrap();
+            assert_eq!((imported.images.len(), imported.annotations.len()), (1, n));
+            let sentence = &imported.refused[0];
+            let counted =
+                format!("what follows {n} annotations is not taken: the file is damaged or cut short");
+            assert!(sentence.starts_with(&counted), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_coco_file_is_an_error_that_says_so() {
+        for (text, want) in [
+            ("", "it is no JSON, or damaged from the start on (EOF"),
+            ("PNG", "it is no JSON"),
+            ("7", "invalid type: integer `7`, expected an object or a list"),
+            (&"[".repeat(100_000), "recursion limit"),
+            (r#"{"annotations": {}}"#, "invalid type: map, expected a list"),
+            ("[]", "it has no images, categories or annotations"),
+            (r#"{"shapes": [{"label": "dog"}]}"#, "it has no images, categories or annotations"),
+            ("[{}, 5]", "nothing in it can be used; first, annotation number 1 of the file is not taken"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        }
+        let missing = import(Path::new("missing.json"), &|_, _| true).unwrap_err().to_string();
+        assert!(missing.starts_with("cannot read missing.json: "), "{missing}");
+    }
+
+    #[test]
+    fn results_name_images_and_categories_by_id() {
+        let imported = read(
+            r#"[{"image_id": 42, "category_id": 18, "score": 0.25, "segmentation": {"size": [2, 1], "counts": [1, 1]}},
+            {"image_id": 42, "category_id": 3, "score": 7, "bbox": [1, 2, 3, 4]},
+            {"image_id": 42, "category_id": 3, "segmentation": [[0, 0, 1, 0, 1, 1]]}]"#,
+        );
+        let imported = imported.unwrap();
+        let image = ImportedImage { id: Id::Number(42), file_name: None, size: None, frame: None };
+        assert_eq!(imported.images, [image]);
+        let categories: Vec<_> = imported.categories.iter().map(|category| category.id.clone()).collect();
+        assert_eq!(categories, [Id::Number(18), Id::Number(3)]);
+        let scores: Vec<_> = imported.annotations.iter().map(|annotation| annotation.score).collect();
+        assert_eq!(scores, [Some(0.25), Some(1.0)]);
+        assert!(imported.refused[0].contains("results need run lengths"), "{:?}", imported.refused);
+    }
+
+    #[test]
+    fn answers_of_any_simple_kind_are_attributes() {
+        let attributes =
+            r#""attributes": {"occluded": true, "angle": 1.5, "breed": "pug", "tags": [], "no": null}"#;
+        let imported =
+            read(&dataset(&annotation(&format!(r#"{attributes}, "bbox": [0, 0, 1, 1]"#)))).unwrap();
+        let want = [("angle", "1.5"), ("breed", "pug"), ("occluded", "true")];
+        let want = want.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(imported.annotations[0].attributes, BTreeMap::from(want));
+        assert_eq!(imported.annotations[0].score, None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_file_with_a_hole_in_it_is_read_or_refused(
+            at in any::<prop::sample::Index>(), n in 0..40_usize, instead in r#"[\[\]{}",:0-9e.\-]{0,9}"#,
+        ) {
+            let mask = r#""id": 1, "segmentation": {"size": [4, 6], "counts": "52203"}"#;
+            let polygon = r#""id": 2, "score": 0.5, "segmentation": [[1, 1, 4, 1, 4, 3]], "attributes": {"a": "b"}"#;
+            let whole = dataset(&format!("{}, {}", annotation(mask), annotation(polygon)));
+            let at = at.index(whole.len());
+            let rest = whole.get(at + n..).unwrap_or_default();
+            if let Ok(imported) = read(&format!("{}{instead}{rest}", &whole[..at])) {
+                for annotation in &imported.annotations {
+                    prop_assert!(annotation.image < imported.images.len());
+                    prop_assert!(annotation.category < imported.categories.len());
+                }
+            }
+        }
+    }
+}
