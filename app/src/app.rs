@@ -142,7 +142,7 @@ impl App {
             }
         }
         let dropped: Vec<PathBuf> =
-            ctx.input(|input| input.raw.dropped_files.iter().filter_map(|file| file.path.clone()).collect());
+            ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
         if !dropped.is_empty() {
             let has_project = dropped.iter().any(|path| path.extension().is_some_and(|e| e == "segue"));
             let adds = self.session.file().is_some() && !has_project;

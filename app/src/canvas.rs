@@ -9,10 +9,10 @@ mod view;
 use std::sync::Arc;
 
 use eframe::egui_wgpu::RenderState;
-use egui::{Rect, Response, Sense, Ui, WidgetInfo, WidgetType};
+use egui::{Rect, Response, Sense, Ui, WidgetInfo, Role};
 use engine::{
     geometry::Point,
-    mask::Rle,
+    mask::{Outline, Rle},
     project::{MediumId, ObjectId},
     prompt::Label,
 };
@@ -123,7 +123,7 @@ impl Canvas {
     pub(crate) fn ui(&mut self, ui: &mut Ui, pane: &mut Pane<'_>) -> Option<Point> {
         let session = pane.session;
         let (rect, response) = ui.allocate_exact_size(ui.available_size(), Sense::click_and_drag());
-        response.widget_info(|| WidgetInfo::labeled(WidgetType::Image, true, "Canvas"));
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Canvas"));
         let painter = ui.painter_at(rect);
         painter.rect_filled(rect, 0.0, theme::canvas_background(ui.visuals().dark_mode));
         self.rect = rect;
@@ -144,7 +144,7 @@ impl Canvas {
     /// Whether Enter, Escape and Backspace mean the polygon that is being drawn, and what they do to it.
     pub fn keys(&mut self, ctx: &egui::Context, commands: &mut Vec<Command>) {
         let Gesture::Polygon { points, label } = &mut self.gesture else { return };
-        let mut pressed = |key| ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
+        let pressed = |key| ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
         if pressed(egui::Key::Enter) {
             commands.push(Command::FillPolygon { points: std::mem::take(points), label: *label });
             self.gesture = Gesture::None;
@@ -170,7 +170,7 @@ impl Canvas {
         let is_known =
             self.outline.as_ref().is_some_and(|known| known.object == object && Arc::ptr_eq(&known.mask, mask));
         if !is_known {
-            let rings = mask.simplified(TOLERANCE);
+            let rings = Outline::of_rle(mask).iter().flat_map(|part| part.simplified(TOLERANCE)).collect();
             self.outline = Some(OutlineOf { object, mask: mask.clone(), rings });
         }
     }

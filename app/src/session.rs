@@ -21,7 +21,6 @@ use engine::{
     project::{
         CategoryId, Change, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question, Segment, Step,
     },
-    segmenter::Answer,
     worker::Engine,
 };
 use image::RgbImage;

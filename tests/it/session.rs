@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{mask::Rle, project::Segment};
+use engine::mask::{Outline, Rle};
 use segue::{
     command::{Command, Scope, Tool},
     session::Progress,
@@ -168,7 +168,7 @@ fn moving_a_corner_changes_only_what_is_near_it() {
     let mut desk = Desk::new(1, fake());
     desk.step([Command::SetBox(rect(20.0, 20.0, 60.0, 60.0))]);
     let before = desk.mask(0);
-    let from = before.simplified(1.0);
+    let from: Vec<_> = Outline::of_rle(&before).iter().flat_map(|part| part.simplified(1.0)).collect();
     let mut to = from.clone();
     let corner = to[0].iter_mut().find(|p| p.x > 50.0 && p.y > 50.0).unwrap();
     *corner = at(100.0, 100.0);
@@ -243,8 +243,7 @@ fn boxes_become_masks_in_one_step() {
 #[test]
 fn a_canceled_job_keeps_what_is_finished() {
     let mut desk = Desk::new(8, slow_fake(Duration::from_millis(5), Duration::from_millis(1)));
-    let objects: Vec<Segment> = (0..8).map(|_| Segment::boxed(rect(10.0, 10.0, 60.0, 60.0))).collect();
-    let annotations: Vec<_> = (0..objects.len())
+    let annotations: Vec<_> = (0..8)
         .map(|i| serde_json::json!({"id": i + 1, "image_id": i + 1, "category_id": 1, "bbox": [10, 10, 50, 50]}))
         .collect();
     let images: Vec<_> = (0..8)

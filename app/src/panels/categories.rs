@@ -74,7 +74,7 @@ fn edit_ui(ui: &mut Ui, pane: &mut Pane<'_>, id: CategoryId, category: &Category
 
 /// A line to edit; the new text once it is left.
 fn field(ui: &mut Ui, label: &str, now: &str) -> Option<String> {
-    let id = ui.id().with(label);
+    let id = ui.scope_id().with(label);
     let mut text = ui.data(|data| data.get_temp::<String>(id)).unwrap_or_else(|| now.to_owned());
     let response = ui.horizontal(|ui| {
         let label = ui.label(label);
@@ -118,7 +118,7 @@ pub(crate) struct NewCategory {
 impl NewCategory {
     /// False once it is answered.
     pub(crate) fn ui(&mut self, ctx: &egui::Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::new("new category")).show(ctx, |ui| {
+        let modal = Modal::new(Id::unique("new category")).show(ctx, |ui| {
             ui.set_width(260.0);
             let label = ui.label("Name of the new category");
             let field = ui.text_edit_singleline(&mut self.name).labelled_by(label.id);

@@ -20,7 +20,7 @@ const MOUSE: [(&str, &str); 9] = [
 
 /// False once it is left.
 pub(crate) fn help_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
-    let modal = Modal::new(Id::new("help")).show(ctx, |ui| {
+    let modal = Modal::new(Id::unique("help")).show(ctx, |ui| {
         let size = ctx.content_rect().size();
         ui.set_width((size.x * 0.8).min(880.0));
         ui.heading("Keys and mouse");

@@ -14,7 +14,7 @@ pub(crate) fn notices_ui(ctx: &Context, notices: &Notices, lower_right: egui::Po
         return None;
     }
     let place = lower_right - ctx.content_rect().right_bottom();
-    let area = Area::new(Id::new("notices")).anchor(Align2::RIGHT_BOTTOM, place - Vec2::splat(12.0));
+    let area = Area::new(Id::unique("notices")).anchor(Align2::RIGHT_BOTTOM, place - Vec2::splat(12.0));
     area.show(ctx, |ui| {
         ui.set_max_width(380.0);
         for notice in notices.shown() {

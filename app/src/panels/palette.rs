@@ -15,7 +15,7 @@ pub(crate) struct Palette {
 impl Palette {
     /// False once a command is chosen or the palette is left.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::new("palette")).show(ctx, |ui| {
+        let modal = Modal::new(Id::unique("palette")).show(ctx, |ui| {
             ui.set_width(420.0);
             let take = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
             let [down, up, enter] = [Key::ArrowDown, Key::ArrowUp, Key::Enter].map(take);

@@ -22,7 +22,7 @@ pub(crate) struct SettingsScreen {
 impl SettingsScreen {
     /// False once it is left.
     pub(crate) fn ui(&mut self, ctx: &Context, preferences: &mut Preferences) -> bool {
-        let modal = Modal::new(Id::new("settings")).show(ctx, |ui| {
+        let modal = Modal::new(Id::unique("settings")).show(ctx, |ui| {
             ui.set_width(520.0);
             ui.heading("Settings");
             ui.horizontal(|ui| {

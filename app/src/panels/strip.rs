@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use egui::{
     Align2, Color32, ColorImage, FontId, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, TextureHandle,
-    TextureOptions, Ui, Vec2, WidgetInfo, WidgetType,
+    TextureOptions, Ui, Vec2, WidgetInfo, Role,
 };
 use engine::project::{Medium, MediumId, Project};
 use image::RgbImage;
@@ -81,8 +81,8 @@ impl Strip {
     }
 
     fn cell(&mut self, ui: &mut Ui, pane: &mut Pane<'_>, rect: Rect, id: MediumId, medium: &Medium) {
-        let response = ui.interact(rect, ui.id().with(id.0), Sense::click());
-        response.widget_info(|| WidgetInfo::labeled(WidgetType::Button, true, medium.name()));
+        let response = ui.interact(rect, ui.scope_id().with(id.0), Sense::click());
+        response.widget_info(|| WidgetInfo::labeled(Role::Button, true, medium.name()));
         let is_shown = pane.session.shown() == Some(id);
         let painter = ui.painter();
         painter.rect_filled(rect, 5.0, ui.visuals().extreme_bg_color);

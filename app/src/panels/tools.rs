@@ -1,6 +1,6 @@
 //! The tool bar at the canvas's left edge.
 
-use egui::{Color32, Painter, Pos2, Rect, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, WidgetType};
+use egui::{Color32, Painter, Pos2, Rect, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, Role};
 
 use super::Pane;
 use crate::{
@@ -51,7 +51,7 @@ fn button(
 ) {
     let (rect, response) = ui.allocate_exact_size(Vec2::splat(EDGE), Sense::click());
     let name = title.split(':').next().unwrap_or(title).to_owned();
-    response.widget_info(|| WidgetInfo::selected(WidgetType::Button, true, is_on, &name));
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_on, &name));
     let visuals = ui.style().interact_selectable(&response, is_on);
     if is_on || response.hovered() || response.has_focus() {
         ui.painter().rect_filled(rect.shrink(2.0), 6.0, visuals.weak_bg_fill);

@@ -54,7 +54,7 @@ impl TypedPath {
 
     /// False once it is answered.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::new("typed path")).show(ctx, |ui| {
+        let modal = Modal::new(Id::unique("typed path")).show(ctx, |ui| {
             ui.set_width(460.0);
             let label = ui.strong(self.purpose.title());
             let field = egui::TextEdit::singleline(&mut self.text).desired_width(f32::INFINITY);
