@@ -94,7 +94,7 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// The file is damaged, and was put aside.
-    #[error("the settings are damaged, so they begin anew, and the old ones are in {}: {}", aside.display(), why.message())]
+    #[error("the settings are damaged, so they begin anew; the old ones are in {}: {}", aside.display(), why.message())]
     Damaged {
         /// Where the damaged file is now.
         aside: PathBuf,
@@ -120,8 +120,8 @@ pub fn user_folder() -> Option<PathBuf> {
 impl Settings {
     /// The settings that are kept in a folder, and what is wrong with them; the defaults if there are none.
     ///
-    /// Recent projects that are gone come last. A damaged file is renamed to `settings.toml.broken`. Reads files, so that
-    /// it is for the time before there is a window.
+    /// Recent projects that are gone come last. A damaged file is renamed to `settings.toml.broken`. Reads files, so it
+    /// is for the time before there is a window.
     pub fn load(folder: &Path) -> (Self, Option<SettingsError>) {
         let path = folder.join(FILE);
         let text = match read(&path) {
@@ -161,7 +161,7 @@ impl Settings {
         &self.recent
     }
 
-    /// Puts a project before the other recent ones. One whose path is not Unicode is left out, since it cannot be written.
+    /// Puts a project before the other recent ones, unless its path is not Unicode and so cannot be written.
     pub fn remember(&mut self, project: &Path) {
         if project.to_str().is_some() {
             self.recent.retain(|other| other != project);
@@ -309,7 +309,7 @@ mod tests {
             let (settings, error) = Settings::load(folder.path());
             assert_eq!(settings, Settings::default());
             let sentence = error.unwrap().to_string();
-            assert!(sentence.starts_with("the settings are damaged, so they begin anew"), "{sentence}");
+            assert!(sentence.starts_with("the settings are damaged, so they begin anew;"), "{sentence}");
             assert!(!sentence.contains('\n'), "{sentence}");
             assert_eq!(fs::read(folder.path().join("settings.toml.broken")).unwrap(), damaged);
             assert!(!folder.path().join(FILE).exists());

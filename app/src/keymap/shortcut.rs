@@ -1,8 +1,8 @@
 //! A key with what is held beside it, such as `Ctrl+Shift+Z`.
 //!
-//! Keys are those that the keyboard layout gives: `?` is the key that types a question mark, wherever it is and whatever
-//! must be held for it. So Shift and Alt count for letters and named keys, but not for other characters that do not ask
-//! for them.
+//! Keys are those that the keyboard layout gives: `?` is the key that types a question mark, wherever it is and
+//! whatever must be held for it. So Shift and Alt count for letters and named keys, but not for other characters that
+//! do not ask for them.
 
 use std::{fmt, str::FromStr};
 
