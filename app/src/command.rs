@@ -1,5 +1,7 @@
 //! What a person can do, as data: one catalog for menus, palette, keys, help sheet and tests.
 
+mod search;
+
 use std::path::PathBuf;
 
 use engine::{
@@ -7,6 +9,8 @@ use engine::{
     project::{Attribute, CategoryId, MediumId, ObjectId},
     prompt::Label,
 };
+
+pub use search::search;
 
 /// Something that a person can do.
 #[derive(Clone, Debug, PartialEq)]
@@ -224,6 +228,27 @@ pub enum Command {
     Help,
     /// The settings.
     Settings,
+}
+
+impl Command {
+    /// Whether it goes on while its key is held.
+    pub const fn repeats(&self) -> bool {
+        use Command::*;
+        matches!(
+            self,
+            Step(_)
+                | Undo
+                | Redo
+                | NextObject
+                | PreviousObject
+                | LargerBrush
+                | SmallerBrush
+                | ZoomIn
+                | ZoomOut
+                | MoreOpaque
+                | LessOpaque
+        )
+    }
 }
 
 /// What the left mouse button does.

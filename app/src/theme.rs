@@ -1,5 +1,7 @@
 //! Colors and sizes of the window: the only place that says what anything looks like.
 
+#![expect(clippy::disallowed_methods, reason = "colors live here")]
+
 use egui::{Color32, Context, CornerRadius, Margin, Stroke, Theme, Vec2, Visuals};
 
 /// Colors of categories, far apart from each other and from most photos; repeated where there are more categories.

@@ -235,6 +235,7 @@ fn timed<T>(run: impl FnOnce() -> Result<T, RuntimeError>) -> Result<(T, f64), R
     Ok((result, start.elapsed().as_secs_f64() * 1e3))
 }
 
+#[expect(clippy::disallowed_methods, reason = "the command line may wait")]
 fn read_prompts(path: &Path) -> anyhow::Result<Vec<PhotoPrompt>> {
     let reading = || format!("cannot read prompts: {}", path.display());
     let lines = BufReader::new(fs::File::open(path).with_context(reading)?).lines();

@@ -125,6 +125,7 @@ impl Track {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the command line may wait")]
 fn read_prompts(path: &Path) -> anyhow::Result<Vec<ObjectPrompts>> {
     let reading = || format!("cannot read prompts: {}", path.display());
     let json = fs::read(path).with_context(reading)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::{
     geometry::{Point, Rect},
-    project::{Category, CategoryId, Object, ObjectId, Project, Question, Segment},
+    project::{Category, CategoryId, MediumId, Object, ObjectId, Project, Question, Segment},
     prompt::{Label, PointPrompt},
 };
 
@@ -154,11 +154,10 @@ impl Session {
 
     /// Changes the selected objects themselves.
     fn change_selected(&mut self, title: &str, change: impl Fn(&mut Object)) {
-        let Some(at) = self.frame() else { return };
-        let selection = self.selection.clone();
+        let (medium, selection) = (self.shown, self.selection.clone());
         self.history.edit(title, |project| {
             for id in selection {
-                change_object(project, at.medium, id, &change);
+                change_object(project, medium, id, &change);
             }
         });
     }
@@ -279,23 +278,29 @@ impl Session {
         }
     }
 
+    /// A new category, which the selected objects then have; one step.
     pub(super) fn add_category(&mut self, name: &str) {
         let name = name.trim();
         if name.is_empty() {
             return;
         }
-        let known = self.project().category_named(name);
-        let id = known.unwrap_or_else(|| {
-            let used: Vec<u8> = self.project().categories.values().filter_map(|c| c.key).collect();
-            let key = (1..=9).chain([0]).find(|key| !used.contains(key));
-            self.history.edit("Add category", |project| {
-                let id = project.new_category();
-                let color = theme::category_color(id.0 as usize - 1);
-                project.categories.insert(id, Arc::new(Category { key, ..Category::new(name, color) }));
-                id
-            })
+        if let Some(known) = self.project().category_named(name) {
+            self.set_category(known);
+            return;
+        }
+        let used: Vec<u8> = self.project().categories.values().filter_map(|c| c.key).collect();
+        let key = (1..=9).chain([0]).find(|key| !used.contains(key));
+        let (medium, selection) = (self.shown, self.selection.clone());
+        let id = self.history.edit("Add category", |project| {
+            let id = project.new_category();
+            let color = theme::category_color(id.0 as usize - 1);
+            project.categories.insert(id, Arc::new(Category { key, ..Category::new(name, color) }));
+            for object in selection {
+                change_object(project, medium, object, |object| object.category = id);
+            }
+            id
         });
-        self.set_category(id);
+        self.category = Some(id);
     }
 
     pub(super) fn rename_category(&mut self, id: CategoryId, name: &str) {
@@ -343,13 +348,8 @@ impl Session {
     }
 }
 
-pub(super) fn change_object(
-    project: &mut Project,
-    medium: engine::project::MediumId,
-    id: ObjectId,
-    change: impl Fn(&mut Object),
-) {
-    if let Some(object) = project.objects.get_mut(&(medium, id)) {
+fn change_object(project: &mut Project, medium: Option<MediumId>, id: ObjectId, change: impl Fn(&mut Object)) {
+    if let Some(object) = medium.and_then(|medium| project.objects.get_mut(&(medium, id))) {
         change(Arc::make_mut(object));
     }
 }

@@ -3,9 +3,11 @@
 use std::{fmt, path::Path, str::FromStr};
 
 use ort::ep::{self, ExecutionProviderDispatch};
+use serde::{Deserialize, Serialize};
 
 /// Where a model runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Device {
     /// NVIDIA, with compiled engines.
     TensorRt,
