@@ -13,8 +13,8 @@ use crate::{
     command::Command,
     dialogs::Dialogs,
     panels::{
-        NewCategory, Palette, Pane, Purpose, SettingsScreen, Strip, TypedPath, categories_ui, help_ui, menu_ui,
-        notices_ui, objects_ui, status_ui, tools_ui, welcome_ui,
+        NewCategory, Palette, Pane, Purpose, SettingsScreen, Strip, TypedPath, categories_ui, help_ui,
+        menu_ui, notices_ui, objects_ui, status_ui, tools_ui, welcome_ui,
     },
     preferences::Preferences,
     session::{Model, Seen, Session},
@@ -113,7 +113,9 @@ impl App {
             Command::Settings => self.screen = Some(Screen::Settings(SettingsScreen::default())),
             Command::MoreOpaque => self.change_opacity(0.1),
             Command::LessOpaque => self.change_opacity(-0.1),
-            Command::TogglePreview => self.preferences.change(|settings| settings.preview = !settings.preview),
+            Command::TogglePreview => {
+                self.preferences.change(|settings| settings.preview = !settings.preview)
+            }
             Command::ToggleTheme => self.preferences.toggle_theme(ctx),
             _ => {}
         }
@@ -163,22 +165,20 @@ impl App {
         Panel::bottom("status").frame(thin).show(ui, |ui| {
             status_ui(ui, &mut pane, canvas.pointer(), canvas.scale(session));
         });
-        let strip_panel = Panel::bottom("strip").resizable(false).exact_size(128.0);
+        let strip_panel = Panel::bottom("strip").resizable(false).exact_size(122.0);
         let thumbnails = strip_panel.show(ui, |ui| strip.ui(ui, &mut pane)).inner;
-        Panel::left("tools").resizable(false).exact_size(46.0).frame(thin.inner_margin(Margin::same(2))).show(
-            ui,
-            |ui| tools_ui(ui, &mut pane),
-        );
+        Panel::left("tools")
+            .resizable(false)
+            .exact_size(46.0)
+            .frame(thin.inner_margin(Margin::same(2)))
+            .show(ui, |ui| tools_ui(ui, &mut pane));
         Panel::right("lists").default_size(240.0).size_range(180.0..=480.0).show(ui, |ui| {
             Panel::top("categories").resizable(true).default_size(190.0).frame(Frame::NONE).show(ui, |ui| {
                 categories_ui(ui, &mut pane);
             });
             CentralPanel::default().frame(Frame::NONE).show(ui, |ui| objects_ui(ui, &mut pane));
         });
-        let hover = CentralPanel::default()
-            .frame(Frame::NONE)
-            .show(ui, |ui| canvas.ui(ui, &mut pane))
-            .inner;
+        let hover = CentralPanel::default().frame(Frame::NONE).show(ui, |ui| canvas.ui(ui, &mut pane)).inner;
         let hover = hover.filter(|_| preferences.settings().preview);
         *seen = Seen { hover, thumbnails, ..Seen::default() };
     }

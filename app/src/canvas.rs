@@ -9,7 +9,7 @@ mod view;
 use std::sync::Arc;
 
 use eframe::egui_wgpu::RenderState;
-use egui::{Rect, Response, Sense, Ui, WidgetInfo, Role};
+use egui::{Rect, Response, Role, Sense, Ui, WidgetInfo};
 use engine::{
     geometry::Point,
     mask::{Outline, Rle},
@@ -163,12 +163,15 @@ impl Canvas {
         /// Pixels that the corners' polygon may be off the mask.
         const TOLERANCE: f32 = 1.0;
         let wanted = session.selected().filter(|_| session.tools().tool == crate::command::Tool::Polygon);
-        let Some((object, mask)) = wanted.and_then(|(id, _, segment)| Some((id, segment.mask.as_ref()?))) else {
+        let Some((object, mask)) = wanted.and_then(|(id, _, segment)| Some((id, segment.mask.as_ref()?)))
+        else {
             self.outline = None;
             return;
         };
-        let is_known =
-            self.outline.as_ref().is_some_and(|known| known.object == object && Arc::ptr_eq(&known.mask, mask));
+        let is_known = self
+            .outline
+            .as_ref()
+            .is_some_and(|known| known.object == object && Arc::ptr_eq(&known.mask, mask));
         if !is_known {
             let rings = Outline::of_rle(mask).iter().flat_map(|part| part.simplified(TOLERANCE)).collect();
             self.outline = Some(OutlineOf { object, mask: mask.clone(), rings });

@@ -1,12 +1,12 @@
 //! The command line: what can be asked, and what every command shares.
 
 mod demo;
-mod window;
 mod devices;
 mod models;
 mod prompts;
 mod segment;
 mod track;
+mod window;
 
 use std::{io, io::Write as _};
 

@@ -17,7 +17,8 @@ const PHOTOS: [usize; 6] = [0, 8, 18, 34, 40, 47];
 pub(crate) fn make() -> anyhow::Result<PathBuf> {
     let dirs = directories::ProjectDirs::from("", "", "segue").context("there is no home folder")?;
     let folder = dirs.data_dir().join("demo");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let mut scene = Scene::new();
     for (i, frame) in PHOTOS.into_iter().enumerate() {
         let path = folder.join(format!("photo-{}.png", i + 1));

@@ -87,6 +87,8 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>, file_name: &str) ->
         Purpose::Folder | Purpose::FindMedia => Some(vec![dialog.pick_folder()?]),
         Purpose::Files => dialog.add_filter("Images and projects", &images).pick_files(),
         Purpose::Import => Some(vec![dialog.add_filter("COCO", &["json"]).pick_file()?]),
-        Purpose::Export => Some(vec![dialog.add_filter("COCO", &["json"]).set_file_name(file_name).save_file()?]),
+        Purpose::Export => {
+            Some(vec![dialog.add_filter("COCO", &["json"]).set_file_name(file_name).save_file()?])
+        }
     }
 }

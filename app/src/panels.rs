@@ -14,7 +14,7 @@ mod tools;
 mod typed;
 mod welcome;
 
-use egui::{Button, Response, Ui};
+use egui::{Button, Color32, Response, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
 
 use crate::{
     command::{CATALOG, Command, Named},
@@ -63,7 +63,10 @@ impl Pane<'_> {
 
     /// The key of a command, if it has one.
     pub(crate) fn key_of(&self, command: &Command) -> Option<String> {
-        CATALOG.iter().find(|named| named.command == *command).and_then(|named| self.preferences.keymap().shown(named))
+        CATALOG
+            .iter()
+            .find(|named| named.command == *command)
+            .and_then(|named| self.preferences.keymap().shown(named))
     }
 
     /// A line of a menu.
@@ -104,4 +107,24 @@ impl Pane<'_> {
             _ => self.session.file().is_some(),
         }
     }
+}
+
+/// A dot that says a state by its color.
+fn dot(ui: &mut Ui, color: Color32) -> Response {
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
+    ui.painter().circle_filled(rect.center(), 4.0, color);
+    response
+}
+
+/// A dot to click, filled while something is on.
+fn dot_button(ui: &mut Ui, is_on: bool, name: &str) -> Response {
+    let (rect, response) = ui.allocate_exact_size(Vec2::splat(18.0), Sense::click());
+    response.widget_info(|| WidgetInfo::selected(Role::CheckBox, true, is_on, name));
+    let color = ui.style().interact(&response).fg_stroke.color;
+    if is_on {
+        ui.painter().circle_filled(rect.center(), 4.5, color);
+    } else {
+        ui.painter().circle_stroke(rect.center(), 4.0, Stroke::new(1.2, color));
+    }
+    response
 }

@@ -27,7 +27,9 @@ impl Preferences {
     /// Those that are kept in a folder; without one, the defaults, which are then not kept. Reads files, so that it is for
     /// the time before there is a window.
     pub fn load(folder: Option<&Path>) -> Self {
-        let Some(folder) = folder else { return Self::new(Settings::default(), String::new(), None, Vec::new()) };
+        let Some(folder) = folder else {
+            return Self::new(Settings::default(), String::new(), None, Vec::new());
+        };
         let (settings, problem) = Settings::load(folder);
         let mut problems: Vec<SettingsError> = problem.into_iter().collect();
         let keys = load_keys(folder).unwrap_or_else(|problem| {

@@ -19,7 +19,8 @@ use engine::{
     mask::Rle,
     picture::Picture,
     project::{
-        CategoryId, Change, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question, Segment, Step,
+        CategoryId, Change, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question, Segment,
+        Step,
     },
     worker::Engine,
 };
@@ -336,9 +337,13 @@ impl Session {
 
             Command::AddCategory(name) => self.add_category(&name),
             Command::RenameCategory(id, name) => self.rename_category(id, &name),
-            Command::ColorCategory(id, color) => self.change_category(id, "Change color", |c| c.color = color),
+            Command::ColorCategory(id, color) => {
+                self.change_category(id, "Change color", |c| c.color = color)
+            }
             Command::KeyCategory(id, key) => self.set_category_key(id, key),
-            Command::SetAttributes(id, to) => self.change_category(id, "Change attributes", |c| c.attributes = to),
+            Command::SetAttributes(id, to) => {
+                self.change_category(id, "Change attributes", |c| c.attributes = to)
+            }
             Command::RemoveCategory(id) => self.remove_category(id),
 
             Command::SegmentEverything(scope) => self.segment_everything(scope),
@@ -394,7 +399,9 @@ impl Session {
             Key::Medium(medium) | Key::Object(medium, _) => Some(medium),
             Key::Segment(object, _) => {
                 let here = self.shown.filter(|medium| project.objects.contains_key(&(*medium, object)));
-                here.or_else(|| project.objects.keys().find(|(_, id)| *id == object).map(|(medium, _)| *medium))
+                here.or_else(|| {
+                    project.objects.keys().find(|(_, id)| *id == object).map(|(medium, _)| *medium)
+                })
             }
             Key::Category(_) => None,
         };

@@ -21,36 +21,36 @@ const CATEGORIES: [[u8; 3]; 12] = [
 ];
 
 /// The color that the `i`-th category gets.
-pub fn category_color(i: usize) -> [u8; 3] {
+pub(crate) fn category_color(i: usize) -> [u8; 3] {
     CATEGORIES[i % CATEGORIES.len()]
 }
 
 /// A color as egui has it.
-pub fn color([r, g, b]: [u8; 3]) -> Color32 {
+pub(crate) fn color([r, g, b]: [u8; 3]) -> Color32 {
     Color32::from_rgb(r, g, b)
 }
 
 /// What is behind the image.
-pub fn canvas_background(dark: bool) -> Color32 {
+pub(crate) fn canvas_background(dark: bool) -> Color32 {
     if dark { Color32::from_gray(16) } else { Color32::from_gray(206) }
 }
 
 /// Clicks on the object.
-pub const POSITIVE: Color32 = Color32::from_rgb(60, 214, 110);
+pub(crate) const POSITIVE: Color32 = Color32::from_rgb(60, 214, 110);
 /// Clicks off it.
-pub const NEGATIVE: Color32 = Color32::from_rgb(244, 76, 76);
+pub(crate) const NEGATIVE: Color32 = Color32::from_rgb(244, 76, 76);
 /// What is chosen, running, or asked for.
-pub const ACCENT: Color32 = Color32::from_rgb(52, 148, 255);
+pub(crate) const ACCENT: Color32 = Color32::from_rgb(52, 148, 255);
 /// What is finished.
-pub const DONE: Color32 = Color32::from_rgb(56, 178, 104);
+pub(crate) const DONE: Color32 = Color32::from_rgb(56, 178, 104);
 /// What waits for a look.
-pub const REVIEW: Color32 = Color32::from_rgb(240, 166, 40);
+pub(crate) const REVIEW: Color32 = Color32::from_rgb(240, 166, 40);
 
 /// Space between things that belong together, in points.
-pub const GAP: f32 = 6.0;
+pub(crate) const GAP: f32 = 6.0;
 
 /// Sets both themes.
-pub fn apply(ctx: &Context) {
+pub(crate) fn apply(ctx: &Context) {
     for theme in [Theme::Dark, Theme::Light] {
         ctx.style_mut_of(theme, |style| {
             style.spacing.item_spacing = Vec2::new(GAP, 5.0);
@@ -76,7 +76,8 @@ fn visuals(theme: Theme) -> Visuals {
         widget.expansion = 0.0;
     }
     visuals.selection.bg_fill = ACCENT.gamma_multiply(0.55);
-    visuals.selection.stroke = Stroke::new(1.0, if theme == Theme::Dark { Color32::WHITE } else { Color32::BLACK });
+    visuals.selection.stroke =
+        Stroke::new(1.0, if theme == Theme::Dark { Color32::WHITE } else { Color32::BLACK });
     visuals.hyperlink_color = ACCENT;
     visuals.window_corner_radius = CornerRadius::same(8);
     visuals.menu_corner_radius = CornerRadius::same(6);

@@ -24,7 +24,9 @@ use crate::{
     mask::Rle,
     nn::Cancel,
     picture::Picture,
-    project::{Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write},
+    project::{
+        Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write,
+    },
     segmenter::{Answer, Segmenter},
 };
 

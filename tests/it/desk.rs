@@ -1,7 +1,8 @@
 //! A session at work, without a window: photos in a folder of its own, the engine's threads, and commands.
 
 use std::{
-    path::PathBuf,
+    io::Write as _,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,6 +45,10 @@ pub(crate) fn photos(n: u8) -> tempfile::TempDir {
         photo(i, 160, 120).save(folder.path().join(format!("photo-{i}.png"))).unwrap();
     }
     folder
+}
+
+pub(crate) fn write(path: &Path, text: &str) {
+    engine::file::write_atomically(path, |out| out.write_all(text.as_bytes())).unwrap();
 }
 
 /// A model that is no model, and answers at once.

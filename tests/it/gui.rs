@@ -24,8 +24,11 @@ impl Window {
         let build = |creation: &mut eframe::CreationContext<'static>| {
             App::new(creation, load, Preferences::load(None), paths).unwrap()
         };
-        let harness =
-            Harness::builder().with_size([1000.0, 700.0]).with_theme(egui::Theme::Dark).wgpu().build_eframe(build);
+        let harness = Harness::builder()
+            .with_size([1000.0, 700.0])
+            .with_theme(egui::Theme::Dark)
+            .wgpu()
+            .build_eframe(build);
         Self { harness }
     }
 
@@ -268,6 +271,10 @@ fn the_mask_is_drawn_where_it_is() {
     };
     let distance = |a: [i32; 4], b: [i32; 4]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<i32>();
     let ground = [30, 60 + 80 / 8, 90 + 60 / 4, 255];
-    assert!(distance(pixel(80.5, 60.5), ground) < 20, "beside the mask is the photo: {:?}", pixel(80.5, 60.5));
+    assert!(
+        distance(pixel(80.5, 60.5), ground) < 20,
+        "beside the mask is the photo: {:?}",
+        pixel(80.5, 60.5)
+    );
     assert!(distance(pixel(115.5, 60.5), ground) > 60, "on the mask is its color: {:?}", pixel(115.5, 60.5));
 }

@@ -8,7 +8,7 @@ use segue::{
     session::Progress,
 };
 
-use crate::desk::{Desk, at, click, click_off, fake, photo, rect, slow_fake};
+use crate::desk::{Desk, at, click, click_off, fake, photo, rect, slow_fake, write};
 
 #[test]
 fn a_click_makes_an_object_with_a_mask() {
@@ -80,7 +80,10 @@ fn undo_to_the_start_and_redo_to_the_end_across_a_restart() {
         Command::AddCategory("forklift".to_owned()),
         Command::Accept,
         Command::SetBox(rect(5.0, 5.0, 30.0, 30.0)),
-        Command::Stroke { points: vec![at(100.0, 100.0), at(120.0, 100.0)], label: engine::prompt::Label::Positive },
+        Command::Stroke {
+            points: vec![at(100.0, 100.0), at(120.0, 100.0)],
+            label: engine::prompt::Label::Positive,
+        },
         Command::Grow,
         Command::CopyToNext,
         Command::DoneAndNext,
@@ -124,7 +127,10 @@ fn undo_goes_to_the_image_that_it_changes() {
 #[test]
 fn masks_by_hand_keep_their_holes() {
     let mut desk = Desk::new(1, fake());
-    let line = |y| Command::Stroke { points: vec![at(30.0, y), at(90.0, y)], label: engine::prompt::Label::Positive };
+    let line = |y| Command::Stroke {
+        points: vec![at(30.0, y), at(90.0, y)],
+        label: engine::prompt::Label::Positive,
+    };
     desk.step([Command::SetTool(Tool::Brush), line(40.0), line(80.0)]);
     let corners = |x0: f32, y0: f32, x1: f32, y1: f32| vec![at(x0, y0), at(x1, y0), at(x1, y1), at(x0, y1)];
     let fill = |points| Command::FillPolygon { points, label: engine::prompt::Label::Positive };
@@ -228,7 +234,7 @@ fn boxes_become_masks_in_one_step() {
             {"id": 2, "image_id": 9, "category_id": 3, "bbox": [60, 40, 50, 50], "area": 2500, "iscrowd": 0}],
     });
     let file = desk.folder.path().join("boxes.json");
-    std::fs::write(&file, json.to_string()).unwrap();
+    write(&file, &json.to_string());
     desk.step([Command::ImportCoco(file)]);
     let imported = desk.session.project().clone();
     assert_eq!(imported.segments.len(), 2);
@@ -251,7 +257,7 @@ fn a_canceled_job_keeps_what_is_finished() {
         .collect();
     let json = serde_json::json!({"images": images, "categories": [{"id": 1, "name": "x"}], "annotations": annotations});
     let file = desk.folder.path().join("boxes.json");
-    std::fs::write(&file, json.to_string()).unwrap();
+    write(&file, &json.to_string());
     desk.step([Command::ImportCoco(file)]);
     desk.run([Command::MasksForBoxes(Scope::Project)]);
     desk.until("two are found", |s| s.jobs().first().is_some_and(|job| job.found.len() >= 2));
@@ -285,7 +291,7 @@ fn bad_files_are_told_and_change_nothing() {
     desk.step([click(50.0, 50.0)]);
     let before = desk.session.project().clone();
     let file = desk.folder.path().join("text.jpg");
-    std::fs::write(&file, "this is no image").unwrap();
+    write(&file, "this is no image");
     desk.step([Command::AddMedia(vec![file.clone()])]);
     assert!(desk.says("left out"), "{:?}", desk.session.notices.shown());
     desk.step([Command::ImportCoco(file)]);
@@ -352,13 +358,17 @@ fn a_preview_shows_what_a_click_would_give() {
 
 #[test]
 fn the_built_in_model_answers_a_click() {
-    let mut desk = Desk::new(1, Box::new(|| {
-        let weights = engine::sam2::Weights::builtin().map_err(|error| error.to_string())?;
-        let runtime = engine::nn::Runtime::start(Some(engine::nn::Device::Cpu), None).map_err(|e| e.to_string())?;
-        let look = engine::sam2::Look::CAREFUL;
-        let model = engine::segmenter::Sam2Segmenter::load("builtin", &runtime, &weights, look);
-        Ok(Box::new(model.map_err(|error| error.to_string())?))
-    }));
+    let mut desk = Desk::new(
+        1,
+        Box::new(|| {
+            let weights = engine::sam2::Weights::builtin().map_err(|error| error.to_string())?;
+            let runtime =
+                engine::nn::Runtime::start(Some(engine::nn::Device::Cpu), None).map_err(|e| e.to_string())?;
+            let look = engine::sam2::Look::CAREFUL;
+            let model = engine::segmenter::Sam2Segmenter::load("builtin", &runtime, &weights, look);
+            Ok(Box::new(model.map_err(|error| error.to_string())?))
+        }),
+    );
     desk.step([click(45.0, 45.0)]);
     let square = Rle::of_rect(rect(20.0, 20.0, 70.0, 70.0), desk.mask(0).size());
     assert!(desk.mask(0).iou(&square) > 0.8, "{}", desk.mask(0).iou(&square));

@@ -16,7 +16,7 @@ use crate::{
 
 /// Widths of outlines, in points.
 const OUTLINE: f32 = 1.5;
-const SELECTED_OUTLINE: f32 = 3.0;
+const SELECTED_OUTLINE: f32 = 2.5;
 /// Radius of a click's mark, in points.
 const MARK: f32 = 5.0;
 
@@ -47,7 +47,14 @@ impl Canvas {
     }
 
     /// The picture and the masks.
-    fn draw_pixels(&mut self, ui: &Ui, painter: &Painter, transform: Transform, session: &Session, paint: Paint) {
+    fn draw_pixels(
+        &mut self,
+        ui: &Ui,
+        painter: &Painter,
+        transform: Transform,
+        session: &Session,
+        paint: Paint,
+    ) {
         let (canvas, pixels_per_point) = (self.rect, ui.ctx().pixels_per_point());
         let Some(textures) = &mut self.textures else { return };
         textures.begin();
@@ -73,13 +80,17 @@ impl Canvas {
         if let Some(preview) = session.preview().filter(|_| matches!(self.gesture, Gesture::None)) {
             let hovers = ui.ctx().pointer_hover_pos().is_some_and(|pointer| canvas.contains(pointer));
             if hovers && paint.preview && session.tools().tool == Tool::Point {
-                textures.mask(MaskId::Preview, &preview.mask, transform, canvas, ghost(0.35), &mut quads);
+                // Over a mask that is there already only the outline tells anything.
+                let fill = if session.selected().is_some() { 0.0 } else { 0.35 };
+                textures.mask(MaskId::Preview, &preview.mask, transform, canvas, ghost(fill), &mut quads);
             }
         }
         if let Gesture::Stroke { mask: Some(mask), label, .. } = &self.gesture {
             let style = match label {
                 Label::Positive => ghost(0.6),
-                Label::Negative => gpu::Style::Mask { color: [0.9, 0.2, 0.2, 0.5], outline: OUTLINE, is_hatched: true },
+                Label::Negative => {
+                    gpu::Style::Mask { color: [0.9, 0.2, 0.2, 0.5], outline: OUTLINE, is_hatched: true }
+                }
             };
             textures.mask(MaskId::Stroke, mask, transform, canvas, style, &mut quads);
         }
@@ -100,7 +111,8 @@ impl Canvas {
             let is_selected = session.selection().contains(&id);
             let shown = if segment.mask.is_none() { segment.bounds() } else { segment.question.prompt.rect };
             let Some(rect) = shown.filter(|_| is_selected || segment.mask.is_none()) else { continue };
-            let color = category_of(session, object.category).map_or(Color32::WHITE, |c| theme::color(c.color));
+            let color =
+                category_of(session, object.category).map_or(Color32::WHITE, |c| theme::color(c.color));
             let width = if is_selected { SELECTED_OUTLINE - 1.0 } else { OUTLINE };
             let rect = transform.rect_to_screen(rect);
             if object.proposal.is_some() || segment.mask.is_some() {
@@ -129,7 +141,10 @@ impl Canvas {
     }
 
     fn draw_prompt(&self, painter: &Painter, transform: Transform, session: &Session) {
-        let Some((id, _, segment)) = session.selected().filter(|_| session.tools().tool == Tool::Point) else { return };
+        let Some((id, _, segment)) = session.selected().filter(|_| session.tools().tool == Tool::Point)
+        else {
+            return;
+        };
         if !session.is_visible(id) {
             return;
         }
@@ -216,6 +231,7 @@ fn mask_color(session: &Session, category: engine::project::CategoryId, opacity:
 }
 
 fn dashed(painter: &Painter, rect: egui::Rect, stroke: Stroke) {
-    let corners = [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
+    let corners =
+        [rect.left_top(), rect.right_top(), rect.right_bottom(), rect.left_bottom(), rect.left_top()];
     painter.extend(Shape::dashed_line(&corners, stroke, 6.0, 4.0));
 }

@@ -1,7 +1,5 @@
 //! Drawing pictures and masks on the graphics card: textures, and quads that show them.
 
-use std::sync::Arc;
-
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor, wgpu};
 use egui::{PaintCallbackInfo, Rect};
 
@@ -132,8 +130,11 @@ impl Gpu {
             usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
         });
-        let layout =
-            wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(width * n_bytes), rows_per_image: None };
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(width * n_bytes),
+            rows_per_image: None,
+        };
         self.queue.write_texture(texture.as_image_copy(), bytes, layout, size);
         let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("canvas"),
@@ -238,8 +239,15 @@ impl CallbackTrait for Drawing {
         Vec::new()
     }
 
-    fn paint(&self, _: PaintCallbackInfo, pass: &mut wgpu::RenderPass<'static>, resources: &CallbackResources) {
-        let Some(Resources { pipeline, instances: Some(instances) }) = resources.get::<Resources>() else { return };
+    fn paint(
+        &self,
+        _: PaintCallbackInfo,
+        pass: &mut wgpu::RenderPass<'static>,
+        resources: &CallbackResources,
+    ) {
+        let Some(Resources { pipeline, instances: Some(instances) }) = resources.get::<Resources>() else {
+            return;
+        };
         pass.set_pipeline(pipeline);
         pass.set_vertex_buffer(0, instances.slice(..));
         for (i, quad) in (0..).zip(&self.quads) {
@@ -248,6 +256,3 @@ impl CallbackTrait for Drawing {
         }
     }
 }
-
-/// Textures may be made wherever they are needed.
-pub(super) type SharedGpu = Option<Arc<Gpu>>;

@@ -20,6 +20,29 @@ const REACH: f32 = 8.0;
 /// Boxes with an edge shorter than this, in points, are clicks that slipped.
 const SMALLEST_BOX: f32 = 4.0;
 
+/// One turn of the mouse.
+pub(super) struct Turn<'a> {
+    pub(super) ui: &'a Ui,
+    pub(super) response: &'a Response,
+    pub(super) transform: Transform,
+    pub(super) size: Size,
+    pub(super) session: &'a Session,
+    pub(super) commands: &'a mut Vec<Command>,
+}
+
+impl Turn<'_> {
+    /// Where the pointer is in the image while it hovers or drags here.
+    fn at(&self) -> Option<(Pos2, Point)> {
+        let pointer = self.response.interact_pointer_pos()?;
+        Some((pointer, self.transform.to_image(pointer)))
+    }
+
+    /// Where the button went down.
+    fn origin(&self) -> Option<Pos2> {
+        self.ui.input(|input| input.pointer.press_origin())
+    }
+}
+
 impl Canvas {
     /// Returns where a click of the point tool would mean something.
     pub(super) fn mouse(
@@ -31,16 +54,16 @@ impl Canvas {
         commands: &mut Vec<Command>,
     ) -> Option<Point> {
         self.zoom_and_pan(ui, response, size, commands);
-        let transform = self.view.transform(size, self.rect);
-        let is_panning = ui.input(|input| input.key_down(Key::Space));
-        if is_panning {
+        if ui.input(|input| input.key_down(Key::Space)) {
             return None;
         }
+        let transform = self.view.transform(size, self.rect);
+        let mut turn = Turn { ui, response, transform, size, session, commands };
         match session.tools().tool {
-            Tool::Point => self.point(ui, response, transform, size, commands),
-            Tool::Brush => self.brush(response, transform, size, session, commands, Label::Positive),
-            Tool::Eraser => self.brush(response, transform, size, session, commands, Label::Negative),
-            Tool::Polygon => self.polygon(ui, response, transform, commands),
+            Tool::Point => self.point(&mut turn),
+            Tool::Brush => self.brush(&mut turn, Label::Positive),
+            Tool::Eraser => self.brush(&mut turn, Label::Negative),
+            Tool::Polygon => self.polygon(&mut turn),
         }
         let pointer = response.hover_pos().filter(|_| matches!(self.gesture, Gesture::None))?;
         let at = transform.to_image(pointer);
@@ -49,7 +72,12 @@ impl Canvas {
 
     fn zoom_and_pan(&mut self, ui: &Ui, response: &Response, size: Size, commands: &mut Vec<Command>) {
         let (scroll, pinch, shift, space) = ui.input(|input| {
-            (input.smooth_scroll_delta(), input.zoom_delta(), input.modifiers.shift, input.key_down(Key::Space))
+            (
+                input.smooth_scroll_delta(),
+                input.zoom_delta(),
+                input.modifiers.shift,
+                input.key_down(Key::Space),
+            )
         });
         if let Some(pointer) = response.hover_pos() {
             // With Shift, systems turn the wheel's direction sideways.
@@ -69,26 +97,19 @@ impl Canvas {
         }
     }
 
-    fn point(
-        &mut self,
-        ui: &Ui,
-        response: &Response,
-        transform: Transform,
-        size: Size,
-        commands: &mut Vec<Command>,
-    ) {
-        let Some(pointer) = response.interact_pointer_pos() else { return };
-        let at = transform.to_image(pointer);
+    fn point(&mut self, turn: &mut Turn<'_>) {
+        let Some((pointer, at)) = turn.at() else { return };
+        let Turn { ui, response, transform, size, .. } = *turn;
         let modifiers = ui.input(|input| input.modifiers);
         if response.clicked() && modifiers.command {
-            commands.push(Command::SelectAt { at, add: modifiers.shift });
+            turn.commands.push(Command::SelectAt { at, add: modifiers.shift });
         } else if response.clicked() && is_inside(at, size) {
-            commands.push(Command::AddPoint { at, label: Label::Positive });
+            turn.commands.push(Command::AddPoint { at, label: Label::Positive });
         } else if response.secondary_clicked() && is_inside(at, size) {
-            commands.push(Command::AddPoint { at, label: Label::Negative });
+            turn.commands.push(Command::AddPoint { at, label: Label::Negative });
         }
         if response.drag_started_by(PointerButton::Primary) {
-            let from = ui.input(|input| input.pointer.press_origin()).unwrap_or(pointer);
+            let from = turn.origin().unwrap_or(pointer);
             self.gesture = Gesture::Box { from: transform.to_image(from), to: at };
         }
         if let Gesture::Box { from, to } = &mut self.gesture {
@@ -98,51 +119,51 @@ impl Canvas {
                 let rect = transform.rect_to_image(corners[0], corners[1], size);
                 let drawn = (corners[1] - corners[0]).abs();
                 if drawn.min_elem() >= SMALLEST_BOX && rect.x1 > rect.x0 && rect.y1 > rect.y0 {
-                    commands.push(Command::SetBox(rect));
+                    turn.commands.push(Command::SetBox(rect));
                 }
                 self.gesture = Gesture::None;
             }
         }
     }
 
-    fn brush(
-        &mut self,
-        response: &Response,
-        transform: Transform,
-        size: Size,
-        session: &Session,
-        commands: &mut Vec<Command>,
-        left: Label,
-    ) {
-        let Some(pointer) = response.interact_pointer_pos() else { return };
-        let at = transform.to_image(pointer);
-        let label_of = |secondary: bool| if secondary { opposite(left) } else { left };
-        if response.clicked() || response.secondary_clicked() {
-            commands.push(Command::Stroke { points: vec![at], label: label_of(response.secondary_clicked()) });
+    /// Paints from the moment on that a button is down, so that a click is a dot.
+    fn brush(&mut self, turn: &mut Turn<'_>, left: Label) {
+        let Turn { ui, response, transform, size, .. } = *turn;
+        let (secondary, middle) =
+            ui.input(|input| (input.pointer.secondary_down(), input.pointer.middle_down()));
+        let is_down = response.is_pointer_button_down_on() && !middle;
+        if let Some(origin) = turn.origin().filter(|_| is_down && matches!(self.gesture, Gesture::None)) {
+            let label = if secondary { opposite(left) } else { left };
+            self.gesture = Gesture::Stroke { points: vec![transform.to_image(origin)], label, mask: None };
         }
-        if response.drag_started_by(PointerButton::Primary) || response.drag_started_by(PointerButton::Secondary) {
-            let label = label_of(response.drag_started_by(PointerButton::Secondary));
-            self.gesture = Gesture::Stroke { points: Vec::new(), label, mask: None };
-        }
-        if let Gesture::Stroke { points, label, mask } = &mut self.gesture {
+        let Gesture::Stroke { points, label, mask } = &mut self.gesture else { return };
+        let radius = turn.session.tools().brush;
+        if let Some((_, at)) = turn.at() {
             // A quarter of the radius is as fine as anybody sees.
-            let step = (session.tools().brush / 4.0).max(0.5);
-            if points.last().is_none_or(|last| (last.x - at.x).hypot(last.y - at.y) >= step) {
+            let step = (radius / 4.0).max(0.5);
+            let is_far = points.last().is_none_or(|last| (last.x - at.x).hypot(last.y - at.y) >= step);
+            if is_far || mask.is_none() {
+                // Only what is new is painted, so that a long stroke costs no more than a short one.
+                let from = points.last().copied();
                 points.push(at);
-                *mask = Some(Arc::new(Rle::stroke(points, session.tools().brush, size)));
+                let new: Vec<Point> = from.into_iter().chain([at]).collect();
+                let new = Rle::stroke(&new, radius, size);
+                *mask = Some(Arc::new(mask.as_ref().map_or(new.clone(), |mask| mask.union(&new))));
             }
-            if response.drag_stopped() {
-                commands.push(Command::Stroke { points: std::mem::take(points), label: *label });
-                self.gesture = Gesture::None;
-            }
+        }
+        if !is_down {
+            turn.commands.push(Command::Stroke { points: std::mem::take(points), label: *label });
+            self.gesture = Gesture::None;
         }
     }
 
-    fn polygon(&mut self, ui: &Ui, response: &Response, transform: Transform, commands: &mut Vec<Command>) {
-        let Some(pointer) = response.interact_pointer_pos() else { return };
-        let at = transform.to_image(pointer);
-        if response.drag_started_by(PointerButton::Primary) && !matches!(self.gesture, Gesture::Polygon { .. }) {
-            let from = ui.input(|input| input.pointer.press_origin()).unwrap_or(pointer);
+    fn polygon(&mut self, turn: &mut Turn<'_>) {
+        let Some((pointer, at)) = turn.at() else { return };
+        let Turn { response, transform, .. } = *turn;
+        if response.drag_started_by(PointerButton::Primary)
+            && !matches!(self.gesture, Gesture::Polygon { .. })
+        {
+            let from = turn.origin().unwrap_or(pointer);
             if let Some((ring, corner)) = self.corner_at(from, transform) {
                 self.gesture = Gesture::Corner { ring, corner, to: at };
             }
@@ -155,7 +176,7 @@ impl Canvas {
                     let from = outline.rings.clone();
                     let mut to = from.clone();
                     to[ring][corner] = at;
-                    commands.push(Command::Reshape { from, to });
+                    turn.commands.push(Command::Reshape { from, to });
                 }
                 self.gesture = Gesture::None;
             }
@@ -167,7 +188,8 @@ impl Canvas {
                 let closes = response.double_clicked()
                     || (points.len() > 2 && transform.to_screen(points[0]).distance(pointer) < REACH);
                 if closes {
-                    commands.push(Command::FillPolygon { points: std::mem::take(points), label: *label });
+                    turn.commands
+                        .push(Command::FillPolygon { points: std::mem::take(points), label: *label });
                     self.gesture = Gesture::None;
                 } else {
                     points.push(at);

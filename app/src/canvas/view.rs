@@ -5,7 +5,7 @@ use engine::geometry::{Point, Size};
 
 /// How image pixels lie on the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct View {
+pub(super) struct View {
     /// Points of the screen per image pixel; none to fit the image into the canvas.
     scale: Option<f32>,
     /// The place in the image, in its pixels, that is in the middle of the canvas.
@@ -14,9 +14,9 @@ pub struct View {
 
 /// A [`View`] of an image of some size on a canvas: goes from image to screen and back.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Transform {
+pub(super) struct Transform {
     /// Points of the screen per image pixel.
-    pub scale: f32,
+    pub(super) scale: f32,
     /// Where the image's top left corner is on the screen.
     origin: Pos2,
 }
@@ -36,7 +36,7 @@ impl Default for View {
 
 impl View {
     /// How it lies on `canvas`, in points.
-    pub fn transform(&self, size: Size, canvas: Rect) -> Transform {
+    pub(super) fn transform(&self, size: Size, canvas: Rect) -> Transform {
         let image = Vec2::new(size.width as f32, size.height as f32);
         let (scale, center) = match self.scale {
             Some(scale) => (scale, self.center),
@@ -46,12 +46,12 @@ impl View {
     }
 
     /// Shows the whole image.
-    pub fn fit(&mut self) {
+    pub(super) fn fit(&mut self) {
         *self = Self::default();
     }
 
     /// Makes everything `factor` times as large, keeping what is at `fixed` (screen) in its place.
-    pub fn zoom(&mut self, factor: f32, fixed: Pos2, size: Size, canvas: Rect) {
+    pub(super) fn zoom(&mut self, factor: f32, fixed: Pos2, size: Size, canvas: Rect) {
         let before = self.transform(size, canvas);
         let longer = size.width.max(size.height) as f32;
         let scale = (before.scale * factor).clamp((SMALLEST / longer).min(1.0), LARGEST);
@@ -62,13 +62,13 @@ impl View {
     }
 
     /// One image pixel on `points` points.
-    pub fn zoom_to(&mut self, points: f32, size: Size, canvas: Rect) {
+    pub(super) fn zoom_to(&mut self, points: f32, size: Size, canvas: Rect) {
         let now = self.transform(size, canvas).scale;
         self.zoom(points / now, canvas.center(), size, canvas);
     }
 
     /// Moves the image by so many points.
-    pub fn pan(&mut self, by: Vec2, size: Size, canvas: Rect) {
+    pub(super) fn pan(&mut self, by: Vec2, size: Size, canvas: Rect) {
         let now = self.transform(size, canvas);
         let center = now.to_image(canvas.center() - by);
         *self = Self { scale: Some(now.scale), center: Vec2::new(center.x, center.y) };
@@ -89,24 +89,24 @@ fn fitting(image: Vec2, canvas: Rect) -> f32 {
 
 impl Transform {
     /// A place in the image on the screen.
-    pub fn to_screen(self, at: Point) -> Pos2 {
+    pub(super) fn to_screen(self, at: Point) -> Pos2 {
         self.origin + Vec2::new(at.x, at.y) * self.scale
     }
 
     /// A place on the screen in the image, in its pixels; may lie outside.
-    pub fn to_image(self, at: Pos2) -> Point {
+    pub(super) fn to_image(self, at: Pos2) -> Point {
         let at = (at - self.origin) / self.scale;
         Point { x: at.x, y: at.y }
     }
 
     /// A box in the image on the screen.
-    pub fn rect_to_screen(self, rect: engine::geometry::Rect) -> Rect {
+    pub(super) fn rect_to_screen(self, rect: engine::geometry::Rect) -> Rect {
         let corner = |x, y| self.to_screen(Point { x, y });
         Rect::from_min_max(corner(rect.x0, rect.y0), corner(rect.x1, rect.y1))
     }
 
     /// The box in the image between two places on the screen, cut to an image of `size`.
-    pub fn rect_to_image(self, a: Pos2, b: Pos2, size: Size) -> engine::geometry::Rect {
+    pub(super) fn rect_to_image(self, a: Pos2, b: Pos2, size: Size) -> engine::geometry::Rect {
         let (a, b) = (self.to_image(a), self.to_image(b));
         let x = |x: f32| x.clamp(0.0, size.width as f32);
         let y = |y: f32| y.clamp(0.0, size.height as f32);

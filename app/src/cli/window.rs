@@ -31,7 +31,8 @@ impl Window {
         let kept = preferences.settings();
         let model = self.model.unwrap_or_else(|| kept.model.clone());
         let load = load(model, self.size.or(kept.image_size), self.device.or(kept.device));
-        let paths = self.paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+        let paths =
+            self.paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
         let options = eframe::NativeOptions {
             viewport: egui::ViewportBuilder::default()
                 .with_title("Segue")

@@ -27,14 +27,17 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: CategoryId, category: &Category) {
             pane.push(Command::ColorCategory(id, color));
         }
         let key = category.key.map_or(" ".to_owned(), |key| key.to_string());
-        ui.label(RichText::new(key).monospace().color(theme::ACCENT)).on_hover_text("The key that chooses it");
+        ui.label(RichText::new(key).monospace().color(theme::ACCENT))
+            .on_hover_text("The key that chooses it");
         let is_current = pane.session.category() == Some(id);
         let name = ui.selectable_label(is_current, &category.name);
         if name.clicked() {
             pane.push(Command::SetCategory(id));
         }
         name.context_menu(|ui| edit_ui(ui, pane, id, category));
-        ui.menu_button("…", |ui| edit_ui(ui, pane, id, category)).response.on_hover_text("Rename, key, attributes");
+        ui.menu_button("…", |ui| edit_ui(ui, pane, id, category))
+            .response
+            .on_hover_text("Rename, key, attributes");
     });
 }
 

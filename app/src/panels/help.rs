@@ -3,34 +3,39 @@
 use egui::{Context, Grid, Id, Modal, RichText, ScrollArea, Ui};
 
 use super::Pane;
-use crate::command::{CATALOG, Group};
+use crate::command::{CATALOG, Command, Group, Named};
 
 /// What the mouse does on the image.
-const MOUSE: [(&str, &str); 9] = [
-    ("Left click", "This belongs to the object; begins one if none is selected"),
-    ("Right click", "This does not"),
+const MOUSE: [(&str, &str); 10] = [
+    ("Left click", "On the object, or on a new one"),
+    ("Right click", "Not on the object"),
     ("Drag", "A box round the object"),
-    ("Ctrl+click", "Select the object there; with Shift, add it"),
+    ("Ctrl+click", "Select; with Shift, add"),
+    ("Digits", "Category of the selected"),
     ("Wheel, pinch", "Zoom"),
-    ("Middle drag, Space+drag", "Move the image"),
+    ("Middle, Space+drag", "Move the image"),
     ("Shift+wheel", "Size of the brush"),
-    ("Polygon: click, double click", "Set a corner; close"),
-    ("Polygon: drag a corner", "Move it, of the selected object"),
+    ("Click (polygon)", "Set a corner; twice to close"),
+    ("Drag (polygon)", "Move a corner of the selected"),
 ];
 
 /// False once it is left.
 pub(crate) fn help_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
     let modal = Modal::new(Id::unique("help")).show(ctx, |ui| {
         let size = ctx.content_rect().size();
-        ui.set_width((size.x * 0.8).min(880.0));
+        ui.set_width((size.x * 0.9).min(1080.0));
         ui.heading("Keys and mouse");
         ui.weak("The keys can be changed in the settings");
-        ScrollArea::vertical().max_height(size.y * 0.7).auto_shrink([false, true]).show(ui, |ui| {
-            ui.columns(2, |columns| {
+        ScrollArea::vertical().max_height(size.y * 0.75).auto_shrink([false, true]).show(ui, |ui| {
+            ui.columns(3, |columns| {
                 mouse_ui(&mut columns[0]);
-                for (i, group) in Group::ALL.into_iter().enumerate() {
-                    let left = matches!(group, Group::File | Group::Edit | Group::View);
-                    group_ui(&mut columns[usize::from(!left)], pane, group, i);
+                for group in Group::ALL {
+                    let column = match group {
+                        Group::File | Group::Go => 0,
+                        Group::Edit | Group::View => 1,
+                        Group::Object | Group::Mask | Group::Jobs => 2,
+                    };
+                    group_ui(&mut columns[column], pane, group);
                 }
             });
         });
@@ -51,11 +56,13 @@ fn mouse_ui(ui: &mut Ui) {
     ui.add_space(8.0);
 }
 
-fn group_ui(ui: &mut Ui, pane: &Pane<'_>, group: Group, i: usize) {
+fn group_ui(ui: &mut Ui, pane: &Pane<'_>, group: Group) {
     ui.strong(group.title());
-    Grid::new(("keys", i)).num_columns(2).striped(true).show(ui, |ui| {
-        for named in CATALOG.iter().filter(|named| named.group == group) {
-            let keys: Vec<String> = pane.preferences.keymap().keys_of(named.name).map(|key| key.shown()).collect();
+    Grid::new(group.title()).num_columns(2).striped(true).show(ui, |ui| {
+        let is_digit = |named: &&Named| matches!(named.command, Command::CategoryKey(_));
+        for named in CATALOG.iter().filter(|named| named.group == group && !is_digit(named)) {
+            let keys: Vec<String> =
+                pane.preferences.keymap().keys_of(named.name).map(|key| key.shown()).collect();
             ui.label(RichText::new(keys.join("  ")).monospace().size(11.0));
             ui.label(named.title.trim_end_matches('…'));
             ui.end_row();

@@ -2,6 +2,7 @@
 
 use egui::{Align2, Area, Color32, Context, Frame, Id, RichText, Stroke, Vec2};
 
+use super::dot;
 use crate::{
     notice::{Level, Notices},
     theme,
@@ -25,13 +26,15 @@ pub(crate) fn notices_ui(ctx: &Context, notices: &Notices, lower_right: egui::Po
             };
             Frame::popup(ui.style()).stroke(Stroke::new(1.0, color)).show(ui, |ui| {
                 ui.horizontal_top(|ui| {
-                    ui.label(RichText::new("●").color(color));
+                    dot(ui, color);
                     ui.vertical(|ui| {
                         ui.set_max_width(310.0);
                         ui.label(&notice.text);
                         details_ui(ui, &notice.text, &notice.details);
                     });
-                    let close = egui::Button::new(RichText::new("×").size(16.0)).frame(false).fill(Color32::TRANSPARENT);
+                    let close = egui::Button::new(RichText::new("×").size(16.0))
+                        .frame(false)
+                        .fill(Color32::TRANSPARENT);
                     if ui.add(close).on_hover_text("Close").clicked() {
                         closed = Some(notice.text.clone());
                     }

@@ -3,7 +3,7 @@
 use egui::{Align, Layout, RichText, ScrollArea, Sense, Ui, Vec2};
 use engine::project::{Object, ObjectId, Segment};
 
-use super::Pane;
+use super::{Pane, dot_button};
 use crate::{command::Command, theme};
 
 pub(crate) fn objects_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
@@ -28,11 +28,16 @@ pub(crate) fn objects_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
         ui.weak("Click an object in the image");
     }
     let height = ui.spacing().interact_size.y;
-    ScrollArea::vertical().id_salt("objects").auto_shrink([false, false]).show_rows(ui, height, rows.len(), |ui, range| {
-        for (id, object, segment) in &rows[range] {
-            row(ui, pane, *id, object, segment);
-        }
-    });
+    ScrollArea::vertical().id_salt("objects").auto_shrink([false, false]).show_rows(
+        ui,
+        height,
+        rows.len(),
+        |ui, range| {
+            for (id, object, segment) in &rows[range] {
+                row(ui, pane, *id, object, segment);
+            }
+        },
+    );
 }
 
 fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment: &Segment) {
@@ -43,7 +48,8 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment:
         ui.painter().rect_filled(swatch, 3.0, theme::color(color));
         let is_selected = pane.session.selection().contains(&id);
         let title = format!("{name} {}", id.0);
-        let text = if object.proposal.is_some() { RichText::new(title).italics() } else { RichText::new(title) };
+        let text =
+            if object.proposal.is_some() { RichText::new(title).italics() } else { RichText::new(title) };
         let response = ui.selectable_label(is_selected, text);
         if response.clicked() {
             let add = ui.input(|input| input.modifiers.command || input.modifiers.shift);
@@ -51,7 +57,7 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment:
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let hidden = pane.session.visibility().hidden.contains(&id);
-            let eye = ui.small_button(if hidden { "○" } else { "●" });
+            let eye = dot_button(ui, !hidden, "Shown");
             if eye.on_hover_text(if hidden { "Show" } else { "Hide" }).clicked() {
                 pane.push(Command::ToggleHiddenOf(id));
             }
@@ -88,7 +94,11 @@ fn attributes_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
             let combo = egui::ComboBox::from_id_salt(&attribute.name).selected_text(&answer);
             combo.show_ui(ui, |ui| {
                 for value in std::iter::once("").chain(attribute.values.iter().map(String::as_str)) {
-                    ui.selectable_value(&mut answer, value.to_owned(), if value.is_empty() { "–" } else { value });
+                    ui.selectable_value(
+                        &mut answer,
+                        value.to_owned(),
+                        if value.is_empty() { "–" } else { value },
+                    );
                 }
             });
         });

@@ -25,10 +25,13 @@ impl Palette {
             if field.changed() {
                 self.chosen = 0;
             }
-            let found: Vec<&Named> =
-                command::search(&self.query).into_iter().filter(|named| pane.is_possible(&named.command)).collect();
+            let found: Vec<&Named> = command::search(&self.query)
+                .into_iter()
+                .filter(|named| pane.is_possible(&named.command))
+                .collect();
             let last = found.len().saturating_sub(1);
-            self.chosen = if down { self.chosen + 1 } else { self.chosen.saturating_sub(usize::from(up)) }.min(last);
+            self.chosen =
+                if down { self.chosen + 1 } else { self.chosen.saturating_sub(usize::from(up)) }.min(last);
             let mut clicked = None;
             ScrollArea::vertical().max_height(320.0).auto_shrink([false, true]).show(ui, |ui| {
                 for (i, named) in found.iter().enumerate() {

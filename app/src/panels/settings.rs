@@ -67,7 +67,8 @@ impl SettingsScreen {
             Grid::new("all keys").num_columns(2).striped(true).show(ui, |ui| {
                 for named in CATALOG {
                     ui.label(format!("{}: {}", named.group.title(), named.title));
-                    let keys: Vec<String> = preferences.keymap().keys_of(named.name).map(|k| k.shown()).collect();
+                    let keys: Vec<String> =
+                        preferences.keymap().keys_of(named.name).map(|k| k.shown()).collect();
                     let waits = self.waits.is_some_and(|waits| waits.name == named.name);
                     let text = if waits { "press a key…".to_owned() } else { keys.join("  ") };
                     let text = RichText::new(if text.is_empty() { "–".to_owned() } else { text }).monospace();
@@ -103,7 +104,8 @@ fn general_ui(ui: &mut Ui, preferences: &mut Preferences) {
     Grid::new("general").num_columns(2).spacing([24.0, 8.0]).show(ui, |ui| {
         ui.label("Look");
         ui.horizontal(|ui| {
-            for (theme, title) in [(Theme::System, "System"), (Theme::Dark, "Dark"), (Theme::Light, "Light")] {
+            for (theme, title) in [(Theme::System, "System"), (Theme::Dark, "Dark"), (Theme::Light, "Light")]
+            {
                 if ui.selectable_label(preferences.settings().theme == theme, title).clicked() {
                     preferences.choose_theme(ui.ctx(), theme);
                 }

@@ -3,7 +3,7 @@
 use egui::{Align, Layout, RichText, Ui};
 use engine::geometry::Point;
 
-use super::{Pane, jobs::jobs_ui};
+use super::{Pane, dot, jobs::jobs_ui};
 use crate::{
     command::Command,
     session::{Model, Session},
@@ -15,7 +15,7 @@ pub(crate) fn status_ui(ui: &mut Ui, pane: &mut Pane<'_>, pointer: Option<Point>
         let session = pane.session;
         let medium = session.shown().and_then(|id| session.project().media.get(&id).cloned());
         if let Some(medium) = medium {
-            let done = ui.selectable_label(medium.done, if medium.done { "✔ Done" } else { "Done?" });
+            let done = ui.selectable_label(medium.done, if medium.done { "Done" } else { "Done?" });
             pane.on_click(done, &Command::ToggleDone, "Say that the image is labeled");
             ui.label(medium.name());
             ui.weak(medium.size.to_string());
@@ -50,7 +50,7 @@ fn model_ui(ui: &mut Ui, session: &Session) {
             };
             ui.label(model).on_hover_text(state);
             if session.shown().is_some() {
-                ui.label(RichText::new("⏺").color(color)).on_hover_text(state);
+                dot(ui, color).on_hover_text(state);
             }
         }
         Model::None(why) => {

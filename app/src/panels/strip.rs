@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use egui::{
-    Align2, Color32, ColorImage, FontId, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, TextureHandle,
-    TextureOptions, Ui, Vec2, WidgetInfo, Role,
+    Align2, Color32, ColorImage, FontId, Pos2, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind,
+    TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
 use engine::project::{Medium, MediumId, Project};
 use image::RgbImage;
@@ -39,26 +39,29 @@ impl Strip {
         let n = project.media.len();
         let step = CELL.x + theme::GAP;
         let mut visible = Vec::new();
-        ScrollArea::horizontal().id_salt("strip").auto_shrink([false, false]).show_viewport(ui, |ui, viewport| {
-            ui.set_width(step * n as f32);
-            ui.set_height(CELL.y);
-            let origin = ui.max_rect().min;
-            let first = (viewport.left() / step).max(0.0) as usize;
-            let n_visible = (viewport.width() / step) as usize + 2;
-            for (i, (id, medium)) in project.media.iter().enumerate().skip(first).take(n_visible) {
-                let rect = Rect::from_min_size(origin + Vec2::new(i as f32 * step, 0.0), CELL);
-                visible.push(*id);
-                self.cell(ui, pane, rect, *id, medium);
-            }
-            let shown = pane.session.shown();
-            if shown != self.followed {
-                self.followed = shown;
-                if let Some(i) = shown.map(|id| project.media.range(..id).count()) {
+        ScrollArea::horizontal().id_salt("strip").auto_shrink([false, false]).show_viewport(
+            ui,
+            |ui, viewport| {
+                ui.set_width(step * n as f32);
+                ui.set_height(CELL.y);
+                let origin = ui.max_rect().min;
+                let first = (viewport.left() / step).max(0.0) as usize;
+                let n_visible = (viewport.width() / step) as usize + 2;
+                for (i, (id, medium)) in project.media.iter().enumerate().skip(first).take(n_visible) {
                     let rect = Rect::from_min_size(origin + Vec2::new(i as f32 * step, 0.0), CELL);
-                    ui.scroll_to_rect(rect, Some(egui::Align::Center));
+                    visible.push(*id);
+                    self.cell(ui, pane, rect, *id, medium);
                 }
-            }
-        });
+                let shown = pane.session.shown();
+                if shown != self.followed {
+                    self.followed = shown;
+                    if let Some(i) = shown.map(|id| project.media.range(..id).count()) {
+                        let rect = Rect::from_min_size(origin + Vec2::new(i as f32 * step, 0.0), CELL);
+                        ui.scroll_to_rect(rect, Some(egui::Align::Center));
+                    }
+                }
+            },
+        );
         if self.textures.len() > TEXTURES {
             self.textures.retain(|id, _| visible.contains(id));
         }
@@ -74,13 +77,15 @@ impl Strip {
         ui.horizontal(|ui| {
             let position = pane.session.shown().map_or(0, |id| project.media.range(..=id).count());
             ui.label(format!("{position} / {n}"));
-            let bar = egui::ProgressBar::new(n_done as f32 / n.max(1) as f32).desired_width(160.0).desired_height(8.0);
+            let bar = egui::ProgressBar::new(n_done as f32 / n.max(1) as f32)
+                .desired_width(160.0)
+                .desired_height(8.0);
             ui.add(bar.fill(theme::DONE));
             ui.weak(format!("{n_done} done"));
         });
     }
 
-    fn cell(&mut self, ui: &mut Ui, pane: &mut Pane<'_>, rect: Rect, id: MediumId, medium: &Medium) {
+    fn cell(&mut self, ui: &Ui, pane: &mut Pane<'_>, rect: Rect, id: MediumId, medium: &Medium) {
         let response = ui.interact(rect, ui.scope_id().with(id.0), Sense::click());
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, medium.name()));
         let is_shown = pane.session.shown() == Some(id);
@@ -98,12 +103,23 @@ impl Strip {
             }
             Some(Thumbnail::Missing(_)) => {
                 let color = ui.visuals().error_fg_color;
-                painter.text(rect.center(), Align2::CENTER_CENTER, "missing", FontId::proportional(12.0), color);
+                painter.text(
+                    rect.center(),
+                    Align2::CENTER_CENTER,
+                    "missing",
+                    FontId::proportional(12.0),
+                    color,
+                );
             }
             None => {}
         }
         if let Some(color) = progress_color(Progress::of(pane.session.project(), id)) {
-            painter.circle(rect.right_top() + Vec2::new(-9.0, 9.0), 5.0, color, Stroke::new(1.0, Color32::BLACK));
+            painter.circle(
+                rect.right_top() + Vec2::new(-9.0, 9.0),
+                5.0,
+                color,
+                Stroke::new(1.0, Color32::BLACK),
+            );
         }
         let stroke = match (is_shown, response.hovered()) {
             (true, _) => Stroke::new(2.5, theme::ACCENT),

@@ -1,6 +1,6 @@
 //! The tool bar at the canvas's left edge.
 
-use egui::{Color32, Painter, Pos2, Rect, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, Role};
+use egui::{Color32, Painter, Pos2, Rect, Role, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo};
 
 use super::Pane;
 use crate::{
@@ -18,19 +18,31 @@ pub(crate) fn tools_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
             (Tool::Point, "Point: left adds, right takes away, drag makes a box"),
             (Tool::Brush, "Brush: left paints, right erases"),
             (Tool::Eraser, "Eraser: left erases, right paints"),
-            (Tool::Polygon, "Polygon: click corners; left adds, right takes away; drag corners of the selected"),
+            (
+                Tool::Polygon,
+                "Polygon: click corners; left adds, right takes away; drag corners of the selected",
+            ),
         ];
         for (tool, title) in tools {
             let is_on = pane.session.tools().tool == tool;
-            button(ui, pane, &Command::SetTool(tool), title, is_on, |painter, at, color| icon(painter, at, color, tool));
+            button(ui, pane, &Command::SetTool(tool), title, is_on, |painter, at, color| {
+                icon(painter, at, color, tool)
+            });
         }
         ui.separator();
         let only = pane.session.tools().only_unlabeled;
-        button(ui, pane, &Command::ToggleOnlyUnlabeled, "Take only unlabeled pixels", only, |painter, at, color| {
-            let stroke = Stroke::new(1.5, color);
-            painter.circle_stroke(at + Vec2::new(-3.0, 0.0), 6.0, stroke);
-            painter.circle_filled(at + Vec2::new(4.0, 0.0), 6.0, color);
-        });
+        button(
+            ui,
+            pane,
+            &Command::ToggleOnlyUnlabeled,
+            "Take only unlabeled pixels",
+            only,
+            |painter, at, color| {
+                let stroke = Stroke::new(1.5, color);
+                painter.circle_stroke(at + Vec2::new(-3.0, 0.0), 6.0, stroke);
+                painter.circle_filled(at + Vec2::new(4.0, 0.0), 6.0, color);
+            },
+        );
         let everything = Command::SegmentEverything(Scope::Image);
         button(ui, pane, &everything, "Segment everything in the image", false, |painter, at, color| {
             for (x, y) in [(-5.0, -5.0), (5.0, -5.0), (-5.0, 5.0), (5.0, 5.0)] {
@@ -81,7 +93,13 @@ fn icon(painter: &Painter, at: Pos2, color: Color32, tool: Tool) {
             painter.line_segment([corner(-4.0, -2.0), corner(3.0, 5.0)], stroke);
         }
         Tool::Polygon => {
-            let corners = vec![corner(0.0, -9.0), corner(9.0, -2.0), corner(5.0, 8.0), corner(-6.0, 8.0), corner(-9.0, -2.0)];
+            let corners = vec![
+                corner(0.0, -9.0),
+                corner(9.0, -2.0),
+                corner(5.0, 8.0),
+                corner(-6.0, 8.0),
+                corner(-9.0, -2.0),
+            ];
             for at in &corners {
                 painter.circle_filled(*at, 2.3, color);
             }

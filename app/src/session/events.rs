@@ -39,7 +39,13 @@ impl Session {
     }
 
     /// Belongs to the step that asked; an answer to what is asked no more is dropped.
-    fn answered(&mut self, object: ObjectId, at: FrameId, question: Question, answer: Result<Answer, String>) {
+    fn answered(
+        &mut self,
+        object: ObjectId,
+        at: FrameId,
+        question: Question,
+        answer: Result<Answer, String>,
+    ) {
         let segment = self.project().segment(object, at.frame);
         if segment.is_none_or(|segment| segment.is_answered || segment.question != question) {
             return;
@@ -64,7 +70,11 @@ impl Session {
             && picture.size() != medium.size
         {
             let name = medium.name().to_owned();
-            self.notices.warn(format!("{name} now has {} pixels, it was labeled at {}", picture.size(), medium.size));
+            self.notices.warn(format!(
+                "{name} now has {} pixels, it was labeled at {}",
+                picture.size(),
+                medium.size
+            ));
         }
         self.cache.pictures.insert(at, picture);
     }

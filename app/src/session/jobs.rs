@@ -28,7 +28,15 @@ impl Session {
             Some(Unsent::Work(work)) => work.cancel.clone(),
             _ => Cancel::default(),
         };
-        self.jobs.push(Job { id, title: title.to_owned(), done: 0, total: 0, cancel, found: Vec::new(), unsent });
+        self.jobs.push(Job {
+            id,
+            title: title.to_owned(),
+            done: 0,
+            total: 0,
+            cancel,
+            found: Vec::new(),
+            unsent,
+        });
     }
 
     /// Hands jobs to the engine as its inboxes have room.
@@ -56,7 +64,8 @@ impl Session {
     pub(super) fn masks_for_boxes(&mut self, scope: Scope) {
         let task = |project: &Project, at| {
             let without_mask = project.segments_on(at).filter(|(.., segment)| segment.mask.is_none());
-            let boxes: Vec<_> = without_mask.filter_map(|(id, _, segment)| Some((id, segment.rect?))).collect();
+            let boxes: Vec<_> =
+                without_mask.filter_map(|(id, _, segment)| Some((id, segment.rect?))).collect();
             (!boxes.is_empty()).then_some(Task::Boxes(boxes))
         };
         self.start_work("Masks for boxes", scope, task);
@@ -129,7 +138,11 @@ impl Session {
                 self.notices.add(Level::Info, format!("{name}: {taken}"), refused);
             }
             Outcome::Exported(path, report) => {
-                self.notices.add(Level::Info, format!("Exported to {}", path.display()), vec![report.to_string()]);
+                self.notices.add(
+                    Level::Info,
+                    format!("Exported to {}", path.display()),
+                    vec![report.to_string()],
+                );
             }
             Outcome::Located(found) => {
                 self.notices.info(format!("Found {}", count(found.len(), "missing file")));
@@ -166,7 +179,9 @@ impl Session {
                         let id = project.new_object();
                         let object = Object { proposal: Some(iou), ..Object::new(category) };
                         project.objects.insert((at.medium, id), Arc::new(object));
-                        project.segments.insert((id, at.frame), Arc::new(Segment { iou, ..Segment::by_hand(mask) }));
+                        project
+                            .segments
+                            .insert((id, at.frame), Arc::new(Segment { iou, ..Segment::by_hand(mask) }));
                     }
                     None => {}
                 }

@@ -126,7 +126,8 @@ impl Session {
 
     pub(super) fn split(&mut self) {
         let Some((at, (id, object, segment))) = self.frame().zip(self.selected()) else { return };
-        let (object, parts) = (object.clone(), segment.mask.as_ref().map_or_else(Vec::new, |mask| mask.parts()));
+        let (object, parts) =
+            (object.clone(), segment.mask.as_ref().map_or_else(Vec::new, |mask| mask.parts()));
         if parts.len() < 2 {
             self.notices.info("This object is in one part");
             return;

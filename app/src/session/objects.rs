@@ -312,7 +312,12 @@ impl Session {
         }
     }
 
-    pub(super) fn change_category(&mut self, id: CategoryId, title: &str, change: impl FnOnce(&mut Category)) {
+    pub(super) fn change_category(
+        &mut self,
+        id: CategoryId,
+        title: &str,
+        change: impl FnOnce(&mut Category),
+    ) {
         self.history.edit(title, |project| {
             if let Some(category) = project.categories.get_mut(&id) {
                 change(Arc::make_mut(category));
@@ -348,7 +353,12 @@ impl Session {
     }
 }
 
-fn change_object(project: &mut Project, medium: Option<MediumId>, id: ObjectId, change: impl Fn(&mut Object)) {
+fn change_object(
+    project: &mut Project,
+    medium: Option<MediumId>,
+    id: ObjectId,
+    change: impl Fn(&mut Object),
+) {
     if let Some(object) = medium.and_then(|medium| project.objects.get_mut(&(medium, id))) {
         change(Arc::make_mut(object));
     }

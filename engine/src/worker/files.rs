@@ -38,6 +38,8 @@ fn outcome(errand: Errand, progress: &dyn Fn(usize, usize) -> bool) -> Outcome {
             Ok(report) => Outcome::Exported(path, report),
             Err(error) => Outcome::Failed(error.to_string()),
         },
-        Errand::Find { media, inside, folder } => Outcome::Located(locate(&media, &inside, &folder, progress)),
+        Errand::Find { media, inside, folder } => {
+            Outcome::Located(locate(&media, &inside, &folder, progress))
+        }
     }
 }

@@ -67,7 +67,7 @@ fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request
     loop {
         let mut idle = todo.is_idle(segmenter);
         loop {
-            let request = if idle { inbox.recv().map_err(|_| TryRecvError::Disconnected) } else { inbox.try_recv() };
+            let request = if idle { inbox.recv().map_err(TryRecvError::from) } else { inbox.try_recv() };
             match request {
                 Ok(request) => todo.put(request),
                 Err(TryRecvError::Empty) => break,
@@ -105,7 +105,10 @@ impl Todo {
                 let (object, question) = self.wants.questions.remove(0);
                 let encoded = !segmenter.is_encoded(&shown);
                 let answer = segmenter.answer(&shown, &question, &cancel);
-                return answered(object, shown.at, question, answer).into_iter().chain(encoded.then_some(Event::Encoded(shown.at))).collect();
+                return answered(object, shown.at, question, answer)
+                    .into_iter()
+                    .chain(encoded.then_some(Event::Encoded(shown.at)))
+                    .collect();
             }
             if !segmenter.is_encoded(&shown) {
                 return self.encode(segmenter, &shown, &cancel);
@@ -131,7 +134,12 @@ impl Todo {
         ahead.map_or_else(Vec::new, |picture| self.encode(segmenter, &picture, &cancel))
     }
 
-    fn encode(&mut self, segmenter: &mut dyn Segmenter, picture: &Arc<Picture>, cancel: &Cancel) -> Vec<Event> {
+    fn encode(
+        &mut self,
+        segmenter: &mut dyn Segmenter,
+        picture: &Arc<Picture>,
+        cancel: &Cancel,
+    ) -> Vec<Event> {
         match segmenter.encode(picture, cancel) {
             Ok(()) => vec![Event::Encoded(picture.at)],
             Err(_) => {
@@ -243,7 +251,9 @@ impl Part {
 
     fn found(self, job: JobId, at: FrameId) -> Option<Event> {
         let masks = match self {
-            Self::Everything(everything) => everything.found().into_iter().map(|answer| (None, answer)).collect(),
+            Self::Everything(everything) => {
+                everything.found().into_iter().map(|answer| (None, answer)).collect()
+            }
             Self::Boxes { found, .. } => found,
         };
         (!masks.is_empty()).then_some(Event::Found { job, at, masks })

@@ -49,14 +49,16 @@ pub(super) fn picture(at: FrameId, path: &Path) -> Result<Picture, MediaError> {
 
 /// Takes in the latest of what is wanted, waiting while that is nothing; false once nobody can want more.
 fn next<T>(inbox: &Receiver<T>, wanted: &mut T, is_empty: impl Fn(&T) -> bool) -> bool {
-    while is_empty(wanted) {
+    loop {
+        while let Ok(latest) = inbox.try_recv() {
+            *wanted = latest;
+        }
+        if !is_empty(wanted) {
+            return true;
+        }
         match inbox.recv() {
             Ok(latest) => *wanted = latest,
             Err(_) => return false,
         }
     }
-    while let Ok(latest) = inbox.try_recv() {
-        *wanted = latest;
-    }
-    is_empty(wanted).then(|| next(inbox, wanted, is_empty)).unwrap_or(true)
 }
