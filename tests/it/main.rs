@@ -9,9 +9,11 @@ mod segue;
 
 mod checkpoints;
 mod cli;
+mod everything;
 mod masks;
 mod media;
 mod packaging;
 mod parity;
+mod segmenter;
 mod slow;
 mod tidy;
