@@ -1,7 +1,8 @@
 //! What Segue knows and computes, without a screen.
 //!
 //! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `formats`, and
-//! `nn` with `sam2` on it; `models` finds weights.
+//! `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers clicks on pictures, and
+//! `everything` asks it about all that can be seen.
 
 pub mod file;
 pub mod frame;
@@ -17,5 +18,8 @@ pub mod media;
 
 pub mod nn;
 pub mod sam2;
+
+pub mod everything;
+pub mod segmenter;
 
 pub mod models;

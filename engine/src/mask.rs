@@ -126,6 +126,17 @@ impl Mask {
         placed
     }
 
+    /// The part of the mask that begins at pixel `corner` and has `size`.
+    ///
+    /// # Panics
+    /// If the part reaches beyond the image.
+    #[must_use]
+    pub fn part(&self, corner: (usize, usize), size: Size) -> Self {
+        let row = |y: usize| (corner.1 + y) * self.size.width + corner.0;
+        let bits = (0..size.height).flat_map(|y| &self.bits[row(y)..row(y) + size.width]).copied().collect();
+        Self::new(size, bits)
+    }
+
     /// The mask with holes of up to `max_area` pixels filled.
     #[must_use]
     pub fn fill_holes(&self, max_area: usize) -> Self {
@@ -182,7 +193,7 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::picture;
+    use super::{Size, testing::picture};
 
     #[test]
     fn only_small_holes_inside_are_filled() {
@@ -190,6 +201,14 @@ mod tests {
         assert_eq!(mask.fill_holes(1), picture(&["#####.", "####..", "##..#.", "#####."]));
         assert_eq!(picture(&["###", "#.#", "###"]).fill_holes(1).area(), 9);
         assert_eq!(picture(&["###", "#.#", "###"]).fill_holes(0).area(), 8);
+    }
+
+    #[test]
+    fn a_part_is_placed_where_it_was() {
+        let mask = picture(&["......", "..#.#.", ".#.#..", "......"]);
+        let part = mask.part((1, 1), Size::new(4, 2));
+        assert_eq!(part, picture(&[".#.#", "#.#."]));
+        assert_eq!(part.placed((1, 1), mask.size()), mask);
     }
 
     #[test]

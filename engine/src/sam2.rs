@@ -30,7 +30,7 @@ mod tracker;
 
 pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
-pub use look::{Look, View};
+pub use look::{Chain, Look, View};
 pub use memory::Direction;
 pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
 pub use weights::{Weights, WeightsError, required_tensors};

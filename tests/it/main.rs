@@ -2,17 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
+mod desk;
 mod formula;
-mod look;
 mod python;
 mod segue;
 
 mod checkpoints;
 mod cli;
 mod coco;
+mod end_to_end;
+mod everything;
+mod gui;
+mod look;
 mod masks;
 mod media;
 mod packaging;
 mod parity;
+mod segmenter;
+mod session;
 mod slow;
 mod tidy;

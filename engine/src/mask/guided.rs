@@ -53,6 +53,12 @@ impl Guide {
         self.size
     }
 
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let means: usize = self.means.iter().map(|means| size_of_val(&**means)).sum();
+        means + size_of_val(&*self.pixels) + size_of_val(&*self.inverses)
+    }
+
     /// Fits a plane of the image's size.
     ///
     /// # Panics

@@ -54,6 +54,11 @@ impl Colors {
         Self { guide: Guide::new(&small, RADIUS, EPSILON), bins }
     }
 
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.guide.bytes() + self.bins.iter().map(|bins| size_of_val(&**bins)).sum::<usize>()
+    }
+
     /// The mask at the size of `image`, which these are the colors of; `prompt` is in its pixels.
     pub(super) fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
         let size = Size::new(image.width() as usize, image.height() as usize);

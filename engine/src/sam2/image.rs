@@ -51,6 +51,12 @@ impl Logits {
         Mask::from_logits(&self.values, Size::square(self.side), size)
     }
 
+    /// How little the mask depends on the threshold, 0 to 1: the IoU of the masks that logits above and below zero by
+    /// `offset` give. Mirrors `calculate_stability_score`.
+    pub fn stability(&self, offset: f32) -> f32 {
+        stability(&self.values, offset)
+    }
+
     /// The mirror image.
     pub(super) fn mirrored(&self) -> Self {
         Self {
@@ -77,6 +83,13 @@ pub struct Features {
     pub(super) features: Tensor,
     pub(super) fine: Tensor,
     pub(super) middle: Tensor,
+}
+
+impl Features {
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        [&self.features, &self.fine, &self.middle].map(|tensor| size_of_val(tensor.floats())).iter().sum()
+    }
 }
 
 /// A mask and what the model thinks of it.
@@ -127,10 +140,15 @@ impl Decoded {
             return self.best_of_three(others);
         }
         let first = &self.masks.floats()[..self.side * self.side];
-        let inner = first.iter().filter(|v| **v > DELTA).count() as f32;
-        let outer = first.iter().filter(|v| **v > -DELTA).count() as f32;
-        if outer == 0.0 || inner / outer >= STABLE { 0 } else { self.best_of_three(others) }
+        if stability(first, DELTA) >= STABLE { 0 } else { self.best_of_three(others) }
     }
+}
+
+/// Mirrors `_get_stability_scores`.
+fn stability(logits: &[f32], offset: f32) -> f32 {
+    let inner = logits.iter().filter(|v| **v > offset).count() as f32;
+    let outer = logits.iter().filter(|v| **v > -offset).count() as f32;
+    if outer == 0.0 { 1.0 } else { inner / outer }
 }
 
 /// What the decoder is asked.

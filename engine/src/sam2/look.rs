@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     colors::Colors,
+    config::NUM_MASK_TOKENS,
     image::{Features, ImageModel, Logits, Prediction, is_ambiguous},
 };
 
@@ -38,15 +39,26 @@ impl Look {
     pub fn is_close(self, prompt: &Prompt) -> bool {
         self.close && prompt.rect.is_some()
     }
+
+    /// The part of an image that is looked at for `prompt`.
+    fn part(self, prompt: &Prompt, image: Size) -> Part {
+        let rect = prompt.rect.filter(|_| self.close);
+        rect.map_or(Part { corner: (0, 0), size: image }, |rect| surroundings(rect, prompt, image))
+    }
+}
+
+/// Some pixels of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    /// The top left pixel.
+    corner: (usize, usize),
+    size: Size,
 }
 
 /// A part of an image as the model sees it.
 pub struct View {
     image_size: Size,
-    /// The part's top left pixel.
-    corner: (usize, usize),
-    /// The part's size.
-    size: Size,
+    part: Part,
     /// Of the part, then maybe of its mirror image.
     faces: Vec<Features>,
     colors: Option<Colors>,
@@ -56,23 +68,37 @@ pub struct View {
 const SURROUNDINGS: f32 = 0.25;
 
 impl View {
+    /// Whether this is what [`ImageModel::view`] would look at for `prompt`, of the same image.
+    pub fn shows(&self, prompt: &Prompt, look: Look) -> bool {
+        self.part == look.part(prompt, self.image_size)
+    }
+
+    /// Whether the part is the whole image.
+    pub fn is_whole(&self) -> bool {
+        self.part.size == self.image_size
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.faces.iter().map(Features::bytes).sum::<usize>() + self.colors.as_ref().map_or(0, Colors::bytes)
+    }
+
     /// The mask of the whole image for logits of this part; nothing outside the part is on.
     ///
     /// `image` is what was viewed, and `prompt` what the logits answer.
     pub fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
         let mask = match &self.colors {
-            Some(colors) => {
-                colors.mask(&cut(image, self.corner, self.size), &self.localize(prompt, false), logits)
-            }
-            None => logits.mask(self.size),
+            Some(colors) => colors.mask(&cut(image, self.part), &self.localize(prompt, false), logits),
+            None => logits.mask(self.part.size),
         };
-        mask.placed(self.corner, self.image_size)
+        mask.placed(self.part.corner, self.image_size)
     }
 
     /// `prompt` in pixels of the part, or of its mirror image.
     fn localize(&self, prompt: &Prompt, mirrored: bool) -> Prompt {
-        let (left, top) = (self.corner.0 as f32, self.corner.1 as f32);
-        let x = |x: f32| if mirrored { self.size.width as f32 - (x - left) } else { x - left };
+        let Part { corner, size } = self.part;
+        let (left, top) = (corner.0 as f32, corner.1 as f32);
+        let x = |x: f32| if mirrored { size.width as f32 - (x - left) } else { x - left };
         let mut local = prompt.clone();
         for point in &mut local.points {
             point.at = Point { x: x(point.at.x), y: point.at.y - top };
@@ -84,6 +110,43 @@ impl View {
         local
     }
 }
+
+/// Clicks that were made one after the other in one view, and the model's answers: clicks that follow go on from there.
+#[derive(Default)]
+pub struct Chain {
+    /// The mask that the first click refines, as logits of the view's part.
+    base: Option<Logits>,
+    steps: Vec<Step>,
+}
+
+struct Step {
+    prompt: Prompt,
+    /// The model's choice first.
+    candidates: Vec<Prediction>,
+}
+
+impl Chain {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let candidates = self.steps.iter().flat_map(|step| &step.candidates);
+        candidates.map(|candidate| size_of_val(&*candidate.logits.values)).sum()
+    }
+
+    /// Forgets the steps that lead elsewhere.
+    fn keep_common(&mut self, steps: &[Prompt]) {
+        let is_common = |(known, asked): &(&Step, &Prompt)| known.prompt == **asked;
+        let n_common = self.steps.iter().zip(steps).take_while(is_common).count();
+        self.steps.truncate(n_common);
+    }
+
+    /// What the next click refines.
+    fn previous(&self) -> Option<&Logits> {
+        self.steps.last().map_or(self.base.as_ref(), |step| Some(&step.candidates[0].logits))
+    }
+}
+
+/// Candidates that overlap by this IoU are one.
+const SAME: f64 = 0.9;
 
 impl ImageModel {
     /// Looks at what `prompt` needs of an image: all, or with [`Look::close`] what its box is round.
@@ -98,14 +161,19 @@ impl ImageModel {
         cancel: &Cancel,
     ) -> Result<View, RuntimeError> {
         let image_size = Size::new(image.width() as usize, image.height() as usize);
-        let rect = prompt.rect.filter(|_| look.close);
-        let (corner, size) = rect.map_or(((0, 0), image_size), |rect| surroundings(rect, prompt, image_size));
-        let part = cut(image, corner, size);
-        let mut faces = vec![self.encode(&part, cancel)?];
+        let part = look.part(prompt, image_size);
+        let pixels = cut(image, part);
+        let mut faces = vec![self.encode(&pixels, cancel)?];
         if look.mirror {
-            faces.push(self.encode(&imageops::flip_horizontal(&*part), cancel)?);
+            faces.push(self.encode(&imageops::flip_horizontal(&*pixels), cancel)?);
         }
-        Ok(View { image_size, corner, size, faces, colors: look.colors.then(|| Colors::of(&part)) })
+        Ok(View { image_size, part, faces, colors: look.colors.then(|| Colors::of(&pixels)) })
+    }
+
+    /// A chain whose first click refines `base`, a mask of the whole image.
+    pub fn chain(&self, view: &View, base: &Mask) -> Chain {
+        let base = base.part(view.part.corner, view.part.size);
+        Chain { base: Some(Logits::of_mask(&base, self.config())), steps: Vec::new() }
     }
 
     /// The mask that a person's clicks give one after the other, each refining the last answer; its logits are of the
@@ -119,13 +187,32 @@ impl ImageModel {
         prompt: &Prompt,
         cancel: &Cancel,
     ) -> Result<Prediction, RuntimeError> {
-        let mut steps = prompt.steps();
-        let first = steps.next().unwrap_or_default();
-        let mut answer = self.predict_in(view, &first, None, cancel)?;
-        for step in steps {
-            answer = self.predict_in(view, &step, Some(&answer.logits), cancel)?;
+        Ok(self.follow(view, &mut Chain::default(), prompt, cancel)?[0].clone())
+    }
+
+    /// The same with all that the last click may mean: the model's choice, then others if any, the likeliest first.
+    ///
+    /// Steps that `chain`, which is of this view, has from before are not taken again. Where it begins with a mask, a
+    /// box comes with the first click: the mask says more than the box alone.
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn follow<'a>(
+        &mut self,
+        view: &View,
+        chain: &'a mut Chain,
+        prompt: &Prompt,
+        cancel: &Cancel,
+    ) -> Result<&'a [Prediction], RuntimeError> {
+        let is_box_alone = |step: &Prompt| step.points.is_empty() && !prompt.points.is_empty();
+        let steps = prompt.steps().filter(|step| chain.base.is_none() || !is_box_alone(step));
+        let steps: Vec<Prompt> = steps.collect();
+        chain.keep_common(&steps);
+        for prompt in steps.into_iter().skip(chain.steps.len()) {
+            let candidates = self.predict_in(view, &prompt, chain.previous(), cancel)?;
+            chain.steps.push(Step { prompt, candidates });
         }
-        Ok(answer)
+        Ok(chain.steps.last().map_or(&[], |step| &step.candidates))
     }
 
     fn predict_in(
@@ -134,27 +221,49 @@ impl ImageModel {
         prompt: &Prompt,
         previous: Option<&Logits>,
         cancel: &Cancel,
-    ) -> Result<Prediction, RuntimeError> {
+    ) -> Result<Vec<Prediction>, RuntimeError> {
         let mut answers = Vec::with_capacity(view.faces.len());
         for (features, mirrored) in view.faces.iter().zip([false, true]) {
             let previous = previous.map(|logits| if mirrored { logits.mirrored() } else { logits.clone() });
             answers.push(self.ask(features, &view.localize(prompt, mirrored), previous.as_ref(), cancel)?);
         }
         let [first, others @ ..] = &answers[..] else { unreachable!("a view has a face") };
-        let i = first.choose_with(others, is_ambiguous(Some(prompt)));
-        let n = answers.len() as f32;
-        let mut logits = first.logits(i);
-        for other in others {
-            let other = other.logits(i).mirrored();
-            logits.values.iter_mut().zip(other.values).for_each(|(sum, value)| *sum += value);
-        }
-        logits.values.iter_mut().for_each(|sum| *sum /= n);
-        Ok(Prediction { logits, iou: answers.iter().map(|answer| answer.ious[i]).sum::<f32>() / n })
+        let ambiguous = previous.is_none() && is_ambiguous(Some(prompt));
+        let chosen = first.choose_with(others, ambiguous);
+        let mean = |i: usize| {
+            let n = answers.len() as f32;
+            let mut logits = first.logits(i);
+            for other in others {
+                let other = other.logits(i).mirrored();
+                logits.values.iter_mut().zip(other.values).for_each(|(sum, value)| *sum += value);
+            }
+            logits.values.iter_mut().for_each(|sum| *sum /= n);
+            Prediction { logits, iou: answers.iter().map(|answer| answer.ious[i]).sum::<f32>() / n }
+        };
+        let rest = (usize::from(ambiguous)..NUM_MASK_TOKENS).filter(|&i| i != chosen);
+        let mut rest: Vec<Prediction> = rest.map(mean).collect();
+        rest.sort_by(|a, b| b.iou.total_cmp(&a.iou));
+        Ok(distinct(mean(chosen), rest))
     }
 }
 
-/// The part of an image that begins at pixel `corner`.
-fn cut(image: &RgbImage, corner: (usize, usize), size: Size) -> Cow<'_, RgbImage> {
+/// `first`, and those of the others that have a mask of their own.
+fn distinct(first: Prediction, others: Vec<Prediction>) -> Vec<Prediction> {
+    let own_mask = |prediction: &Prediction| prediction.logits.mask(Size::square(prediction.logits.side));
+    let mut masks = vec![own_mask(&first)];
+    let mut distinct = vec![first];
+    for other in others {
+        let mask = own_mask(&other);
+        if mask.area() > 0 && masks.iter().all(|known| known.iou(&mask) < SAME) {
+            masks.push(mask);
+            distinct.push(other);
+        }
+    }
+    distinct
+}
+
+/// The pixels of a part.
+fn cut(image: &RgbImage, Part { corner, size }: Part) -> Cow<'_, RgbImage> {
     let (width, height) = (size.width as u32, size.height as u32);
     if image.dimensions() == (width, height) {
         return Cow::Borrowed(image);
@@ -162,8 +271,8 @@ fn cut(image: &RgbImage, corner: (usize, usize), size: Size) -> Cow<'_, RgbImage
     Cow::Owned(imageops::crop_imm(image, corner.0 as u32, corner.1 as u32, width, height).to_image())
 }
 
-/// The top left pixel and the size of what lies round a box, and of the prompt's clicks.
-fn surroundings(rect: Rect, prompt: &Prompt, image: Size) -> ((usize, usize), Size) {
+/// What lies round a box and a prompt's clicks.
+fn surroundings(rect: Rect, prompt: &Prompt, image: Size) -> Part {
     let margin = SURROUNDINGS * (rect.x1 - rect.x0).max(rect.y1 - rect.y0);
     let span = |from: f32, to: f32, clicks: &dyn Fn(Point) -> f32, n: usize| {
         let clicks = prompt.points.iter().map(|point| clicks(point.at));
@@ -174,7 +283,7 @@ fn surroundings(rect: Rect, prompt: &Prompt, image: Size) -> ((usize, usize), Si
     };
     let (x, width) = span(rect.x0, rect.x1, &|at| at.x, image.width);
     let (y, height) = span(rect.y0, rect.y1, &|at| at.y, image.height);
-    ((x, y), Size::new(width, height))
+    Part { corner: (x, y), size: Size::new(width, height) }
 }
 
 #[cfg(test)]
@@ -183,15 +292,46 @@ mod tests {
     use crate::prompt::{Label, PointPrompt};
 
     #[test]
+    fn clicks_go_on_from_those_that_they_share_with_the_last() {
+        let at = |x| PointPrompt { at: Point { x, y: 1.0 }, label: Label::Positive };
+        let prompt = |xs: &[f32]| Prompt { points: xs.iter().copied().map(at).collect(), rect: None };
+        let step = |prompt: Prompt| {
+            let logits = Logits { side: 1, values: vec![prompt.points.len() as f32] };
+            Step { prompt, candidates: vec![Prediction { logits, iou: 1.0 }] }
+        };
+        let n_kept = |asked: &[f32]| {
+            let steps = prompt(&[1.0, 2.0, 3.0]).steps().map(step).collect();
+            let mut chain = Chain { base: None, steps };
+            chain.keep_common(&prompt(asked).steps().collect::<Vec<Prompt>>());
+            assert_eq!(chain.previous().map_or(0.0, |logits| logits.values[0]), chain.steps.len() as f32);
+            chain.steps.len()
+        };
+        assert_eq!([n_kept(&[1.0, 2.0, 3.0, 4.0]), n_kept(&[1.0, 2.0, 3.0])], [3, 3]);
+        assert_eq!([n_kept(&[1.0, 2.0, 5.0]), n_kept(&[1.0]), n_kept(&[2.0, 1.0])], [2, 1, 0]);
+    }
+
+    #[test]
+    fn candidates_with_the_same_mask_are_one() {
+        let candidate = |n_on: usize, iou| {
+            let values = (0..16).map(|i| if i < n_on { 1.0 } else { -1.0 }).collect();
+            Prediction { logits: Logits { side: 4, values }, iou }
+        };
+        let others = vec![candidate(4, 0.9), candidate(8, 0.8), candidate(0, 0.7), candidate(12, 0.6)];
+        let ious: Vec<f32> = distinct(candidate(8, 0.5), others).iter().map(|c| c.iou).collect();
+        assert_eq!(ious, [0.5, 0.9, 0.6]);
+    }
+
+    #[test]
     fn a_close_look_has_the_box_the_clicks_and_some_pixels_more() {
         let rect = Rect { x0: 100.0, y0: 50.0, x1: 140.0, y1: 60.0 };
         let size = Size::new(300, 200);
         let prompt = Prompt { points: vec![], rect: Some(rect) };
-        assert_eq!(surroundings(rect, &prompt, size), ((90, 40), Size::new(60, 30)));
+        let part = |x, y, width, height| Part { corner: (x, y), size: Size::new(width, height) };
+        assert_eq!(surroundings(rect, &prompt, size), part(90, 40, 60, 30));
         let click = PointPrompt { at: Point { x: 20.5, y: 55.0 }, label: Label::Negative };
         let prompt = Prompt { points: vec![click], rect: Some(rect) };
-        assert_eq!(surroundings(rect, &prompt, size), ((20, 40), Size::new(130, 30)));
+        assert_eq!(surroundings(rect, &prompt, size), part(20, 40, 130, 30));
         let rect = Rect { x0: 0.0, y0: 0.0, x1: 300.0, y1: 200.0 };
-        assert_eq!(surroundings(rect, &Prompt::default(), size), ((0, 0), size));
+        assert_eq!(surroundings(rect, &Prompt::default(), size), part(0, 0, 300, 200));
     }
 }

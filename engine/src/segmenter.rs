@@ -1,0 +1,116 @@
+//! Who answers a person's clicks on pictures: a SAM 2 model, or a fake one for tests.
+
+mod amend;
+mod fake;
+mod sam2;
+
+use std::sync::Arc;
+
+use crate::{
+    geometry::{Point, Size},
+    mask::Rle,
+    nn::{Cancel, RuntimeError},
+    picture::Picture,
+    project::Question,
+    prompt::{Label, PointPrompt, Prompt, PromptError},
+};
+
+pub use fake::FakeSegmenter;
+pub use sam2::Sam2Segmenter;
+
+/// A mask and how sure the model is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The mask, of the whole image.
+    pub mask: Rle,
+    /// The IoU that the model expects of it, 0 to 1.
+    pub iou: f32,
+}
+
+/// A mask that a click may mean, roughly: nothing was done for its border yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// [`Question::choice`] that asks for it.
+    pub choice: u8,
+    /// The mask, of the whole image, at the size that the model makes; its aspect ratio may be another.
+    pub mask: Rle,
+    /// The IoU that the model expects of it, 0 to 1.
+    pub iou: f32,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError {
+    /// Its [`Cancel`] was used.
+    #[error("canceled")]
+    Canceled,
+    /// The prompt is empty or lies outside the image.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The mask to refine is of another image.
+    #[error("the mask to refine is {base} and the image {image}; remove the mask and draw it again")]
+    BaseSize {
+        /// The mask's size.
+        base: Size,
+        /// The image's.
+        image: Size,
+    },
+    /// The model cannot run.
+    #[error(transparent)]
+    Model(RuntimeError),
+}
+
+impl From<RuntimeError> for SegmentError {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::Canceled => Self::Canceled,
+            error => Self::Model(error),
+        }
+    }
+}
+
+/// A model that masks what is pointed at.
+pub trait Segmenter {
+    /// Model and device, for the status bar: "builtin on cpu".
+    fn describe(&self) -> String;
+
+    /// Whether clicks on the picture are answered without looking at it first.
+    fn is_encoded(&self, picture: &Picture) -> bool;
+
+    /// Looks at the picture ahead of questions. The last few that were looked at or asked about are kept, four or more.
+    ///
+    /// # Errors
+    /// If canceled, or the model cannot run.
+    fn encode(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<(), SegmentError>;
+
+    /// The mask that answers a question; looks at the picture first if need be. Clicks on a base, without a box, change
+    /// only the parts of it that they are on.
+    ///
+    /// # Errors
+    /// If the prompt is empty or outside the image, the base is of another image, it was canceled, or the model cannot
+    /// run.
+    fn answer(
+        &mut self,
+        picture: &Arc<Picture>,
+        question: &Question,
+        cancel: &Cancel,
+    ) -> Result<Answer, SegmentError>;
+
+    /// What a single click at `at`, in image pixels, may mean as far as the model is sure that there is such a thing:
+    /// maybe nothing.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    fn candidates(
+        &mut self,
+        picture: &Arc<Picture>,
+        at: Point,
+        cancel: &Cancel,
+    ) -> Result<Vec<Candidate>, SegmentError>;
+}
+
+/// The question of a single click on an object.
+pub(crate) fn click(at: Point, choice: u8) -> Question {
+    let points = vec![PointPrompt { at, label: Label::Positive }];
+    Question { prompt: Prompt { points, rect: None }, choice, base: None }
+}

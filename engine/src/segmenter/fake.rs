@@ -1,0 +1,143 @@
+//! A segmenter without a model, as slow as told, for tests and benches of what stands on one.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Answer, Candidate, SegmentError, Segmenter, click};
+use crate::{
+    geometry::{Point, Size},
+    mask::{Mask, Rle},
+    nn::Cancel,
+    picture::Picture,
+    project::{FrameId, Question},
+    prompt::Label,
+};
+
+/// Radius in pixels of the disc that a click means, and how much larger each next candidate's is.
+const RADIUS: f32 = 20.0;
+const GROWTH: f32 = 5.0;
+const N_CANDIDATES: u8 = 3;
+/// The IoU that is expected of the first candidate, and of each next one less.
+const IOU: f32 = 0.9;
+const LESS: f32 = 0.1;
+/// How often a look at a picture looks whether it was canceled.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Masks are discs round positive clicks with the box and the base, without discs round negative clicks.
+#[derive(Default)]
+pub struct FakeSegmenter {
+    /// How long a look at a picture takes.
+    pub encode: Duration,
+    /// How long an answer takes.
+    pub answer: Duration,
+    /// Pictures that were looked at so far.
+    pub n_encoded: Arc<AtomicUsize>,
+    /// Masks that were made so far; the candidates of a click count once.
+    pub n_answered: Arc<AtomicUsize>,
+    seen: Vec<FrameId>,
+}
+
+impl FakeSegmenter {
+    /// As slow as told.
+    pub fn new(encode: Duration, answer: Duration) -> Self {
+        Self { encode, answer, ..Self::default() }
+    }
+
+    /// Works for the time that an answer takes.
+    fn work(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<(), SegmentError> {
+        self.encode(picture, cancel)?;
+        wait(self.answer, cancel)?;
+        self.n_answered.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn wait(duration: Duration, cancel: &Cancel) -> Result<(), SegmentError> {
+    let end = Instant::now() + duration;
+    while !cancel.is_canceled() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        thread::sleep(left.min(TICK));
+    }
+    Err(SegmentError::Canceled)
+}
+
+impl Segmenter for FakeSegmenter {
+    fn describe(&self) -> String {
+        "fake on cpu".to_owned()
+    }
+
+    fn is_encoded(&self, picture: &Picture) -> bool {
+        self.seen.contains(&picture.at)
+    }
+
+    fn encode(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<(), SegmentError> {
+        if !self.is_encoded(picture) {
+            wait(self.encode, cancel)?;
+            self.n_encoded.fetch_add(1, Ordering::SeqCst);
+            self.seen.push(picture.at);
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        picture: &Arc<Picture>,
+        question: &Question,
+        cancel: &Cancel,
+    ) -> Result<Answer, SegmentError> {
+        let size = picture.size();
+        let question = Question { prompt: question.prompt.clone().within(size)?, ..question.clone() };
+        if let Some(base) = question.base.as_ref().filter(|base| base.size() != size) {
+            return Err(SegmentError::BaseSize { base: base.size(), image: size });
+        }
+        self.work(picture, cancel)?;
+        let choice = f32::from(question.choice % N_CANDIDATES);
+        Ok(Answer { mask: Rle::encode(&mask(size, &question)), iou: IOU - LESS * choice })
+    }
+
+    fn candidates(
+        &mut self,
+        picture: &Arc<Picture>,
+        at: Point,
+        cancel: &Cancel,
+    ) -> Result<Vec<Candidate>, SegmentError> {
+        let size = picture.size();
+        click(at, 0).prompt.within(size)?;
+        self.work(picture, cancel)?;
+        let candidate = |choice| Candidate {
+            choice,
+            mask: Rle::encode(&mask(size, &click(at, choice))),
+            iou: IOU - LESS * f32::from(choice),
+        };
+        Ok((0..N_CANDIDATES).map(candidate).collect())
+    }
+}
+
+/// The mask that answers a question on an image of `size`.
+fn mask(size: Size, question: &Question) -> Mask {
+    let base = question.base.as_ref().map(|base| base.decode());
+    let radius = RADIUS + GROWTH * f32::from(question.choice % N_CANDIDATES);
+    let bit = |i: usize| {
+        let at = Point { x: (i % size.width) as f32 + 0.5, y: (i / size.width) as f32 + 0.5 };
+        let near = |label| {
+            let mut clicks = question.prompt.points.iter().filter(move |point| point.label == label);
+            clicks.any(|point| (point.at.x - at.x).hypot(point.at.y - at.y) < radius)
+        };
+        let in_box = question
+            .prompt
+            .rect
+            .is_some_and(|rect| (rect.x0..rect.x1).contains(&at.x) && (rect.y0..rect.y1).contains(&at.y));
+        let in_base = base.as_ref().is_some_and(|base| base.bits()[i]);
+        (in_box || in_base || near(Label::Positive)) && !near(Label::Negative)
+    };
+    Mask::new(size, (0..size.area()).map(bit).collect())
+}

@@ -1,0 +1,170 @@
+//! A SAM 2 model that answers questions, and remembers what it saw and said last.
+
+use std::sync::{Arc, Weak};
+
+use super::{Answer, Candidate, SegmentError, Segmenter, amend, click};
+use crate::{
+    geometry::{Point, Size},
+    mask::Rle,
+    nn::{Cancel, Runtime, RuntimeError},
+    picture::Picture,
+    project::Question,
+    prompt::Prompt,
+    sam2::{Chain, ImageModel, Look, Prediction, View, Weights},
+};
+
+/// Memory for what was seen: some twenty pictures for the built-in model, four for an official one.
+const BUDGET_BYTES: usize = 64 << 20;
+/// Views that are kept whatever their size: four pictures and a close view.
+const N_ALWAYS_KEPT: usize = 5;
+/// A candidate's expected IoU and stability are at least these: for official models what SAM 2's mask generator asks
+/// for, and for small ones, which are rarely that sure, what found most of the objects in photos with few other things.
+const SURE: Sure = Sure { iou: 0.8, stability: 0.95 };
+const SURE_IF_SMALL: Sure = Sure { iou: 0.45, stability: 0.5 };
+/// How far from zero logits are cut to see how stable a mask is; SAM 2's default.
+const STABILITY_OFFSET: f32 = 1.0;
+
+struct Sure {
+    iou: f32,
+    stability: f32,
+}
+
+/// A model for single images.
+pub struct Sam2Segmenter {
+    description: String,
+    model: ImageModel,
+    look: Look,
+    /// What was used last comes last. At most one is a close view.
+    seen: Vec<Seen>,
+}
+
+/// A view of a picture, and the last clicks there.
+struct Seen {
+    /// Names the picture: its address is not used again while this lives.
+    picture: Weak<Picture>,
+    view: View,
+    /// What the chain began with.
+    base: Option<Arc<Rle>>,
+    chain: Chain,
+}
+
+impl Seen {
+    fn is_of(&self, picture: &Picture) -> bool {
+        std::ptr::eq(self.picture.as_ptr(), picture)
+    }
+
+    fn bytes(&self) -> usize {
+        self.view.bytes() + self.chain.bytes()
+    }
+}
+
+impl Sam2Segmenter {
+    /// Loads a model; `name` is how people know it.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses.
+    pub fn load(name: &str, runtime: &Runtime, weights: &Weights, look: Look) -> Result<Self, RuntimeError> {
+        let description = format!("{name} on {}", runtime.device());
+        Ok(Self { description, model: ImageModel::load(runtime, weights)?, look, seen: Vec::new() })
+    }
+
+    /// What `prompt` needs to see of the picture, and the model to ask about it.
+    fn look_at(
+        &mut self,
+        picture: &Arc<Picture>,
+        prompt: &Prompt,
+        cancel: &Cancel,
+    ) -> Result<(&mut Seen, &mut ImageModel), RuntimeError> {
+        let known = |seen: &Seen| seen.is_of(picture) && seen.view.shows(prompt, self.look);
+        let seen = match self.seen.iter().position(known) {
+            Some(i) => self.seen.remove(i),
+            None => {
+                let view = self.model.view(picture.pixels(), prompt, self.look, cancel)?;
+                self.make_room(&view);
+                Seen { picture: Arc::downgrade(picture), view, base: None, chain: Chain::default() }
+            }
+        };
+        self.seen.push(seen);
+        let last = self.seen.len() - 1;
+        Ok((&mut self.seen[last], &mut self.model))
+    }
+
+    /// Forgets what is no longer of use, and then what was not used for longest.
+    fn make_room(&mut self, new: &View) {
+        self.seen.retain(|seen| seen.picture.strong_count() > 0 && (new.is_whole() || seen.view.is_whole()));
+        let mut bytes = new.bytes() + self.seen.iter().map(Seen::bytes).sum::<usize>();
+        while self.seen.len() >= N_ALWAYS_KEPT && bytes > BUDGET_BYTES {
+            bytes -= self.seen.remove(0).bytes();
+        }
+    }
+}
+
+impl Segmenter for Sam2Segmenter {
+    fn describe(&self) -> String {
+        self.description.clone()
+    }
+
+    fn is_encoded(&self, picture: &Picture) -> bool {
+        self.seen.iter().any(|seen| seen.is_of(picture) && seen.view.is_whole())
+    }
+
+    fn encode(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<(), SegmentError> {
+        self.look_at(picture, &Prompt::default(), cancel)?;
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        picture: &Arc<Picture>,
+        question: &Question,
+        cancel: &Cancel,
+    ) -> Result<Answer, SegmentError> {
+        let image = picture.size();
+        let prompt = question.prompt.clone().within(image)?;
+        if let Some(base) = question.base.as_ref().filter(|base| base.size() != image) {
+            return Err(SegmentError::BaseSize { base: base.size(), image });
+        }
+        let base = question.base.as_ref().filter(|base| base.area() > 0);
+        // A person's own box says where the object is; else the mask that is refined does.
+        let amends = base.filter(|_| prompt.rect.is_none());
+        let asked = amends.map_or_else(|| prompt.clone(), |base| amend::with_box(base, &prompt));
+        let (seen, model) = self.look_at(picture, &asked, cancel)?;
+        if seen.base.as_ref() != base {
+            let mask = base.map(|base| base.decode());
+            seen.chain = mask.map_or_else(Chain::default, |mask| model.chain(&seen.view, &mask));
+            seen.base = base.cloned();
+        }
+        let candidates = model.follow(&seen.view, &mut seen.chain, &asked, cancel)?;
+        let chosen = &candidates[usize::from(question.choice) % candidates.len()];
+        let mask = seen.view.mask(picture.pixels(), &prompt, &chosen.logits);
+        let mask = match amends {
+            Some(base) => amend::amended(&base.decode(), &mask, &prompt),
+            None => mask,
+        };
+        Ok(Answer { mask: Rle::encode(&mask), iou: chosen.iou })
+    }
+
+    fn candidates(
+        &mut self,
+        picture: &Arc<Picture>,
+        at: Point,
+        cancel: &Cancel,
+    ) -> Result<Vec<Candidate>, SegmentError> {
+        let prompt = click(at, 0).prompt.within(picture.size())?;
+        let (seen, model) = self.look_at(picture, &prompt, cancel)?;
+        // The chain of a person's clicks stays as it is.
+        let mut chain = Chain::default();
+        let candidates = model.follow(&seen.view, &mut chain, &prompt, cancel)?;
+        let least = if model.config().official_name().is_some() { SURE } else { SURE_IF_SMALL };
+        let is_sure = |candidate: &Prediction| {
+            candidate.iou >= least.iou && candidate.logits.stability(STABILITY_OFFSET) >= least.stability
+        };
+        let sure = (0..).zip(candidates).filter(|(_, candidate)| is_sure(candidate));
+        let roughly = sure.map(|(choice, Prediction { logits, iou })| Candidate {
+            choice,
+            mask: Rle::encode(&logits.mask(Size::square(logits.side))),
+            iou: *iou,
+        });
+        Ok(roughly.collect())
+    }
+}
