@@ -4,7 +4,7 @@
 
 run: setup
 	cargo build --release --package segue
-	target/release/segue demo
+	if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then target/release/segue app --demo; else target/release/segue demo; fi
 
 # What CI runs.
 test:

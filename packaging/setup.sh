@@ -5,7 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="clang libclang-dev pkg-config libavcodec-dev libavformat-dev libavutil-dev libswscale-dev"
-[ "${1:-}" = test ] && packages="$packages ffmpeg"
+# The window: what it is loaded with, and drawing without a graphics card.
+packages="$packages libxkbcommon-x11-0 libx11-xcb1 libxcursor1 libxi6 libxrandr2 libvulkan1 mesa-vulkan-drivers"
+[ "${1:-}" = test ] && packages="$packages ffmpeg xvfb xdotool"
 
 # A Python from elsewhere brings its own pip and venv; Debian's does not.
 python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"

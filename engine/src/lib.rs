@@ -2,7 +2,7 @@
 //!
 //! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `formats`, and
 //! `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers clicks on pictures, and
-//! `everything` asks it about all that can be seen.
+//! `everything` asks it about all that can be seen; `worker` is the threads that do all this for a window.
 
 pub mod file;
 pub mod frame;
@@ -23,3 +23,5 @@ pub mod everything;
 pub mod segmenter;
 
 pub mod models;
+
+pub mod worker;

@@ -6,13 +6,16 @@ use anyhow::Context as _;
 use clap::Args;
 use engine::{models, nn::Device, segmenter::Sam2Segmenter, worker::Load};
 
-use crate::{app::App, preferences::Preferences, settings};
+use crate::{app::App, demo, preferences::Preferences, settings};
 
 /// Open the window; also what `segue` alone does
 #[derive(Args, Default)]
 pub(crate) struct Window {
     /// A project (.segue), or images and folders whose project is opened, made if there is none
     paths: Vec<PathBuf>,
+    /// Open the demo's photos, unless a project was opened before
+    #[arg(long, conflicts_with = "paths")]
+    demo: bool,
     /// The model, in place of the one in the settings: builtin, a name (`segue models list`), or a checkpoint's path
     #[arg(long)]
     model: Option<String>,
@@ -31,8 +34,12 @@ impl Window {
         let kept = preferences.settings();
         let model = self.model.unwrap_or_else(|| kept.model.clone());
         let load = load(model, self.size.or(kept.image_size), self.device.or(kept.device));
-        let paths =
-            self.paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect();
+        let paths = match self.demo && kept.recent().is_empty() {
+            true => vec![demo::make()?],
+            false => {
+                self.paths.iter().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone())).collect()
+            }
+        };
         let options = eframe::NativeOptions {
             viewport: egui::ViewportBuilder::default()
                 .with_title("Segue")

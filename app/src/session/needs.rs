@@ -67,14 +67,14 @@ impl Session {
         self.forget_far(&near, &seen.thumbnails);
     }
 
-    /// The shown frame, then its neighbors, the next ones first.
+    /// The shown frame, then its neighbors, the nearest first.
     fn near(&self, ahead: usize) -> Vec<FrameId> {
         let Some(shown) = self.shown else { return Vec::new() };
         let media = &self.project().media;
-        let on = media.range(shown..).skip(1).take(ahead).map(|(id, _)| *id);
-        let back = media.range(..shown).rev().take(ahead).map(|(id, _)| *id);
-        let all = std::iter::once(shown).chain(on).chain(back);
-        all.map(|medium| FrameId { medium, frame: 0 }).collect()
+        let mut on = media.range(shown..).skip(1);
+        let mut back = media.range(..shown).rev();
+        let round = (0..ahead).flat_map(|_| [on.next(), back.next()]).flatten().map(|(id, _)| *id);
+        std::iter::once(shown).chain(round).map(|medium| FrameId { medium, frame: 0 }).collect()
     }
 
     fn path_of(&self, medium: MediumId) -> Option<PathBuf> {

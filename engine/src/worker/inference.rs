@@ -32,6 +32,9 @@ struct Todo {
     jobs: VecDeque<Job>,
 }
 
+/// Pictures that every segmenter keeps.
+const KEPT: usize = 4;
+
 pub(super) fn run(load: &Load, inbox: &Receiver<Request>, out: &Reporter) {
     let mut todo = Todo::default();
     // A model that panicked is not to be trusted again, so that it is loaded anew.
@@ -85,7 +88,11 @@ fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request
 impl Todo {
     fn put(&mut self, request: Request) {
         match request {
-            Request::Look(wants) => self.wants = wants,
+            Request::Look(mut wants) => {
+                // More than the model keeps would be looked at in circles.
+                wants.pictures.truncate(KEPT);
+                self.wants = wants;
+            }
             Request::Work(work) => self.jobs.push_back(Job::new(work)),
         }
     }
