@@ -3,6 +3,7 @@
 mod draw;
 mod gpu;
 mod mouse;
+mod outline;
 mod textures;
 mod view;
 
@@ -10,15 +11,19 @@ use std::sync::Arc;
 
 use eframe::egui_wgpu::RenderState;
 use egui::{Rect, Response, Role, Sense, Ui, WidgetInfo};
-use engine::{
-    geometry::Point,
-    mask::{Outline, Rle},
-    project::{MediumId, ObjectId},
-    prompt::Label,
-};
+use engine::{geometry::Point, mask::Rle, project::MediumId, prompt::Label};
 
-use self::{textures::Textures, view::View};
-use crate::{command::Command, panels::Pane, session::Session, theme};
+use self::{
+    outline::{CornerId, Corners, Ring},
+    textures::Textures,
+    view::View,
+};
+use crate::{
+    command::{Command, Tool},
+    panels::Pane,
+    session::Session,
+    theme,
+};
 
 /// What the canvas remembers from turn to turn.
 pub struct Canvas {
@@ -30,7 +35,7 @@ pub struct Canvas {
     rect: Rect,
     pointer: Option<Point>,
     /// Corners that can be moved, of the selected object's mask.
-    outline: Option<OutlineOf>,
+    corners: Option<Corners>,
 }
 
 /// What the user is in the middle of.
@@ -45,14 +50,7 @@ enum Gesture {
     /// Setting corners of a polygon.
     Polygon { points: Vec<Point>, label: Label },
     /// Moving a corner of the selected object's outline.
-    Corner { ring: usize, corner: usize, to: Point },
-}
-
-/// A mask's outline, kept as long as the mask is the same.
-struct OutlineOf {
-    object: ObjectId,
-    mask: Arc<Rle>,
-    rings: Vec<Vec<Point>>,
+    Corner { rings: Vec<Ring>, corner: CornerId },
 }
 
 /// How masks are painted.
@@ -85,7 +83,7 @@ impl Canvas {
             shown: None,
             rect: Rect::NOTHING,
             pointer: None,
-            outline: None,
+            corners: None,
         }
     }
 
@@ -131,7 +129,7 @@ impl Canvas {
             *self = Self { shown: session.shown(), textures: self.textures.take(), rect, ..Self::new(None) };
         }
         let size = session.size()?;
-        self.update_outline(session);
+        self.update_corners(session);
         let hover = self.mouse(ui, &response, size, session, pane.commands);
         let transform = self.view.transform(size, rect);
         self.pointer = response.hover_pos().map(|at| transform.to_image(at));
@@ -159,23 +157,13 @@ impl Canvas {
     }
 
     /// Corners that can be moved: with the polygon tool, those of the selected object.
-    fn update_outline(&mut self, session: &Session) {
-        /// Pixels that the corners' polygon may be off the mask.
-        const TOLERANCE: f32 = 1.0;
-        let wanted = session.selected().filter(|_| session.tools().tool == crate::command::Tool::Polygon);
-        let Some((object, mask)) = wanted.and_then(|(id, _, segment)| Some((id, segment.mask.as_ref()?)))
-        else {
-            self.outline = None;
-            return;
-        };
-        let is_known = self
-            .outline
-            .as_ref()
-            .is_some_and(|known| known.object == object && Arc::ptr_eq(&known.mask, mask));
-        if !is_known {
-            let rings = Outline::of_rle(mask).iter().flat_map(|part| part.simplified(TOLERANCE)).collect();
-            self.outline = Some(OutlineOf { object, mask: mask.clone(), rings });
-        }
+    fn update_corners(&mut self, session: &Session) {
+        let wanted = session.selected().filter(|_| session.tools().tool == Tool::Polygon);
+        let mask = wanted.and_then(|(id, _, segment)| Some((id, segment.mask.as_ref()?)));
+        self.corners = mask.map(|(id, mask)| match self.corners.take() {
+            Some(known) if known.are_of(id, mask) => known,
+            _ => Corners::of(id, mask),
+        });
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Command {
     OpenDemo,
     /// Add images to the open project.
     AddMedia(Vec<PathBuf>),
+    /// Add what the project's folder has and the project has not.
+    AddNewMedia,
     /// Take in a COCO file.
     ImportCoco(PathBuf),
     /// Write a COCO file.
@@ -64,6 +66,8 @@ pub enum Command {
     ToggleDone,
     /// Say that the image is labeled, and show the next that is not.
     DoneAndNext,
+    /// Take the image out of the project; its file stays.
+    RemoveMedium,
 
     // Objects
     /// Select an object alone.
@@ -337,6 +341,7 @@ pub static CATALOG: &[Named] = {
         named(File, "open-folder", "Open folder…", ChooseFolder),
         named(File, "open-files", "Open files…", ChooseFiles),
         named(File, "open-demo", "Open the demo", OpenDemo),
+        named(File, "add-new-images", "Add new images of the folder", AddNewMedia),
         named(File, "find-media", "Find missing media…", ChooseMediaFolder),
         named(File, "import-coco", "Import COCO…", ChooseImport),
         named(File, "export-coco", "Export COCO…", ChooseExport),
@@ -393,6 +398,7 @@ pub static CATALOG: &[Named] = {
         named(Go, "next-unfinished", "Next unfinished image", NextUnfinished),
         named(Go, "done", "Image is done", ToggleDone),
         named(Go, "done-and-next", "Done, and on to the next", DoneAndNext),
+        named(Go, "remove-image", "Remove the image from the project", RemoveMedium),
         named(Jobs, "segment-everything", "Segment everything in the image", SegmentEverything(Scope::Image)),
         named(Jobs, "segment-project", "Segment everything in all images", SegmentEverything(Scope::Project)),
         named(Jobs, "masks-for-boxes", "Masks for boxes in the image", MasksForBoxes(Scope::Image)),

@@ -278,6 +278,9 @@ impl Session {
         match command {
             Command::Open(paths) => self.open(paths),
             Command::AddMedia(paths) => self.add_media(paths),
+            Command::AddNewMedia => {
+                self.add_media(self.file.iter().map(|file| file.folder.clone()).collect())
+            }
             Command::ImportCoco(path) => self.import_coco(path),
             Command::ExportCoco(path) => self.export_coco(path),
             Command::FindMedia(folder) => self.find_media(folder),
@@ -292,6 +295,7 @@ impl Session {
             Command::NextUnfinished => self.next_unfinished(),
             Command::ToggleDone => self.toggle_done(),
             Command::DoneAndNext => self.done_and_next(),
+            Command::RemoveMedium => self.remove_medium(),
 
             Command::Select(object) => self.selection = vec![object],
             Command::ToggleSelected(object) => self.toggle_selected(object),

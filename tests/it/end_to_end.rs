@@ -53,7 +53,7 @@ impl Screen {
         while !is_so(self) {
             let ended = self.program.as_mut().and_then(|program| program.try_wait().unwrap());
             if ended.is_some() || start.elapsed() > PATIENCE {
-                let mut program = self.program.take().unwrap();
+                let program = self.program.as_mut().unwrap();
                 program.kill().ok();
                 let mut said = String::new();
                 program.stderr.take().unwrap().read_to_string(&mut said).unwrap();
@@ -112,8 +112,9 @@ fn from_the_demo_photos_to_a_coco_file() {
     screen.until("the click has a mask", |_| counts(&project).1 == 1);
     screen.xdotool(&["key", "Return", "key", "d"]).unwrap();
     std::thread::sleep(Duration::from_millis(500));
-    screen.xdotool(&["mousemove", "332", "447", "sleep", "0.3", "click", "1"]).unwrap();
-    screen.until("the click on the next photo has a mask", |_| counts(&project).1 == 2);
+    let drag = "mousemove 236 352 sleep 0.3 mousedown 1 mousemove 300 420 sleep 0.2 mousemove 428 542 sleep 0.2 mouseup 1";
+    screen.xdotool(&drag.split(' ').collect::<Vec<_>>()).unwrap();
+    screen.until("the box on the next photo has a mask", |_| counts(&project).1 == 2);
 
     // There is no dialog for files here, so a path is asked for, with a proposal.
     let coco = folder.join("demo.json");

@@ -286,6 +286,21 @@ fn images_are_gone_through() {
 }
 
 #[test]
+fn an_image_is_taken_out_and_stays_out() {
+    let mut desk = Desk::new(3, fake());
+    let media = desk.media();
+    desk.step([Command::Step(1), click(50.0, 50.0), Command::RemoveMedium]);
+    assert_eq!((desk.media().len(), desk.session.shown()), (2, Some(media[2])));
+    assert!(desk.session.project().segments.is_empty());
+    let mut desk = desk.restart(fake());
+    assert_eq!(desk.media().len(), 2);
+    desk.step([Command::Undo]);
+    assert_eq!((desk.media().len(), desk.session.shown()), (3, Some(media[1])));
+    desk.step([Command::Redo, Command::AddNewMedia]);
+    assert_eq!(desk.media().len(), 3);
+}
+
+#[test]
 fn bad_files_are_told_and_change_nothing() {
     let mut desk = Desk::new(1, fake());
     desk.step([click(50.0, 50.0)]);
@@ -324,7 +339,6 @@ fn a_moved_folder_is_opened_as_it_was_and_a_moved_file_is_found() {
     std::fs::create_dir(folder.join("moved")).unwrap();
     std::fs::rename(folder.join("photo-1.png"), folder.join("moved/photo-1.png")).unwrap();
     let mut desk = desk.restart(fake());
-    // The folder is looked through again when it is opened, so the file is there under its new name too.
     desk.seen.thumbnails = desk.media();
     let gone = desk.media()[1];
     desk.until("it is missed", |s| matches!(s.thumbnail(gone), Some(segue::session::Thumbnail::Missing(_))));

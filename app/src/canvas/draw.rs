@@ -125,14 +125,13 @@ impl Canvas {
 
     /// Corners that can be moved.
     fn draw_outline(&self, painter: &Painter, transform: Transform) {
-        let Some(outline) = &self.outline else { return };
-        for (r, ring) in outline.rings.iter().enumerate() {
-            let mut ring: Vec<egui::Pos2> = ring.iter().map(|at| transform.to_screen(*at)).collect();
-            if let Gesture::Corner { ring: moved, corner, to } = self.gesture
-                && moved == r
-            {
-                ring[corner] = transform.to_screen(to);
-            }
+        let Some(corners) = &self.corners else { return };
+        let rings = match &self.gesture {
+            Gesture::Corner { rings, .. } => rings,
+            _ => &corners.rings,
+        };
+        for ring in rings {
+            let ring: Vec<egui::Pos2> = ring.iter().map(|at| transform.to_screen(*at)).collect();
             for corner in &ring {
                 painter.circle(*corner, 3.5, Color32::WHITE, Stroke::new(1.0, Color32::BLACK));
             }

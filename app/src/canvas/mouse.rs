@@ -9,14 +9,12 @@ use engine::{
     prompt::Label,
 };
 
-use super::{Canvas, Gesture, view::Transform};
+use super::{Canvas, Gesture, outline::REACH, view::Transform};
 use crate::{
     command::{Command, Tool},
     session::Session,
 };
 
-/// How near, in points, the pointer has to be to take hold of a corner.
-const REACH: f32 = 8.0;
 /// Boxes with an edge shorter than this, in points, are clicks that slipped.
 const SMALLEST_BOX: f32 = 4.0;
 
@@ -160,26 +158,7 @@ impl Canvas {
     fn polygon(&mut self, turn: &mut Turn<'_>) {
         let Some((pointer, at)) = turn.at() else { return };
         let Turn { response, transform, .. } = *turn;
-        if response.drag_started_by(PointerButton::Primary)
-            && !matches!(self.gesture, Gesture::Polygon { .. })
-        {
-            let from = turn.origin().unwrap_or(pointer);
-            if let Some((ring, corner)) = self.corner_at(from, transform) {
-                self.gesture = Gesture::Corner { ring, corner, to: at };
-            }
-        }
-        if let Gesture::Corner { ring, corner, to } = &mut self.gesture {
-            *to = at;
-            if response.drag_stopped() {
-                let (ring, corner) = (*ring, *corner);
-                if let Some(outline) = &self.outline {
-                    let from = outline.rings.clone();
-                    let mut to = from.clone();
-                    to[ring][corner] = at;
-                    turn.commands.push(Command::Reshape { from, to });
-                }
-                self.gesture = Gesture::None;
-            }
+        if self.reshape(turn, pointer, at) {
             return;
         }
         let clicked = response.clicked() || response.secondary_clicked();
@@ -188,8 +167,8 @@ impl Canvas {
                 let closes = response.double_clicked()
                     || (points.len() > 2 && transform.to_screen(points[0]).distance(pointer) < REACH);
                 if closes {
-                    turn.commands
-                        .push(Command::FillPolygon { points: std::mem::take(points), label: *label });
+                    let points = std::mem::take(points);
+                    turn.commands.push(Command::FillPolygon { points, label: *label });
                     self.gesture = Gesture::None;
                 } else {
                     points.push(at);
@@ -203,14 +182,34 @@ impl Canvas {
         }
     }
 
-    /// The corner of the selected object's outline at a place on the screen.
-    pub(super) fn corner_at(&self, pointer: Pos2, transform: Transform) -> Option<(usize, usize)> {
-        let rings = self.outline.as_ref()?.rings.iter().enumerate();
-        let corners = rings.flat_map(|(r, ring)| ring.iter().enumerate().map(move |(c, at)| (r, c, at)));
-        let near = corners
-            .map(|(r, c, at)| ((r, c), transform.to_screen(*at).distance(pointer)))
-            .filter(|(_, distance)| *distance < REACH);
-        near.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(corner, _)| corner)
+    /// Moves, adds and removes corners of the selected object's outline; whether that is what the mouse does.
+    fn reshape(&mut self, turn: &mut Turn<'_>, pointer: Pos2, at: Point) -> bool {
+        let Turn { response, transform, .. } = *turn;
+        let Some(corners) =
+            self.corners.as_ref().filter(|_| !matches!(self.gesture, Gesture::Polygon { .. }))
+        else {
+            return false;
+        };
+        let from = || corners.rings.clone();
+        if response.drag_started_by(PointerButton::Primary) {
+            let origin = turn.origin().unwrap_or(pointer);
+            let held = corners.corner_at(origin, transform).map(|corner| (from(), corner));
+            if let Some((rings, corner)) = held.or_else(|| corners.with_corner_at(origin, transform)) {
+                self.gesture = Gesture::Corner { rings, corner };
+            }
+        } else if response.secondary_clicked()
+            && let Some(to) = corners.corner_at(pointer, transform).and_then(|corner| corners.without(corner))
+        {
+            turn.commands.push(Command::Reshape { from: from(), to });
+            return true;
+        }
+        let Gesture::Corner { rings, corner: (ring, corner) } = &mut self.gesture else { return false };
+        rings[*ring][*corner] = at;
+        if response.drag_stopped() {
+            turn.commands.push(Command::Reshape { from: corners.rings.clone(), to: std::mem::take(rings) });
+            self.gesture = Gesture::None;
+        }
+        true
     }
 }
 

@@ -16,7 +16,7 @@ const MOUSE: [(&str, &str); 10] = [
     ("Middle, Space+drag", "Move the image"),
     ("Shift+wheel", "Size of the brush"),
     ("Click (polygon)", "Set a corner; twice to close"),
-    ("Drag (polygon)", "Move a corner of the selected"),
+    ("Drag (polygon)", "Move or add a corner of the selected"),
 ];
 
 /// False once it is left.

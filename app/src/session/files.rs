@@ -50,7 +50,10 @@ impl Session {
         self.category = self.project().categories.keys().next().copied();
         let unfinished = self.project().media.iter().find(|(_, medium)| !medium.done);
         self.shown = unfinished.or(self.project().media.iter().next()).map(|(id, _)| *id);
-        self.add_media(media);
+        if self.project().media.is_empty() {
+            // Later, what was taken out of the project would come back.
+            self.add_media(media);
+        }
     }
 
     pub(super) fn close(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::project::{Medium, MediumId, Project};
+use engine::project::{Medium, MediumId, ObjectId, Project};
 
 use super::{Session, Thumbnail};
 
@@ -83,6 +83,23 @@ impl Session {
             self.toggle_done();
         }
         self.next_unfinished();
+    }
+
+    /// With all its objects; the next image is then shown, or the one before if it was the last.
+    pub(super) fn remove_medium(&mut self) {
+        let Some(shown) = self.shown else { return };
+        let media = &self.project().media;
+        let next = media.range(shown..).nth(1).or_else(|| media.range(..shown).next_back());
+        let next = next.map(|(id, _)| *id);
+        self.history.edit("Remove image", |project| {
+            let objects: Vec<ObjectId> = project.objects_of(shown).map(|(id, _)| id).collect();
+            for object in objects {
+                project.remove_object(shown, object);
+            }
+            project.media.remove(&shown);
+        });
+        self.shown = next;
+        self.selection.clear();
     }
 
     fn set_medium(&mut self, title: &str, id: MediumId, medium: Medium) {
