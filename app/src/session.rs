@@ -32,6 +32,7 @@ use crate::{
     command::{Command, Tool},
     job::{Job, ProjectFile},
     notice::Notices,
+    theme,
 };
 
 /// See the module.
@@ -203,6 +204,19 @@ impl Session {
     pub fn is_visible(&self, object: ObjectId) -> bool {
         let Visibility { hidden, solo, masks, .. } = &self.visibility;
         *masks && !hidden.contains(&object) && (!solo || self.selection.contains(&object))
+    }
+
+    /// The color of a category, as sRGB.
+    pub fn category_color(&self, id: CategoryId) -> [u8; 3] {
+        self.project().categories.get(&id).map_or([255; 3], |category| category.color)
+    }
+
+    /// The color that an object is shown in: its category's, and its own while it is proposed, so that neighbors differ.
+    pub fn color_of(&self, id: ObjectId, object: &Object) -> [u8; 3] {
+        match object.proposal {
+            Some(_) => theme::category_color(id.0 as usize),
+            None => self.category_color(object.category),
+        }
     }
 
     /// What new objects are.

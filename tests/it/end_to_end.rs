@@ -128,7 +128,9 @@ fn from_the_demo_photos_to_a_coco_file() {
     let script = "
 import sys
 from pycocotools.coco import COCO
+out, sys.stdout = sys.stdout, sys.stderr
 coco = COCO(sys.argv[1])
+sys.stdout = out
 assert len(coco.imgs) == 6 and len(coco.anns) == 2, (len(coco.imgs), len(coco.anns))
 assert len({ann['image_id'] for ann in coco.anns.values()}) == 2
 for ann in coco.anns.values():

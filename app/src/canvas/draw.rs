@@ -3,7 +3,7 @@
 use egui::{Align2, Color32, CursorIcon, FontId, Painter, Response, Shape, Stroke, StrokeKind, Ui};
 use engine::{
     geometry::{Point, Size},
-    project::{Category, ObjectId, Segment},
+    project::{ObjectId, Segment},
     prompt::Label,
 };
 
@@ -66,7 +66,7 @@ impl Canvas {
             let Some(mask) = &segment.mask else { continue };
             let is_selected = session.selection().contains(&id);
             let style = gpu::Style::Mask {
-                color: mask_color(session, object.category, paint.opacity),
+                color: with_alpha(session.color_of(id, object), paint.opacity),
                 outline: if is_selected { SELECTED_OUTLINE } else { OUTLINE },
                 is_hatched: object.proposal.is_some(),
             };
@@ -74,7 +74,7 @@ impl Canvas {
         }
         let ghost = |opacity| {
             let category = session.selected().map(|(_, object, _)| object.category).or(session.category());
-            let color = category.map_or([1.0, 1.0, 1.0, opacity], |id| mask_color(session, id, opacity));
+            let color = with_alpha(category.map_or([255; 3], |id| session.category_color(id)), opacity);
             gpu::Style::Mask { color, outline: OUTLINE, is_hatched: true }
         };
         if let Some(preview) = session.preview().filter(|_| matches!(self.gesture, Gesture::None)) {
@@ -111,8 +111,7 @@ impl Canvas {
             let is_selected = session.selection().contains(&id);
             let shown = if segment.mask.is_none() { segment.bounds() } else { segment.question.prompt.rect };
             let Some(rect) = shown.filter(|_| is_selected || segment.mask.is_none()) else { continue };
-            let color =
-                category_of(session, object.category).map_or(Color32::WHITE, |c| theme::color(c.color));
+            let color = theme::color(session.color_of(id, object));
             let width = if is_selected { SELECTED_OUTLINE - 1.0 } else { OUTLINE };
             let rect = transform.rect_to_screen(rect);
             if object.proposal.is_some() || segment.mask.is_some() {
@@ -220,13 +219,8 @@ fn draw_waiting(painter: &Painter, transform: Transform, _: ObjectId, segment: &
     }
 }
 
-fn category_of(session: &Session, id: engine::project::CategoryId) -> Option<&Category> {
-    session.project().categories.get(&id).map(|category| &**category)
-}
-
-fn mask_color(session: &Session, category: engine::project::CategoryId, opacity: f32) -> [f32; 4] {
-    let [r, g, b] = category_of(session, category).map_or([255; 3], |category| category.color);
-    [f32::from(r) / 255.0, f32::from(g) / 255.0, f32::from(b) / 255.0, opacity]
+fn with_alpha([r, g, b]: [u8; 3], alpha: f32) -> [f32; 4] {
+    [f32::from(r) / 255.0, f32::from(g) / 255.0, f32::from(b) / 255.0, alpha]
 }
 
 fn dashed(painter: &Painter, rect: egui::Rect, stroke: Stroke) {

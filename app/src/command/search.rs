@@ -1,4 +1,4 @@
-//! Finds commands by a few letters of their titles, for the palette.
+//! Finds commands by a few letters of their titles or names, for the palette.
 
 use super::{CATALOG, Named};
 
@@ -8,13 +8,14 @@ const WORD_START: u32 = 8;
 /// What it is worth more if it follows the letter that was found before it.
 const IN_A_ROW: u32 = 4;
 
-/// The commands whose titles have the letters of `query` in this order, the best first; all of them if it is empty.
+/// The commands whose titles or names have the letters of `query` in this order, the best first; all of them if it is empty.
 ///
 /// Letters count more where they begin a word or follow each other. Equals stay in the order of the catalog.
 pub fn search(query: &str) -> Vec<&'static Named> {
     let query: Vec<char> = letters(query).filter(|c| !c.is_whitespace()).collect();
-    let mut found: Vec<_> =
-        CATALOG.iter().filter_map(|named| Some((score(&query, named.title)?, named))).collect();
+    // A title may say it in other words than the name that key files have.
+    let best = |named: &Named| score(&query, named.title).max(score(&query, &named.name.replace('-', " ")));
+    let mut found: Vec<_> = CATALOG.iter().filter_map(|named| Some((best(named)?, named))).collect();
     found.sort_by_key(|&(score, _)| std::cmp::Reverse(score));
     found.into_iter().map(|(_, named)| named).collect()
 }
@@ -65,6 +66,7 @@ mod tests {
             ("Next Im", "Next image"),
             ("nui", "Next unfinished image"),
             ("undo", "Undo"),
+            ("theme", "Dark or light"),
             ("cb", "Clear clicks and box"),
             ("zoom", "Zoom in"),
             ("zo", "Zoom out"),

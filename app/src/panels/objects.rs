@@ -42,7 +42,8 @@ pub(crate) fn objects_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
 
 fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment: &Segment) {
     let category = pane.session.project().categories.get(&object.category);
-    let (name, color) = category.map_or(("?", [128; 3]), |category| (category.name.as_str(), category.color));
+    let name = category.map_or("?", |category| category.name.as_str());
+    let color = pane.session.color_of(id, object);
     ui.horizontal(|ui| {
         let (swatch, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
         ui.painter().rect_filled(swatch, 3.0, theme::color(color));
