@@ -25,7 +25,8 @@ test-slow:
 # Speed and memory against PyTorch, in turns.
 bench: setup
 	packaging/setup_slow.sh
-	cargo bench --package tests
+	cargo bench --package tests --bench bench
+	cargo bench --package tests --bench window
 
 setup:
 	packaging/setup.sh

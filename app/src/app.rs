@@ -173,9 +173,14 @@ impl App {
             .frame(thin.inner_margin(Margin::same(2)))
             .show(ui, |ui| tools_ui(ui, &mut pane));
         Panel::right("lists").default_size(240.0).size_range(180.0..=480.0).show(ui, |ui| {
-            Panel::top("categories").resizable(true).default_size(190.0).frame(Frame::NONE).show(ui, |ui| {
-                categories_ui(ui, &mut pane);
-            });
+            Panel::top("categories")
+                .resizable(true)
+                .default_size(170.0)
+                .min_size(80.0)
+                .frame(Frame::NONE)
+                .show(ui, |ui| {
+                    categories_ui(ui, &mut pane);
+                });
             CentralPanel::default().frame(Frame::NONE).show(ui, |ui| objects_ui(ui, &mut pane));
         });
         let hover = CentralPanel::default().frame(Frame::NONE).show(ui, |ui| canvas.ui(ui, &mut pane)).inner;

@@ -107,6 +107,8 @@ pub struct Preview {
     pub question: Question,
     /// The mask.
     pub mask: Arc<Rle>,
+    /// The IoU that the model expects of it, 0 to 1.
+    pub iou: f32,
 }
 
 /// Whether there is a model.
@@ -282,6 +284,7 @@ impl Session {
             self.execute(command);
         }
         self.keep_selection_true();
+        self.take_preview();
         self.save(engine);
         self.ask_for_what_is_missing(engine, seen);
         self.send_jobs(engine);

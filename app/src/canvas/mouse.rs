@@ -63,7 +63,9 @@ impl Canvas {
             Tool::Eraser => self.brush(&mut turn, Label::Negative),
             Tool::Polygon => self.polygon(&mut turn),
         }
-        let pointer = response.hover_pos().filter(|_| matches!(self.gesture, Gesture::None))?;
+        // What a press leads to should not wait for a preview.
+        let is_free = matches!(self.gesture, Gesture::None) && !response.is_pointer_button_down_on();
+        let pointer = response.hover_pos().filter(|_| is_free)?;
         let at = transform.to_image(pointer);
         (session.tools().tool == Tool::Point && is_inside(at, size)).then_some(at)
     }

@@ -13,7 +13,7 @@ pub(crate) fn categories_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
         pane.on_click(add, &Command::NewCategory, "New category");
     });
     let project = pane.session.project().clone();
-    ScrollArea::vertical().id_salt("categories").auto_shrink([false, true]).show(ui, |ui| {
+    ScrollArea::vertical().id_salt("categories").auto_shrink([false, false]).show(ui, |ui| {
         for (id, category) in &project.categories {
             row(ui, pane, *id, category);
         }

@@ -23,7 +23,8 @@ impl Session {
             Event::Encoded(at) => drop(self.cache.encoded.insert(at)),
             Event::Answered { object, at, question, answer } => self.answered(object, at, question, answer),
             Event::Previewed { at, question, answer } => {
-                self.cache.preview = Some(Preview { at, question, mask: Arc::new(answer.mask) });
+                let Answer { mask, iou } = answer;
+                self.cache.preview = Some(Preview { at, question, mask: Arc::new(mask), iou });
             }
             Event::Read(at, picture) => self.read(at, picture),
             Event::Thumbnail(medium, thumbnail) => self.thumbnailed(medium, thumbnail),
@@ -62,6 +63,15 @@ impl Session {
                 self.notices.error(format!("There is no mask for this: {why}"));
                 self.asked.fail(object, question);
             }
+        }
+    }
+
+    /// A click where the preview shows what it gives is answered by it.
+    pub(super) fn take_preview(&mut self) {
+        let Some((preview, (id, _, segment))) = self.preview().zip(self.selected()) else { return };
+        if !segment.is_answered && segment.question == preview.question {
+            let Preview { at, question, mask, iou } = preview.clone();
+            self.answered(id, at, question, Ok(Answer { mask: (*mask).clone(), iou }));
         }
     }
 
