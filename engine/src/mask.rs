@@ -15,7 +15,7 @@ pub use components::{Components, Connectivity, fill_holes};
 pub use guided::{Fit, Guide};
 pub use outline::{Outline, Polygon};
 pub use patch::Patch;
-pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_rows};
+pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_part, resize_bilinear_rows};
 pub use rle::{Rle, RleError};
 
 use crate::geometry::Size;

@@ -2,11 +2,13 @@
 //!
 //! Within each window the result is the linear function of the image's color that comes closest to the plane.
 
+use std::ops::Range;
+
 use image::{Rgb, RgbImage};
 
 use crate::geometry::Size;
 
-use super::resize_bilinear_rows;
+use super::resize_bilinear_part;
 
 /// An image, prepared to guide any number of planes.
 pub struct Guide {
@@ -90,16 +92,24 @@ impl Guide {
 }
 
 impl Fit {
-    /// The smoothed plane at the size of another image of the same scene, and with that one's own edges.
-    pub fn enlarge(&self, image: &RgbImage) -> Vec<f32> {
+    /// Some columns and rows of the smoothed plane at the size of another image of the same scene, with that one's own
+    /// edges.
+    ///
+    /// # Panics
+    /// If the part reaches beyond the image.
+    pub fn enlarge(&self, image: &RgbImage, part: [Range<usize>; 2]) -> Vec<f32> {
         let to = Size::new(image.width() as usize, image.height() as usize);
-        let mut out = Vec::with_capacity(to.area());
-        resize_bilinear_rows(&self.offset, self.size, to, |row| out.extend_from_slice(row));
+        let [columns, rows] = &part;
+        let row_of =
+            |y: usize| &image.as_raw()[3 * (y * to.width + columns.start)..3 * (y * to.width + columns.end)];
+        let mut out = Vec::with_capacity(columns.len() * rows.len());
+        resize_bilinear_part(&self.offset, self.size, to, part.clone(), |row| out.extend_from_slice(row));
         for (c, slope) in self.slopes.iter().enumerate() {
-            let mut values = out.iter_mut().zip(image.pixels());
-            resize_bilinear_rows(slope, self.size, to, |row| {
-                for (slope, (value, pixel)) in row.iter().zip(&mut values) {
-                    *value += slope * channels(pixel)[c];
+            let mut out_rows = out.chunks_exact_mut(columns.len().max(1)).zip(rows.clone().map(row_of));
+            resize_bilinear_part(slope, self.size, to, part.clone(), |row| {
+                let Some((values, pixels)) = out_rows.next() else { return };
+                for ((slope, value), pixel) in row.iter().zip(values).zip(pixels.chunks_exact(3)) {
+                    *value += slope * f32::from(pixel[c]) / 255.0;
                 }
             });
         }
@@ -197,7 +207,7 @@ mod tests {
     fn a_larger_image_has_its_own_edge() {
         let fit = Guide::new(&picture(SIZE, 6), 3, 1e-4).fit(&plane(|x, _| if x < 6 { 1.0 } else { -1.0 }));
         // The edge is three pixels off where the small image could show it.
-        let values = fit.enlarge(&picture(Size::new(130, 90), 63));
+        let values = fit.enlarge(&picture(Size::new(130, 90), 63), [0..130, 0..90]);
         let row: Vec<bool> = values[130 * 45..130 * 46].iter().map(|&v| v > 0.0).collect();
         assert_eq!(row, (0..130).map(|x| x < 63).collect::<Vec<bool>>());
     }

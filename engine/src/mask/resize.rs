@@ -1,5 +1,7 @@
 //! Planes of floats at another size, as PyTorch's `interpolate` makes them with `align_corners=False`.
 
+use std::ops::Range;
+
 use crate::geometry::Size;
 
 /// Linear interpolation between the four nearest pixels; edges are repeated.
@@ -17,7 +19,21 @@ pub fn resize_bilinear(plane: &[f32], from: Size, to: Size) -> Vec<f32> {
 /// # Panics
 /// If `plane` is not of size `from`.
 pub fn resize_bilinear_rows(plane: &[f32], from: Size, to: Size, each: impl FnMut(&[f32])) {
-    resize(plane, from, to, nearest_two, each);
+    resize(plane, from, to, [0..to.width, 0..to.height], nearest_two, each);
+}
+
+/// Some columns and rows of [`resize_bilinear`], a row at a time.
+///
+/// # Panics
+/// If `plane` is not of size `from`, or the part reaches beyond `to`.
+pub fn resize_bilinear_part(
+    plane: &[f32],
+    from: Size,
+    to: Size,
+    part: [Range<usize>; 2],
+    each: impl FnMut(&[f32]),
+) {
+    resize(plane, from, to, part, nearest_two, each);
 }
 
 /// As [`resize_bilinear`], but a pixel that covers several is their weighted mean (`antialias=True`).
@@ -26,7 +42,8 @@ pub fn resize_bilinear_rows(plane: &[f32], from: Size, to: Size, each: impl FnMu
 /// If `plane` is not of size `from`.
 pub fn resize_bilinear_antialias(plane: &[f32], from: Size, to: Size) -> Vec<f32> {
     let mut out = Vec::with_capacity(to.area());
-    resize(plane, from, to, triangle, |row| out.extend_from_slice(row));
+    let whole = [0..to.width, 0..to.height];
+    resize(plane, from, to, whole, triangle, |row| out.extend_from_slice(row));
     out
 }
 
@@ -85,30 +102,34 @@ fn resize(
     plane: &[f32],
     from: Size,
     to: Size,
+    [columns, rows]: [Range<usize>; 2],
     taps: fn(usize, usize) -> Taps,
     mut each_row: impl FnMut(&[f32]),
 ) {
     assert_eq!(plane.len(), from.area(), "a plane of {from}");
-    if to.area() == 0 {
+    assert!(columns.end <= to.width && rows.end <= to.height, "a part of a plane of {to}");
+    if columns.is_empty() || rows.is_empty() {
         return;
     }
     if from == to {
-        return plane.chunks_exact(from.width).for_each(each_row);
+        let rows = plane.chunks_exact(from.width).skip(rows.start).take(rows.len());
+        return rows.for_each(|row| each_row(&row[columns.clone()]));
     }
-    let mut out_row = vec![0.0; to.width];
+    let mut out_row = vec![0.0; columns.len()];
     if from.area() == 0 {
-        return (0..to.height).for_each(|_| each_row(&out_row));
+        return rows.for_each(|_| each_row(&out_row));
     }
     let across = taps(from.width, to.width);
-    let mut narrowed = Vec::with_capacity(from.height * to.width);
+    let mut narrowed = Vec::with_capacity(from.height * columns.len());
     for row in plane.chunks_exact(from.width) {
-        narrowed.extend(across.iter().map(|(first, weights)| match *weights {
+        let taps = across.iter().skip(columns.start).take(columns.len());
+        narrowed.extend(taps.map(|(first, weights)| match *weights {
             [a, b] => a * row[first] + b * row[first + 1],
             _ => weights.iter().zip(&row[first..]).map(|(weight, value)| weight * value).sum::<f32>(),
         }));
     }
-    for (first, weights) in taps(from.height, to.height).iter() {
-        let mut rows = weights.iter().zip(narrowed[first * to.width..].chunks_exact(to.width));
+    for (first, weights) in taps(from.height, to.height).iter().skip(rows.start).take(rows.len()) {
+        let mut rows = weights.iter().zip(narrowed[first * columns.len()..].chunks_exact(columns.len()));
         if let Some((weight, row)) = rows.next() {
             out_row.iter_mut().zip(row).for_each(|(sum, value)| *sum = weight * value);
         }
@@ -138,6 +159,16 @@ mod tests {
     fn bilinear_matches_pytorch() {
         check(&resize_bilinear(&PLANE, Size::new(4, 3), Size::new(5, 2)), &BILINEAR_5_2);
         check(&resize_bilinear(&PLANE, Size::new(4, 3), Size::new(2, 5)), &BILINEAR_2_5);
+    }
+
+    #[test]
+    fn a_part_is_cut_out_of_the_whole() {
+        let (from, to) = (Size::new(4, 3), Size::new(9, 7));
+        let whole = resize_bilinear(&PLANE, from, to);
+        let mut part = Vec::new();
+        resize_bilinear_part(&PLANE, from, to, [2..6, 3..5], |row| part.extend_from_slice(row));
+        let cut: Vec<f32> = (3..5).flat_map(|y| whole[y * 9 + 2..y * 9 + 6].to_vec()).collect();
+        assert_eq!(part, cut);
     }
 
     // The same with antialias=True.

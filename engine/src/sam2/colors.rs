@@ -4,11 +4,13 @@
 //! image's edges. Two histograms of the object and of the rest vote for each pixel, as in GrabCut (Rother, Kolmogorov and
 //! Blake, 2004); a guided filter in place of its graph cut makes neighbors of one color agree.
 
+use std::ops::Range;
+
 use image::{Rgb, RgbImage, imageops};
 
 use crate::{
     geometry::{Point, Rect, Size},
-    mask::{Components, Connectivity, Guide, Mask},
+    mask::{Components, Connectivity, Guide, Mask, Rle, resize_bilinear_part},
     prompt::{Label, Prompt},
 };
 
@@ -74,8 +76,19 @@ impl Colors {
             }
             fit = self.guide.fit(&belief);
         }
-        let mask = Mask::new(size, fit.enlarge(image).into_iter().map(|logit| logit > 0.0).collect());
-        without_strangers(&mask, &Mask::from_logits(&said, self.guide.size(), size))
+        // Only where something is: an image of many pixels costs no more than the object in it.
+        let small =
+            Mask::new(self.guide.size(), self.guide.apply(&fit).into_iter().map(|v| v > 0.0).collect());
+        let Some([columns, rows]) = region(&small, size) else { return Mask::empty(size) };
+        let on = |logits: Vec<f32>| {
+            let bits = logits.into_iter().map(|logit| logit > 0.0).collect();
+            Mask::new(Size::new(columns.len(), rows.len()), bits)
+        };
+        let part = [columns.clone(), rows.clone()];
+        let mask = on(fit.enlarge(image, part.clone()));
+        let mut said_here = Vec::with_capacity(mask.size().area());
+        resize_bilinear_part(&said, self.guide.size(), size, part, |row| said_here.extend_from_slice(row));
+        without_strangers(&mask, &on(said_here)).placed((columns.start, rows.start), size)
     }
 
     /// What the model and the prompt say of each pixel of the small image, as logits.
@@ -101,6 +114,18 @@ impl Colors {
         }
         said
     }
+}
+
+/// Columns and rows of an image of `size` that have all that a mask of the small image has, and what the filter's windows
+/// reach from there; none if the mask is empty.
+fn region(small: &Mask, size: Size) -> Option<[Range<usize>; 2]> {
+    let [x, y, width, height] = Rle::encode(small).bbox().map(|v| v as usize);
+    let span = |from: usize, n: usize, n_small: usize, n_large: usize| {
+        let first = from.saturating_sub(RADIUS) * n_large / n_small;
+        first..((from + n + RADIUS).min(n_small) * n_large).div_ceil(n_small)
+    };
+    let Size { width: small_width, height: small_height } = small.size();
+    (width > 0).then(|| [span(x, width, small_width, size.width), span(y, height, small_height, size.height)])
 }
 
 /// Drops the parts of a mask that nobody said: things elsewhere that have the object's colors.
