@@ -1,7 +1,7 @@
 //! An open project and what is not saved of it: which image is shown, what is selected, the tool, running jobs.
 //!
 //! Commands change it, the engine's events fill it in, and views only read it. Once a turn it looks at what is shown and
-//! asks the engine for what is missing ([`needs`]), whatever the reason: a click, undo, or reopening are one way.
+//! asks the engine for what is missing (`needs`), whatever the reason: a click, undo, or reopening are one way.
 
 mod events;
 mod files;
