@@ -106,12 +106,14 @@ fn from_the_demo_photos_to_a_coco_file() {
     screen.until("the window is there", |s| s.xdotool(&["search", "--name", "^Segue$"]).is_some());
     screen.until("the photos are added", |_| project.exists() && counts(&project).0 >= 1);
     screen.xdotool(&["search", "--name", "^Segue$", "windowfocus"]);
+    std::thread::sleep(Duration::from_secs(1));
 
     // The photo of 640x360 is fitted into what the panels leave: its ball lies lower left of the middle.
     screen.xdotool(&["mousemove", "222", "447", "sleep", "0.3", "click", "1"]).unwrap();
     screen.until("the click has a mask", |_| counts(&project).1 == 1);
     screen.xdotool(&["key", "Return", "key", "d"]).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    // Nothing outside the window tells that the next photo is shown.
+    std::thread::sleep(Duration::from_secs(3));
     let drag = "mousemove 236 352 sleep 0.3 mousedown 1 mousemove 300 420 sleep 0.2 mousemove 428 542 sleep 0.2 mouseup 1";
     screen.xdotool(&drag.split(' ').collect::<Vec<_>>()).unwrap();
     screen.until("the box on the next photo has a mask", |_| counts(&project).1 == 2);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use egui::{Event, Key, Modifiers, PointerButton, Pos2, Vec2};
-use egui_kittest::{Harness, kittest::Queryable as _};
+use egui_kittest::{Harness, SnapshotOptions, kittest::Queryable as _};
 use engine::{geometry::Point, mask::Rle, worker::Load};
 use segue::{app::App, command::Command, preferences::Preferences, session::Session};
 
@@ -277,4 +277,35 @@ fn the_mask_is_drawn_where_it_is() {
         pixel(80.5, 60.5)
     );
     assert!(distance(pixel(115.5, 60.5), ground) > 60, "on the mask is its color: {:?}", pixel(115.5, 60.5));
+}
+
+/// Compares the window with the picture in `tests/snapshots`; `UPDATE_SNAPSHOTS=1` writes that anew.
+#[track_caller]
+fn check_looks(window: &mut Window, name: &str) {
+    window.harness.hover_at(Pos2::new(2.0, 2.0));
+    window.until("there are no notices", |s| s.notices.shown().is_empty());
+    window.turns(8);
+    // Drivers round the edges of letters differently.
+    let options = SnapshotOptions::new()
+        .output_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots"))
+        .max_failed_pixels(300);
+    window.harness.snapshot_options(name, &options);
+}
+
+#[test]
+fn the_welcome_looks_as_it_did() {
+    let mut window = Window::new(fake(), Vec::new());
+    check_looks(&mut window, "welcome");
+}
+
+#[test]
+fn labeling_looks_as_it_did() {
+    let folder = photos(3);
+    let mut window = Window::on(folder.path());
+    window.drag(&[(90.0, 20.0), (100.0, 40.0), (140.0, 100.0)]);
+    window.key(Modifiers::NONE, Key::Enter);
+    window.click(45.0, 45.0, PointerButton::Primary);
+    window.harness.state_mut().say(Command::AddCategory("truck".to_owned()));
+    window.settle();
+    check_looks(&mut window, "labeling");
 }
