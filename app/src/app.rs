@@ -145,10 +145,18 @@ impl App {
         }
         let dropped: Vec<PathBuf> =
             ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
-        if !dropped.is_empty() {
-            let has_project = dropped.iter().any(|path| path.extension().is_some_and(|e| e == "segue"));
-            let adds = self.session.file().is_some() && !has_project;
-            self.commands.push(if adds { Command::AddMedia(dropped) } else { Command::Open(dropped) });
+        self.commands.extend(self.dropped(dropped));
+    }
+
+    /// What is meant by dropping files and folders on the window.
+    fn dropped(&self, paths: Vec<PathBuf>) -> Vec<Command> {
+        let all_are =
+            |extension: &str| paths.iter().all(|path| path.extension().is_some_and(|e| e == extension));
+        match self.session.file().is_some() {
+            _ if paths.is_empty() => Vec::new(),
+            true if all_are("json") => paths.into_iter().map(Command::ImportCoco).collect(),
+            true if !all_are("segue") => vec![Command::AddMedia(paths)],
+            _ => vec![Command::Open(paths)],
         }
     }
 
@@ -228,6 +236,11 @@ impl eframe::App for App {
         if *self.session.model() == Model::Loading {
             ctx.request_repaint_after(std::time::Duration::from_millis(100));
         }
+    }
+
+    fn on_exit(&mut self) {
+        // What was said last is still done; the engine saves all that it was told before it ends.
+        self.session.turn(&self.engine, std::mem::take(&mut self.commands), &Seen::default());
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {

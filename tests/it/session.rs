@@ -327,6 +327,27 @@ fn a_project_is_open_in_one_window_only() {
 }
 
 #[test]
+fn steps_made_just_before_another_project_is_opened_are_in_their_own() {
+    let mut desk = Desk::new(1, fake());
+    let other = crate::desk::photos(2);
+    desk.settle();
+    desk.run([click(50.0, 50.0), Command::Open(vec![other.path().to_owned()])]);
+    desk.until("the other is open", |s| s.project().media.len() == 2 && s.jobs().is_empty());
+    desk.settle();
+    assert!(desk.session.project().objects.is_empty());
+    // What is no project is refused, and the one before is open again.
+    let text = other.path().join("text.segue");
+    write(&text, "this is no project");
+    desk.run([click(50.0, 50.0), Command::Open(vec![text])]);
+    desk.until("the other is open again", |s| s.project().media.len() == 2 && s.project().objects.len() == 1);
+    desk.run([Command::CloseProject]);
+    let folder = desk.folder.path().to_owned();
+    desk.run([Command::Open(vec![folder])]);
+    desk.until("the first is open", |s| s.project().media.len() == 1);
+    assert_eq!(desk.session.project().objects.len(), 1);
+}
+
+#[test]
 fn a_moved_folder_is_opened_as_it_was_and_a_moved_file_is_found() {
     let mut desk = Desk::new(2, fake());
     desk.step([click(50.0, 50.0)]);

@@ -29,7 +29,7 @@ impl Session {
             Event::Read(at, picture) => self.read(at, picture),
             Event::Thumbnail(medium, thumbnail) => self.thumbnailed(medium, thumbnail),
             Event::Opened { path, history, media } => self.opened(path, *history, media),
-            Event::NotOpened(why) => self.notices.error(why),
+            Event::NotOpened(why) => self.not_opened(why),
             Event::Older(before, steps, has_older) => self.history.add_older(before, steps, has_older),
             Event::Written(n) => self.written(n),
             Event::NotWritten(why) => self.not_written(&why),

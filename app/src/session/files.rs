@@ -22,6 +22,8 @@ pub(super) struct Saving {
     /// Writes given to the engine since the project was opened, and those that it has written.
     n_sent: u64,
     n_written: u64,
+    /// The project that was open before, while another is being opened.
+    before: Option<PathBuf>,
     /// The step before which older ones were asked for.
     older_asked: Option<StepId>,
 }
@@ -33,12 +35,24 @@ impl Saving {
 }
 
 impl Session {
+    /// The project before is closed, and opened again if this cannot be.
     pub(super) fn open(&mut self, paths: Vec<PathBuf>) {
+        self.queue_writes();
+        self.saving.before = self.file.take().map(|file| file.path);
+        self.forget_project();
         self.saving.unsent.push(Storing::Open(paths));
+    }
+
+    pub(super) fn not_opened(&mut self, why: String) {
+        self.notices.error(why);
+        if let Some(before) = self.saving.before.take() {
+            self.saving.unsent.push(Storing::Open(vec![before]));
+        }
     }
 
     pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
         self.forget_project();
+        self.saving.before = None;
         self.history = history;
         self.file = Some(ProjectFile::new(path));
         if self.project().categories.is_empty() {
@@ -57,6 +71,7 @@ impl Session {
     }
 
     pub(super) fn close(&mut self) {
+        self.queue_writes();
         self.saving.unsent.push(Storing::Close);
         self.forget_project();
     }
@@ -78,8 +93,8 @@ impl Session {
         self.saving.older_asked = None;
     }
 
-    /// Hands what is new to the thread that owns the file.
-    pub(super) fn save(&mut self, engine: &Engine) {
+    /// Puts what is new before whatever is asked of the file next.
+    fn queue_writes(&mut self) {
         let writes = self.history.take_unwritten();
         if !writes.is_empty() && self.file.is_some() {
             self.saving.n_sent += writes.len() as u64;
@@ -88,6 +103,11 @@ impl Session {
                 _ => self.saving.unsent.push(Storing::Write(writes)),
             }
         }
+    }
+
+    /// Hands what is new to the thread that owns the file.
+    pub(super) fn save(&mut self, engine: &Engine) {
+        self.queue_writes();
         if let Some(before) = self.history.needs_older()
             && self.saving.older_asked != Some(before)
         {
