@@ -20,6 +20,7 @@ test-slow:
 	packaging/setup.sh test
 	packaging/setup_slow.sh
 	cargo build --release --workspace
+	cargo test --release --package tests end_to_end
 	RUN_SLOW_TESTS=1 cargo test --release --package tests -- --nocapture slow
 
 # Speed and memory against PyTorch, in turns.
