@@ -20,7 +20,7 @@ use engine::{
     picture::Picture,
     project::{
         CategoryId, Change, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question, Segment,
-        Step,
+        Step, category_color,
     },
     worker::Engine,
 };
@@ -32,7 +32,6 @@ use crate::{
     command::{Command, Tool},
     job::{Job, ProjectFile},
     notice::Notices,
-    theme,
 };
 
 /// See the module.
@@ -216,7 +215,7 @@ impl Session {
     /// The color that an object is shown in: its category's, and its own while it is proposed, so that neighbors differ.
     pub fn color_of(&self, id: ObjectId, object: &Object) -> [u8; 3] {
         match object.proposal {
-            Some(_) => theme::category_color(id.0 as usize),
+            Some(_) => category_color(id.0 as usize),
             None => self.category_color(object.category),
         }
     }

@@ -4,27 +4,6 @@
 
 use egui::{Color32, Context, CornerRadius, Margin, Stroke, Theme, Vec2, Visuals};
 
-/// Colors of categories, far apart from each other and from most photos; repeated where there are more categories.
-const CATEGORIES: [[u8; 3]; 12] = [
-    [255, 92, 92],
-    [64, 186, 255],
-    [255, 196, 46],
-    [72, 214, 128],
-    [190, 118, 255],
-    [255, 140, 40],
-    [40, 214, 204],
-    [255, 108, 190],
-    [166, 220, 60],
-    [110, 136, 255],
-    [226, 170, 130],
-    [196, 196, 210],
-];
-
-/// The color that the `i`-th category gets.
-pub(crate) fn category_color(i: usize) -> [u8; 3] {
-    CATEGORIES[i % CATEGORIES.len()]
-}
-
 /// A color as egui has it.
 pub(crate) fn color([r, g, b]: [u8; 3]) -> Color32 {
     Color32::from_rgb(r, g, b)

@@ -113,6 +113,27 @@ impl Category {
     }
 }
 
+/// Colors of categories, far apart from each other and from most photos; repeated where there are more categories.
+const COLORS: [[u8; 3]; 12] = [
+    [255, 92, 92],
+    [64, 186, 255],
+    [255, 196, 46],
+    [72, 214, 128],
+    [190, 118, 255],
+    [255, 140, 40],
+    [40, 214, 204],
+    [255, 108, 190],
+    [166, 220, 60],
+    [110, 136, 255],
+    [226, 170, 130],
+    [196, 196, 210],
+];
+
+/// The color that the `i`-th category gets.
+pub fn category_color(i: usize) -> [u8; 3] {
+    COLORS[i % COLORS.len()]
+}
+
 /// A question that a category asks of its objects, such as "occluded": yes, no.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attribute {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use engine::{
-    project::{Category, CategoryId, History, Medium, StepId},
+    project::{Category, CategoryId, History, Medium, StepId, category_color},
     worker::{Engine, Errand, Storing},
 };
 
@@ -11,7 +11,6 @@ use super::{Cache, Session};
 use crate::{
     job::{ProjectFile, Unsent},
     notice::Level,
-    theme,
 };
 
 /// What the project file is still to be told.
@@ -57,7 +56,7 @@ impl Session {
         self.file = Some(ProjectFile::new(path));
         if self.project().categories.is_empty() {
             self.history.amend(|project| {
-                let category = Category { key: Some(1), ..Category::new("object", theme::category_color(0)) };
+                let category = Category { key: Some(1), ..Category::new("object", category_color(0)) };
                 project.categories.insert(CategoryId(1), category.into());
             });
         }

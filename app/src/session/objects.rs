@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use engine::{
     geometry::{Point, Rect},
-    project::{Category, CategoryId, MediumId, Object, ObjectId, Project, Question, Segment},
+    project::{Category, CategoryId, MediumId, Object, ObjectId, Project, Question, Segment, category_color},
     prompt::{Label, PointPrompt},
 };
 
 use super::{Session, toggle};
-use crate::theme;
 
 impl Session {
     /// Lets go of what is no longer there, as after undo.
@@ -293,7 +292,7 @@ impl Session {
         let (medium, selection) = (self.shown, self.selection.clone());
         let id = self.history.edit("Add category", |project| {
             let id = project.new_category();
-            let color = theme::category_color(id.0 as usize - 1);
+            let color = category_color(id.0 as usize - 1);
             project.categories.insert(id, Arc::new(Category { key, ..Category::new(name, color) }));
             for object in selection {
                 change_object(project, medium, object, |object| object.category = id);

@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     geometry::Size,
-    project::{Category, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment},
+    project::{
+        Category, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment, category_color,
+    },
 };
 
 /// What was added to a project, and what was not.
@@ -156,7 +158,7 @@ impl Imported {
             *named.entry(name).or_insert_with_key(|name| {
                 let free = free.filter(|id| !project.categories.contains_key(id));
                 let id = free.unwrap_or_else(|| project.new_category());
-                let color = category.color.unwrap_or_else(|| distinct_color(project.categories.len()));
+                let color = category.color.unwrap_or_else(|| category_color(project.categories.len()));
                 let supercategory = category.supercategory.clone();
                 let new = Category { supercategory, ..Category::new(name, color) };
                 project.categories.insert(id, Arc::new(new));
@@ -254,17 +256,6 @@ fn names(path: &str) -> impl Iterator<Item = &str> {
 
 fn last_name(path: &str) -> &str {
     names(path).next().unwrap_or(path)
-}
-
-/// The `n`-th of a row of colors that are far from those before: hues a golden section of the circle apart.
-fn distinct_color(n: usize) -> [u8; 3] {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let hue = (n as f64 * GOLDEN).fract() * 6.0;
-    [5.0, 3.0, 1.0].map(|offset: f64| {
-        let place = (offset + hue) % 6.0;
-        let depth = place.min(4.0 - place).clamp(0.0, 1.0);
-        (240.0 * (1.0 - 0.7 * depth)) as u8
-    })
 }
 
 #[cfg(test)]
