@@ -152,10 +152,10 @@ pub enum Event {
         /// The mask.
         answer: Answer,
     },
-    /// A frame's pixels, or why there are none.
-    Read(FrameId, Result<Arc<Picture>, String>),
-    /// A small picture of a medium; what its file holds.
-    Thumbnail(MediumId, Result<(RgbImage, Content), String>),
+    /// A frame's pixels, or why there are none; read from this file.
+    Read(FrameId, PathBuf, Result<Arc<Picture>, String>),
+    /// A small picture of a medium, and what its file holds; read from this file.
+    Thumbnail(MediumId, PathBuf, Result<(RgbImage, Content), String>),
     /// The project is open.
     Opened {
         /// Its file.

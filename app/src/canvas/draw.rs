@@ -3,7 +3,7 @@
 use egui::{Align2, Color32, CursorIcon, FontId, Painter, Response, Shape, Stroke, StrokeKind, Ui};
 use engine::{
     geometry::{Point, Size},
-    project::{ObjectId, Segment},
+    project::Segment,
     prompt::Label,
 };
 
@@ -161,7 +161,7 @@ impl Canvas {
             }
         }
         if !segment.is_answered {
-            draw_waiting(painter, transform, id, segment);
+            draw_waiting(painter, transform, segment);
         }
     }
 
@@ -211,7 +211,7 @@ fn draw_state(ui: &Ui, painter: &Painter, session: &Session) {
 }
 
 /// The click is kept, and is answered as soon as it can be.
-fn draw_waiting(painter: &Painter, transform: Transform, _: ObjectId, segment: &Segment) {
+fn draw_waiting(painter: &Painter, transform: Transform, segment: &Segment) {
     let last = segment.question.prompt.points.last().map(|point| point.at);
     let corner = segment.question.prompt.rect.map(|rect| Point { x: rect.x1, y: rect.y1 });
     if let Some(at) = last.or(corner) {

@@ -26,8 +26,14 @@ impl Session {
                 let Answer { mask, iou } = answer;
                 self.cache.preview = Some(Preview { at, question, mask: Arc::new(mask), iou });
             }
-            Event::Read(at, picture) => self.read(at, picture),
-            Event::Thumbnail(medium, thumbnail) => self.thumbnailed(medium, thumbnail),
+            // A file of a project that was open before is nothing to this one.
+            Event::Read(at, path, picture) if self.path_of(at.medium).as_ref() == Some(&path) => {
+                self.read(at, picture)
+            }
+            Event::Thumbnail(medium, path, thumbnail) if self.path_of(medium).as_ref() == Some(&path) => {
+                self.thumbnailed(medium, thumbnail);
+            }
+            Event::Read(..) | Event::Thumbnail(..) => {}
             Event::Opened { path, history, media } => self.opened(path, *history, media),
             Event::NotOpened(why) => self.not_opened(why),
             Event::Older(before, steps, has_older) => self.history.add_older(before, steps, has_older),

@@ -77,7 +77,7 @@ impl Session {
         std::iter::once(shown).chain(round).map(|medium| FrameId { medium, frame: 0 }).collect()
     }
 
-    fn path_of(&self, medium: MediumId) -> Option<PathBuf> {
+    pub(super) fn path_of(&self, medium: MediumId) -> Option<PathBuf> {
         Some(path_of(&self.file.as_ref()?.folder, self.project().media.get(&medium)?))
     }
 

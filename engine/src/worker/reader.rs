@@ -22,7 +22,7 @@ pub(super) fn frames(inbox: &Receiver<Reads>, out: &Reporter) {
     while next(inbox, &mut wanted, |reads| reads.frames.is_empty()) {
         let (at, path) = wanted.frames.remove(0);
         let picture = picture(at, &path).map(Arc::new).map_err(|error| error.to_string());
-        if !out.report(Event::Read(at, picture)) {
+        if !out.report(Event::Read(at, path, picture)) {
             return;
         }
     }
@@ -37,7 +37,7 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, out: &Repor
             let content = content_of(&path).map_err(|error| error.to_string())?;
             Ok((picture.thumbnail(THUMBNAIL), content))
         });
-        if !out.report(Event::Thumbnail(medium, thumbnail)) {
+        if !out.report(Event::Thumbnail(medium, path, thumbnail)) {
             return;
         }
     }
