@@ -423,7 +423,7 @@ impl Session {
                     project.objects.keys().find(|(_, id)| *id == object).map(|(medium, _)| *medium)
                 })
             }
-            Key::Category(_) => None,
+            Key::Category(_) | Key::Run(_) => None,
         };
         let media: BTreeSet<MediumId> = step.changes.iter().take(64).filter_map(medium_of).collect();
         if !media.iter().any(|medium| Some(*medium) == self.shown)

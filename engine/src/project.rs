@@ -7,10 +7,11 @@
 mod find;
 mod history;
 mod media;
+mod run;
 mod store;
 mod written;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
 
 use imbl::{OrdMap, ordmap::DiffItem};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::{
 pub use find::{locate, scan};
 pub use history::{History, Step, StepId, Write};
 pub use media::{content_of, path_of, told_from};
+pub use run::{Extent, Run, RunId};
 pub use store::{Opened, Store, StoreError};
 
 macro_rules! id {
@@ -44,7 +46,7 @@ id! {
 }
 
 /// An image or a video.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Medium {
     /// Where it is: relative to the project file's folder where it lies within, with `/` between names; else absolute.
     pub path: String,
@@ -54,6 +56,9 @@ pub struct Medium {
     pub size: Size,
     /// Frames; 1 for an image.
     pub n_frames: usize,
+    /// Frames a second of a video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
     /// What the file held when it was first read in full, to find it again and to notice when it changes.
     #[serde(default)]
     pub content: Option<Content>,
@@ -191,6 +196,20 @@ pub struct Segment {
     pub is_answered: bool,
     /// A box that was imported or drawn, of which no mask is known.
     pub rect: Option<Rect>,
+    /// What is known of it if nobody said it: it was found on the way from other frames.
+    pub tracked: Option<Tracked>,
+    /// Whether a person has said that it is right.
+    pub confirmed: bool,
+}
+
+/// What is known of a segment that was carried here from other frames.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// Above zero if the model sees the object.
+    pub object_score: f32,
+    /// IoU with the mask that was here before it, if another pass had made one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f32>,
 }
 
 impl Segment {
@@ -198,7 +217,7 @@ impl Segment {
     pub fn by_hand(mask: impl Into<Arc<Rle>>) -> Self {
         let mask = Some(mask.into());
         let question = Question { base: mask.clone(), ..Question::default() };
-        Self { question, mask, iou: 1.0, is_answered: true, rect: None }
+        Self { question, mask, iou: 1.0, is_answered: true, ..Self::default() }
     }
 
     /// A box without a mask.
@@ -206,8 +225,23 @@ impl Segment {
         Self { rect: Some(rect), is_answered: true, ..Self::default() }
     }
 
-    /// Asks anew: the mask stays until the answer comes.
+    /// The object is not on the frame, says a person.
+    pub fn absent(size: Size) -> Self {
+        Self { confirmed: true, ..Self::by_hand(Rle::empty(size)) }
+    }
+
+    /// Whether a person has said what is here, be it by clicks, by hand or by confirming it. Tracking looks at such a
+    /// segment and never overwrites it: its frame is a conditioning frame.
+    pub fn is_given(&self) -> bool {
+        self.tracked.is_none() || self.confirmed
+    }
+
+    /// Asks anew: the mask stays until the answer comes. A tracked mask becomes what the question refines.
     pub fn ask(&mut self, change: impl FnOnce(&mut Question)) {
+        if self.tracked.take().is_some() {
+            self.question = Question { base: self.mask.clone(), ..Question::default() };
+        }
+        self.confirmed = false;
         change(&mut self.question);
         self.is_answered = self.question.prompt.is_empty();
         if self.is_answered {
@@ -250,6 +284,8 @@ pub struct Project {
     pub objects: OrdMap<(MediumId, ObjectId), Arc<Object>>,
     /// Objects on frames.
     pub segments: OrdMap<(ObjectId, usize), Arc<Segment>>,
+    /// Tracking that is still to be done, the latest asked last.
+    pub runs: OrdMap<RunId, Arc<Run>>,
 }
 
 /// Names one entry of a project.
@@ -263,6 +299,8 @@ pub enum Key {
     Object(MediumId, ObjectId),
     /// In `segments`.
     Segment(ObjectId, usize),
+    /// In `runs`.
+    Run(RunId),
 }
 
 /// One entry of a project.
@@ -276,6 +314,8 @@ pub enum Entry {
     Object(Arc<Object>),
     /// Of `segments`.
     Segment(Arc<Segment>),
+    /// Of `runs`.
+    Run(Arc<Run>),
 }
 
 /// How one entry differs between two projects; none where there is no such entry.
@@ -297,6 +337,7 @@ impl Project {
         diff(&self.categories, &after.categories, |id| Key::Category(*id), Entry::Category, &mut changes);
         diff(&self.objects, &after.objects, |(m, o)| Key::Object(*m, *o), Entry::Object, &mut changes);
         diff(&self.segments, &after.segments, |(o, f)| Key::Segment(*o, *f), Entry::Segment, &mut changes);
+        diff(&self.runs, &after.runs, |id| Key::Run(*id), Entry::Run, &mut changes);
         changes
     }
 
@@ -315,6 +356,8 @@ impl Project {
                 drop(self.segments.insert((o, f), segment))
             }
             (Key::Segment(o, f), None) => drop(self.segments.remove(&(o, f))),
+            (Key::Run(id), Some(Entry::Run(run))) => drop(self.runs.insert(id, run)),
+            (Key::Run(id), None) => drop(self.runs.remove(&id)),
             _ => debug_assert!(false, "{key:?} with an entry of another kind"),
         }
     }
@@ -342,13 +385,37 @@ impl Project {
         Arc::make_mut(self.segments.entry((object, frame)).or_default())
     }
 
-    /// Removes an object with all its segments.
+    /// One object on its frames, in their order.
+    pub fn track(&self, object: ObjectId) -> impl DoubleEndedIterator<Item = (usize, &Arc<Segment>)> {
+        self.track_within(object, 0..=usize::MAX)
+    }
+
+    /// The same on some frames.
+    pub fn track_within(
+        &self,
+        object: ObjectId,
+        frames: RangeInclusive<usize>,
+    ) -> impl DoubleEndedIterator<Item = (usize, &Arc<Segment>)> {
+        let range = (object, *frames.start())..=(object, *frames.end());
+        self.segments.range(range).map(|((_, frame), segment)| (*frame, segment))
+    }
+
+    /// Removes an object with all its segments, and what was still to be tracked of it.
     pub fn remove_object(&mut self, medium: MediumId, object: ObjectId) {
         self.objects.remove(&(medium, object));
-        let frames: Vec<(ObjectId, usize)> =
-            self.segments.range((object, 0)..=(object, usize::MAX)).map(|(key, _)| *key).collect();
-        for key in frames {
-            self.segments.remove(&key);
+        self.remove_within(object, 0..=usize::MAX);
+        let runs: Vec<RunId> =
+            self.runs.iter().filter(|(_, run)| run.object == object).map(|(id, _)| *id).collect();
+        for run in runs {
+            self.runs.remove(&run);
+        }
+    }
+
+    /// Removes an object from some frames.
+    pub fn remove_within(&mut self, object: ObjectId, frames: RangeInclusive<usize>) {
+        let frames: Vec<usize> = self.track_within(object, frames).map(|(frame, _)| frame).collect();
+        for frame in frames {
+            self.segments.remove(&(object, frame));
         }
     }
 

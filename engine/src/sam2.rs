@@ -28,9 +28,9 @@ mod video_model;
 
 mod tracker;
 
+pub use crate::frame::Direction;
 pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
 pub use look::{Chain, Look, View};
-pub use memory::Direction;
 pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
 pub use weights::{Weights, WeightsError, required_tensors};

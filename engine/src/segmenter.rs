@@ -7,11 +7,13 @@ mod sam2;
 use std::sync::Arc;
 
 use crate::{
+    frame::{Direction, Frames},
     geometry::{Point, Size},
     mask::Rle,
+    media::MediaError,
     nn::{Cancel, RuntimeError},
     picture::Picture,
-    project::Question,
+    project::{FrameId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt, PromptError},
 };
 
@@ -41,6 +43,9 @@ pub struct Candidate {
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
+    /// Nothing is known of the object from which it could be tracked.
+    #[error("there is no mask to track from; give the object one on some frame first")]
+    NothingGiven,
     /// Its [`Cancel`] was used.
     #[error("canceled")]
     Canceled,
@@ -58,6 +63,9 @@ pub enum SegmentError {
     /// The model cannot run.
     #[error(transparent)]
     Model(RuntimeError),
+    /// A frame of the video cannot be had.
+    #[error(transparent)]
+    Frame(#[from] MediaError),
 }
 
 impl From<RuntimeError> for SegmentError {
@@ -69,7 +77,30 @@ impl From<RuntimeError> for SegmentError {
     }
 }
 
-/// A model that masks what is pointed at.
+/// What is found of an object on a frame, on the way from other frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The mask, of the whole frame; empty where the object is not there.
+    pub mask: Rle,
+    /// The IoU that the model expects of it, 0 to 1.
+    pub iou: f32,
+    /// Above zero if the model sees the object.
+    pub object_score: f32,
+}
+
+/// How many other frames tracking looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Frames of which a person has said what is there, the nearest.
+    pub given: usize,
+    /// Frames directly before on the way.
+    pub recent: usize,
+}
+
+/// Frames of a video file or a folder.
+pub type Video<'a> = dyn Frames<Error = MediaError> + 'a;
+
+/// A model that masks what is pointed at, and carries masks from frame to frame.
 pub trait Segmenter {
     /// Model and device, for the status bar: "builtin on cpu".
     fn describe(&self) -> String;
@@ -107,6 +138,40 @@ pub trait Segmenter {
         at: Point,
         cancel: &Cancel,
     ) -> Result<Vec<Candidate>, SegmentError>;
+
+    /// How many other frames [`Self::track`] looks at.
+    fn reach(&self) -> Reach;
+
+    /// Takes in what an object is on a frame, for the tracking that `run` names: given by a person, or found earlier.
+    /// Frames are read only as far as the model does not know them yet.
+    ///
+    /// # Errors
+    /// If the mask is of another size than the video, the frame cannot be had, it was canceled, or the model cannot run.
+    fn remember(
+        &mut self,
+        run: RunId,
+        at: FrameId,
+        mask: &Arc<Rle>,
+        is_given: bool,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<(), SegmentError>;
+
+    /// The object on a frame, as far as can be told from what `run` remembers, which it then remembers too.
+    ///
+    /// # Errors
+    /// If nothing given is remembered, the frame cannot be had, it was canceled, or the model cannot run.
+    fn track(
+        &mut self,
+        run: RunId,
+        at: FrameId,
+        direction: Direction,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Found, SegmentError>;
+
+    /// Forgets all that `run` remembers.
+    fn forget(&mut self, run: RunId);
 }
 
 /// The question of a single click on an object.

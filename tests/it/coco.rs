@@ -19,7 +19,15 @@ fn project() -> Project {
     let mut project = Project::default();
     for (id, path, n_frames) in [(1, "photos/a.jpg", 1), (2, "photos/b.jpg", 1), (3, "c.mp4", 9)] {
         let kind = if n_frames > 1 { MediumKind::Video } else { MediumKind::Image };
-        let medium = Medium { path: path.to_owned(), kind, size: SIZE, n_frames, content: None, done: false };
+        let medium = Medium {
+            path: path.to_owned(),
+            kind,
+            size: SIZE,
+            n_frames,
+            fps: None,
+            content: None,
+            done: false,
+        };
         project.media.insert(MediumId(id), Arc::new(medium));
     }
     for (id, name) in [(4, "disk"), (2, "ring"), (9, "none")] {

@@ -96,7 +96,15 @@ mod tests {
 
     fn medium(path: &str, n_frames: usize) -> Arc<Medium> {
         let kind = if n_frames > 1 { MediumKind::Video } else { MediumKind::Image };
-        Arc::new(Medium { path: path.to_owned(), kind, size: SIZE, n_frames, content: None, done: false })
+        Arc::new(Medium {
+            path: path.to_owned(),
+            kind,
+            size: SIZE,
+            n_frames,
+            fps: None,
+            content: None,
+            done: false,
+        })
     }
 
     /// Photos in two folders and a video, nothing labeled.

@@ -74,7 +74,7 @@ fn image(file: &Path, folder: &Path) -> Result<Medium, String> {
     }
     let size = image_size(file).map_err(|error| error.to_string())?;
     let path = told_from(folder, file);
-    Ok(Medium { path, kind: MediumKind::Image, size, n_frames: 1, content: None, done: false })
+    Ok(Medium { path, kind: MediumKind::Image, size, n_frames: 1, fps: None, content: None, done: false })
 }
 
 /// Looks inside a folder for the files of these media; their new paths, told from `folder`.

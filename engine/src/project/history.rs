@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Change, Project};
+use super::{Change, Key, Project};
 
 /// Names a step in its project, from 1; later steps have larger ids.
 pub type StepId = i64;
@@ -107,6 +107,38 @@ impl History {
                 }
             }
             self.unwritten.push(Write::Amend { step, change });
+        }
+    }
+
+    /// The id that the next new step will have.
+    pub fn next_step(&self) -> StepId {
+        self.next
+    }
+
+    /// Lets a step go on: what changes now belongs to it, so that undoing it takes this back too. A segment that a later
+    /// step has changed stays as it is.
+    pub fn extend(&mut self, step: StepId, change: impl FnOnce(&mut Project)) {
+        let before = self.now.clone();
+        change(Arc::make_mut(&mut self.now));
+        let n_earlier = self.undo.partition_point(|other| other.id < step);
+        for change in before.changes_to(&self.now) {
+            let changed_it = |other: &Step| other.changes.iter().any(|c| c.key == change.key);
+            let later = (n_earlier..self.undo.len())
+                .rev()
+                .find(|&i| self.undo[i].id > step && changed_it(&self.undo[i]));
+            if later.is_some() && matches!(change.key, Key::Segment(..)) {
+                Arc::make_mut(&mut self.now).set(change.key, change.before);
+                continue;
+            }
+            let owner = later.map_or(step, |i| self.undo[i].id);
+            if let Some(owner) = self.undo.range_mut(n_earlier..).find(|other| other.id == owner) {
+                let changes = Arc::make_mut(&mut owner.changes);
+                match changes.iter_mut().rev().find(|c| c.key == change.key) {
+                    Some(known) => known.after.clone_from(&change.after),
+                    None => changes.push(change.clone()),
+                }
+            }
+            self.unwritten.push(Write::Amend { step: Some(owner), change });
         }
     }
 

@@ -42,7 +42,7 @@ mod tests {
 
     fn medium(path: String) -> Medium {
         let kind = MediumKind::Image;
-        Medium { path, kind, size: Size::square(1), n_frames: 1, content: None, done: false }
+        Medium { path, kind, size: Size::square(1), n_frames: 1, fps: None, content: None, done: false }
     }
 
     #[track_caller]

@@ -19,14 +19,15 @@ use rusqlite::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    CategoryId, Change, Entry, History, Key, MediumId, ObjectId, Project, Step, StepId, Write, history::HELD,
+    CategoryId, Change, Entry, History, Key, MediumId, ObjectId, Project, RunId, Step, StepId, Write,
+    history::HELD,
 };
 
 /// "SEGU": marks the database as a project.
 const APPLICATION: i32 = 0x5345_4755;
 
 /// What makes each version of the file from the one before, the first from nothing.
-const MIGRATIONS: &[&str] = &[include_str!("store/version_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("store/version_1.sql"), include_str!("store/version_2.sql")];
 
 /// A project file that is open, and locked against a second window.
 #[derive(Debug)]
@@ -207,7 +208,8 @@ fn project(db: &Connection) -> rusqlite::Result<Project> {
         "SELECT 'medium', id, 0, value FROM media
         UNION ALL SELECT 'category', id, 0, value FROM categories
         UNION ALL SELECT 'object', medium, id, value FROM objects
-        UNION ALL SELECT 'segment', object, frame, value FROM segments",
+        UNION ALL SELECT 'segment', object, frame, value FROM segments
+        UNION ALL SELECT 'run', step, n, value FROM runs",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -277,11 +279,12 @@ fn add(db: &Connection, step: &Step) -> rusqlite::Result<()> {
 }
 
 fn amend(db: &Connection, step: Option<StepId>, change: &Change) -> rusqlite::Result<()> {
-    let after = json(change.after.as_ref())?;
+    let (before, after) = (json(change.before.as_ref())?, json(change.after.as_ref())?);
     if let Some(step) = step {
         let (kind, a, b) = columns(change.key);
-        let update = "UPDATE changes SET after = ?5 WHERE step = ?1 AND kind = ?2 AND a = ?3 AND b = ?4";
-        run(db, update, params![step, kind, a, b, after])?;
+        let upsert = "INSERT INTO changes (step, kind, a, b, before, after) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (step, kind, a, b) DO UPDATE SET after = excluded.after";
+        run(db, upsert, params![step, kind, a, b, before, after])?;
     }
     set(db, change.key, after.as_deref())
 }
@@ -314,6 +317,8 @@ fn set(db: &Connection, key: Key, value: Option<&str>) -> rusqlite::Result<()> {
             run(db, "REPLACE INTO segments VALUES (?1, ?2, ?3)", params![a, b, value])
         }
         (Key::Segment(..), None) => run(db, "DELETE FROM segments WHERE object = ?1 AND frame = ?2", [a, b]),
+        (Key::Run(_), Some(value)) => run(db, "REPLACE INTO runs VALUES (?1, ?2, ?3)", params![a, b, value]),
+        (Key::Run(_), None) => run(db, "DELETE FROM runs WHERE step = ?1 AND n = ?2", [a, b]),
     }
 }
 
@@ -328,6 +333,7 @@ fn columns(key: Key) -> (&'static str, i64, i64) {
         Key::Category(id) => ("category", id.0.into(), 0),
         Key::Object(medium, id) => ("object", medium.0.into(), id.0.into()),
         Key::Segment(object, frame) => ("segment", object.0.into(), frame as i64),
+        Key::Run(RunId { step, n }) => ("run", step, n.into()),
     }
 }
 
@@ -338,6 +344,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         "category" => Key::Category(CategoryId(row.get(1)?)),
         "object" => Key::Object(MediumId(row.get(1)?), ObjectId(row.get(2)?)),
         "segment" => Key::Segment(ObjectId(row.get(1)?), row.get::<_, i64>(2)? as usize),
+        "run" => Key::Run(RunId { step: row.get(1)?, n: row.get(2)? }),
         _ => return Err(FromSqlError::InvalidType.into()),
     })
 }
@@ -349,6 +356,7 @@ fn json(entry: Option<&Entry>) -> rusqlite::Result<Option<String>> {
         Entry::Category(category) => serde_json::to_string(category),
         Entry::Object(object) => serde_json::to_string(object),
         Entry::Segment(segment) => serde_json::to_string(segment),
+        Entry::Run(run) => serde_json::to_string(run),
     });
     json.transpose().map_err(|cause| rusqlite::Error::ToSqlConversionFailure(cause.into()))
 }
@@ -364,5 +372,6 @@ fn entry(key: Key, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Entr
         Key::Category(_) => Entry::Category(parse(json)?),
         Key::Object(..) => Entry::Object(parse(json)?),
         Key::Segment(..) => Entry::Segment(parse(json)?),
+        Key::Run(_) => Entry::Run(parse(json)?),
     }))
 }

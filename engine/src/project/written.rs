@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Question, Segment};
+use super::{Question, Segment, Tracked};
 use crate::{geometry::Rect, mask::Rle};
 
 /// [`Segment`], but for `mask_is_base`.
@@ -23,24 +23,32 @@ pub(super) struct Written {
     is_answered: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rect: Option<Rect>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tracked: Option<Tracked>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    confirmed: bool,
 }
 
 impl From<Segment> for Written {
     fn from(segment: Segment) -> Self {
-        let Segment { question, mask, iou, is_answered, rect } = segment;
+        let Segment { question, mask, iou, is_answered, rect, tracked, confirmed } = segment;
         let mask_is_base = mask.is_some() && mask == question.base;
         let mask = mask.filter(|_| !mask_is_base);
         // JSON has no other numbers; what a model could not tell is no hope.
-        let iou = if iou.is_finite() { iou } else { 0.0 };
-        Self { question, mask, mask_is_base, iou, is_answered, rect }
+        let finite = |number: f32| if number.is_finite() { number } else { 0.0 };
+        let tracked = tracked.map(|tracked| Tracked {
+            object_score: finite(tracked.object_score),
+            agreement: tracked.agreement.map(finite),
+        });
+        Self { question, mask, mask_is_base, iou: finite(iou), is_answered, rect, tracked, confirmed }
     }
 }
 
 impl From<Written> for Segment {
     fn from(written: Written) -> Self {
-        let Written { question, mask, mask_is_base, iou, is_answered, rect } = written;
+        let Written { question, mask, mask_is_base, iou, is_answered, rect, tracked, confirmed } = written;
         let mask = if mask_is_base { question.base.clone() } else { mask };
-        Self { question, mask, iou, is_answered, rect }
+        Self { question, mask, iou, is_answered, rect, tracked, confirmed }
     }
 }
 

@@ -8,33 +8,7 @@ use super::{
     config::{MAX_OBJ_PTRS, NUM_MASKMEM},
     image::Logits,
 };
-
-/// Which way through the video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From early to late.
-    Forward,
-    /// From late to early.
-    Backward,
-}
-
-impl Direction {
-    /// The frame `n` frames before `frame` on the way, if the video has it.
-    fn before(self, frame: usize, n: usize, n_frames: usize) -> Option<usize> {
-        match self {
-            Self::Forward => frame.checked_sub(n),
-            Self::Backward => Some(frame + n).filter(|&f| f < n_frames),
-        }
-    }
-
-    /// How far `past` lies back from `frame` on the way, if it does.
-    fn distance(self, past: usize, frame: usize) -> Option<usize> {
-        match self {
-            Self::Forward => frame.checked_sub(past),
-            Self::Backward => past.checked_sub(frame),
-        }
-    }
-}
+use crate::frame::Direction;
 
 /// What was found on one frame.
 #[derive(Clone)]

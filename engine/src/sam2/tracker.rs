@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use image::RgbImage;
 
 use crate::{
-    frame::Frames,
+    frame::{Direction, Frames},
     geometry::Size,
     mask::{self, Mask},
     nn::{Cancel, Runtime, RuntimeError, Tensor},
@@ -20,7 +20,7 @@ use super::{
     config::NUM_MASKMEM,
     image::{Decoded, Features, ImageModel, Logits, Question, is_ambiguous},
     look::Look,
-    memory::{Direction, Memory, MemoryBank},
+    memory::{Memory, MemoryBank},
     video_model::VideoModel,
     weights::Weights,
 };

@@ -1,21 +1,23 @@
 //! A segmenter without a model, as slow as told, for tests and benches of what stands on one.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Answer, Candidate, SegmentError, Segmenter, click};
+use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, click};
 use crate::{
+    frame::Direction,
     geometry::{Point, Size},
     mask::{Mask, Rle},
     nn::Cancel,
     picture::Picture,
-    project::{FrameId, Question},
+    project::{FrameId, Question, RunId},
     prompt::Label,
 };
 
@@ -29,7 +31,8 @@ const LESS: f32 = 0.1;
 /// How often a look at a picture looks whether it was canceled.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Masks are discs round positive clicks with the box and the base, without discs round negative clicks.
+/// Masks are discs round positive clicks with the box and the base, without discs round negative clicks. Things are tracked
+/// from the nearest given frame, [`FakeSegmenter::STRIDE`] pixels a frame.
 #[derive(Default)]
 pub struct FakeSegmenter {
     /// How long a look at a picture takes.
@@ -40,10 +43,17 @@ pub struct FakeSegmenter {
     pub n_encoded: Arc<AtomicUsize>,
     /// Masks that were made so far; the candidates of a click count once.
     pub n_answered: Arc<AtomicUsize>,
+    /// Frames that were tracked, in that order; of each object once.
+    pub tracked: Arc<Mutex<Vec<FrameId>>>,
     seen: Vec<FrameId>,
+    /// By run: masks that were given, by frame.
+    given: BTreeMap<RunId, BTreeMap<usize, Arc<Rle>>>,
 }
 
 impl FakeSegmenter {
+    /// Pixels that tracked things move to the right from each frame to the next.
+    pub const STRIDE: f32 = 2.0;
+
     /// As slow as told.
     pub fn new(encode: Duration, answer: Duration) -> Self {
         Self { encode, answer, ..Self::default() }
@@ -120,6 +130,61 @@ impl Segmenter for FakeSegmenter {
         };
         Ok((0..N_CANDIDATES).map(candidate).collect())
     }
+
+    fn reach(&self) -> Reach {
+        Reach { given: 2, recent: 2 }
+    }
+
+    fn remember(
+        &mut self,
+        run: RunId,
+        at: FrameId,
+        mask: &Arc<Rle>,
+        is_given: bool,
+        video: &mut Video<'_>,
+        _: &Cancel,
+    ) -> Result<(), SegmentError> {
+        if mask.size() != video.size() {
+            return Err(SegmentError::BaseSize { base: mask.size(), image: video.size() });
+        }
+        if is_given {
+            self.given.entry(run).or_default().insert(at.frame, mask.clone());
+        }
+        Ok(())
+    }
+
+    fn track(
+        &mut self,
+        run: RunId,
+        at: FrameId,
+        _: Direction,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Found, SegmentError> {
+        video.frame(at.frame)?;
+        wait(self.answer, cancel)?;
+        let given = self.given.get(&run).into_iter().flatten();
+        let nearest = given.min_by_key(|(frame, _)| frame.abs_diff(at.frame));
+        let (frame, mask) = nearest.ok_or(SegmentError::NothingGiven)?;
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner).push(at);
+        let mask = moved(mask, Self::STRIDE * (at.frame as f32 - *frame as f32));
+        let object_score = if mask.area() > 0 { 10.0 } else { -10.0 };
+        Ok(Found { mask, iou: IOU, object_score })
+    }
+
+    fn forget(&mut self, run: RunId) {
+        self.given.remove(&run);
+    }
+}
+
+/// A mask so many pixels further right.
+fn moved(mask: &Rle, by: f32) -> Rle {
+    let (size, before) = (mask.size(), mask.decode());
+    let bit = |i: usize| {
+        let from = (i % size.width) as f32 - by;
+        (0.0..size.width as f32).contains(&from) && before.bits()[i - i % size.width + from as usize]
+    };
+    Rle::encode(&Mask::new(size, (0..size.area()).map(bit).collect()))
 }
 
 /// The mask that answers a question on an image of `size`.

@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Answer, Candidate, SegmentError, Segmenter, amend, click};
+use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, amend, click};
 use crate::{
+    frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
     nn::{Cancel, Runtime, RuntimeError},
     picture::Picture,
-    project::Question,
+    project::{FrameId, Question, RunId},
     prompt::Prompt,
     sam2::{Chain, ImageModel, Look, Prediction, View, Weights},
 };
@@ -167,4 +168,33 @@ impl Segmenter for Sam2Segmenter {
         });
         Ok(roughly.collect())
     }
+
+    fn reach(&self) -> Reach {
+        Reach { given: 4, recent: 6 }
+    }
+
+    fn remember(
+        &mut self,
+        _run: RunId,
+        _at: FrameId,
+        _mask: &Arc<Rle>,
+        _is_given: bool,
+        _video: &mut Video<'_>,
+        _cancel: &Cancel,
+    ) -> Result<(), SegmentError> {
+        Ok(())
+    }
+
+    fn track(
+        &mut self,
+        _run: RunId,
+        _at: FrameId,
+        _direction: Direction,
+        _video: &mut Video<'_>,
+        _cancel: &Cancel,
+    ) -> Result<Found, SegmentError> {
+        Err(SegmentError::NothingGiven)
+    }
+
+    fn forget(&mut self, _run: RunId) {}
 }

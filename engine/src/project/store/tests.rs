@@ -43,7 +43,7 @@ fn undo_all(history: &mut History, store: &mut Store) -> usize {
 
 fn medium(path: String, done: bool) -> Arc<Medium> {
     let kind = MediumKind::Image;
-    Arc::new(Medium { path, kind, size: Size::new(1920, 1080), n_frames: 1, content: None, done })
+    Arc::new(Medium { path, kind, size: Size::new(1920, 1080), n_frames: 1, fps: None, content: None, done })
 }
 
 /// A mask whose edge is uneven, in a way of its own for each `seed`: as many columns as asked, two runs each.
@@ -377,7 +377,7 @@ fn a_file_of_version_1_opens() {
         mask: base,
         iou: 1.0,
         is_answered: true,
-        rect: None,
+        ..Segment::default()
     };
     let rect = |corners: [f32; 4]| Some(Rect::from(corners));
     let point = PointPrompt { at: Point { x: 0.5, y: 1.5 }, label: Label::Negative };
@@ -391,10 +391,11 @@ fn a_file_of_version_1_opens() {
         iou: 0.75,
         is_answered: false,
         rect: rect([0.0, 0.0, 1.0, 2.0]),
+        ..Segment::default()
     };
     let content = Some(Content { length: 5, hash: "00".to_owned() });
     let path = "images/1.jpg".to_owned();
-    let medium = Medium { path, kind: MediumKind::Image, size, n_frames: 1, content, done: true };
+    let medium = Medium { path, kind: MediumKind::Image, size, n_frames: 1, fps: None, content, done: true };
     let flies = Attribute { name: "flies".to_owned(), values: vec!["yes".to_owned(), "no".to_owned()] };
     let category = Category {
         key: Some(1),
@@ -537,7 +538,13 @@ fn a_large_project_opens_and_saves_fast() {
             Segment::by_hand(mask)
         } else {
             let question = Question { prompt: clicked(id as u8), ..Question::default() };
-            Segment { question, mask: Some(Arc::new(mask)), iou: 0.9, is_answered: true, rect: None }
+            Segment {
+                question,
+                mask: Some(Arc::new(mask)),
+                iou: 0.9,
+                is_answered: true,
+                ..Segment::default()
+            }
         };
     };
     for step in 0..50_000 {
