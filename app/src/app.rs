@@ -3,7 +3,7 @@
 //! Each turn goes one way: keys, dialogs and panels make commands; the session takes them and the engine's events in; and
 //! the panels and the canvas draw what then is.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Instant};
 
 use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
 use engine::worker::{Engine, Load};
@@ -13,8 +13,8 @@ use crate::{
     command::Command,
     dialogs::Dialogs,
     panels::{
-        NewCategory, Palette, Pane, Purpose, SettingsScreen, Strip, TypedPath, categories_ui, help_ui,
-        menu_ui, notices_ui, objects_ui, status_ui, tools_ui, welcome_ui,
+        NewCategory, NewNumber, Palette, Pane, Purpose, SettingsScreen, Strip, Timeline, TypedPath,
+        categories_ui, help_ui, menu_ui, notices_ui, objects_ui, status_ui, tools_ui, welcome_ui,
     },
     preferences::Preferences,
     session::{Model, Seen, Session},
@@ -28,11 +28,14 @@ pub struct App {
     preferences: Preferences,
     canvas: Canvas,
     strip: Strip,
+    timeline: Timeline,
     screen: Option<Screen>,
     dialogs: Dialogs,
     /// What the user has said since the last turn.
     commands: Vec<Command>,
     seen: Seen,
+    /// When the last turn was.
+    turned: Option<Instant>,
 }
 
 /// What lies over everything else.
@@ -41,6 +44,7 @@ enum Screen {
     Help,
     Settings(SettingsScreen),
     NewCategory(NewCategory),
+    NewNumber(NewNumber),
     TypedPath(TypedPath),
 }
 
@@ -71,6 +75,8 @@ impl App {
             preferences,
             canvas: Canvas::new(creation.wgpu_render_state.as_ref()),
             strip: Strip::default(),
+            timeline: Timeline::default(),
+            turned: None,
             screen: None,
             dialogs,
             commands,
@@ -101,6 +107,11 @@ impl App {
             Command::ChooseImport => self.dialogs.ask(Purpose::Import, &self.session),
             Command::ChooseExport => self.dialogs.ask(Purpose::Export, &self.session),
             Command::ChooseMediaFolder => self.dialogs.ask(Purpose::FindMedia, &self.session),
+            Command::ChooseFrames => self.dialogs.ask(Purpose::Frames, &self.session),
+            Command::ChooseNumber => {
+                let selected = self.session.selected_object().map(|(id, _)| NewNumber::new(id));
+                self.screen = selected.map(Screen::NewNumber);
+            }
             Command::OpenDemo => self.dialogs.make_demo(),
             Command::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
             Command::Fit => self.change_view(ctx, ViewChange::Fit),
@@ -133,6 +144,7 @@ impl App {
     fn hear(&mut self, ctx: &Context) {
         self.canvas.keys(ctx, &mut self.commands);
         if self.screen.is_none() {
+            self.review_keys(ctx);
             self.commands.extend(self.preferences.keymap().pressed(ctx));
         }
         if let Some(answer) = self.dialogs.answer() {
@@ -148,6 +160,19 @@ impl App {
         self.commands.extend(self.dropped(dropped));
     }
 
+    /// In a review Enter accepts and X rejects, whatever else they mean.
+    fn review_keys(&mut self, ctx: &Context) {
+        if !self.session.is_reviewing() || ctx.text_edit_focused() {
+            return;
+        }
+        let keys = [(egui::Key::Enter, Command::ReviewAccept), (egui::Key::X, Command::ReviewReject)];
+        for (key, command) in keys {
+            if ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key)) {
+                self.commands.push(command);
+            }
+        }
+    }
+
     /// What is meant by dropping files and folders on the window.
     fn dropped(&self, paths: Vec<PathBuf>) -> Vec<Command> {
         let all_are =
@@ -161,7 +186,7 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui) {
-        let Self { session, preferences, canvas, strip, commands, seen, .. } = self;
+        let Self { session, preferences, canvas, strip, timeline, commands, seen, .. } = self;
         let mut pane = Pane { session, preferences, commands };
         let thin = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 4));
         Panel::top("menu").frame(thin).show(ui, |ui| menu_ui(ui, &mut pane));
@@ -173,8 +198,18 @@ impl App {
         Panel::bottom("status").frame(thin).show(ui, |ui| {
             status_ui(ui, &mut pane, canvas.pointer(), canvas.scale(session));
         });
-        let strip_panel = Panel::bottom("strip").resizable(false).exact_size(122.0);
-        let thumbnails = strip_panel.show(ui, |ui| strip.ui(ui, &mut pane)).inner;
+        let is_video = session.video().is_some();
+        let mut thumbnails = Vec::new();
+        // A video alone needs no strip.
+        if !is_video || session.project().media.len() > 1 {
+            let strip_panel = Panel::bottom("strip").resizable(false).exact_size(122.0);
+            thumbnails = strip_panel.show(ui, |ui| strip.ui(ui, &mut pane)).inner;
+        }
+        if is_video {
+            let panel =
+                Panel::bottom("timeline").resizable(true).default_size(150.0).size_range(90.0..=420.0);
+            panel.show(ui, |ui| timeline.ui(ui, &mut pane));
+        }
         Panel::left("tools")
             .resizable(false)
             .exact_size(46.0)
@@ -209,6 +244,7 @@ impl App {
             Some(Screen::Palette(palette)) => palette.ui(ctx, &mut pane),
             Some(Screen::Help) => help_ui(ctx, &pane),
             Some(Screen::NewCategory(question)) => question.ui(ctx, &mut pane),
+            Some(Screen::NewNumber(question)) => question.ui(ctx, &mut pane),
             Some(Screen::TypedPath(question)) => question.ui(ctx, &mut pane),
             Some(Screen::Settings(_)) | None => return,
         };
@@ -226,12 +262,17 @@ impl eframe::App for App {
             self.execute(ctx, command);
         }
         self.seen.ahead = self.preferences.settings().prefetch;
+        let now = Instant::now();
+        self.seen.elapsed = self.turned.replace(now).map_or_else(Default::default, |turned| now - turned);
         self.session.turn(&self.engine, commands, &self.seen);
         if let Some(failure) = self.preferences.failure() {
             self.session.notices.error(failure.to_string());
         }
         if let Some(file) = self.session.file() {
             self.preferences.remember_project(&file.path);
+        }
+        if self.session.player().plays() || self.session.lit().next().is_some() {
+            ctx.request_repaint();
         }
         if *self.session.model() == Model::Loading {
             ctx.request_repaint_after(std::time::Duration::from_millis(100));

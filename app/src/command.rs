@@ -5,6 +5,7 @@ mod search;
 use std::path::PathBuf;
 
 use engine::{
+    frame::Direction,
     geometry::{Point, Rect},
     project::{Attribute, CategoryId, MediumId, ObjectId},
     prompt::Label,
@@ -26,12 +27,16 @@ pub enum Command {
     ChooseExport,
     /// Ask where the media of a moved project are.
     ChooseMediaFolder,
+    /// Ask for a folder of frames and add it as a video.
+    ChooseFrames,
     /// Open a project, or the project of a folder or of files, made if there is none.
     Open(Vec<PathBuf>),
     /// Open the demo project, made if there is none.
     OpenDemo,
     /// Add images to the open project.
     AddMedia(Vec<PathBuf>),
+    /// Add a folder of frames as one video.
+    AddFrames(PathBuf),
     /// Add what the project's folder has and the project has not.
     AddNewMedia,
     /// Take in a COCO file.
@@ -52,14 +57,28 @@ pub enum Command {
     Redo,
 
     // Going round
-    /// Show another image.
+    /// Show another image or video.
     GoTo(MediumId),
-    /// Go so many images on, or back.
+    /// Go so many images on, or back; in a video so many frames.
     Step(i32),
-    /// Show the first image.
+    /// Go so many images or videos on, or back.
+    StepMedium(i32),
+    /// Show the first image, or the video's first frame.
     First,
-    /// Show the last image.
+    /// Show the last image, or the video's last frame.
     Last,
+    /// Show this frame of the video.
+    GoToFrame(usize),
+    /// Show the next frame of which a person has said what is there.
+    NextKeyframe,
+    /// Show the previous one.
+    PreviousKeyframe,
+    /// Play the video this way, or stop.
+    Play(Direction),
+    /// Play faster.
+    Faster,
+    /// Play slower.
+    Slower,
     /// Show the next image that is not done.
     NextUnfinished,
     /// Say that the image is labeled, or that it is not.
@@ -116,6 +135,52 @@ pub enum Command {
     ToggleHiddenOf(ObjectId),
     /// Show the selected objects alone, or all.
     ToggleSolo,
+
+    // Video
+    /// Carry the selected objects, or all, through the video; while that runs, pause it or go on.
+    Propagate(Way, Extent),
+    /// Let tracking wait, or go on.
+    TogglePause,
+    /// End tracking; what is finished stays.
+    CancelTracking,
+    /// Choose frames that commands work on, or none.
+    SetSpan(Option<(usize, usize)>),
+    /// The chosen frames begin here.
+    SpanFromHere,
+    /// The chosen frames end here.
+    SpanToHere,
+    /// Say that the masks of the selected objects are right, here or on the chosen frames: they are never overwritten.
+    Confirm,
+    /// Take that back.
+    Unconfirm,
+    /// Say that the selected objects are not here, or not on the chosen frames.
+    SetAbsent,
+    /// Remove the selected objects here, or from the chosen frames.
+    DeleteHere,
+    /// Remember the selected object's masks here, or on the chosen frames.
+    CopyTrack,
+    /// Put them here, or over the chosen frames.
+    PasteTrack,
+    /// Make the selected object another from here on.
+    SplitTrack,
+    /// Swap what two selected objects are from here on.
+    SwapTracks,
+    /// Give an object another number.
+    Renumber(ObjectId, u32),
+    /// Ask for the selected object's other number.
+    ChooseNumber,
+    /// Draw boxes between the boxes of the selected objects.
+    InterpolateBoxes,
+
+    // Review
+    /// Go to what most needs a look.
+    FixNext,
+    /// Go through what needs a look one by one, or stop that.
+    ToggleReview,
+    /// The mask under review is right: confirm it and go on.
+    ReviewAccept,
+    /// The mask under review is wrong: remove it and go on.
+    ReviewReject,
 
     // Pointing
     /// Click on an object, or begin one.
@@ -251,6 +316,8 @@ impl Command {
                 | ZoomOut
                 | MoreOpaque
                 | LessOpaque
+                | NextKeyframe
+                | PreviousKeyframe
         )
     }
 }
@@ -267,6 +334,41 @@ pub enum Tool {
     Eraser,
     /// Draws a polygon, corner by corner.
     Polygon,
+}
+
+/// Which way through the video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// On.
+    Forward,
+    /// Back.
+    Backward,
+    /// Both, on first.
+    Both,
+}
+
+impl Way {
+    /// The directions in turn.
+    pub fn directions(self) -> &'static [Direction] {
+        match self {
+            Self::Forward => &[Direction::Forward],
+            Self::Backward => &[Direction::Backward],
+            Self::Both => &[Direction::Forward, Direction::Backward],
+        }
+    }
+}
+
+/// How far through the video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// To its end.
+    End,
+    /// So many frames.
+    Frames(usize),
+    /// To the next frame of which a person has said what is there.
+    NextGiven,
+    /// The chosen frames.
+    Span,
 }
 
 /// Where a job works.
@@ -289,6 +391,8 @@ pub enum Group {
     Object,
     /// Masks by hand.
     Mask,
+    /// Objects through a video.
+    Track,
     /// Going from image to image.
     Go,
     /// Long work.
@@ -299,8 +403,8 @@ pub enum Group {
 
 impl Group {
     /// All, in the order of the menus.
-    pub const ALL: [Self; 7] =
-        [Self::File, Self::Edit, Self::Object, Self::Mask, Self::Go, Self::Jobs, Self::View];
+    pub const ALL: [Self; 8] =
+        [Self::File, Self::Edit, Self::Object, Self::Mask, Self::Track, Self::Go, Self::Jobs, Self::View];
 
     /// The menu's title.
     pub const fn title(self) -> &'static str {
@@ -309,6 +413,7 @@ impl Group {
             Self::Edit => "Edit",
             Self::Object => "Object",
             Self::Mask => "Mask",
+            Self::Track => "Track",
             Self::Go => "Go",
             Self::Jobs => "Jobs",
             Self::View => "View",
@@ -336,12 +441,13 @@ const fn named(group: Group, name: &'static str, title: &'static str, command: C
 /// The catalog.
 pub static CATALOG: &[Named] = {
     use Command::*;
-    use Group::{Edit, File, Go, Jobs, Mask, Object, View};
+    use Group::{Edit, File, Go, Jobs, Mask, Object, Track, View};
     &[
         named(File, "open-folder", "Open folder…", ChooseFolder),
         named(File, "open-files", "Open files…", ChooseFiles),
         named(File, "open-demo", "Open the demo", OpenDemo),
         named(File, "add-new-images", "Add new images of the folder", AddNewMedia),
+        named(File, "open-frames", "Add a folder of frames as video…", ChooseFrames),
         named(File, "find-media", "Find missing media…", ChooseMediaFolder),
         named(File, "import-coco", "Import COCO…", ChooseImport),
         named(File, "export-coco", "Export COCO…", ChooseExport),
@@ -389,12 +495,48 @@ pub static CATALOG: &[Named] = {
         named(Mask, "subtract", "Subtract the others from the first", Subtract),
         named(Mask, "split", "Split into parts", Split),
         named(Mask, "only-unlabeled", "Take only unlabeled pixels", ToggleOnlyUnlabeled),
-        named(Go, "next-image", "Next image", Step(1)),
-        named(Go, "previous-image", "Previous image", Step(-1)),
-        named(Go, "ten-on", "Ten images on", Step(10)),
-        named(Go, "ten-back", "Ten images back", Step(-10)),
-        named(Go, "first-image", "First image", First),
-        named(Go, "last-image", "Last image", Last),
+        named(Track, "propagate", "Track forward, or pause", Propagate(Way::Forward, Extent::End)),
+        named(Track, "propagate-back", "Track backward, or pause", Propagate(Way::Backward, Extent::End)),
+        named(Track, "propagate-both", "Track both ways", Propagate(Way::Both, Extent::End)),
+        named(Track, "propagate-ten", "Track ten frames", Propagate(Way::Forward, Extent::Frames(10))),
+        named(
+            Track,
+            "propagate-next",
+            "Track to the next keyframe",
+            Propagate(Way::Forward, Extent::NextGiven),
+        ),
+        named(Track, "propagate-span", "Track the chosen frames", Propagate(Way::Both, Extent::Span)),
+        named(Track, "pause-tracking", "Pause or go on", TogglePause),
+        named(Track, "cancel-tracking", "Stop tracking", CancelTracking),
+        named(Track, "fix-next", "Fix this next", FixNext),
+        named(Track, "review", "Review", ToggleReview),
+        named(Track, "confirm", "Confirm", Confirm),
+        named(Track, "unconfirm", "Confirm no longer", Unconfirm),
+        named(Track, "absent", "Not here", SetAbsent),
+        named(Track, "span-from-here", "Choose frames from here", SpanFromHere),
+        named(Track, "span-to-here", "Choose frames to here", SpanToHere),
+        named(Track, "choose-no-frames", "Choose no frames", SetSpan(None)),
+        named(Track, "copy-track", "Copy masks", CopyTrack),
+        named(Track, "paste-track", "Paste masks", PasteTrack),
+        named(Track, "delete-here", "Delete here", DeleteHere),
+        named(Track, "split-track", "Another object from here on", SplitTrack),
+        named(Track, "swap-tracks", "Swap two objects from here on", SwapTracks),
+        named(Track, "renumber", "Renumber…", ChooseNumber),
+        named(Track, "interpolate-boxes", "Interpolate boxes", InterpolateBoxes),
+        named(Go, "next-image", "Next image or frame", Step(1)),
+        named(Go, "previous-image", "Previous image or frame", Step(-1)),
+        named(Go, "ten-on", "Ten on", Step(10)),
+        named(Go, "ten-back", "Ten back", Step(-10)),
+        named(Go, "first-image", "First image or frame", First),
+        named(Go, "last-image", "Last image or frame", Last),
+        named(Go, "next-keyframe", "Next keyframe", NextKeyframe),
+        named(Go, "previous-keyframe", "Previous keyframe", PreviousKeyframe),
+        named(Go, "play", "Play", Play(Direction::Forward)),
+        named(Go, "play-backward", "Play backward", Play(Direction::Backward)),
+        named(Go, "faster", "Play faster", Faster),
+        named(Go, "slower", "Play slower", Slower),
+        named(Go, "next-medium", "Next image or video", StepMedium(1)),
+        named(Go, "previous-medium", "Previous image or video", StepMedium(-1)),
         named(Go, "next-unfinished", "Next unfinished image", NextUnfinished),
         named(Go, "done", "Image is done", ToggleDone),
         named(Go, "done-and-next", "Done, and on to the next", DoneAndNext),

@@ -82,10 +82,13 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>, file_name: &str) ->
     if let Some(folder) = folder {
         dialog = dialog.set_directory(folder);
     }
-    let images = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "segue"];
+    let media = [
+        "jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "mp4", "m4v", "mov", "avi", "mkv", "webm",
+        "mpg", "mpeg", "wmv", "segue",
+    ];
     match purpose {
-        Purpose::Folder | Purpose::FindMedia => Some(vec![dialog.pick_folder()?]),
-        Purpose::Files => dialog.add_filter("Images and projects", &images).pick_files(),
+        Purpose::Folder | Purpose::FindMedia | Purpose::Frames => Some(vec![dialog.pick_folder()?]),
+        Purpose::Files => dialog.add_filter("Images, videos and projects", &media).pick_files(),
         Purpose::Import => Some(vec![dialog.add_filter("COCO", &["json"]).pick_file()?]),
         Purpose::Export => {
             Some(vec![dialog.add_filter("COCO", &["json"]).set_file_name(file_name).save_file()?])

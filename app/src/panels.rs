@@ -5,11 +5,13 @@ mod help;
 mod jobs;
 mod menu;
 mod notices;
+mod number;
 mod objects;
 mod palette;
 mod settings;
 mod status;
 mod strip;
+mod timeline;
 mod tools;
 mod typed;
 mod welcome;
@@ -27,11 +29,13 @@ pub(crate) use self::{
     help::help_ui,
     menu::menu_ui,
     notices::notices_ui,
+    number::NewNumber,
     objects::objects_ui,
     palette::Palette,
     settings::SettingsScreen,
     status::status_ui,
     strip::Strip,
+    timeline::Timeline,
     tools::tools_ui,
     typed::{Purpose, TypedPath},
     welcome::welcome_ui,

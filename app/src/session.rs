@@ -10,23 +10,28 @@ mod masks;
 mod media;
 mod needs;
 mod objects;
+mod player;
+mod review;
+mod tracks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::{
+    frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
     picture::Picture,
     project::{
-        CategoryId, Change, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question, Segment,
-        Step, category_color,
+        CategoryId, Change, Entry, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question,
+        Segment, Step, category_color,
     },
     worker::Engine,
 };
 use image::RgbImage;
 
 pub use media::Progress;
+pub use player::Player;
 
 use crate::{
     command::{Command, Tool},
@@ -39,6 +44,9 @@ pub struct Session {
     history: History,
     file: Option<ProjectFile>,
     shown: Option<MediumId>,
+    player: Player,
+    tracks: tracks::Tracks,
+    reviewing: review::Reviewing,
     /// The one that clicks and keys mean comes last.
     selection: Vec<ObjectId>,
     /// What new objects are.
@@ -130,6 +138,8 @@ pub struct Seen {
     pub thumbnails: Vec<MediumId>,
     /// Neighbors of the shown image to look at ahead, on each side.
     pub ahead: usize,
+    /// Time since the last turn.
+    pub elapsed: std::time::Duration,
 }
 
 impl Default for Session {
@@ -138,6 +148,9 @@ impl Default for Session {
             history: History::default(),
             file: None,
             shown: None,
+            player: Player::default(),
+            tracks: tracks::Tracks::default(),
+            reviewing: review::Reviewing::default(),
             selection: Vec::new(),
             category: None,
             tools: Tools { tool: Tool::Point, brush: 12.0, only_unlabeled: false, is_swapped: false },
@@ -177,7 +190,15 @@ impl Session {
 
     /// The frame that is shown.
     pub fn frame(&self) -> Option<FrameId> {
-        self.shown.map(|medium| FrameId { medium, frame: 0 })
+        self.shown.map(|medium| FrameId { medium, frame: self.player.frame })
+    }
+
+    /// The frame whose pixels are on the screen: the shown one, or while that is read the nearest that is there.
+    pub fn frame_on_screen(&self) -> Option<FrameId> {
+        match self.nearest_picture() {
+            Some(Ok(picture)) => Some(picture.at),
+            _ => self.frame(),
+        }
     }
 
     /// The size of what is shown, in pixels.
@@ -190,7 +211,13 @@ impl Session {
         &self.selection
     }
 
-    /// The object that clicks and keys mean, with its segment.
+    /// The object that clicks and keys mean, whether it is on the shown frame or not.
+    pub fn selected_object(&self) -> Option<(ObjectId, &Arc<Object>)> {
+        let id = *self.selection.last()?;
+        Some((id, self.project().objects.get(&(self.shown?, id))?))
+    }
+
+    /// The object that clicks and keys mean, with its segment on the shown frame.
     pub fn selected(&self) -> Option<(ObjectId, &Arc<Object>, &Arc<Segment>)> {
         let (at, id) = (self.frame()?, *self.selection.last()?);
         Some((id, self.project().objects.get(&(at.medium, id))?, self.project().segment(id, at.frame)?))
@@ -199,6 +226,11 @@ impl Session {
     /// What is on the shown frame.
     pub fn segments(&self) -> impl Iterator<Item = (ObjectId, &Arc<Object>, &Arc<Segment>)> {
         self.frame().into_iter().flat_map(|at| self.project().segments_on(at))
+    }
+
+    /// What is on the frame whose pixels are on the screen.
+    pub fn segments_on_screen(&self) -> impl Iterator<Item = (ObjectId, &Arc<Object>, &Arc<Segment>)> {
+        self.frame_on_screen().into_iter().flat_map(|at| self.project().segments_on(at))
     }
 
     /// Whether an object is drawn.
@@ -238,6 +270,16 @@ impl Session {
     /// The shown frame's pixels, or why there are none.
     pub fn picture(&self) -> Option<&Result<Arc<Picture>, String>> {
         self.cache.pictures.get(&self.frame()?)
+    }
+
+    /// The same, or while they are being read the pixels of the nearest frame that is there.
+    pub fn nearest_picture(&self) -> Option<&Result<Arc<Picture>, String>> {
+        let at = self.frame()?;
+        let of = |frame| FrameId { medium: at.medium, frame };
+        let near = self.cache.pictures.range(of(0)..=of(usize::MAX)).filter(|(_, picture)| picture.is_ok());
+        let nearest =
+            || near.min_by_key(|(other, _)| other.frame.abs_diff(at.frame)).map(|(_, picture)| picture);
+        self.picture().or_else(nearest)
     }
 
     /// A small picture of a medium.
@@ -282,11 +324,15 @@ impl Session {
         for command in commands {
             self.execute(command);
         }
+        self.let_pass(seen.elapsed);
         self.keep_selection_true();
         self.take_preview();
         self.save(engine);
         self.ask_for_what_is_missing(engine, seen);
+        self.tell_what_to_track(engine);
+        self.ask_for_review(engine);
         self.send_jobs(engine);
+        self.dim();
         self.notices.expire(std::time::Instant::now());
     }
 
@@ -294,6 +340,7 @@ impl Session {
         match command {
             Command::Open(paths) => self.open(paths),
             Command::AddMedia(paths) => self.add_media(paths),
+            Command::AddFrames(folder) => self.add_frames(folder),
             Command::AddNewMedia => {
                 self.add_media(self.file.iter().map(|file| file.folder.clone()).collect())
             }
@@ -306,8 +353,15 @@ impl Session {
 
             Command::GoTo(medium) => self.go_to(medium),
             Command::Step(n) => self.step(n),
+            Command::StepMedium(n) => self.step_medium(n),
             Command::First => self.step(i32::MIN),
             Command::Last => self.step(i32::MAX),
+            Command::GoToFrame(frame) => self.go_to_frame(frame),
+            Command::NextKeyframe => self.go_to_keyframe(Direction::Forward),
+            Command::PreviousKeyframe => self.go_to_keyframe(Direction::Backward),
+            Command::Play(direction) => self.play(direction),
+            Command::Faster => self.change_speed(1),
+            Command::Slower => self.change_speed(-1),
             Command::NextUnfinished => self.next_unfinished(),
             Command::ToggleDone => self.toggle_done(),
             Command::DoneAndNext => self.done_and_next(),
@@ -317,7 +371,7 @@ impl Session {
             Command::ToggleSelected(object) => self.toggle_selected(object),
             Command::SelectAt { at, add } => self.select_at(at, add),
             Command::SelectAll => self.selection = self.segments().map(|(id, ..)| id).collect(),
-            Command::Deselect => self.selection.clear(),
+            Command::Deselect => self.deselect(),
             Command::NextObject => self.select_next(1),
             Command::PreviousObject => self.select_next(-1),
             Command::Accept => self.accept(),
@@ -331,6 +385,28 @@ impl Session {
             Command::ToggleHidden => self.toggle_hidden(),
             Command::ToggleHiddenOf(object) => toggle(&mut self.visibility.hidden, object),
             Command::ToggleSolo => self.visibility.solo = !self.visibility.solo,
+
+            Command::Propagate(way, extent) => self.propagate(way, extent),
+            Command::TogglePause => self.toggle_pause(),
+            Command::CancelTracking => self.cancel_tracking(),
+            Command::SetSpan(span) => self.set_span(span),
+            Command::SpanFromHere => self.move_span(Direction::Backward),
+            Command::SpanToHere => self.move_span(Direction::Forward),
+            Command::Confirm => self.confirm(),
+            Command::Unconfirm => self.unconfirm(),
+            Command::SetAbsent => self.set_absent(),
+            Command::DeleteHere => self.delete_here(),
+            Command::CopyTrack => self.copy_track(),
+            Command::PasteTrack => self.paste_track(),
+            Command::SplitTrack => self.split_track(),
+            Command::SwapTracks => self.swap_tracks(),
+            Command::Renumber(object, to) => self.renumber(object, to),
+            Command::InterpolateBoxes => self.interpolate_boxes(),
+
+            Command::FixNext => self.fix_next(),
+            Command::ToggleReview => self.toggle_review(),
+            Command::ReviewAccept => self.review_accept(),
+            Command::ReviewReject => self.review_reject(),
 
             Command::AddPoint { at, label } => self.add_point(at, label),
             Command::SetBox(rect) => self.set_box(rect),
@@ -378,6 +454,8 @@ impl Session {
             | Command::ChooseImport
             | Command::ChooseExport
             | Command::ChooseMediaFolder
+            | Command::ChooseFrames
+            | Command::ChooseNumber
             | Command::OpenDemo
             | Command::Quit
             | Command::NewCategory
@@ -431,8 +509,29 @@ impl Session {
         {
             self.go_to(*medium);
         }
+        self.show_frame_of(step);
         if self.shown.is_none_or(|shown| !self.project().media.contains_key(&shown)) {
             self.shown = self.project().media.keys().next().copied();
+        }
+    }
+}
+
+impl Session {
+    /// The frame of the shown video where a step changed what a person said, else one that it changed.
+    fn show_frame_of(&mut self, step: &Step) {
+        let Some(video) = self.shown.filter(|_| self.video().is_some()) else { return };
+        let is_given = |change: &Change| {
+            let segments = [&change.before, &change.after];
+            segments.into_iter().flatten().any(|e| matches!(e, Entry::Segment(segment) if segment.is_given()))
+        };
+        let frame_of = |change: &Change| match change.key {
+            Key::Segment(object, frame) if self.project().objects.contains_key(&(video, object)) => {
+                Some((!is_given(change), frame.abs_diff(self.player.frame), frame))
+            }
+            _ => None,
+        };
+        if let Some((.., frame)) = step.changes.iter().filter_map(frame_of).min() {
+            self.go_to_frame(frame);
         }
     }
 }

@@ -24,6 +24,14 @@ impl Direction {
         }
     }
 
+    /// The frame `n` frames after `frame` on the way, if a video of `n_frames` has it.
+    pub fn ahead(self, frame: usize, n: usize, n_frames: usize) -> Option<usize> {
+        match self {
+            Self::Forward => Some(frame + n).filter(|&f| f < n_frames),
+            Self::Backward => frame.checked_sub(n),
+        }
+    }
+
     /// The next frame on the way, if there is one; the video's end is not known here.
     pub fn after(self, frame: usize) -> Option<usize> {
         match self {

@@ -20,7 +20,9 @@ pub mod nn;
 pub mod sam2;
 
 pub mod everything;
+pub mod review;
 pub mod segmenter;
+pub mod tracking;
 
 pub mod models;
 

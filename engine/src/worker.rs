@@ -8,6 +8,7 @@ mod files;
 mod inference;
 mod reader;
 mod storing;
+mod tracks;
 
 use std::{
     path::PathBuf,
@@ -27,7 +28,9 @@ use crate::{
     project::{
         Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write,
     },
+    review::{Review, Reviewer},
     segmenter::{Answer, Segmenter},
+    tracking::Tracked,
 };
 
 /// Names a job while the program runs.
@@ -52,6 +55,21 @@ pub struct Wants {
 pub struct Reads {
     /// Frames to decode, the most wanted first.
     pub frames: Vec<(FrameId, PathBuf)>,
+}
+
+/// What is still to be tracked: replaces what was told before.
+#[derive(Clone, Default)]
+pub struct Track {
+    /// The project; its runs are worked off.
+    pub project: Arc<Project>,
+    /// The folder of its file, from which the paths of its media are told.
+    pub folder: PathBuf,
+    /// Tells this opening of a project from others, whose reports mean nothing to it.
+    pub opening: u64,
+    /// Reports of this opening that the project has taken in.
+    pub n_taken: u64,
+    /// Ends the look at the frame that is being tracked.
+    pub cancel: Cancel,
 }
 
 /// Long work for the model.
@@ -173,6 +191,10 @@ pub enum Event {
     Written(u64),
     /// Cannot be written down.
     NotWritten(String),
+    /// Tracking found something, in this opening of a project.
+    Tracked(u64, Tracked),
+    /// What needs a look in a video.
+    Reviewed(MediumId, Review),
     /// A job has come so far.
     Progress {
         /// Which.
@@ -234,6 +256,7 @@ struct Inboxes {
     thumbnails: Sender<Vec<(MediumId, PathBuf)>>,
     storing: Sender<Storing>,
     errands: Sender<(JobId, Errand, Cancel)>,
+    reviews: Sender<(MediumId, Arc<Project>)>,
 }
 
 /// Reports events, and wakes whoever has to look at them.
@@ -282,7 +305,9 @@ impl Engine {
         start("storing", Box::new(move |out| storing::run(&storing_inbox, &out)))?;
         let ends = ending.clone();
         start("errands", Box::new(move |out| files::run(&errands_inbox, &ends, &out)))?;
-        let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands });
+        let (reviews, reviews_inbox) = bounded(1);
+        start("review", Box::new(move |out| review(&reviews_inbox, &out)))?;
+        let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands, reviews });
         Ok(Self { inboxes, events: Some(received), threads, ending })
     }
 
@@ -295,6 +320,12 @@ impl Engine {
     #[must_use]
     pub fn look(&self, wants: Wants) -> bool {
         self.try_send(|to| to.inference.try_send(inference::Request::Look(wants)).is_ok())
+    }
+
+    /// Tells the model what is still to be tracked. False: ask again.
+    #[must_use]
+    pub fn track(&self, track: Track) -> bool {
+        self.try_send(|to| to.inference.try_send(inference::Request::Track(track)).is_ok())
     }
 
     /// Gives the model long work. False: ask again.
@@ -330,8 +361,25 @@ impl Engine {
         self.try_send(|to| to.errands.try_send((job, errand, cancel)).is_ok())
     }
 
+    /// Asks what needs a look in a video; one question at a time. False: ask again.
+    #[must_use]
+    pub fn review(&self, medium: MediumId, project: Arc<Project>) -> bool {
+        self.try_send(|to| to.reviews.try_send((medium, project)).is_ok())
+    }
+
     fn try_send(&self, send: impl FnOnce(&Inboxes) -> bool) -> bool {
         self.inboxes.as_ref().is_some_and(send)
+    }
+}
+
+/// The thread that looks for what needs a look.
+fn review(inbox: &Receiver<(MediumId, Arc<Project>)>, out: &Reporter) {
+    let mut reviewer = Reviewer::default();
+    while let Ok((medium, project)) = inbox.recv() {
+        let review = reviewer.review(&project, medium);
+        if !out.report(Event::Reviewed(medium, review)) {
+            return;
+        }
     }
 }
 

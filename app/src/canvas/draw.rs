@@ -59,10 +59,10 @@ impl Canvas {
         let Some(textures) = &mut self.textures else { return };
         textures.begin();
         let mut quads = Vec::new();
-        if let Some(Ok(picture)) = session.picture() {
+        if let Some(Ok(picture)) = session.nearest_picture() {
             textures.picture(picture, transform, canvas, pixels_per_point, &mut quads);
         }
-        for (id, object, segment) in session.segments().filter(|(id, ..)| session.is_visible(*id)) {
+        for (id, object, segment) in session.segments_on_screen().filter(|(id, ..)| session.is_visible(*id)) {
             let Some(mask) = &segment.mask else { continue };
             let is_selected = session.selection().contains(&id);
             let style = gpu::Style::Mask {
@@ -94,7 +94,7 @@ impl Canvas {
             };
             textures.mask(MaskId::Stroke, mask, transform, canvas, style, &mut quads);
         }
-        let frame = session.frame();
+        let frame = session.frame_on_screen();
         textures.keep_masks(|id| match id {
             MaskId::Object(id) => frame.is_some_and(|at| session.project().segment(id, at.frame).is_some()),
             MaskId::Preview | MaskId::Stroke => true,
@@ -195,7 +195,7 @@ impl Canvas {
 
 /// What the user has to know where they look: why there is no picture, or no model.
 fn draw_state(ui: &Ui, painter: &Painter, session: &Session) {
-    let text = match (session.picture(), session.model()) {
+    let text = match (session.nearest_picture(), session.model()) {
         (Some(Err(why)), _) => why.clone(),
         (None, _) => "Reading…".to_owned(),
         (_, Model::None(why)) => format!("No model, so clicks have no answer: {why}"),

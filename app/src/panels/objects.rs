@@ -4,11 +4,21 @@ use egui::{Align, Layout, RichText, ScrollArea, Sense, Ui, Vec2};
 use engine::project::{Object, ObjectId, Segment};
 
 use super::{Pane, dot_button};
-use crate::{command::Command, theme};
+use crate::{command::Command, session::Session, theme};
+
+/// An object, with its segment where it is on the shown frame.
+type Row<'a> = (ObjectId, &'a Object, Option<&'a Segment>);
+
+/// The objects of the shown image or video.
+fn rows(session: &Session) -> Vec<Row<'_>> {
+    let Some(at) = session.frame() else { return Vec::new() };
+    let project = session.project();
+    let segment = |id| project.segment(id, at.frame).map(|segment| &**segment);
+    project.objects_of(at.medium).map(|(id, object)| (id, &**object, segment(id))).collect()
+}
 
 pub(crate) fn objects_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
-    let rows: Vec<(ObjectId, &Object, &Segment)> =
-        pane.session.segments().map(|(id, object, segment)| (id, &**object, &**segment)).collect();
+    let rows: Vec<Row<'_>> = rows(pane.session);
     let n_proposals = rows.iter().filter(|(_, object, _)| object.proposal.is_some()).count();
     ui.horizontal(|ui| {
         ui.strong("Objects");
@@ -34,13 +44,13 @@ pub(crate) fn objects_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
         rows.len(),
         |ui, range| {
             for (id, object, segment) in &rows[range] {
-                row(ui, pane, *id, object, segment);
+                row(ui, pane, *id, object, *segment);
             }
         },
     );
 }
 
-fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment: &Segment) {
+fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment: Option<&Segment>) {
     let category = pane.session.project().categories.get(&object.category);
     let name = category.map_or("?", |category| category.name.as_str());
     let color = pane.session.color_of(id, object);
@@ -68,19 +78,23 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment:
 }
 
 /// What one wants to know of an object at a glance.
-fn state_of(object: &Object, segment: &Segment) -> String {
+fn state_of(object: &Object, segment: Option<&Segment>) -> String {
+    let Some(segment) = segment else { return "–".to_owned() };
     match (object.proposal, &segment.mask) {
         (Some(score), _) => format!("{:.0} %", score * 100.0),
         _ if !segment.is_answered => "…".to_owned(),
         (None, None) => "box".to_owned(),
-        (None, Some(mask)) if mask.area() == 0 => "empty".to_owned(),
+        (None, Some(mask)) if mask.area() == 0 && segment.is_given() => "not here".to_owned(),
+        (None, Some(mask)) if mask.area() == 0 => "not seen".to_owned(),
+        (None, Some(_)) if segment.confirmed => "confirmed".to_owned(),
+        (None, Some(_)) if segment.tracked.is_some() => format!("{:.0} %", segment.iou * 100.0),
         (None, Some(mask)) => format!("{} px", mask.area()),
     }
 }
 
 /// Answers to the questions that the selected object's category asks.
 fn attributes_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
-    let Some((_, object, _)) = pane.session.selected() else { return };
+    let Some((_, object)) = pane.session.selected_object() else { return };
     let object = object.clone();
     let Some(category) = pane.session.project().categories.get(&object.category).cloned() else { return };
     for attribute in &category.attributes {

@@ -15,6 +15,7 @@ pub(crate) enum Purpose {
     Import,
     Export,
     FindMedia,
+    Frames,
 }
 
 impl Purpose {
@@ -22,9 +23,10 @@ impl Purpose {
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Folder => "Open a folder",
-            Self::Files => "Open images or a project",
+            Self::Files => "Open images, videos or a project",
             Self::Import => "Import a COCO file",
             Self::Export => "Export as COCO",
+            Self::Frames => "Add a folder of frames as a video",
             Self::FindMedia => "Folder in which the missing media are",
         }
     }
@@ -36,6 +38,7 @@ impl Purpose {
             Self::Import => Command::ImportCoco(paths.pop()?),
             Self::Export => Command::ExportCoco(paths.pop()?),
             Self::FindMedia => Command::FindMedia(paths.pop()?),
+            Self::Frames => Command::AddFrames(paths.pop()?),
         })
     }
 }

@@ -39,6 +39,8 @@ impl Session {
             Event::Older(before, steps, has_older) => self.history.add_older(before, steps, has_older),
             Event::Written(n) => self.written(n),
             Event::NotWritten(why) => self.not_written(&why),
+            Event::Reviewed(medium, review) => self.reviewed(medium, review),
+            Event::Tracked(opening, report) => self.tracked(opening, report),
             Event::Progress { job, done, total } => self.progressed(job, done, total),
             Event::Found { job, at, masks } => self.found(job, at, masks),
             Event::Ended { job, outcome } => self.ended(job, outcome),
@@ -46,7 +48,7 @@ impl Session {
     }
 
     /// Belongs to the step that asked; an answer to what is asked no more is dropped.
-    fn answered(
+    pub(super) fn answered(
         &mut self,
         object: ObjectId,
         at: FrameId,

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use engine::{
-    project::{Category, CategoryId, History, Medium, StepId, category_color},
+    project::{Category, CategoryId, History, Medium, MediumKind, StepId, category_color},
     worker::{Engine, Errand, Storing},
 };
 
-use super::{Cache, Session};
+use super::{Cache, Player, Session};
 use crate::{
     job::{ProjectFile, Unsent},
     notice::Level,
@@ -63,6 +63,7 @@ impl Session {
         self.category = self.project().categories.keys().next().copied();
         let unfinished = self.project().media.iter().find(|(_, medium)| !medium.done);
         self.shown = unfinished.or(self.project().media.iter().next()).map(|(id, _)| *id);
+        self.await_go();
         if self.project().media.is_empty() {
             // Later, what was taken out of the project would come back.
             self.add_media(media);
@@ -83,6 +84,9 @@ impl Session {
         self.history = History::default();
         self.file = None;
         self.shown = None;
+        self.player = Player::default();
+        self.tracks.forget();
+        self.reviewing = Default::default();
         self.selection.clear();
         self.visibility.hidden.clear();
         self.cache = Cache::default();
@@ -137,21 +141,34 @@ impl Session {
         }
     }
 
+    pub(super) fn add_frames(&mut self, folder: PathBuf) {
+        if let Some(file) = &self.file {
+            let errand = Errand::ScanFrames { folder, project_folder: file.folder.clone() };
+            self.start("Look for frames", Unsent::Errand(errand));
+        }
+    }
+
     pub(super) fn scanned(&mut self, media: Vec<Medium>, refused: Vec<String>) {
         let known: std::collections::BTreeSet<&str> =
             self.project().media.values().map(|medium| medium.path.as_str()).collect();
         let new: Vec<Medium> = media.into_iter().filter(|m| !known.contains(m.path.as_str())).collect();
         let n_new = new.len();
-        self.history.edit("Add images", |project| {
+        let n_videos = new.iter().filter(|medium| medium.kind == MediumKind::Video).count();
+        let what = match n_videos {
+            0 => "image",
+            n if n == n_new => "video",
+            _ => "image or video",
+        };
+        self.history.edit("Add media", |project| {
             for medium in new {
                 let id = project.new_medium();
                 project.media.insert(id, medium.into());
             }
         });
         if n_new > 0 {
-            self.notices.info(format!("Added {}", count(n_new, "image")));
+            self.notices.info(format!("Added {}", count(n_new, what)));
         } else if self.project().media.is_empty() {
-            self.notices.warn("There are no images here; Segue opens JPEG, PNG, WebP, TIFF, BMP and GIF");
+            self.notices.warn("There are no images and no videos here; Segue opens JPEG, PNG, WebP, TIFF, BMP, GIF, MP4, MOV, MKV, WebM and AVI");
         }
         if !refused.is_empty() {
             self.notices.add(Level::Warning, format!("{} left out", count(refused.len(), "file")), refused);

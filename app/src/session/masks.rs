@@ -29,9 +29,9 @@ impl Session {
             Label::Positive => ("Paint", true),
             Label::Negative => ("Erase", false),
         };
-        match self.selected() {
-            Some((id, _, segment)) => {
-                let mask = segment.mask.clone();
+        match self.selected_object().zip(self.frame()) {
+            Some(((id, _), at)) => {
+                let mask = self.project().segment(id, at.frame).and_then(|segment| segment.mask.clone());
                 let changed = match (mask, adds) {
                     (Some(mask), true) => mask.union(&self.allowed(pixels, Some(id))),
                     (Some(mask), false) => mask.subtract(&pixels),
@@ -71,7 +71,7 @@ impl Session {
     /// Gives objects of the shown frame other masks, as one step.
     fn set_masks(&mut self, title: &str, masks: Vec<(ObjectId, Rle)>) {
         let Some(at) = self.frame() else { return };
-        self.history.edit(title, |project| {
+        self.edit_masks(title, |project| {
             for (id, mask) in masks {
                 if project.segment(id, at.frame).and_then(|s| s.mask.as_deref()) != Some(&mask) {
                     project.segments.insert((id, at.frame), Arc::new(Segment::by_hand(mask)));
@@ -96,20 +96,14 @@ impl Session {
         self.set_masks(title, changed);
     }
 
+    /// On all frames of a video.
     pub(super) fn join(&mut self) {
-        let masks = self.selected_masks();
-        let (Some(at), [(first, mask), others @ ..]) = (self.frame(), &masks[..]) else { return };
+        let (Some(at), [first, others @ ..]) = (self.frame(), &self.selection.clone()[..]) else { return };
         if others.is_empty() {
             self.notices.info("Select two objects or more to join them");
             return;
         }
-        let joined = others.iter().fold((**mask).clone(), |joined, (_, mask)| joined.union(mask));
-        self.history.edit("Join", |project| {
-            project.segments.insert((*first, at.frame), Arc::new(Segment::by_hand(joined)));
-            for (other, _) in others {
-                project.remove_object(at.medium, *other);
-            }
-        });
+        self.history.edit("Join", |project| project.join_tracks(at.medium, *first, others));
         self.selection = vec![*first];
     }
 
@@ -132,7 +126,7 @@ impl Session {
             self.notices.info("This object is in one part");
             return;
         }
-        self.selection = self.history.edit("Split", |project| {
+        self.selection = self.edit_masks("Split", |project| {
             let mut ids = vec![id];
             for (i, part) in parts.into_iter().enumerate() {
                 if i > 0 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::project::{Medium, MediumId, ObjectId, Project};
 
-use super::{Session, Thumbnail};
+use super::{Player, Session, Thumbnail};
 
 /// How far the work on a medium is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +40,14 @@ impl Session {
     pub(super) fn go_to(&mut self, medium: MediumId) {
         if self.project().media.contains_key(&medium) && self.shown != Some(medium) {
             self.shown = Some(medium);
+            self.player = Player { frame: 0, direction: None, ..self.player };
             self.selection.clear();
             self.visibility.solo = false;
         }
     }
 
     /// So many media on, but not beyond the ends.
-    pub(super) fn step(&mut self, n: i32) {
+    pub(super) fn step_medium(&mut self, n: i32) {
         let Some(shown) = self.shown else { return };
         let media = &self.project().media;
         let n_steps = n.unsigned_abs() as usize;
@@ -99,6 +100,7 @@ impl Session {
             project.media.remove(&shown);
         });
         self.shown = next;
+        self.player = Player::default();
         self.selection.clear();
     }
 

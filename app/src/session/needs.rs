@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use engine::{
+    frame::Direction,
     nn::Cancel,
     project::{FrameId, MediumId, ObjectId, Question, path_of},
     prompt::{Label, PointPrompt},
@@ -37,6 +38,8 @@ struct Looks {
 
 /// Bytes of pixels that are kept of images that are not shown.
 const PICTURES: usize = 1 << 30;
+/// Frames that are read ahead while a video plays.
+const PLAYED_AHEAD: usize = 8;
 /// Thumbnails that are kept.
 const THUMBNAILS: usize = 600;
 
@@ -67,14 +70,31 @@ impl Session {
         self.forget_far(&near, &seen.thumbnails);
     }
 
-    /// The shown frame, then its neighbors, the nearest first.
+    /// The shown frame, then those that may be shown next, the nearest first.
     fn near(&self, ahead: usize) -> Vec<FrameId> {
         let Some(shown) = self.shown else { return Vec::new() };
+        if let Some(video) = self.video() {
+            return self.near_in_video(shown, video.n_frames, ahead);
+        }
         let media = &self.project().media;
         let mut on = media.range(shown..).skip(1);
         let mut back = media.range(..shown).rev();
         let round = (0..ahead).flat_map(|_| [on.next(), back.next()]).flatten().map(|(id, _)| *id);
         std::iter::once(shown).chain(round).map(|medium| FrameId { medium, frame: 0 }).collect()
+    }
+
+    /// While it plays those to come, else those on both sides.
+    fn near_in_video(&self, medium: MediumId, n_frames: usize, ahead: usize) -> Vec<FrameId> {
+        let frame = self.player().frame;
+        let at = |direction: Direction, n| direction.ahead(frame, n, n_frames);
+        let round: Vec<usize> = match self.player().direction {
+            Some(direction) => (1..=PLAYED_AHEAD).filter_map(|n| at(direction, n)).collect(),
+            None => {
+                let both = [Direction::Forward, Direction::Backward];
+                (1..=ahead).flat_map(|n| both.map(|direction| at(direction, n))).flatten().collect()
+            }
+        };
+        std::iter::once(frame).chain(round).map(|frame| FrameId { medium, frame }).collect()
     }
 
     pub(super) fn path_of(&self, medium: MediumId) -> Option<PathBuf> {
@@ -83,7 +103,9 @@ impl Session {
 
     fn ask_for_pictures(&mut self, engine: &Engine, near: &[FrameId]) {
         // What would be forgotten again at once is not asked for.
-        let room = self.cache.bytes() < PICTURES / 2;
+        let here: usize =
+            near.iter().filter_map(|at| self.cache.pictures.get(at)?.as_ref().ok()).map(|p| p.bytes()).sum();
+        let room = here < PICTURES / 2;
         let wanted = near.iter().filter(|at| room || Some(**at) == self.frame());
         let missing = wanted.filter(|at| !self.cache.pictures.contains_key(at));
         let frames = missing.filter_map(|at| Some((*at, self.path_of(at.medium)?))).collect();
@@ -104,8 +126,15 @@ impl Session {
     }
 
     fn ask_the_model(&mut self, engine: &Engine, near: &[FrameId], seen: &Seen) {
+        // Frames of a video change too fast to look at each; tracking looks at them in its own time.
+        let n_looked_at = match self.video() {
+            Some(_) if self.player().plays() => 0,
+            Some(_) => 1,
+            None => near.len(),
+        };
+        let looked_at = near.iter().take(n_looked_at);
         let pictures: Vec<_> =
-            near.iter().filter_map(|at| self.cache.pictures.get(at)?.as_ref().ok().cloned()).collect();
+            looked_at.filter_map(|at| self.cache.pictures.get(at)?.as_ref().ok().cloned()).collect();
         let shows = pictures.first().is_some_and(|picture| Some(picture.at) == self.frame());
         let looks = Looks {
             pictures: pictures.iter().map(|picture| picture.at).collect(),
@@ -141,17 +170,22 @@ impl Session {
     /// What a left click at `at` would ask.
     fn preview_question(&self, at: engine::geometry::Point) -> Option<Question> {
         let wanted = self.tools.tool == Tool::Point && self.is_encoded();
-        let mut question = self.selected().map(|(.., segment)| segment.question.clone()).unwrap_or_default();
+        let mut segment = self.selected().map(|(.., segment)| (**segment).clone()).unwrap_or_default();
         let label = if self.tools.is_swapped { Label::Negative } else { Label::Positive };
-        question.prompt.points.push(PointPrompt { at, label });
-        question.choice = 0;
-        wanted.then_some(question)
+        segment.ask(|question| {
+            question.prompt.points.push(PointPrompt { at, label });
+            question.choice = 0;
+        });
+        wanted.then_some(segment.question)
     }
 
     /// Keeps memory bounded.
     fn forget_far(&mut self, near: &[FrameId], seen: &[MediumId]) {
         let shown = self.frame();
-        self.cache.pictures.retain(|at, _| near.contains(at));
+        match self.video().and(shown) {
+            Some(shown) => self.forget_far_frames(shown),
+            None => self.cache.pictures.retain(|at, _| near.contains(at)),
+        }
         if self.cache.bytes() > PICTURES {
             self.cache.pictures.retain(|at, _| Some(*at) == shown);
         }
@@ -161,6 +195,25 @@ impl Session {
         }
         if self.cache.preview.as_ref().is_some_and(|preview| Some(preview.at) != shown) {
             self.cache.preview = None;
+        }
+    }
+
+    /// Frames of the shown video stay as long as there is room: a scrub shows the nearest at once.
+    fn forget_far_frames(&mut self, shown: FrameId) {
+        self.cache.pictures.retain(|at, _| at.medium == shown.medium);
+        let mut room = PICTURES / 2;
+        if self.cache.bytes() <= room {
+            return;
+        }
+        let mut frames: Vec<FrameId> = self.cache.pictures.keys().copied().collect();
+        frames.sort_by_key(|at| at.frame.abs_diff(shown.frame));
+        for at in frames {
+            let bytes = self.cache.pictures.get(&at).and_then(|p| p.as_ref().ok()).map_or(0, |p| p.bytes());
+            match room.checked_sub(bytes) {
+                Some(rest) => room = rest,
+                None if at == shown => room = 0,
+                None => drop(self.cache.pictures.remove(&at)),
+            }
         }
     }
 }

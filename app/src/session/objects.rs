@@ -13,12 +13,8 @@ use super::{Session, toggle};
 impl Session {
     /// Lets go of what is no longer there, as after undo.
     pub(super) fn keep_selection_true(&mut self) {
-        let (project, at) = (self.history.now().clone(), self.frame());
-        self.selection.retain(|id| {
-            at.is_some_and(|at| {
-                project.objects.contains_key(&(at.medium, *id)) && project.segment(*id, at.frame).is_some()
-            })
-        });
+        let (objects, shown) = (&self.history.now().objects, self.shown);
+        self.selection.retain(|id| shown.is_some_and(|medium| objects.contains_key(&(medium, *id))));
     }
 
     pub(super) fn toggle_selected(&mut self, object: ObjectId) {
@@ -54,8 +50,17 @@ impl Session {
         here.min_by_key(|(.., segment)| size(segment)).map(|(id, ..)| id)
     }
 
+    /// Lets go of objects, or if there are none of chosen frames.
+    pub(super) fn deselect(&mut self) {
+        if self.selection.is_empty() {
+            self.set_span(None);
+        }
+        self.selection.clear();
+    }
+
     pub(super) fn select_next(&mut self, n: isize) {
-        let ids: Vec<ObjectId> = self.segments().map(|(id, ..)| id).collect();
+        let Some(shown) = self.shown else { return };
+        let ids: Vec<ObjectId> = self.project().objects_of(shown).map(|(id, _)| id).collect();
         let now = self.selection.last().and_then(|id| ids.iter().position(|other| other == id));
         let next = match now {
             Some(i) => i.checked_add_signed(n).unwrap_or(ids.len().saturating_sub(1)) % ids.len().max(1),
@@ -71,7 +76,7 @@ impl Session {
             Label::Negative if self.tools.is_swapped => Label::Positive,
             label => label,
         };
-        if label == Label::Negative && self.selected().is_none() {
+        if label == Label::Negative && self.selected_object().is_none() {
             self.notices.info("Select an object first, or begin one with a left click");
             return;
         }
@@ -86,8 +91,8 @@ impl Session {
     /// Changes what is asked about the selected object, or about a new one.
     fn ask(&mut self, title: &str, change: impl FnOnce(&mut Question)) {
         let Some(at) = self.frame() else { return };
-        match self.selected().map(|(id, ..)| id) {
-            Some(id) => self.history.edit(title, |project| {
+        match self.selected_object().map(|(id, _)| id) {
+            Some(id) => self.edit_masks(title, |project| {
                 project.segment_mut(id, at.frame).ask(|question| {
                     change(question);
                     question.choice = 0;
@@ -121,9 +126,10 @@ impl Session {
         let Some(at) = self.frame() else { return };
         let Some((id, _, segment)) = self.selected() else { return };
         if segment.question.base.is_none() && segment.rect.is_none() {
-            self.history.edit("Clear", |project| project.remove_object(at.medium, id));
+            self.history
+                .edit("Clear", |project| project.remove_from_track(at.medium, id, at.frame..=at.frame));
         } else {
-            self.history.edit("Clear", |project| {
+            self.edit_masks("Clear", |project| {
                 project.segment_mut(id, at.frame).ask(|question| {
                     question.prompt = Default::default();
                     question.choice = 0;
@@ -146,7 +152,7 @@ impl Session {
         let is_ambiguous = prompt.points.len() == 1 && prompt.rect.is_none();
         let n_choices = if is_ambiguous { N_CHOICES - 1 } else { N_CHOICES };
         let choice = (segment.question.choice as i8 + n).rem_euclid(n_choices) as u8;
-        self.history.edit("Choose candidate", |project| {
+        self.edit_masks("Choose candidate", |project| {
             project.segment_mut(id, at.frame).ask(|question| question.choice = choice);
         });
     }
@@ -206,15 +212,23 @@ impl Session {
 
     fn remove(&mut self, title: &str, objects: &[ObjectId]) {
         let Some(at) = self.frame() else { return };
+        let span = self.span();
         self.history.edit(title, |project| {
             for id in objects {
-                project.remove_object(at.medium, *id);
+                match &span {
+                    Some(span) => project.remove_from_track(at.medium, *id, span.clone()),
+                    None => project.remove_object(at.medium, *id),
+                }
             }
         });
     }
 
     pub(super) fn copy_to_next(&mut self) {
         let Some(at) = self.frame() else { return };
+        if self.video().is_some() {
+            self.copy_to_next_frame(at);
+            return;
+        }
         let Some((&next, medium)) = self.project().media.range(at.medium..).nth(1) else {
             self.notices.info("This is the last image");
             return;

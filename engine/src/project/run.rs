@@ -254,3 +254,6 @@ impl Segment {
         Self { mask: Some(Arc::new(mask)), iou, is_answered: true, tracked, ..Self::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

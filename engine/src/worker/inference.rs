@@ -1,5 +1,5 @@
 //! The thread that owns the model. It does one small piece of work a turn, and each time the most wanted: clicks first,
-//! then the preview, the shown picture, a piece of a job, and pictures that may be shown next.
+//! then the preview, the shown picture, a frame to track, a piece of a job, and pictures that may be shown next.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,9 @@ use std::{
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{Event, JobId, Load, Outcome, Reporter, Task, Wants, Work, WorkFrame, reader};
+use super::{
+    Event, JobId, Load, Outcome, Reporter, Task, Track, Wants, Work, WorkFrame, reader, tracks::Tracks,
+};
 use crate::{
     everything::Everything,
     geometry::Rect,
@@ -22,6 +24,7 @@ use crate::{
 
 pub(super) enum Request {
     Look(Wants),
+    Track(Track),
     Work(Work),
 }
 
@@ -29,6 +32,7 @@ pub(super) enum Request {
 #[derive(Default)]
 struct Todo {
     wants: Wants,
+    tracks: Tracks,
     jobs: VecDeque<Job>,
 }
 
@@ -55,9 +59,13 @@ pub(super) fn run(load: &Load, inbox: &Receiver<Request>, out: &Reporter) {
             Err(_) => {
                 todo.wants = Wants::default();
                 let message = "the model failed on this and was loaded again".to_owned();
-                if let Some(job) = todo.jobs.pop_front()
-                    && !out.report(Event::Ended { job: job.id, outcome: Outcome::Failed(message) })
+                let mut events = todo.tracks.panicked(&message);
+                if events.is_empty()
+                    && let Some(job) = todo.jobs.pop_front()
                 {
+                    events.push(Event::Ended { job: job.id, outcome: Outcome::Failed(message) });
+                }
+                if !events.into_iter().all(|event| out.report(event)) {
                     return;
                 }
             }
@@ -72,7 +80,7 @@ fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request
         loop {
             let request = if idle { inbox.recv().map_err(TryRecvError::from) } else { inbox.try_recv() };
             match request {
-                Ok(request) => todo.put(request),
+                Ok(request) => todo.put(request, segmenter),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,
             }
@@ -86,13 +94,14 @@ fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request
 }
 
 impl Todo {
-    fn put(&mut self, request: Request) {
+    fn put(&mut self, request: Request, segmenter: &mut dyn Segmenter) {
         match request {
             Request::Look(mut wants) => {
                 // More than the model keeps would be looked at in circles.
                 wants.pictures.truncate(KEPT);
                 self.wants = wants;
             }
+            Request::Track(track) => self.tracks.put(track, segmenter),
             Request::Work(work) => self.jobs.push_back(Job::new(work)),
         }
     }
@@ -101,6 +110,7 @@ impl Todo {
         self.wants.questions.is_empty()
             && self.wants.preview.is_none()
             && self.jobs.is_empty()
+            && self.tracks.is_idle()
             && self.wants.pictures.iter().all(|picture| segmenter.is_encoded(picture))
     }
 
@@ -129,6 +139,9 @@ impl Todo {
         } else {
             self.wants.questions.clear();
             self.wants.preview = None;
+        }
+        if !self.tracks.is_idle() {
+            return self.tracks.turn(segmenter);
         }
         if let Some(job) = self.jobs.front_mut() {
             let events = job.turn(segmenter);

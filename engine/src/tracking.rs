@@ -1,0 +1,243 @@
+//! Works off what is still to be tracked in a project, in small pieces: the latest asked first, objects that are on one
+//! frame together.
+//!
+//! It works on a copy of the project in which it records what it finds, so that whoever owns the project may hear of it
+//! later. Each run begins with what the project says and nothing else, so that the same project gives the same masks,
+//! whoever tracks it and however often it was interrupted before.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    frame::Direction,
+    mask::Rle,
+    nn::Cancel,
+    picture::Picture,
+    project::{FrameId, MediumId, ObjectId, Project, Question, Run, RunId, Segment},
+    segmenter::{Answer, SegmentError, Segmenter, Video},
+};
+
+/// What tracking reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tracked {
+    /// The mask that answers a question of a person's, which had to be known to go on.
+    Answered {
+        /// The object.
+        object: ObjectId,
+        /// Where it was asked.
+        at: FrameId,
+        /// What was asked.
+        question: Question,
+        /// The mask.
+        answer: Answer,
+    },
+    /// A mask on a frame.
+    Found {
+        /// Which run.
+        run: RunId,
+        /// The frame.
+        frame: usize,
+        /// The mask, and what is known of it.
+        segment: Segment,
+    },
+    /// A run has nothing left to do.
+    Finished(RunId),
+    /// A run cannot go on, and why.
+    Failed(RunId, String),
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Tracking {
+    project: Project,
+    /// Reports that the project's owner has not taken in yet, with their numbers.
+    untaken: VecDeque<(u64, Tracked)>,
+    n_reported: u64,
+    /// What the model remembers for each run.
+    remembered: BTreeMap<RunId, Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    given: BTreeMap<usize, Arc<Rle>>,
+    recent: BTreeSet<usize>,
+}
+
+impl Tracking {
+    /// The project is now this, with the first `n_taken` reports taken in.
+    pub fn tell(&mut self, project: &Project, n_taken: u64, segmenter: &mut dyn Segmenter) {
+        self.project = project.clone();
+        self.untaken.retain(|(n, _)| *n > n_taken);
+        for (_, report) in &self.untaken {
+            report.take_in(&mut self.project);
+        }
+        let runs = &self.project.runs;
+        self.remembered.retain(|run, _| {
+            let stays = runs.contains_key(run);
+            if !stays {
+                segmenter.forget(*run);
+            }
+            stays
+        });
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.project.runs.is_empty()
+    }
+
+    /// The medium of the run that is next.
+    pub fn medium(&self) -> Option<MediumId> {
+        self.project.runs.get_max().map(|(_, run)| run.medium)
+    }
+
+    /// One piece of work: looks at one frame at most. `video` is the medium's that [`Self::medium`] tells.
+    ///
+    /// # Errors
+    /// If it was canceled; nothing is lost then.
+    pub fn turn(
+        &mut self,
+        segmenter: &mut dyn Segmenter,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Tracked>, SegmentError> {
+        let (due, finished) = self.project.due_runs();
+        let mut reports: Vec<Tracked> = finished.into_iter().map(Tracked::Finished).collect();
+        for (id, run) in due {
+            match self.advance(id, &run, segmenter, video, cancel) {
+                Ok(Some(report)) => reports.push(report),
+                Ok(None) => break,
+                Err(SegmentError::Canceled) => return Err(SegmentError::Canceled),
+                Err(error) => reports.push(Tracked::Failed(id, error.to_string())),
+            }
+        }
+        self.keep(&reports);
+        Ok(reports)
+    }
+
+    /// The model was loaded anew and remembers nothing.
+    pub fn begin_anew(&mut self) {
+        self.remembered.clear();
+    }
+
+    /// The run that is next cannot go on.
+    pub fn fail(&mut self, why: &str) -> Vec<Tracked> {
+        let run = self.project.runs.get_max().map(|(run, _)| *run);
+        let reports: Vec<Tracked> = run.map(|run| Tracked::Failed(run, why.to_owned())).into_iter().collect();
+        self.keep(&reports);
+        reports
+    }
+
+    /// Until they are taken in.
+    fn keep(&mut self, reports: &[Tracked]) {
+        for report in reports {
+            report.take_in(&mut self.project);
+            self.n_reported += 1;
+            self.untaken.push_back((self.n_reported, report.clone()));
+        }
+    }
+
+    /// The next piece of a run; no report if it was only made ready.
+    fn advance(
+        &mut self,
+        id: RunId,
+        run: &Run,
+        segmenter: &mut dyn Segmenter,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Option<Tracked>, SegmentError> {
+        let at = |frame| FrameId { medium: run.medium, frame };
+        let given = self.project.nearest_given(run, segmenter.reach().given);
+        if let Some((frame, segment)) = given.iter().find(|(_, segment)| !segment.is_answered) {
+            let (at, question) = (at(*frame), segment.question.clone());
+            let picture = Arc::new(Picture::new(at, video.frame(*frame)?));
+            let answer = segmenter.answer(&picture, &question, cancel)?;
+            return Ok(Some(Tracked::Answered { object: run.object, at, question, answer }));
+        }
+        let remembered = self.remembered.entry(id).or_default();
+        let is_still_given = |(frame, mask): (&usize, &Arc<Rle>)| {
+            let segment = self.project.segment(run.object, *frame).filter(|segment| segment.is_given());
+            segment.is_some_and(|segment| segment.mask.as_ref() == Some(mask))
+        };
+        if !remembered.given.iter().all(is_still_given) {
+            segmenter.forget(id);
+            *remembered = Remembered::default();
+        }
+        for (frame, segment) in &given {
+            let Some(mask) = segment.mask.as_ref().filter(|_| !remembered.given.contains_key(frame)) else {
+                continue;
+            };
+            segmenter.remember(id, at(*frame), mask, true, video, cancel)?;
+            remembered.given.insert(*frame, mask.clone());
+            return Ok(None);
+        }
+        for (frame, mask) in self.project.recent(run, segmenter.reach().recent) {
+            if !remembered.recent.contains(&frame) {
+                segmenter.remember(id, at(frame), &mask, false, video, cancel)?;
+                remembered.recent.insert(frame);
+                return Ok(None);
+            }
+        }
+        let found = segmenter.track(id, at(run.next), run.direction, video, cancel)?;
+        let n_recent = segmenter.reach().recent;
+        remembered.recent.retain(|frame| frame.abs_diff(run.next) <= n_recent);
+        remembered.recent.insert(run.next);
+        let segment = Segment::tracked(found.mask, found.iou, found.object_score);
+        Ok(Some(Tracked::Found { run: id, frame: run.next, segment }))
+    }
+}
+
+impl Tracked {
+    /// Records it in a project; false if it is not wanted any more.
+    pub fn take_in(&self, project: &mut Project) -> bool {
+        match self {
+            Self::Answered { object, at, question, answer } => {
+                let asks = |segment: &Segment| !segment.is_answered && segment.question == *question;
+                if !project.segment(*object, at.frame).is_some_and(|segment| asks(segment)) {
+                    return false;
+                }
+                let segment = project.segment_mut(*object, at.frame);
+                segment.mask = Some(Arc::new(answer.mask.clone()));
+                (segment.iou, segment.is_answered) = (answer.iou, true);
+                true
+            }
+            Self::Found { run, frame, segment } => project.record(*run, *frame, segment.clone()),
+            Self::Finished(run) | Self::Failed(run, _) => project.runs.remove(run).is_some(),
+        }
+    }
+}
+
+impl Project {
+    /// The given segments that tracking the next frame of a run looks at: the nearest before it and after it, then the
+    /// nearest of the others, as SAM 2's `select_closest_cond_frames` has it. Those of which no mask can be known are left
+    /// out.
+    fn nearest_given(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Segment>)> {
+        let is_usable = |(_, segment): &(usize, &Arc<Segment>)| {
+            segment.is_given() && (segment.mask.is_some() || !segment.is_answered)
+        };
+        let mut before = self.track_within(run.object, 0..=run.next).rev().filter(is_usable).take(n);
+        let mut after = self.track_within(run.object, run.next..=usize::MAX).filter(is_usable).take(n);
+        let mut nearest: Vec<_> = before.next().into_iter().chain(after.next()).collect();
+        let mut others: Vec<_> = before.chain(after).collect();
+        others.sort_by_key(|(frame, _)| frame.abs_diff(run.next));
+        nearest.extend(others);
+        nearest.dedup_by_key(|(frame, _)| *frame);
+        nearest.truncate(n);
+        nearest.into_iter().map(|(frame, segment)| (frame, segment.clone())).collect()
+    }
+
+    /// The masks on the frames directly before the next one of a run, as far back as to one that was given: that one says
+    /// all that those before it could say.
+    fn recent(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Rle>)> {
+        let back = match run.direction {
+            Direction::Forward => Direction::Backward,
+            Direction::Backward => Direction::Forward,
+        };
+        let ways = std::iter::successors(back.after(run.next), |frame| back.after(*frame));
+        let segments = ways.map_while(|frame| Some((frame, self.segment(run.object, frame)?)));
+        let tracked = segments.take(n).take_while(|(_, segment)| !segment.is_given());
+        tracked.filter_map(|(frame, segment)| Some((frame, segment.mask.clone()?))).collect()
+    }
+}
