@@ -6,9 +6,11 @@
 
 mod find;
 mod history;
+mod identities;
 mod media;
 mod run;
 mod store;
+mod tracks;
 mod written;
 
 use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
@@ -24,6 +26,7 @@ use crate::{
 
 pub use find::{locate, scan};
 pub use history::{History, Step, StepId, Write};
+pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};
 pub use run::{Extent, Run, RunId};
 pub use store::{Opened, Store, StoreError};
