@@ -6,6 +6,7 @@ mod models;
 mod prompts;
 mod segment;
 mod track;
+mod track_project;
 mod window;
 
 use std::{io, io::Write as _};
@@ -16,6 +17,8 @@ use engine::{
     models as weights,
     nn::{Cancel, Device, Runtime},
     sam2::{Look, Weights},
+    segmenter::Sam2Segmenter,
+    worker::Load,
 };
 
 /// Label images and videos by pointing: masks from clicks and boxes, carried through videos, as COCO.
@@ -110,6 +113,20 @@ impl ModelArgs {
 /// How a model looks at images unless told otherwise: the built-in one with all care, official ones as their authors do.
 fn look_of(model: &str) -> Look {
     if model == weights::BUILTIN { Look::CAREFUL } else { Look::default() }
+}
+
+/// How the model is loaded, on the thread that will run it.
+fn load(args: ModelArgs) -> Load {
+    Box::new(move || {
+        let load = || -> anyhow::Result<Sam2Segmenter> {
+            let (runtime, weights) = args.open()?;
+            Ok(Sam2Segmenter::load(&args.model, &runtime, &weights, args.look())?)
+        };
+        match load() {
+            Ok(segmenter) => Ok(Box::new(segmenter)),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    })
 }
 
 /// A token that Ctrl+C cancels.

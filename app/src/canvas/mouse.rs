@@ -52,7 +52,7 @@ impl Canvas {
         commands: &mut Vec<Command>,
     ) -> Option<Point> {
         self.zoom_and_pan(ui, response, size, commands);
-        if ui.input(|input| input.key_down(Key::Space)) {
+        if ui.input(|input| input.modifiers.alt) {
             return None;
         }
         let transform = self.view.transform(size, self.rect);
@@ -76,7 +76,7 @@ impl Canvas {
                 input.smooth_scroll_delta(),
                 input.zoom_delta(),
                 input.modifiers.shift,
-                input.key_down(Key::Space),
+                input.modifiers.alt,
             )
         });
         if let Some(pointer) = response.hover_pos() {

@@ -22,13 +22,17 @@ use engine::{
 use super::{
     ModelArgs, cancel_on_interrupt,
     prompts::{FramePrompt, ObjectPrompts, TrackPrompts, prompt},
+    track_project,
 };
 use crate::{overlay, progress};
 
-/// Carry objects through a video or a folder of frames
+/// Carry objects through a video or a folder of frames, or go on with a project's
 #[derive(Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   segue track clip.mp4 --prompts prompts.json --out clip.json --overlay overlay.mp4
+  segue track work.segue --prompts corrections.json --out work.json
+A project's tracking goes on where it was interrupted; then corrections are made and followed as the window does it, and
+what has no mask yet is tracked. An object of the project is meant by its id, any other id is a new object.
 prompts.json (frames count from 0; coordinates in video pixels; label 1 on the object, 0 off it):
   {\"objects\": [{\"id\": 1, \"category\": \"dog\", \"prompts\": [
     {\"frame\": 0, \"points\": [[320, 240, 1]]},
@@ -36,11 +40,14 @@ prompts.json (frames count from 0; coordinates in video pixels; label 1 on the o
 Prompts of a frame are points and a \"box\" [x0, y0, x1, y1], or a \"mask\" as COCO run lengths. An object starts at its
 first prompt; later ones correct it where it was tracked to. An empty mask says that the object is not there.")]
 pub(crate) struct Track {
-    /// A video file, or a folder of frames
+    /// A video file, a folder of frames, or a project (.segue)
     media: PathBuf,
-    /// What is where: a JSON file, see below
+    /// What is where: a JSON file, see below; a project needs none
     #[arg(long, value_name = "JSON")]
-    prompts: PathBuf,
+    prompts: Option<PathBuf>,
+    /// Which video of the project, by its file's name; needed where it has several
+    #[arg(long, value_name = "NAME")]
+    video: Option<String>,
     /// First frame
     #[arg(long, value_name = "FRAME", default_value_t = 0)]
     from: usize,
@@ -53,9 +60,9 @@ pub(crate) struct Track {
     /// Format of the output
     #[arg(long, value_enum, default_value_t = Format::Coco)]
     format: Format,
-    /// Where to write the masks
+    /// Where to write the masks; a project keeps them and needs none
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Write a video with the masks drawn in here
     #[arg(long, value_name = "MP4")]
     overlay: Option<PathBuf>,
@@ -91,7 +98,12 @@ pub(crate) struct FoundSegment {
 
 impl Track {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let objects = read_prompts(&self.prompts)?;
+        if self.media.extension().is_some_and(|extension| extension == "segue") {
+            let objects = self.prompts.as_deref().map_or(Ok(Vec::new()), read_prompts)?;
+            return track_project::run(&self.media, self.video.as_deref(), objects, self.direction, self.out, self.model);
+        }
+        let (prompts, out) = self.prompts.as_ref().zip(self.out.as_ref()).context("--prompts and --out are needed")?;
+        let objects = read_prompts(prompts)?;
         let mut source = FrameSource::open(&self.media)?;
         let last = source.n_frames() - 1;
         let to = self.to.unwrap_or(last);
@@ -114,9 +126,9 @@ impl Track {
             other => other.map(|()| false)?,
         };
         let Format::Coco = self.format;
-        write_coco(&self.out, &source, &objects, self.from..=to, &found)?;
+        write_coco(out, &source, &objects, self.from..=to, &found)?;
         if canceled {
-            bail!("canceled; the {} finished frames are in {}", found.len(), self.out.display());
+            bail!("canceled; the {} finished frames are in {}", found.len(), out.display());
         }
         if let Some(path) = &self.overlay {
             write_overlay(path, &mut source, self.from..=to, &found, &cancel)?;

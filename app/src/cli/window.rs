@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use engine::{models, nn::Device, segmenter::Sam2Segmenter, worker::Load};
+use engine::nn::Device;
 
+use super::ModelArgs;
 use crate::{app::App, demo, preferences::Preferences, settings};
 
 /// Open the window; also what `segue` alone does
@@ -33,7 +34,13 @@ impl Window {
         let preferences = Preferences::load(folder.as_deref());
         let kept = preferences.settings();
         let model = self.model.unwrap_or_else(|| kept.model.clone());
-        let load = load(model, self.size.or(kept.image_size), self.device.or(kept.device));
+        let load = super::load(ModelArgs {
+            model,
+            size: self.size.or(kept.image_size),
+            device: self.device.or(kept.device),
+            threads: None,
+            look: Vec::new(),
+        });
         let paths = match self.demo && kept.recent().is_empty() {
             true => vec![demo::make()?],
             false => {
@@ -58,22 +65,4 @@ impl Window {
             .map_err(|error| anyhow::anyhow!("{error}"))
             .context("cannot open a window; `segue --help` says what Segue does without one")
     }
-}
-
-/// How the model is loaded, on the thread that will run it.
-fn load(model: String, size: Option<usize>, device: Option<Device>) -> Load {
-    Box::new(move || {
-        let load = || -> anyhow::Result<Sam2Segmenter> {
-            let mut weights = models::open(&model)?;
-            if let Some(size) = size {
-                weights = weights.with_image_size(size)?;
-            }
-            let runtime = engine::nn::Runtime::start(device, None)?;
-            Ok(Sam2Segmenter::load(&model, &runtime, &weights, super::look_of(&model))?)
-        };
-        match load() {
-            Ok(segmenter) => Ok(Box::new(segmenter)),
-            Err(error) => Err(format!("{error:#}")),
-        }
-    })
 }

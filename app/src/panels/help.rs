@@ -13,7 +13,7 @@ const MOUSE: [(&str, &str); 10] = [
     ("Ctrl+click", "Select; with Shift, add"),
     ("Digits", "Category of the selected"),
     ("Wheel, pinch", "Zoom"),
-    ("Middle, Space+drag", "Move the image"),
+    ("Middle, Alt+drag", "Move the image"),
     ("Shift+wheel", "Size of the brush"),
     ("Click (polygon)", "Set a corner; twice to close"),
     ("Drag (polygon)", "Move or add a corner of the selected"),
@@ -23,17 +23,18 @@ const MOUSE: [(&str, &str); 10] = [
 pub(crate) fn help_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
     let modal = Modal::new(Id::unique("help")).show(ctx, |ui| {
         let size = ctx.content_rect().size();
-        ui.set_width((size.x * 0.9).min(1080.0));
+        ui.set_width((size.x * 0.9).min(1320.0));
         ui.heading("Keys and mouse");
         ui.weak("The keys can be changed in the settings");
         ScrollArea::vertical().max_height(size.y * 0.75).auto_shrink([false, true]).show(ui, |ui| {
-            ui.columns(3, |columns| {
+            ui.columns(4, |columns| {
                 mouse_ui(&mut columns[0]);
                 for group in Group::ALL {
                     let column = match group {
                         Group::File | Group::Go => 0,
                         Group::Edit | Group::View => 1,
-                        Group::Object | Group::Mask | Group::Jobs => 2,
+                        Group::Object | Group::Mask => 2,
+                        Group::Track | Group::Jobs => 3,
                     };
                     group_ui(&mut columns[column], pane, group);
                 }

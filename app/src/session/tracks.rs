@@ -282,7 +282,9 @@ impl Session {
             return;
         }
         self.edit_tracks("Not here", "It is not here already", |project, medium, object, frames| {
-            project.set_absent(medium, object, frames)
+            let n = frames.clone().count();
+            project.set_absent(medium, object, frames);
+            n
         });
     }
 
@@ -333,11 +335,9 @@ impl Session {
                 id
             });
             match &copied[..] {
-                [(_, one)] if frames.start() != frames.end() => {
-                    project.paste_over(at.medium, object, frames, one)
-                }
+                [(_, one)] => project.paste_over(at.medium, object, frames, one),
                 copied => project.paste_track(at.medium, object, *frames.start(), copied),
-            }
+            };
             object
         });
         self.selection = vec![object];
@@ -356,15 +356,11 @@ impl Session {
 
     pub(super) fn split_track(&mut self) {
         let Some((at, (object, _))) = self.frame().zip(self.selected_object()) else { return };
-        let is_before = self.project().track(object).next().is_some_and(|(first, _)| first < at.frame);
-        let is_after = self.project().track(object).next_back().is_some_and(|(last, _)| last >= at.frame);
-        if !is_before || !is_after {
-            self.notices.info("This object has nothing on one side of this frame");
-            return;
-        }
         let title = "Another object from here on";
-        let new = self.history.edit(title, |project| project.split_track(at.medium, object, at.frame));
-        self.selection = vec![new];
+        match self.history.edit(title, |project| project.split_track(at.medium, object, at.frame)) {
+            Some(new) => self.selection = vec![new],
+            None => self.notices.info("This object has nothing on one side of this frame"),
+        }
     }
 
     pub(super) fn swap_tracks(&mut self) {
@@ -373,7 +369,7 @@ impl Session {
             return;
         };
         let (a, b) = (*a, *b);
-        self.history.edit("Swap from here on", |project| project.swap_tracks(a, b, at.frame));
+        self.history.edit("Swap from here on", |project| project.swap_tracks(at.medium, a, b, at.frame));
     }
 
     pub(super) fn renumber(&mut self, object: ObjectId, to: u32) {

@@ -1,0 +1,159 @@
+//! `segue track PROJECT`: a session without a window, so that it does what the window does.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use engine::{
+    nn::Cancel,
+    project::{MediumId, MediumKind, ObjectId},
+    prompt::PointPrompt,
+    worker::Engine,
+};
+
+use super::{
+    ModelArgs, cancel_on_interrupt,
+    prompts::{ObjectPrompts, prompt},
+    track::Way as Direction,
+};
+use crate::{
+    command::{Command, Extent, Way},
+    notice::Level,
+    progress,
+    session::{Model, Seen, Session},
+};
+
+/// A turn is taken so often.
+const OFTEN: Duration = Duration::from_millis(2);
+
+/// A session, and the engine that works for it.
+struct Desk {
+    session: Session,
+    engine: Engine,
+    cancel: Cancel,
+}
+
+pub(super) fn run(
+    project: &Path,
+    video: Option<&str>,
+    objects: Vec<ObjectPrompts>,
+    direction: Direction,
+    out: Option<PathBuf>,
+    model: ModelArgs,
+) -> anyhow::Result<()> {
+    ensure!(project.is_file(), "there is no project {}", project.display());
+    let engine = Engine::start(super::load(model), || ()).context("cannot start the engine")?;
+    let mut desk = Desk { session: Session::default(), engine, cancel: cancel_on_interrupt()? };
+    desk.say(Command::Open(vec![project.to_owned()]))?;
+    desk.until(|session| session.file().is_some() && *session.model() != Model::Loading)?;
+    let medium = medium(&desk.session, video)?;
+    desk.say(Command::GoTo(medium))?;
+    desk.track()?;
+    let is_new = !objects.is_empty();
+    for object in objects {
+        desk.correct(medium, object)?;
+    }
+    if is_new || out.is_none() {
+        desk.say(Command::Deselect)?;
+        desk.say(Command::First)?;
+        let way = match direction {
+            Direction::Forward => Way::Forward,
+            Direction::Backward => Way::Backward,
+            Direction::Both => Way::Both,
+        };
+        desk.say(Command::Propagate(way, Extent::End))?;
+        desk.track()?;
+    }
+    if let Some(out) = out {
+        desk.say(Command::ExportCoco(out))?;
+        desk.until(|session| session.jobs().is_empty())?;
+    }
+    desk.until(Session::is_saved)
+}
+
+/// The video that is meant.
+fn medium(session: &Session, name: Option<&str>) -> anyhow::Result<MediumId> {
+    let media = session.project().media.iter().filter(|(_, medium)| medium.kind == MediumKind::Video);
+    let meant: Vec<MediumId> =
+        media.filter(|(_, medium)| name.is_none_or(|name| medium.name() == name)).map(|(id, _)| *id).collect();
+    match (&meant[..], name) {
+        ([one], _) => Ok(*one),
+        ([], Some(name)) => bail!("the project has no video {name}"),
+        ([], None) => bail!("the project has no video"),
+        (_, _) => bail!("the project has several videos; say which with --video"),
+    }
+}
+
+impl Desk {
+    /// One turn with a command.
+    fn say(&mut self, command: Command) -> anyhow::Result<()> {
+        self.session.turn(&self.engine, [command], &Seen::default());
+        self.complain()
+    }
+
+    /// What the window would show as an error ends the command.
+    fn complain(&self) -> anyhow::Result<()> {
+        let errors = self.session.notices.shown().iter().filter(|notice| notice.level == Level::Error);
+        errors.map(|notice| notice.text.clone()).next().map_or(Ok(()), |error| bail!(error))
+    }
+
+    fn until(&mut self, is_so: impl Fn(&Session) -> bool) -> anyhow::Result<()> {
+        while !is_so(&self.session) {
+            self.session.turn(&self.engine, [], &Seen::default());
+            self.complain()?;
+            std::thread::sleep(OFTEN);
+        }
+        Ok(())
+    }
+
+    /// Works off what is still to be tracked.
+    fn track(&mut self) -> anyhow::Result<()> {
+        if self.session.is_paused() {
+            self.say(Command::TogglePause)?;
+        }
+        let bar = progress::bar(self.session.tracking().0, "frames");
+        while self.session.tracking().0 > 0 {
+            if self.cancel.is_canceled() {
+                // What is left stays in the project, to go on with.
+                self.until(Session::is_saved)?;
+                bail!("canceled; the finished frames are in the project, and the same command goes on");
+            }
+            self.session.turn(&self.engine, [], &Seen::default());
+            self.complain()?;
+            bar.set_position(bar.length().unwrap_or(0).saturating_sub(self.session.tracking().0 as u64));
+            std::thread::sleep(OFTEN);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Makes the clicks of one object, each answered and followed before the next.
+    fn correct(&mut self, medium: MediumId, object: ObjectPrompts) -> anyhow::Result<()> {
+        let id = ObjectId(object.id);
+        let is_known = self.session.project().objects.contains_key(&(medium, id));
+        self.say(if is_known { Command::Select(id) } else { Command::Deselect })?;
+        if !is_known {
+            self.say(Command::AddCategory(object.category.clone()))?;
+        }
+        let frames: BTreeMap<usize, _> = object.prompts.iter().map(|said| (said.frame, said)).collect();
+        let n_frames = self.session.video().map_or(0, |video| video.n_frames);
+        for (frame, said) in frames {
+            ensure!(said.mask.is_none(), "a project takes masks by import; frame {frame} of object {} has one", object.id);
+            ensure!(frame < n_frames, "object {} has a prompt on frame {frame}, the last is {}", object.id, n_frames - 1);
+            self.say(Command::GoToFrame(frame))?;
+            self.until(|session| session.picture().is_some())?;
+            let clicks = prompt(&said.points, said.rect);
+            let rect = clicks.rect.map(Command::SetBox);
+            let points = clicks.points.into_iter().map(|PointPrompt { at, label }| Command::AddPoint { at, label });
+            for command in rect.into_iter().chain(points) {
+                self.say(command)?;
+                self.until(|session| session.segments().all(|(.., segment)| segment.is_answered))?;
+            }
+            self.track()?;
+        }
+        Ok(())
+    }
+}
