@@ -1,5 +1,6 @@
 //! Reading images, folders of frames and videos exactly; writing videos.
 
+mod ahead;
 mod color;
 mod decode;
 mod error;
@@ -7,14 +8,33 @@ mod folder;
 mod image;
 mod index;
 mod source;
+mod sources;
 mod video;
 mod writer;
 
 pub use self::image::{image_size, read_image};
+pub use ahead::Ahead;
 pub use error::MediaError;
 pub use folder::{is_named_as_image, natural_order};
 pub use source::FrameSource;
+pub use sources::Sources;
 pub use writer::VideoWriter;
+
+/// Makes a clip in which everything moves, with a cut every 40 frames so that there are key frames.
+#[cfg(test)]
+pub(crate) fn make_clip(path: &std::path::Path, n_frames: usize) {
+    let (width, height) = (96, 64);
+    let mut writer = VideoWriter::create(path, crate::geometry::Size::new(width, height), 25.0).unwrap();
+    for frame in 0..n_frames as u32 {
+        let scene = frame / 40 * 90;
+        writer
+            .push(&::image::RgbImage::from_fn(width as u32, height as u32, |x, y| {
+                ::image::Rgb([x * 2 + frame * 3 + scene, y * 3 + frame + scene, frame * 5].map(|v| v as u8))
+            }))
+            .unwrap();
+    }
+    writer.finish().unwrap();
+}
 
 /// Has to be called before anything of FFmpeg's.
 fn start_ffmpeg() {

@@ -66,6 +66,9 @@ pub enum MediaError {
     #[error("cannot read frame {frame}: there are {n_frames}, counted from 0: {}", path.display())]
     NoSuchFrame { path: PathBuf, frame: usize, n_frames: usize },
 
+    #[error("cannot read frame {frame}: reading failed in a way that was not foreseen; try again: {}", path.display())]
+    Lost { path: PathBuf, frame: usize },
+
     #[error("cannot write video: {cause}: {}", path.display())]
     Write { path: PathBuf, cause: io::Error },
 

@@ -28,6 +28,7 @@ const TESTED_HEAD: usize = 48;
 const TESTED_TAIL: usize = 100;
 
 /// The frames of a video and its packets, both numbered from 0.
+#[derive(Clone)]
 pub(super) struct Index {
     packets: Vec<PacketInfo>,
     /// For each frame its packet.

@@ -1,10 +1,13 @@
 //! Frames by number, whatever they are stored in.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use image::RgbImage;
 
-use super::{MediaError, folder::Folder, image::image_format, video::Video};
+use super::{MediaError, folder::Folder, image::image_format, index::Index, video::Video};
 use crate::{frame::Frames, geometry::Size};
 
 /// Frames a second of a folder of images, which does not say.
@@ -33,14 +36,37 @@ impl FrameSource {
     /// # Errors
     /// The file or folder cannot be read, is of no known format, holds no frames, or images differ in size.
     pub fn open(path: &Path) -> Result<Self, MediaError> {
-        let kind = if path.is_dir() {
-            Kind::Images(Folder::open(path)?)
+        match Self::open_images(path)? {
+            Some(images) => Ok(images),
+            None => Self::open_video(path, &mut None),
+        }
+    }
+
+    /// Of a folder of images or an image; none of any other file.
+    pub(super) fn open_images(path: &Path) -> Result<Option<Self>, MediaError> {
+        let folder = if path.is_dir() {
+            Folder::open(path)?
         } else if image_format(path)?.is_some() {
-            Kind::Images(Folder::single(path)?)
+            Folder::single(path)?
         } else {
-            Kind::Video(Box::new(Video::open(path)?))
+            return Ok(None);
         };
-        Ok(Self { path: path.into(), kind })
+        Ok(Some(Self { path: path.into(), kind: Kind::Images(folder) }))
+    }
+
+    /// Of a video file of which this index may be known; it is known from then on.
+    pub(super) fn open_video(path: &Path, known: &mut Option<Arc<Index>>) -> Result<Self, MediaError> {
+        Ok(Self { path: path.into(), kind: Kind::Video(Box::new(Video::open(path, known)?)) })
+    }
+
+    /// Whether it is a video file.
+    pub fn is_video(&self) -> bool {
+        matches!(self.kind, Kind::Video(_))
+    }
+
+    /// The video file, folder or image.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Number of frames, at least 1.
@@ -100,6 +126,29 @@ impl FrameSource {
         }
     }
 
+    /// The frame at or before `frame` where decoding can start: a key frame; of images the frame itself.
+    ///
+    /// # Panics
+    /// If there is no such frame of a video.
+    pub fn key_frame(&self, frame: usize) -> usize {
+        match &self.kind {
+            Kind::Images(_) => frame,
+            Kind::Video(video) => video.key_frame(frame),
+        }
+    }
+
+    /// The first frame that will be decoded to reach `frame`, at or before it: the one after the last that was read if
+    /// that is on the way, else the key frame.
+    ///
+    /// # Panics
+    /// If there is no such frame of a video.
+    pub fn decodes_from(&self, frame: usize) -> usize {
+        match &self.kind {
+            Kind::Images(_) => frame,
+            Kind::Video(video) => video.decodes_from(frame),
+        }
+    }
+
     /// The pixels of frame `frame`, upright; of undamaged data the same whichever frames were read before.
     ///
     /// Reading frames in their order is fastest; another frame of a video is decoded from the key frame before it.
@@ -111,13 +160,27 @@ impl FrameSource {
     /// # Errors
     /// There is no such frame, the file cannot be read any more, or this frame's data are damaged.
     pub fn frame(&mut self, frame: usize) -> Result<RgbImage, MediaError> {
+        let pixels = self.frame_while(frame, &mut || true)?;
+        Ok(pixels.expect("only who is told to gives up"))
+    }
+
+    /// As [`Self::frame`], but gives up, with none, where `go_on` says no: it is asked after each frame on the way that
+    /// is not `frame`. What is read next goes on from there if it can.
+    ///
+    /// # Errors
+    /// As [`Self::frame`].
+    pub fn frame_while(
+        &mut self,
+        frame: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<RgbImage>, MediaError> {
         let n_frames = self.n_frames();
         if frame >= n_frames {
             return Err(MediaError::NoSuchFrame { path: self.path.clone(), frame, n_frames });
         }
         match &mut self.kind {
-            Kind::Images(folder) => folder.frame(frame),
-            Kind::Video(video) => video.frame(frame),
+            Kind::Images(folder) => folder.frame(frame).map(Some),
+            Kind::Video(video) => video.frame_while(frame, go_on),
         }
     }
 }
@@ -141,10 +204,36 @@ impl Frames for FrameSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::make_clip;
 
     #[test]
     fn frames_can_be_read_by_another_thread() {
         fn check<T: Send>() {}
         check::<FrameSource>();
+    }
+
+    #[test]
+    fn whoever_gives_up_goes_on_from_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.mp4");
+        make_clip(&path, 100);
+        let mut source = FrameSource::open(&path).unwrap();
+        let expected: Vec<_> = (0..100).map(|frame| source.frame(frame).unwrap()).collect();
+        let key = source.key_frame(70);
+        assert!(key > 0 && key < 70);
+        assert_eq!(source.key_frame(key), key);
+        assert_eq!((source.decodes_from(70), source.key_frame(0)), (key, 0));
+
+        let mut n = 0;
+        let mut three = || {
+            n += 1;
+            n % 3 != 0
+        };
+        assert!(source.frame_while(70, &mut three).unwrap().is_none());
+        assert_eq!(source.decodes_from(70), key + 3);
+        assert!(source.frame_while(70, &mut three).unwrap().is_none());
+        assert!(source.frame(key + 6).unwrap() == expected[key + 6]);
+        assert!(source.frame(70).unwrap() == expected[70]);
+        assert!(source.frame(3).unwrap() == expected[3]);
     }
 }

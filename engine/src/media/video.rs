@@ -1,6 +1,9 @@
 //! The frames of a video file by number: frame n is the n-th that is shown, however it is reached.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ffmpeg::{format::Pixel, frame, picture};
 use ffmpeg_next as ffmpeg;
@@ -25,7 +28,7 @@ const DEFAULT_FPS: f64 = 25.0;
 pub(super) struct Video {
     path: PathBuf,
     decoder: Decoder,
-    index: Index,
+    index: Arc<Index>,
     /// Number of the frame after the last one that came out of the decoder.
     next: usize,
     /// The key frame's packet that decoding started from, or none if from the first packet.
@@ -41,11 +44,23 @@ pub(super) struct Video {
     times: Vec<f64>,
 }
 
+/// What came of decoding up to a frame.
+enum Decoded {
+    Frame(Picture),
+    /// The decoder leaves it out.
+    Nothing,
+    GivenUp,
+}
+
 impl Video {
-    /// See [`super::FrameSource::open`].
-    pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
+    /// See [`super::FrameSource::open`]. The index is the one that is `known` of this file; without one it is made, and
+    /// is known from then on.
+    pub(super) fn open(path: &Path, known: &mut Option<Arc<Index>>) -> Result<Self, MediaError> {
         let mut decoder = Decoder::open(path)?;
-        let index = Index::build(&mut decoder)?;
+        let index = match known {
+            Some(index) => index.clone(),
+            None => known.insert(Arc::new(Index::build(&mut decoder)?)).clone(),
+        };
         decoder.start_at(index.packets(), 0)?;
         let held = decoder.next();
         let Some(Picture { frame: first, .. }) = &held else {
@@ -86,20 +101,40 @@ impl Video {
         self.times[frame]
     }
 
-    /// See [`super::FrameSource::frame`].
-    pub(super) fn frame(&mut self, frame: usize) -> Result<RgbImage, MediaError> {
+    /// See [`super::FrameSource::key_frame`].
+    pub(super) fn key_frame(&self, frame: usize) -> usize {
+        self.index.start(frame).and_then(|start| self.index.frame_of(start)).unwrap_or(0)
+    }
+
+    /// See [`super::FrameSource::decodes_from`].
+    pub(super) fn decodes_from(&self, frame: usize) -> usize {
+        let key = self.key_frame(frame);
+        if self.next <= frame && key <= self.next + NEAR { self.next } else { key }
+    }
+
+    /// See [`super::FrameSource::frame_while`].
+    pub(super) fn frame_while(
+        &mut self,
+        frame: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<RgbImage>, MediaError> {
         loop {
             self.go_near(frame)?;
-            let picture = self.decode_to(frame);
+            let picture = match self.decode_to(frame, go_on) {
+                Decoded::Frame(picture) => Some(picture),
+                Decoded::Nothing => None,
+                Decoded::GivenUp => return Ok(None),
+            };
             let right = picture.as_ref().is_some_and(|picture| self.index.is_frame(frame, &picture.frame));
             match (picture, self.start) {
                 // What comes out wrong even from the first packet on is damaged differently each time.
                 (Some(picture), start) if right || start.is_none() => {
-                    return self.upright(&picture.frame).map_err(|cause| MediaError::Decode {
+                    let pixels = self.upright(&picture.frame).map_err(|cause| MediaError::Decode {
                         path: self.path.clone(),
                         frame,
                         cause,
                     });
+                    return pixels.map(Some);
                 }
                 (_, Some(start)) if self.index.is_counted() => self.forget_start(start),
                 _ => return Err(MediaError::DamagedFrame { path: self.path.clone(), frame }),
@@ -132,25 +167,29 @@ impl Video {
 
     /// This packet is not a place to start from after all, whatever the container says.
     fn forget_start(&mut self, start: usize) {
-        self.index.forget_start(start);
+        // Others who have the file open find out themselves.
+        Arc::make_mut(&mut self.index).forget_start(start);
         self.next = usize::MAX;
     }
 
-    /// The picture of `frame`, if it comes out of the decoder before a later one.
-    fn decode_to(&mut self, frame: usize) -> Option<Picture> {
+    /// The picture of `frame`, if it comes out of the decoder before a later one and `go_on` never says no.
+    fn decode_to(&mut self, frame: usize, go_on: &mut dyn FnMut() -> bool) -> Decoded {
         while let Some(picture) = self.held.take().or_else(|| self.decoder.next()) {
             let Some(found) = self.index.frame_of(picture.packet) else { continue };
             self.next = found + 1;
             if found == frame {
-                return Some(picture);
+                return Decoded::Frame(picture);
             }
             if found > frame {
                 self.next = found;
                 self.held = Some(picture);
                 break;
             }
+            if !go_on() {
+                return Decoded::GivenUp;
+            }
         }
-        None
+        Decoded::Nothing
     }
 
     /// Holds the picture of the key frame in packet `start`, frame number `first`, if it comes out of the decoder whole.
