@@ -20,6 +20,6 @@ mod packaging;
 mod parity;
 mod segmenter;
 mod session;
-mod tracks;
 mod slow;
 mod tidy;
+mod tracks;

@@ -28,7 +28,8 @@ pub(crate) fn write_clip(path: &Path, n_frames: usize) {
     let mut writer = VideoWriter::create(path, Size::new(160, 120), 25.0).unwrap();
     for i in 0..n_frames as u32 {
         let is_square = |x: u32, y: u32| (10 + 2 * i..40 + 2 * i).contains(&x) && (40..70).contains(&y);
-        let color = |x, y| if is_square(x, y) { [230, 40, 40] } else { [30, (60 + x / 4) as u8, (90 + y / 4) as u8] };
+        let color =
+            |x, y| if is_square(x, y) { [230, 40, 40] } else { [30, (60 + x / 4) as u8, (90 + y / 4) as u8] };
         writer.push(&image::RgbImage::from_fn(160, 120, |x, y| image::Rgb(color(x, y)))).unwrap();
     }
     writer.finish().unwrap();
@@ -65,7 +66,10 @@ impl Desk {
     }
 
     fn masks(&self, object: ObjectId) -> Vec<(usize, Arc<Rle>)> {
-        self.track_of(object).into_iter().filter_map(|(frame, segment)| Some((frame, segment.mask?))).collect()
+        self.track_of(object)
+            .into_iter()
+            .filter_map(|(frame, segment)| Some((frame, segment.mask?)))
+            .collect()
     }
 
     /// Until all that was asked for is tracked and saved.
@@ -130,7 +134,10 @@ fn tracking_goes_back_and_both_ways_and_over_chosen_frames() {
         desk.finish();
         tracked(&log)
     };
-    assert_eq!(frames(vec![Command::Propagate(Way::Backward, Extent::End)]), (0..20).rev().collect::<Vec<_>>());
+    assert_eq!(
+        frames(vec![Command::Propagate(Way::Backward, Extent::End)]),
+        (0..20).rev().collect::<Vec<_>>()
+    );
     assert_eq!(frames(vec![Command::Propagate(Way::Forward, Extent::Frames(4))]), [21, 22, 23, 24]);
     let both: BTreeSet<usize> =
         frames(vec![Command::Propagate(Way::Both, Extent::End)]).into_iter().collect();
@@ -169,7 +176,10 @@ fn a_correction_while_tracking_is_answered_and_tracked_anew_first() {
     // What is right of the correction carries it, and so does what is left of it down to the click.
     assert!(desk.segment(object, 20).mask.as_ref().unwrap().contains(60 + 28, 90));
     assert!(desk.segment(object, 5).mask.as_ref().unwrap().contains(58, 90));
-    assert!(!desk.segment(object, 0).mask.as_ref().unwrap().contains(48, 90), "the first click stays as it is");
+    assert!(
+        !desk.segment(object, 0).mask.as_ref().unwrap().contains(48, 90),
+        "the first click stays as it is"
+    );
     assert_eq!(desk.masks(object).len(), N_FRAMES);
     desk.step([Command::Undo]);
     assert!(!desk.segment(object, 5).mask.as_ref().unwrap().contains(58, 90));
@@ -191,7 +201,11 @@ fn a_correction_touches_neither_other_objects_nor_what_lies_beyond_keyframes() {
     desk.finish();
     let mut frames = tracked(&log);
     frames.sort_unstable();
-    assert_eq!(frames, (1..10).chain(11..25).collect::<Vec<_>>(), "from the first click to the confirmed frame");
+    assert_eq!(
+        frames,
+        (1..10).chain(11..25).collect::<Vec<_>>(),
+        "from the first click to the confirmed frame"
+    );
     assert_eq!(desk.masks(second), other);
     assert_eq!(desk.masks(first)[25..], before[25..]);
 }
@@ -317,7 +331,8 @@ fn an_object_can_be_added_at_any_time() {
     desk.finish();
     desk.step([FORWARD]);
     desk.finish();
-    let [first, second] = desk.session.project().objects_of(desk.media()[0]).map(|(id, _)| id).collect::<Vec<_>>()[..]
+    let [first, second] =
+        desk.session.project().objects_of(desk.media()[0]).map(|(id, _)| id).collect::<Vec<_>>()[..]
     else {
         panic!()
     };
@@ -377,10 +392,14 @@ fn boxes_between_boxes_are_interpolated() {
     assert!(desk.objects().is_empty());
     let file = desk.folder.path().join("boxes.json");
     let image = |id: usize, frame: usize| {
-        format!(r#"{{"id":{id},"file_name":"clip/{frame:06}.jpg","width":160,"height":120,"video_id":1,"frame_index":{frame}}}"#)
+        format!(
+            r#"{{"id":{id},"file_name":"clip/{frame:06}.jpg","width":160,"height":120,"video_id":1,"frame_index":{frame}}}"#
+        )
     };
     let annotation = |id: usize, image: usize, x: usize| {
-        format!(r#"{{"id":{id},"image_id":{image},"category_id":1,"bbox":[{x},10,20,20],"area":400,"iscrowd":0,"track_id":1,"segmentation":[]}}"#)
+        format!(
+            r#"{{"id":{id},"image_id":{image},"category_id":1,"bbox":[{x},10,20,20],"area":400,"iscrowd":0,"track_id":1,"segmentation":[]}}"#
+        )
     };
     let text = format!(
         r#"{{"videos":[{{"id":1,"name":"clip.mp4","width":160,"height":120}}],"images":[{},{}],
@@ -452,7 +471,10 @@ fn a_stroke_on_a_tracked_mask_is_a_correction_too() {
     desk.step([click(40.0, 60.0), FORWARD]);
     desk.finish();
     tracked(&log);
-    let stroke = Command::Stroke { points: vec![at(20.0, 110.0), at(60.0, 110.0)], label: engine::prompt::Label::Positive };
+    let stroke = Command::Stroke {
+        points: vec![at(20.0, 110.0), at(60.0, 110.0)],
+        label: engine::prompt::Label::Positive,
+    };
     desk.step([Command::GoToFrame(10), stroke]);
     desk.finish();
     let object = desk.objects()[0];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use egui::{Key, PointerButton, Pos2, Response, Ui};
+use egui::{PointerButton, Pos2, Response, Ui};
 use engine::{
     geometry::{Point, Size},
     mask::Rle,
@@ -71,13 +71,8 @@ impl Canvas {
     }
 
     fn zoom_and_pan(&mut self, ui: &Ui, response: &Response, size: Size, commands: &mut Vec<Command>) {
-        let (scroll, pinch, shift, space) = ui.input(|input| {
-            (
-                input.smooth_scroll_delta(),
-                input.zoom_delta(),
-                input.modifiers.shift,
-                input.modifiers.alt,
-            )
+        let (scroll, pinch, shift, alt) = ui.input(|input| {
+            (input.smooth_scroll_delta(), input.zoom_delta(), input.modifiers.shift, input.modifiers.alt)
         });
         if let Some(pointer) = response.hover_pos() {
             // With Shift, systems turn the wheel's direction sideways.
@@ -92,7 +87,7 @@ impl Canvas {
             }
         }
         let dragged = response.dragged_by(PointerButton::Middle);
-        if dragged || (space && response.dragged_by(PointerButton::Primary)) {
+        if dragged || (alt && response.dragged_by(PointerButton::Primary)) {
             self.view.pan(response.drag_delta(), size, self.rect);
         }
     }

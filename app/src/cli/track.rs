@@ -100,9 +100,17 @@ impl Track {
     pub(super) fn run(self) -> anyhow::Result<()> {
         if self.media.extension().is_some_and(|extension| extension == "segue") {
             let objects = self.prompts.as_deref().map_or(Ok(Vec::new()), read_prompts)?;
-            return track_project::run(&self.media, self.video.as_deref(), objects, self.direction, self.out, self.model);
+            return track_project::run(
+                &self.media,
+                self.video.as_deref(),
+                objects,
+                self.direction,
+                self.out,
+                self.model,
+            );
         }
-        let (prompts, out) = self.prompts.as_ref().zip(self.out.as_ref()).context("--prompts and --out are needed")?;
+        let (prompts, out) =
+            self.prompts.as_ref().zip(self.out.as_ref()).context("--prompts and --out are needed")?;
         let objects = read_prompts(prompts)?;
         let mut source = FrameSource::open(&self.media)?;
         let last = source.n_frames() - 1;

@@ -77,8 +77,10 @@ pub(super) fn run(
 /// The video that is meant.
 fn medium(session: &Session, name: Option<&str>) -> anyhow::Result<MediumId> {
     let media = session.project().media.iter().filter(|(_, medium)| medium.kind == MediumKind::Video);
-    let meant: Vec<MediumId> =
-        media.filter(|(_, medium)| name.is_none_or(|name| medium.name() == name)).map(|(id, _)| *id).collect();
+    let meant: Vec<MediumId> = media
+        .filter(|(_, medium)| name.is_none_or(|name| medium.name() == name))
+        .map(|(id, _)| *id)
+        .collect();
     match (&meant[..], name) {
         ([one], _) => Ok(*one),
         ([], Some(name)) => bail!("the project has no video {name}"),
@@ -141,13 +143,23 @@ impl Desk {
         let frames: BTreeMap<usize, _> = object.prompts.iter().map(|said| (said.frame, said)).collect();
         let n_frames = self.session.video().map_or(0, |video| video.n_frames);
         for (frame, said) in frames {
-            ensure!(said.mask.is_none(), "a project takes masks by import; frame {frame} of object {} has one", object.id);
-            ensure!(frame < n_frames, "object {} has a prompt on frame {frame}, the last is {}", object.id, n_frames - 1);
+            ensure!(
+                said.mask.is_none(),
+                "a project takes masks by import; frame {frame} of object {} has one",
+                object.id
+            );
+            ensure!(
+                frame < n_frames,
+                "object {} has a prompt on frame {frame}, the last is {}",
+                object.id,
+                n_frames - 1
+            );
             self.say(Command::GoToFrame(frame))?;
             self.until(|session| session.picture().is_some())?;
             let clicks = prompt(&said.points, said.rect);
             let rect = clicks.rect.map(Command::SetBox);
-            let points = clicks.points.into_iter().map(|PointPrompt { at, label }| Command::AddPoint { at, label });
+            let points =
+                clicks.points.into_iter().map(|PointPrompt { at, label }| Command::AddPoint { at, label });
             for command in rect.into_iter().chain(points) {
                 self.say(command)?;
                 self.until(|session| session.segments().all(|(.., segment)| segment.is_answered))?;

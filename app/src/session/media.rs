@@ -40,7 +40,7 @@ impl Session {
     pub(super) fn go_to(&mut self, medium: MediumId) {
         if self.project().media.contains_key(&medium) && self.shown != Some(medium) {
             self.shown = Some(medium);
-            self.player = Player { frame: 0, direction: None, ..self.player };
+            self.player = Player::default();
             self.selection.clear();
             self.visibility.solo = false;
         }

@@ -194,7 +194,9 @@ impl Session {
         let (Tracked::Found { run, .. } | Tracked::Finished(run) | Tracked::Failed(run, _)) = &report else {
             return;
         };
-        self.history.extend(run.step, |project| drop(report.take_in(project)));
+        self.history.extend(run.step, |project| {
+            report.take_in(project);
+        });
     }
 
     pub(super) fn dim(&mut self) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Event, Track};
 use crate::{
-    media::FrameSource,
+    media::{Ahead, Sources},
     project::path_of,
     segmenter::{SegmentError, Segmenter},
     tracking::{Tracked, Tracking},
@@ -16,7 +16,8 @@ pub(super) struct Tracks {
     told: Track,
     tracking: Tracking,
     /// The video that was read last.
-    video: Option<(PathBuf, FrameSource)>,
+    video: Option<(PathBuf, Ahead)>,
+    sources: Sources,
     /// Whether the model is at work for this.
     is_at_work: bool,
 }
@@ -49,7 +50,7 @@ impl Tracks {
         let medium = self.tracking.medium().and_then(|id| self.told.project.media.get(&id));
         let path =
             medium.map(|medium| path_of(&self.told.folder, medium)).ok_or("the video is no longer there")?;
-        let video = video(&mut self.video, &path)?;
+        let video = video(&mut self.video, &self.sources, &path)?;
         match self.tracking.turn(segmenter, video, &self.told.cancel) {
             Ok(reports) => Ok(reports),
             Err(SegmentError::Canceled) => Ok(Vec::new()),
@@ -69,12 +70,14 @@ impl Tracks {
 }
 
 fn video<'a>(
-    last: &'a mut Option<(PathBuf, FrameSource)>,
+    last: &'a mut Option<(PathBuf, Ahead)>,
+    sources: &Sources,
     path: &Path,
-) -> Result<&'a mut FrameSource, String> {
+) -> Result<&'a mut Ahead, String> {
     if last.as_ref().is_none_or(|(known, _)| known != path) {
-        let source = FrameSource::open(path).map_err(|error| error.to_string())?;
-        *last = Some((path.to_owned(), source));
+        let source = sources.open(path).map_err(|error| error.to_string())?;
+        let ahead = Ahead::new(source).map_err(|error| error.to_string())?;
+        *last = Some((path.to_owned(), ahead));
     }
-    last.as_mut().map(|(_, source)| source).ok_or_else(|| "there is no video".to_owned())
+    last.as_mut().map(|(_, video)| video).ok_or_else(|| "there is no video".to_owned())
 }
