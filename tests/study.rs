@@ -38,7 +38,10 @@ fn main() {
     };
     let runtime = Runtime::start(None, None).unwrap();
     let weights = models::open(models::BUILTIN).unwrap();
-    println!("{:24} {:10} {:>7} {:>6} {:>6} {:>8} {:>8}", "clip", "way", "clicks", "drawn", "looks", "tracked", "seconds");
+    println!(
+        "{:24} {:10} {:>7} {:>6} {:>6} {:>8} {:>8}",
+        "clip", "way", "clicks", "drawn", "looks", "tracked", "seconds"
+    );
     let mut totals = [Effort::default(); WAYS.len()];
     for clip in &clips {
         for (way, total) in WAYS.iter().zip(&mut totals) {

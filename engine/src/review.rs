@@ -3,6 +3,7 @@ use crate::project::{MediumId, ObjectId, Project};
 #[derive(Debug, Default, Clone)]
 pub struct Review {
     pub queue: Vec<Concern>,
+    pub rest: Vec<Concern>,
     pub n_given: usize,
     pub n_segments: usize,
 }

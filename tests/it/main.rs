@@ -22,4 +22,5 @@ mod segmenter;
 mod session;
 mod slow;
 mod tidy;
+mod tracking;
 mod tracks;

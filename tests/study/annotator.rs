@@ -12,7 +12,9 @@ use engine::{
     mask::Rle,
     nn::Cancel,
     picture::Picture,
-    project::{CategoryId, Extent, FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment},
+    project::{
+        CategoryId, Extent, FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment,
+    },
     prompt::{Label, PointPrompt},
     review::Reviewer,
     segmenter::Segmenter,
@@ -105,7 +107,8 @@ pub(crate) fn correct(clip: &Clip, segmenter: &mut dyn Segmenter, way: Way) -> E
 impl Desk<'_> {
     fn iou(&self, frame: usize) -> f64 {
         let mask = self.project.segment(OBJECT, frame).and_then(|segment| segment.mask.clone());
-        mask.map_or(0.0, |mask| mask.iou(&self.clip.masks[frame]))
+        let truth = &self.clip.masks[frame];
+        mask.map_or(0.0, |mask| if mask.area() + truth.area() == 0 { 1.0 } else { mask.iou(truth) })
     }
 
     fn is_good(&self, frame: usize) -> bool {
@@ -132,7 +135,8 @@ impl Desk<'_> {
                 return;
             }
             let truth = self.clip.masks[frame].clone();
-            let Some(click) = largest_error(self.project.segment(OBJECT, frame).and_then(|s| s.mask.as_deref()), &truth)
+            let Some(click) =
+                largest_error(self.project.segment(OBJECT, frame).and_then(|s| s.mask.as_deref()), &truth)
             else {
                 break;
             };
@@ -167,8 +171,12 @@ impl Desk<'_> {
     /// What follows from a correction.
     fn follow(&mut self, frame: usize, way: Way) {
         if way == Way::AllAgain {
-            let tracked: Vec<usize> =
-                self.project.track(OBJECT).filter(|(_, segment)| !segment.is_given()).map(|(frame, _)| frame).collect();
+            let tracked: Vec<usize> = self
+                .project
+                .track(OBJECT)
+                .filter(|(_, segment)| !segment.is_given())
+                .map(|(frame, _)| frame)
+                .collect();
             for frame in tracked {
                 self.project.remove_within(OBJECT, frame..=frame);
             }
@@ -192,7 +200,8 @@ impl Desk<'_> {
         let start = Instant::now();
         self.tracking.tell(&self.project, self.n_taken, self.segmenter);
         while !self.tracking.is_idle() {
-            let reports = self.tracking.turn(self.segmenter, &mut Reel(self.clip), &Cancel::default()).unwrap();
+            let reports =
+                self.tracking.turn(self.segmenter, &mut Reel(self.clip), &Cancel::default()).unwrap();
             for report in reports {
                 assert!(!matches!(report, Tracked::Failed(..)), "{report:?}");
                 self.effort.n_tracked += usize::from(matches!(report, Tracked::Found { .. }));

@@ -150,7 +150,8 @@ pub(crate) fn generated(i: u64, n_frames: usize) -> Clip {
 pub(crate) fn read(folder: &std::path::Path) -> Clip {
     let names = |folder: &std::path::Path, extension: &str| {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+        let mut files: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
         files.sort();
         files
     };

@@ -153,6 +153,11 @@ impl Rle {
         self.counts.iter().skip(1).step_by(2).map(|&run| u64::from(run)).sum()
     }
 
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.counts)
+    }
+
     /// `[x, y, width, height]` of the smallest box round the object; all zero if there is none.
     pub fn bbox(&self) -> [u32; 4] {
         let height = self.size.height as u64;

@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{MediumId, ObjectId, Project, Segment, StepId, Tracked};
-use crate::frame::Direction;
+use crate::{frame::Direction, mask::Rle};
 
 /// Names a run: the step that asked for it, and which of that step's runs it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -211,7 +211,8 @@ impl Project {
         {
             return false;
         }
-        let agreement = before.and_then(|before| Some(before.mask.as_ref()?.iou(found.mask.as_ref()?)));
+        let agreement =
+            before.and_then(|before| Some(agreement(before.mask.as_ref()?, found.mask.as_ref()?)));
         run.n_agreeing = if agreement.is_some_and(|iou| iou >= AGREES) { run.n_agreeing + 1 } else { 0 };
         if let Some(tracked) = &mut found.tracked {
             tracked.agreement = agreement.map(|iou| iou as f32);
@@ -247,9 +248,18 @@ impl Project {
     }
 }
 
+/// How far two passes found the same: their IoU, and 1 where both found nothing.
+fn agreement(a: &Rle, b: &Rle) -> f64 {
+    match (a.size() == b.size(), a.area() + b.area()) {
+        (false, _) => 0.0,
+        (true, 0) => 1.0,
+        (true, _) => a.iou(b),
+    }
+}
+
 impl Segment {
     /// A mask that tracking found.
-    pub fn tracked(mask: crate::mask::Rle, iou: f32, object_score: f32) -> Self {
+    pub fn tracked(mask: Rle, iou: f32, object_score: f32) -> Self {
         let tracked = Some(Tracked { object_score, agreement: None });
         Self { mask: Some(Arc::new(mask)), iou, is_answered: true, tracked, ..Self::default() }
     }

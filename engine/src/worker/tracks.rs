@@ -28,6 +28,7 @@ impl Tracks {
             self.tracking.tell(&Default::default(), u64::MAX, segmenter);
             self.tracking = Tracking::default();
             self.video = None;
+            segmenter.forget_frames();
         }
         self.tracking.tell(&track.project, track.n_taken, segmenter);
         self.told = track;
