@@ -112,7 +112,8 @@ pub(crate) fn generated(i: u64, n_frames: usize) -> Clip {
     let colors = [dice.color(), dice.color()];
     let radius = dice.between(0.12, 0.2);
     let target = Thing::new(&mut dice, radius, colors);
-    let like_it = Thing::new(&mut dice, radius * 0.9, [colors[0], dice.color()]);
+    let other_color = dice.color();
+    let like_it = Thing::new(&mut dice, radius * 0.9, [colors[0], other_color]);
     let posts: Vec<[f32; 2]> =
         (0..1 + i % 3).map(|_| [dice.between(0.2, 1.1), dice.between(0.05, 0.14)]).collect();
     let post = dice.color();
