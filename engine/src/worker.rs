@@ -130,13 +130,6 @@ pub enum Errand {
     ImportCoco(PathBuf),
     /// Write a COCO file.
     ExportCoco(Arc<Project>, PathBuf),
-    /// Take a folder of frames as one video.
-    ScanFrames {
-        /// The folder.
-        folder: PathBuf,
-        /// The project's folder, to which paths are told.
-        project_folder: PathBuf,
-    },
     /// Look for files of these media in a folder.
     Find {
         /// The media that are missing.

@@ -30,7 +30,6 @@ fn outcome(errand: Errand, progress: &dyn Fn(usize, usize) -> bool) -> Outcome {
             let (media, refused) = scan(&paths, &folder, progress);
             Outcome::Scanned(media, refused)
         }
-        Errand::ScanFrames { .. } => Outcome::Canceled,
         Errand::ImportCoco(path) => match coco::import(&path, progress) {
             Ok(imported) => Outcome::Imported(path, Box::new(imported)),
             Err(error) => Outcome::Failed(error.to_string()),
