@@ -22,7 +22,7 @@ use crate::{
     prompt::Prompt,
 };
 
-pub use find::{locate, scan};
+pub use find::{locate, scan, scan_frames};
 pub use history::{History, Step, StepId, Write};
 pub use media::{content_of, path_of, told_from};
 pub use run::{Extent, Run, RunId};

@@ -22,6 +22,7 @@ use crate::{
     formats::coco::{Imported, Report},
     geometry::Rect,
     mask::Rle,
+    media::Sources,
     nn::Cancel,
     picture::Picture,
     project::{
@@ -101,12 +102,19 @@ pub enum Storing {
 /// Long work for the disk; each ends with one [`Event::Ended`].
 #[derive(Clone, Debug)]
 pub enum Errand {
-    /// Find the images among these files and in these folders.
+    /// Find the images and videos among these files and in these folders.
     Scan {
         /// Files and folders.
         paths: Vec<PathBuf>,
         /// The project's folder, to which paths are told.
         folder: PathBuf,
+    },
+    /// Take a folder of frames as one video.
+    ScanFrames {
+        /// The folder of frames.
+        folder: PathBuf,
+        /// The project's folder, to which its path is told.
+        project_folder: PathBuf,
     },
     /// Read a COCO file.
     ImportCoco(PathBuf),
@@ -209,7 +217,7 @@ pub enum Outcome {
     Canceled,
     /// It failed.
     Failed(String),
-    /// Images that were found, and what could not be taken.
+    /// Images and videos that were found, and what could not be taken.
     Scanned(Vec<Medium>, Vec<String>),
     /// A COCO file that was read.
     Imported(PathBuf, Box<Imported>),
@@ -269,6 +277,7 @@ impl Engine {
         let (thumbnails, thumbnails_inbox) = bounded(16);
         let (storing, storing_inbox) = bounded(256);
         let (errands, errands_inbox) = bounded(16);
+        let sources = Sources::default();
         let ending = Cancel::default();
         let mut threads = Vec::new();
         let mut start = |name: &str, body: Box<dyn FnOnce(Reporter) + Send>| {
@@ -277,11 +286,16 @@ impl Engine {
             std::io::Result::Ok(())
         };
         start("inference", Box::new(move |out| inference::run(&load, &inference_inbox, &out)))?;
-        start("reader", Box::new(move |out| reader::frames(&reads_inbox, &out)))?;
-        start("thumbnails", Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &out)))?;
+        let of_reader = sources.clone();
+        start("reader", Box::new(move |out| reader::frames(&reads_inbox, &of_reader, &out)))?;
+        let of_thumbnails = sources.clone();
+        start(
+            "thumbnails",
+            Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &of_thumbnails, &out)),
+        )?;
         start("storing", Box::new(move |out| storing::run(&storing_inbox, &out)))?;
         let ends = ending.clone();
-        start("errands", Box::new(move |out| files::run(&errands_inbox, &ends, &out)))?;
+        start("errands", Box::new(move |out| files::run(&errands_inbox, &sources, &ends, &out)))?;
         let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands });
         Ok(Self { inboxes, events: Some(received), threads, ending })
     }
