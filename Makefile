@@ -28,6 +28,7 @@ bench: setup
 	packaging/setup_slow.sh
 	cargo bench --package tests --bench bench
 	cargo bench --package tests --bench window
+	cargo bench --package tests --bench scrub
 
 setup:
 	packaging/setup.sh

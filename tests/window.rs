@@ -17,6 +17,7 @@ use egui_kittest::Harness;
 use engine::{
     geometry::Point,
     mask::Rle,
+    media::Sources,
     nn::Cancel,
     picture::Picture,
     project::{Category, CategoryId, FrameId, MediumId, Object, Question, Segment, Store},
@@ -134,7 +135,7 @@ fn make_project(folder: &Path) {
     let name = folder.canonicalize().unwrap().file_name().unwrap().to_owned();
     let path = folder.join(format!("{}.segue", name.to_str().unwrap()));
     let mut opened = Store::open(&path).unwrap();
-    let (media, _) = engine::project::scan(&[folder.to_owned()], folder, &|_, _| true);
+    let (media, _) = engine::project::scan(&[folder.to_owned()], folder, &Sources::default(), &|_, _| true);
     let size = media[0].size;
     opened.history.edit("Make masks", |project| {
         project.media.insert(MediumId(1), Arc::new(media[0].clone()));

@@ -15,7 +15,7 @@ mod writer;
 pub use self::image::{image_size, read_image};
 pub use ahead::Ahead;
 pub use error::MediaError;
-pub use folder::{is_named_as_image, natural_order};
+pub use folder::{frame_files, is_named_as_image, natural_order};
 pub use source::FrameSource;
 pub use sources::Sources;
 pub use writer::VideoWriter;

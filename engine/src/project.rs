@@ -24,7 +24,7 @@ use crate::{
     prompt::Prompt,
 };
 
-pub use find::{locate, scan};
+pub use find::{locate, scan, scan_frames};
 pub use history::{History, Step, StepId, Write};
 pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};

@@ -23,6 +23,7 @@ use crate::{
     formats::coco::{Imported, Report},
     geometry::Rect,
     mask::Rle,
+    media::Sources,
     nn::Cancel,
     picture::Picture,
     project::{
@@ -119,12 +120,19 @@ pub enum Storing {
 /// Long work for the disk; each ends with one [`Event::Ended`].
 #[derive(Clone, Debug)]
 pub enum Errand {
-    /// Find the images among these files and in these folders.
+    /// Find the images and videos among these files and in these folders.
     Scan {
         /// Files and folders.
         paths: Vec<PathBuf>,
         /// The project's folder, to which paths are told.
         folder: PathBuf,
+    },
+    /// Take a folder of frames as one video.
+    ScanFrames {
+        /// The folder of frames.
+        folder: PathBuf,
+        /// The project's folder, to which its path is told.
+        project_folder: PathBuf,
     },
     /// Read a COCO file.
     ImportCoco(PathBuf),
@@ -231,7 +239,7 @@ pub enum Outcome {
     Canceled,
     /// It failed.
     Failed(String),
-    /// Images that were found, and what could not be taken.
+    /// Images and videos that were found, and what could not be taken.
     Scanned(Vec<Medium>, Vec<String>),
     /// A COCO file that was read.
     Imported(PathBuf, Box<Imported>),
@@ -292,6 +300,7 @@ impl Engine {
         let (thumbnails, thumbnails_inbox) = bounded(16);
         let (storing, storing_inbox) = bounded(256);
         let (errands, errands_inbox) = bounded(16);
+        let sources = Sources::default();
         let ending = Cancel::default();
         let mut threads = Vec::new();
         let mut start = |name: &str, body: Box<dyn FnOnce(Reporter) + Send>| {
@@ -299,12 +308,18 @@ impl Engine {
             threads.push(Builder::new().name(name.to_owned()).spawn(move || body(reporter))?);
             std::io::Result::Ok(())
         };
-        start("inference", Box::new(move |out| inference::run(&load, &inference_inbox, &out)))?;
-        start("reader", Box::new(move |out| reader::frames(&reads_inbox, &out)))?;
-        start("thumbnails", Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &out)))?;
+        let of_inference = sources.clone();
+        start("inference", Box::new(move |out| inference::run(&load, of_inference, &inference_inbox, &out)))?;
+        let of_reader = sources.clone();
+        start("reader", Box::new(move |out| reader::frames(&reads_inbox, &of_reader, &out)))?;
+        let of_thumbnails = sources.clone();
+        start(
+            "thumbnails",
+            Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &of_thumbnails, &out)),
+        )?;
         start("storing", Box::new(move |out| storing::run(&storing_inbox, &out)))?;
         let ends = ending.clone();
-        start("errands", Box::new(move |out| files::run(&errands_inbox, &ends, &out)))?;
+        start("errands", Box::new(move |out| files::run(&errands_inbox, &sources, &ends, &out)))?;
         let (reviews, reviews_inbox) = bounded(1);
         start("review", Box::new(move |out| review(&reviews_inbox, &out)))?;
         let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands, reviews });

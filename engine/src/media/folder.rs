@@ -3,7 +3,7 @@
 use std::{
     cmp::{Ordering, Reverse},
     ffi::{OsStr, OsString},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -32,15 +32,7 @@ impl Folder {
     /// Other files, hidden files and folders inside are passed over.
     /// Only headers are read here.
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
-        let read_error = |cause| MediaError::Read { path: path.into(), cause };
-        let mut names = Vec::new();
-        for entry in fs::read_dir(path).map_err(read_error)? {
-            let file = entry.map_err(read_error)?.path();
-            if file.is_file() {
-                names.push(file.file_name().unwrap_or_default().to_owned());
-            }
-        }
-        let files: Vec<_> = frames_among(names).into_iter().map(|name| path.join(name)).collect();
+        let files = frame_files(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
         let first = files.first().ok_or_else(|| MediaError::NoImages { path: path.into() })?;
         let expected = image_size(first)?;
         for file in &files[1..] {
@@ -72,6 +64,21 @@ impl Folder {
     pub(super) fn frame(&self, frame: usize) -> Result<RgbImage, MediaError> {
         read_image(&self.files[frame])
     }
+}
+
+/// The files in a folder that are its frames, as [`super::FrameSource::open`] has it, going by their names.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn frame_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        if file.is_file() {
+            names.push(file.file_name().unwrap_or_default().to_owned());
+        }
+    }
+    Ok(frames_among(names).into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// Whether the file is called as images are.

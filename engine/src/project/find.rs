@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Content, Medium, MediumId, MediumKind, content_of, told_from};
-use crate::media::{image_size, is_named_as_image, natural_order};
+use crate::media::{FrameSource, Sources, image_size, is_named_as_image, natural_order};
 
 /// How video files are called.
 const VIDEOS: [&str; 9] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv"];
@@ -18,16 +18,18 @@ const VIDEOS: [&str; 9] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mp
 /// Progress is told once in so many files, since telling it costs more than reading one.
 const OFTEN: usize = 32;
 
-/// The images among these files and in these folders, and a sentence on each that cannot be taken.
+/// The images and videos among these files and in these folders, and a sentence on each that cannot be taken.
 ///
 /// Folders within folders count too. Hidden files, and files in folders that are not named as images or videos, are
 /// passed over; no file is taken twice, by whatever links it is reached. Media are ordered by their folders, then by
-/// their names, as [`natural_order`] has it, and paths are told from `folder`. Only headers are read.
+/// their names, as [`natural_order`] has it, and paths are told from `folder`. Of images only headers are read;
+/// videos are opened by `sources`, so that they open quickly from then on.
 ///
 /// `progress` is told how many files were looked at, and how many there are; where it says no, that is all.
 pub fn scan(
     paths: &[PathBuf],
     folder: &Path,
+    sources: &Sources,
     progress: &dyn Fn(usize, usize) -> bool,
 ) -> (Vec<Medium>, Vec<String>) {
     let mut walk = Walk::default();
@@ -45,10 +47,11 @@ pub fn scan(
 
     let mut media = Vec::new();
     for (i, file) in files.iter().enumerate() {
-        if i % OFTEN == 0 && !progress(i, files.len()) {
+        let is_time = i % OFTEN == 0 || is_named(file, &VIDEOS);
+        if is_time && !progress(i, files.len()) {
             break;
         }
-        match image(file, folder) {
+        match medium(file, folder, sources) {
             Ok(medium) => media.push(medium),
             Err(sentence) => refused.push(sentence),
         }
@@ -56,31 +59,57 @@ pub fn scan(
     (media, refused)
 }
 
-fn image(file: &Path, folder: &Path) -> Result<Medium, String> {
+fn medium(file: &Path, folder: &Path, sources: &Sources) -> Result<Medium, String> {
     let refuse = |why: &str| Err(format!("{why}: {}", file.display()));
-    if is_named(file, &VIDEOS) {
-        return refuse("cannot add video: videos are not opened here yet");
-    }
     // Opening and closing the open project's file would give up its lock.
     if is_named(file, &["segue"]) {
         return refuse("cannot add file: it is a Segue project; open it instead");
     }
     if file.to_str().is_none() {
-        return refuse("cannot add image: its name is no valid text; rename it");
+        return refuse("cannot add file: its name is no valid text; rename it");
     }
     // Opening a pipe would wait for whoever writes to it.
     if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
-        return refuse("cannot add image: it is not a file");
+        return refuse("cannot add file: it is a device or a pipe");
+    }
+    let path = told_from(folder, file);
+    if !is_named_as_image(file) {
+        let source = sources.open(file).map_err(|error| error.to_string())?;
+        if source.is_video() {
+            return Ok(video(path, &source));
+        }
     }
     let size = image_size(file).map_err(|error| error.to_string())?;
-    let path = told_from(folder, file);
     Ok(Medium { path, kind: MediumKind::Image, size, n_frames: 1, fps: None, content: None, done: false })
 }
 
-/// Looks inside a folder for the files of these media; their new paths, told from `folder`.
+fn video(path: String, source: &FrameSource) -> Medium {
+    let (size, n_frames, fps) = (source.size(), source.n_frames(), Some(source.fps()));
+    Medium { path, kind: MediumKind::Video, size, n_frames, fps, content: None, done: false }
+}
+
+/// The frames in a folder as one video, which has the folder's path, told from `project_folder` (`.` if they are the
+/// same); see [`FrameSource::open`].
+///
+/// # Errors
+/// A sentence that says why not.
+pub fn scan_frames(folder: &Path, project_folder: &Path, sources: &Sources) -> Result<Medium, String> {
+    let refuse = |why: &str| Err(format!("{why}: {}", folder.display()));
+    if folder.to_str().is_none() {
+        return refuse("cannot add folder: its name is no valid text; rename it");
+    }
+    if fs::metadata(folder).is_ok_and(|metadata| !metadata.is_dir()) {
+        return refuse("cannot add frames: it is not a folder");
+    }
+    let source = sources.open(folder).map_err(|error| error.to_string())?;
+    let path = told_from(project_folder, folder);
+    Ok(video(if path.is_empty() { ".".to_owned() } else { path }, &source))
+}
+
+/// Looks inside a folder for the files, and folders of frames, of these media; their new paths, told from `folder`.
 ///
 /// A file of a medium's name is taken for it if it holds the medium's content. Where that is not known, the file must
-/// have the medium's size, and no other file and no other medium may come into question. The more folders above it have
+/// have the medium's size and number of frames, and no other file and no other medium may come into question. The more folders above it have
 /// the same names, too, the sooner a file is taken.
 ///
 /// `progress` is told how many were found, of how many; where it says no, that is all.
@@ -88,12 +117,13 @@ pub fn locate(
     media: &[(MediumId, Arc<Medium>)],
     inside: &Path,
     folder: &Path,
+    sources: &Sources,
     progress: &dyn Fn(usize, usize) -> bool,
 ) -> Vec<(MediumId, String)> {
     let mut walk = Walk::default();
     walk.folder(inside, &|_| progress(0, media.len()));
     // Opening a pipe would wait for whoever writes to it.
-    let files = walk.files.iter().filter(|file| file.is_file());
+    let files = walk.files.iter().filter(|file| file.is_file()).chain(&walk.folders);
     let mut files: Vec<String> = files.map(|file| told_from(folder, file)).collect();
     files.sort();
 
@@ -120,7 +150,7 @@ pub fn locate(
                     let file = folder.join(file);
                     match &medium.content {
                         Some(content) => holds(&file, content),
-                        None => is_sure && image_size(&file).is_ok_and(|size| size == medium.size),
+                        None => is_sure && is_like(&file, medium, sources),
                     }
                 });
                 if let Some(found) = found {
@@ -148,14 +178,26 @@ fn tail(path: &str, n: usize) -> &str {
 
 fn holds(file: &Path, content: &Content) -> bool {
     // The length alone tells most files apart.
-    fs::metadata(file).is_ok_and(|metadata| metadata.len() == content.length)
+    fs::metadata(file).is_ok_and(|metadata| metadata.is_dir() || metadata.len() == content.length)
         && content_of(file).is_ok_and(|found| found == *content)
+}
+
+/// Whether the file, or the folder of frames, may be that of a medium of unknown content.
+fn is_like(file: &Path, medium: &Medium, sources: &Sources) -> bool {
+    match medium.kind {
+        MediumKind::Image => image_size(file).is_ok_and(|size| size == medium.size),
+        MediumKind::Video => sources
+            .open(file)
+            .is_ok_and(|source| source.size() == medium.size && source.n_frames() == medium.n_frames),
+    }
 }
 
 /// Files that may be media.
 #[derive(Default)]
 struct Walk {
     files: Vec<PathBuf>,
+    /// Folders that were looked into, which may be frames.
+    folders: Vec<PathBuf>,
     refused: Vec<String>,
     /// Where it has been, without links: a link may lead back.
     been: HashSet<PathBuf>,
@@ -180,6 +222,7 @@ impl Walk {
                     self.files.push(path);
                 }
             }
+            self.folders.push(folder);
         }
     }
 }
@@ -203,12 +246,12 @@ fn by_folder(a: &Path, b: &Path) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{cell::RefCell, io::Write as _};
 
     use image::RgbImage;
 
     use super::*;
-    use crate::geometry::Size;
+    use crate::{geometry::Size, media::make_clip};
 
     /// A folder with images of these names, as wide as their places here, from 1.
     fn folder_of(images: &[&str]) -> tempfile::TempDir {
@@ -231,7 +274,7 @@ mod tests {
 
     #[track_caller]
     fn check_refused(path: &Path, why: &str) {
-        let (media, refused) = scan(&[path.to_owned()], Path::new("/"), &|_, _| true);
+        let (media, refused) = scan(&[path.to_owned()], Path::new("/"), &Sources::default(), &|_, _| true);
         assert_eq!((media, refused.len()), (vec![], 1));
         assert!(
             refused[0].contains(why) && refused[0].ends_with(&path.display().to_string()),
@@ -254,7 +297,8 @@ mod tests {
         for name in ["labels.json", "notes.txt", "a9/project.segue"] {
             write(&folder.path().join(name), b"text");
         }
-        let (media, refused) = scan(&[folder.path().to_owned()], folder.path(), &|_, _| true);
+        let (media, refused) =
+            scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!(paths(&media), ["9.PNG", "10.png", "a9/2.jpg", "a10/1.png", "b/1.png"]);
         assert_eq!(refused, Vec::<String>::new());
         assert_eq!(media[0].size, Size::new(5, 3));
@@ -267,7 +311,8 @@ mod tests {
         write(&folder.path().join("2.png"), b"no image");
         write(&folder.path().join("3.png"), b"");
         write(&folder.path().join("clip.MP4"), b"video");
-        let (media, refused) = scan(&[folder.path().to_owned()], folder.path(), &|_, _| true);
+        let (media, refused) =
+            scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!(paths(&media), ["1.png"]);
         assert_eq!(refused.len(), 3);
 
@@ -276,8 +321,9 @@ mod tests {
             write(&path, bytes);
             path
         };
-        check_refused(&named("clip.mp4", b"video"), "videos are not opened here yet");
-        check_refused(&named("labels.json", b"{}"), "not an image file that Segue knows");
+        check_refused(&named("clip.mp4", b"video"), "it is no image or video that Segue knows");
+        check_refused(&named("labels.json", b"{}"), "it is no image or video that Segue knows");
+        check_refused(&named("4.png", b"no image"), "not an image file that Segue knows");
         check_refused(&named("project.segue", b""), "it is a Segue project");
         check_refused(&folder.path().join("none.png"), "cannot read file");
         let mut large = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x80\0\0\0\x80\0\0\x01\0\x18\0".to_vec();
@@ -286,11 +332,88 @@ mod tests {
     }
 
     #[test]
+    fn videos_are_taken_whatever_they_are_called() {
+        let folder = folder_of(&["1.png"]);
+        let at = |name: &str| folder.path().join(name);
+        make_clip(&at("clip.mp4"), 30);
+        fs::copy(at("clip.mp4"), at("clip.bin")).unwrap();
+        fs::copy(at("1.png"), at("image.mp4")).unwrap();
+        let whole = fs::read(at("clip.mp4")).unwrap();
+        write(&at("cut.mp4"), &whole[..whole.len() / 2]);
+        let given = [folder.path().to_owned(), at("clip.bin")];
+        let told = RefCell::new(Vec::new());
+        let (media, refused) = scan(&given, folder.path(), &Sources::default(), &|done, _| {
+            told.borrow_mut().push(done);
+            true
+        });
+        assert_eq!(paths(&media), ["1.png", "clip.bin", "clip.mp4", "image.mp4"]);
+        let kinds = [MediumKind::Image, MediumKind::Video, MediumKind::Video, MediumKind::Image];
+        assert!(media.iter().map(|medium| medium.kind).eq(kinds));
+        let clip = &media[2];
+        assert_eq!((clip.n_frames, clip.size, clip.fps), (30, Size::new(96, 64), Some(25.0)));
+        assert!(refused.len() == 1 && refused[0].ends_with("cut.mp4"), "{refused:?}");
+        assert!(told.into_inner().ends_with(&[0, 2, 3, 4]), "a video may take long");
+    }
+
+    #[test]
+    fn a_folder_of_frames_is_one_video() {
+        let folder = tempfile::tempdir().unwrap();
+        let frames = folder.path().join("frames");
+        fs::create_dir(&frames).unwrap();
+        for name in ["1.png", "2.png", "10.png"] {
+            RgbImage::new(5, 3).save(frames.join(name)).unwrap();
+        }
+        let sources = Sources::default();
+        let medium = scan_frames(&frames, folder.path(), &sources).unwrap();
+        assert_eq!((medium.path.as_str(), medium.kind), ("frames", MediumKind::Video));
+        assert_eq!((medium.n_frames, medium.size, medium.fps), (3, Size::new(5, 3), Some(25.0)));
+        assert_eq!(scan_frames(&frames, &frames, &sources).unwrap().path, ".");
+        let none = scan_frames(folder.path(), folder.path(), &sources).unwrap_err();
+        assert!(none.contains("it holds no images"), "{none}");
+        let file = scan_frames(&frames.join("1.png"), folder.path(), &sources).unwrap_err();
+        assert!(file.contains("it is not a folder"), "{file}");
+    }
+
+    #[test]
+    fn moved_videos_and_folders_of_frames_are_found() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let make = |root: &Path| {
+            fs::create_dir_all(root.join("frames")).unwrap();
+            make_clip(&root.join("clip.mp4"), 20);
+            for name in ["1.png", "2.png"] {
+                RgbImage::new(5, 3).save(root.join("frames").join(name)).unwrap();
+            }
+        };
+        make(old.path());
+        make(&new.path().join("moved"));
+        fs::create_dir_all(new.path().join("other/frames")).unwrap();
+        make_clip(&new.path().join("other/clip.mp4"), 21);
+        let sources = Sources::default();
+        let (mut media, _) = scan(&[old.path().join("clip.mp4")], old.path(), &sources, &|_, _| true);
+        media.push(scan_frames(&old.path().join("frames"), old.path(), &sources).unwrap());
+        for medium in &mut media {
+            medium.content = Some(content_of(&old.path().join(&medium.path)).unwrap());
+        }
+        let locate = |media: &[Medium]| -> Vec<String> {
+            let named = |(i, medium): (usize, &Medium)| (MediumId(i as u32), Arc::new(medium.clone()));
+            let media: Vec<_> = media.iter().enumerate().map(named).collect();
+            let located = locate(&media, new.path(), new.path(), &sources, &|_, _| true);
+            located.into_iter().map(|(_, path)| path).collect()
+        };
+        assert_eq!(locate(&media), ["moved/clip.mp4", "moved/frames"]);
+        media.iter_mut().for_each(|medium| medium.content = None);
+        assert_eq!(locate(&media), Vec::<String>::new(), "either might be meant");
+        fs::remove_dir_all(new.path().join("other/frames")).unwrap();
+        fs::remove_file(new.path().join("moved/clip.mp4")).unwrap();
+        assert_eq!(locate(&media), ["moved/frames"], "the other clip is longer");
+    }
+
+    #[test]
     fn no_file_is_taken_twice() {
         let folder = folder_of(&["a/1.png", "a/2.png"]);
         let at = |name: &str| folder.path().join(name);
         let given = [at("a"), at("a/1.png"), at("a/../a/2.png"), at("a")];
-        let (media, refused) = scan(&given, folder.path(), &|_, _| true);
+        let (media, refused) = scan(&given, folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!((media.len(), refused), (2, vec![]));
     }
 
@@ -300,26 +423,28 @@ mod tests {
         let folder = folder_of(&["a/1.png"]);
         std::os::unix::fs::symlink(folder.path(), folder.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("a/2.png")).unwrap();
-        let (media, refused) = scan(&[folder.path().to_owned()], folder.path(), &|_, _| true);
+        let (media, refused) =
+            scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!((paths(&media), refused.len()), (vec!["a/1.png"], 1));
     }
 
     #[test]
     fn looking_ends_when_progress_says_so() {
         let folder = folder_of(&["1.png"]);
-        let nothing = scan(&[folder.path().to_owned()], folder.path(), &|_, total| total == 0);
+        let nothing =
+            scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, total| total == 0);
         assert_eq!(nothing, (vec![], vec![]));
     }
 
     /// Media as they were in `old`, which moved to `new`, by their new paths; with their contents known or not.
     fn relocated(old: &Path, new: &Path, knows_content: bool) -> Vec<String> {
-        let (media, _) = scan(&[old.to_owned()], old, &|_, _| true);
+        let (media, _) = scan(&[old.to_owned()], old, &Sources::default(), &|_, _| true);
         let identified = |(i, mut medium): (usize, Medium)| {
             medium.content = knows_content.then(|| content_of(&old.join(&medium.path)).unwrap());
             (MediumId(i as u32), Arc::new(medium))
         };
         let media: Vec<_> = media.into_iter().enumerate().map(identified).collect();
-        let located = locate(&media, new, new, &|_, _| true);
+        let located = locate(&media, new, new, &Sources::default(), &|_, _| true);
         (0..media.len() as u32)
             .map(|i| located.iter().find(|(id, _)| id.0 == i).map_or(String::new(), |(_, path)| path.clone()))
             .collect()

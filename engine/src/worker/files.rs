@@ -5,17 +5,23 @@ use crossbeam_channel::Receiver;
 use super::{Errand, Event, JobId, Outcome, Reporter};
 use crate::{
     formats::coco,
+    media::Sources,
     nn::Cancel,
-    project::{locate, scan},
+    project::{locate, scan, scan_frames},
 };
 
-pub(super) fn run(inbox: &Receiver<(JobId, Errand, Cancel)>, ending: &Cancel, out: &Reporter) {
+pub(super) fn run(
+    inbox: &Receiver<(JobId, Errand, Cancel)>,
+    sources: &Sources,
+    ending: &Cancel,
+    out: &Reporter,
+) {
     while let Ok((job, errand, cancel)) = inbox.recv() {
         let progress = |done: usize, total: usize| {
             let heard = out.report(Event::Progress { job, done, total });
             heard && !cancel.is_canceled() && !ending.is_canceled()
         };
-        let outcome = outcome(errand, &progress);
+        let outcome = outcome(errand, sources, &progress);
         let outcome = if cancel.is_canceled() { Outcome::Canceled } else { outcome };
         if !out.report(Event::Ended { job, outcome }) {
             return;
@@ -24,11 +30,17 @@ pub(super) fn run(inbox: &Receiver<(JobId, Errand, Cancel)>, ending: &Cancel, ou
 }
 
 /// `progress` is told how far it is (pieces done, pieces in all) and says whether to go on.
-fn outcome(errand: Errand, progress: &dyn Fn(usize, usize) -> bool) -> Outcome {
+fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) -> bool) -> Outcome {
     match errand {
         Errand::Scan { paths, folder } => {
-            let (media, refused) = scan(&paths, &folder, progress);
+            let (media, refused) = scan(&paths, &folder, sources, progress);
             Outcome::Scanned(media, refused)
+        }
+        Errand::ScanFrames { folder, project_folder } => {
+            match scan_frames(&folder, &project_folder, sources) {
+                Ok(medium) => Outcome::Scanned(vec![medium], Vec::new()),
+                Err(sentence) => Outcome::Scanned(Vec::new(), vec![sentence]),
+            }
         }
         Errand::ImportCoco(path) => match coco::import(&path, progress) {
             Ok(imported) => Outcome::Imported(path, Box::new(imported)),
@@ -39,7 +51,7 @@ fn outcome(errand: Errand, progress: &dyn Fn(usize, usize) -> bool) -> Outcome {
             Err(error) => Outcome::Failed(error.to_string()),
         },
         Errand::Find { media, inside, folder } => {
-            Outcome::Located(locate(&media, &inside, &folder, progress))
+            Outcome::Located(locate(&media, &inside, &folder, sources, progress))
         }
     }
 }

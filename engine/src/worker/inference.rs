@@ -15,6 +15,7 @@ use super::{
 use crate::{
     everything::Everything,
     geometry::Rect,
+    media::Sources,
     nn::Cancel,
     picture::Picture,
     project::{FrameId, ObjectId, Question},
@@ -29,7 +30,6 @@ pub(super) enum Request {
 }
 
 /// What is still to do.
-#[derive(Default)]
 struct Todo {
     wants: Wants,
     tracks: Tracks,
@@ -39,8 +39,8 @@ struct Todo {
 /// Pictures that every segmenter keeps.
 const KEPT: usize = 4;
 
-pub(super) fn run(load: &Load, inbox: &Receiver<Request>, out: &Reporter) {
-    let mut todo = Todo::default();
+pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out: &Reporter) {
+    let mut todo = Todo { wants: Wants::default(), tracks: Tracks::new(sources), jobs: VecDeque::new() };
     // A model that panicked is not to be trusted again, so that it is loaded anew.
     loop {
         let mut segmenter = match load() {

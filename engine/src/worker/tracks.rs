@@ -11,7 +11,6 @@ use crate::{
 };
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Tracks {
     told: Track,
     tracking: Tracking,
@@ -23,6 +22,16 @@ pub(super) struct Tracks {
 }
 
 impl Tracks {
+    pub(super) fn new(sources: Sources) -> Self {
+        Self {
+            told: Track::default(),
+            tracking: Tracking::default(),
+            video: None,
+            sources,
+            is_at_work: false,
+        }
+    }
+
     pub(super) fn put(&mut self, track: Track, segmenter: &mut dyn Segmenter) {
         if track.opening != self.told.opening {
             self.tracking.tell(&Default::default(), u64::MAX, segmenter);
