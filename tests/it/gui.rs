@@ -15,8 +15,8 @@ use crate::desk::{at, fake, photos};
 /// Longer than anything here takes, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Window {
-    harness: Harness<'static, App>,
+pub(crate) struct Window {
+    pub harness: Harness<'static, App>,
 }
 
 impl Window {
@@ -32,25 +32,30 @@ impl Window {
         Self { harness }
     }
 
-    /// With the project of this folder open, and its first photo ready.
+    /// With the project of this folder open, and its first photo or frame ready.
     fn on(folder: &Path) -> Self {
-        let mut window = Self::new(fake(), vec![folder.to_owned()]);
+        Self::open(folder, fake())
+    }
+
+    /// The same with this model.
+    pub(crate) fn open(folder: &Path, load: Load) -> Self {
+        let mut window = Self::new(load, vec![folder.to_owned()]);
         window.until("the photo is encoded", |s| s.is_encoded() && s.jobs().is_empty());
         // The panels have their places, and the canvas the rest.
         window.turns(3);
         window
     }
 
-    fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         self.harness.state().session()
     }
 
-    fn turns(&mut self, n: usize) {
+    pub(crate) fn turns(&mut self, n: usize) {
         self.harness.run_steps(n);
     }
 
     #[track_caller]
-    fn until(&mut self, what: &str, is_so: impl Fn(&Session) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Session) -> bool) {
         let start = Instant::now();
         while !is_so(self.session()) {
             let notices = self.session().notices.shown();
@@ -61,7 +66,7 @@ impl Window {
     }
 
     #[track_caller]
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         // A turn takes in what was said, the next does it.
         self.turns(2);
         self.until("all is answered and saved", |s| {
@@ -70,7 +75,7 @@ impl Window {
         self.turns(2);
     }
 
-    fn key(&mut self, modifiers: Modifiers, key: Key) {
+    pub(crate) fn key(&mut self, modifiers: Modifiers, key: Key) {
         self.harness.key_press_modifiers(modifiers, key);
         self.settle();
     }
@@ -80,12 +85,16 @@ impl Window {
     }
 
     fn button(&mut self, pos: Pos2, button: PointerButton, pressed: bool) {
-        self.harness.event(Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE });
+        self.button_with(pos, button, pressed, Modifiers::NONE);
+    }
+
+    fn button_with(&mut self, pos: Pos2, button: PointerButton, pressed: bool, modifiers: Modifiers) {
+        self.harness.event(Event::PointerButton { pos, button, pressed, modifiers });
         self.turns(1);
     }
 
     /// A click on a pixel of the image.
-    fn click(&mut self, x: f32, y: f32, button: PointerButton) {
+    pub(crate) fn click(&mut self, x: f32, y: f32, button: PointerButton) {
         let pos = self.to_screen(at(x, y));
         self.harness.hover_at(pos);
         self.turns(1);
@@ -97,15 +106,27 @@ impl Window {
     /// A drag from pixel to pixel.
     fn drag(&mut self, way: &[(f32, f32)]) {
         let places: Vec<Pos2> = way.iter().map(|(x, y)| self.to_screen(at(*x, *y))).collect();
+        self.drag_with(&places, Modifiers::NONE);
+    }
+
+    /// A drag from place to place on the screen.
+    pub(crate) fn drag_with(&mut self, places: &[Pos2], modifiers: Modifiers) {
+        self.harness.input_mut().modifiers = modifiers;
         self.harness.hover_at(places[0]);
         self.turns(1);
-        self.button(places[0], PointerButton::Primary, true);
-        for place in &places {
+        self.button_with(places[0], PointerButton::Primary, true, modifiers);
+        for place in places {
             self.harness.hover_at(*place);
             self.turns(1);
         }
-        self.button(places[places.len() - 1], PointerButton::Primary, false);
+        self.button_with(places[places.len() - 1], PointerButton::Primary, false, modifiers);
+        self.harness.input_mut().modifiers = Modifiers::NONE;
         self.settle();
+    }
+
+    /// A click on a place on the screen.
+    pub(crate) fn press_at(&mut self, place: Pos2) {
+        self.drag_with(&[place], Modifiers::NONE);
     }
 
     #[track_caller]
@@ -120,7 +141,7 @@ impl Window {
 
     /// A button or another widget by its label.
     #[track_caller]
-    fn press(&mut self, label: &str) {
+    pub(crate) fn press(&mut self, label: &str) {
         self.harness.get_by_label(label).click();
         self.settle();
     }
@@ -281,7 +302,7 @@ fn the_mask_is_drawn_where_it_is() {
 
 /// Compares the window with the picture in `tests/snapshots`; `UPDATE_SNAPSHOTS=1` writes that anew.
 #[track_caller]
-fn check_looks(window: &mut Window, name: &str) {
+pub(crate) fn check_looks(window: &mut Window, name: &str) {
     window.harness.hover_at(Pos2::new(2.0, 2.0));
     window.until("there are no notices", |s| s.notices.shown().is_empty());
     window.turns(8);

@@ -13,6 +13,7 @@ mod coco;
 mod end_to_end;
 mod everything;
 mod gui;
+mod gui_video;
 mod look;
 mod masks;
 mod media;

@@ -13,7 +13,7 @@ use engine::{
     mask::Rle,
     media::VideoWriter,
     project::{FrameId, ObjectId, Segment},
-    segmenter::{FakeSegmenter, Segmenter},
+    segmenter::{FakeSegmenter, Sam2Segmenter, Segmenter},
     worker::Load,
 };
 use segue::command::{Command, Extent, Way};
@@ -462,6 +462,50 @@ fn keyframes_are_gone_to_one_by_one() {
         desk.run([command]);
         assert_eq!(desk.session.player().frame, frame);
     }
+}
+
+#[test]
+fn the_command_line_goes_on_with_a_project_and_makes_the_masks_that_the_window_makes() {
+    let builtin = || -> Load {
+        Box::new(|| {
+            let runtime = engine::nn::Runtime::start(None, None).unwrap();
+            let weights = engine::models::open(engine::models::BUILTIN).unwrap();
+            let look = engine::sam2::Look::CAREFUL;
+            Ok(Box::new(Sam2Segmenter::load("builtin", &runtime, &weights, look).unwrap()) as Box<dyn Segmenter>)
+        })
+    };
+    // The window: a box, tracked half way, stopped; then corrected and tracked to the end.
+    let mut desk = clip(builtin());
+    desk.step([Command::SetBox(rect(8.0, 38.0, 42.0, 72.0)), Command::Propagate(Way::Forward, Extent::Frames(12))]);
+    desk.finish();
+    let object = desk.objects()[0];
+    let copy = tempfile::tempdir().unwrap();
+    let (name, project) = ("clip.mp4", desk.file());
+    std::fs::copy(desk.folder.path().join(name), copy.path().join(name)).unwrap();
+    desk.run([Command::CloseProject]);
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::copy(&project, copy.path().join("copy.segue")).unwrap();
+    desk.run([Command::Open(vec![project])]);
+    desk.until("it is open again", |s| s.picture().is_some());
+    desk.step([Command::Select(object), Command::GoToFrame(6)]);
+    desk.until("the frame is read", |s| s.picture().is_some());
+    desk.step([click(35.0, 55.0)]);
+    desk.finish();
+    desk.step([Command::Deselect, Command::First, FORWARD]);
+    desk.finish();
+    let of_window = desk.masks(object);
+    assert_eq!(of_window.len(), N_FRAMES);
+
+    // The same without one.
+    let corrections = format!(r#"{{"objects":[{{"id":{},"prompts":[{{"frame":6,"points":[[35,55,1]]}}]}}]}}"#, object.0);
+    crate::desk::write(&copy.path().join("corrections.json"), &corrections);
+    let args = ["track", "copy.segue", "--prompts", "corrections.json", "--direction", "forward", "--out", "out.json"];
+    crate::segue::succeed(copy.path(), &args);
+    let history = engine::project::Store::open(&copy.path().join("copy.segue")).unwrap().history;
+    let track = history.now().track(object);
+    let of_command: Vec<_> = track.filter_map(|(frame, segment)| Some((frame, segment.mask.clone()?))).collect();
+    assert!(of_window == of_command, "the masks differ");
+    assert!(copy.path().join("out.json").exists());
 }
 
 #[test]
