@@ -99,12 +99,12 @@ fn print(what: &str, mut times: Vec<Duration>) {
     println!("{what:<16} {:>5.0} ms {:>5.0} ms", share(0.5), share(0.99));
 }
 
-/// A pan over a texture with fine grain and large shapes, with the encoder's usual distance between key frames.
+/// Two layers of fine grain and large shapes that move apart, with the encoder's usual distance between key frames.
 fn make_clip(path: &Path) {
     let texture = RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
         let grain = (x / 2).wrapping_mul(2_654_435_761) ^ (y / 2).wrapping_mul(2_246_822_519);
         let shape = 60.0 * (x as f32 / 37.0).sin() * (y as f32 / 53.0).cos();
-        let value = (120.0 + shape + (grain >> 13) as f32 % 24.0) as u8;
+        let value = (120.0 + shape + (grain >> 13) as f32 % 6.0) as u8;
         Rgb([value, value / 2 + (x / 40) as u8, 255 - value])
     });
     let mut writer = VideoWriter::create(path, Size::new(WIDTH as usize, HEIGHT as usize), 25.0).unwrap();
@@ -112,10 +112,12 @@ fn make_clip(path: &Path) {
     for frame in 0..FRAMES {
         let mut image = RgbImage::new(WIDTH, HEIGHT);
         for (y, line) in image.chunks_exact_mut(row).enumerate() {
-            let from = (y + 2 * frame) % HEIGHT as usize * row;
+            let layer = |y: usize| &texture.as_raw()[y % HEIGHT as usize * row..][..row];
+            let (still, moving) = (layer(y), layer(y + 2 * frame));
             let shift = 3 * (3 * frame);
-            line[..row - shift].copy_from_slice(&texture.as_raw()[from + shift..from + row]);
-            line[row - shift..].copy_from_slice(&texture.as_raw()[from..from + shift]);
+            for (value, (a, b)) in line.iter_mut().zip(still.iter().zip(moving.iter().cycle().skip(shift))) {
+                *value = a / 2 + b / 2;
+            }
         }
         writer.push(&image).unwrap();
     }

@@ -136,13 +136,14 @@ impl Decoder {
     /// # Errors
     /// The file cannot be read any more, or is not what it was.
     pub(super) fn start_at(&mut self, packets: &[PacketInfo], first: usize) -> Result<(), MediaError> {
-        if first > 0 && self.seek(packets, first) {
+        if self.seek(packets, first) {
             // Flushing is not enough: some decoders that run in threads remember pictures from before.
             self.decoder = new_decoder(&self.path, &self.stream())?;
             self.drained = false;
             return Ok(());
         }
         // Some formats cannot seek, or not as far back as asked: pass over all packets before, without decoding them.
+        // Opening the file is slow, because FFmpeg decodes a little of it.
         *self = Self::open(&self.path)?;
         while self.next_packet < first {
             self.read_packet().map_err(|cause| MediaError::Video { path: self.path.clone(), cause })?;

@@ -29,8 +29,9 @@ const OPEN: usize = 3;
 /// A way that takes longer than this is worth a look at the frame where it starts.
 const LONG: Duration = Duration::from_millis(60);
 
-/// How often a frame on a long way is shown.
-const OFTEN: Duration = Duration::from_millis(150);
+/// A frame on the way is worth a look each time that so much of the way is gone, and more than that is left. A look takes
+/// time too, so that more of them would only delay what is looked for.
+const OFTEN: Duration = Duration::from_millis(300);
 
 /// How long it takes to pass a frame on the way, until it is measured.
 const PACE: Duration = Duration::from_millis(10);
@@ -203,10 +204,10 @@ impl Opened {
         let goal = stretch.iter().rev().find(on_the_way).copied().unwrap_or(first);
 
         let Self { source, pace, n_passed } = self;
-        let is_long = |frame: usize| *pace * goal.saturating_sub(frame) as u32 > LONG;
-        let is_due = |n_passed: u32| *pace * n_passed > OFTEN;
-        if is_long(from)
-            && (is_due(*n_passed) || is_sought && !is_there(from))
+        let left = |frame: usize| *pace * goal.saturating_sub(frame) as u32;
+        let is_worth_it = |n_passed: u32, frame: usize| *pace * n_passed > OFTEN && left(frame) > OFTEN;
+        let is_first = is_sought && left(from) > LONG && !is_there(from);
+        if (is_first || is_worth_it(*n_passed, from))
             && let Ok(pixels) = source.frame(from)
         {
             *n_passed = 0;
@@ -216,8 +217,7 @@ impl Opened {
         let (start, mut n) = (Instant::now(), 0);
         let pixels = source.frame_while(goal, &mut || {
             n += 1;
-            let looks = is_due(*n_passed + n) && is_long(from + n as usize);
-            go_on() && !looks
+            go_on() && !is_worth_it(*n_passed + n, from + n as usize)
         });
         if n >= MEASURED {
             *pace = start.elapsed() / n;
