@@ -1,8 +1,9 @@
 //! What Segue knows and computes, without a screen.
 //!
-//! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `formats`, and
-//! `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers clicks on pictures, and
-//! `everything` asks it about all that can be seen; `worker` is the threads that do all this for a window.
+//! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `project` with
+//! `formats` and `review` on it, and `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers
+//! clicks on pictures, and `everything` asks it about all that can be seen; `worker` is the threads that do all this
+//! for a window.
 
 pub mod file;
 pub mod frame;
@@ -13,6 +14,7 @@ pub mod prompt;
 pub mod formats;
 pub mod picture;
 pub mod project;
+pub mod review;
 
 pub mod media;
 

@@ -9,6 +9,7 @@ mod outline;
 mod patch;
 mod resize;
 mod rle;
+mod shape;
 mod simplify;
 mod spans;
 
@@ -18,6 +19,7 @@ pub use outline::{Outline, Polygon};
 pub use patch::Patch;
 pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_part};
 pub use rle::{Rle, RleError};
+pub use shape::Shape;
 
 use crate::geometry::Size;
 

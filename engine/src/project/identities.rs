@@ -81,8 +81,8 @@ impl Project {
         Some(new)
     }
 
-    /// From frame `from` on, one object is the other and the other way round. What was still to be tracked of the two is
-    /// not any more; one that is then on no frame is removed.
+    /// From frame `from` on, one object is the other and the other way round. What was still to be tracked of the two
+    /// is not any more; one that is then on no frame is removed.
     pub fn swap_tracks(&mut self, medium: MediumId, a: ObjectId, b: ObjectId, from: usize) {
         if a == b || [a, b].iter().any(|object| !self.objects.contains_key(&(medium, *object))) {
             return;
