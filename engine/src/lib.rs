@@ -22,7 +22,6 @@ pub mod nn;
 pub mod sam2;
 
 pub mod everything;
-pub mod review;
 pub mod segmenter;
 pub mod tracking;
 

@@ -111,7 +111,7 @@ impl Window {
 
     /// A drag from place to place on the screen.
     pub(crate) fn drag_with(&mut self, places: &[Pos2], modifiers: Modifiers) {
-        self.harness.input_mut().modifiers = modifiers;
+        self.harness.event(Event::ModifiersChanged(modifiers));
         self.harness.hover_at(places[0]);
         self.turns(1);
         self.button_with(places[0], PointerButton::Primary, true, modifiers);
@@ -120,7 +120,7 @@ impl Window {
             self.turns(1);
         }
         self.button_with(places[places.len() - 1], PointerButton::Primary, false, modifiers);
-        self.harness.input_mut().modifiers = Modifiers::NONE;
+        self.harness.event(Event::ModifiersChanged(Modifiers::NONE));
         self.settle();
     }
 

@@ -6,7 +6,11 @@ use egui::{Key, Modifiers, PointerButton, Vec2};
 use egui_kittest::kittest::Queryable as _;
 use segue::command::Command;
 
-use crate::{desk::slow_fake, gui::{Window, check_looks}, tracks::write_clip};
+use crate::{
+    desk::slow_fake,
+    gui::{Window, check_looks},
+    tracks::write_clip,
+};
 
 const N_FRAMES: usize = 40;
 
@@ -61,7 +65,7 @@ fn a_clip_is_opened_clicked_tracked_corrected_undone_reviewed_and_exported() {
     assert_eq!(confirmed, span.count());
 
     // Review: what most needs a look is gone to and accepted.
-    window.until("there is a review", |s| s.review().is_some_and(|review| review.n_given > 1));
+    window.until("there is a review", |s| s.review().is_some_and(|review| review.progress.n_given > 1));
     window.press("Review");
     if let Some(frame) = window.session().concern().map(|concern| concern.frame) {
         window.key(Modifiers::NONE, Key::Enter);
@@ -92,7 +96,9 @@ fn the_window_with_a_tracked_video_looks_as_it_did() {
     window.harness.key_press(Key::Space);
     window.turns(2);
     window.until("all is tracked", |s| s.project().runs.is_empty() && s.is_saved());
-    window.until("there is a review", |s| s.review().is_some_and(|review| review.n_segments == N_FRAMES));
+    window.until("there is a review", |s| {
+        s.review().is_some_and(|review| review.progress.n_segments == N_FRAMES)
+    });
     window.key(Modifiers::NONE, Key::K);
     check_looks(&mut window, "video");
 }

@@ -471,12 +471,16 @@ fn the_command_line_goes_on_with_a_project_and_makes_the_masks_that_the_window_m
             let runtime = engine::nn::Runtime::start(None, None).unwrap();
             let weights = engine::models::open(engine::models::BUILTIN).unwrap();
             let look = engine::sam2::Look::CAREFUL;
-            Ok(Box::new(Sam2Segmenter::load("builtin", &runtime, &weights, look).unwrap()) as Box<dyn Segmenter>)
+            Ok(Box::new(Sam2Segmenter::load("builtin", &runtime, &weights, look).unwrap())
+                as Box<dyn Segmenter>)
         })
     };
     // The window: a box, tracked half way, stopped; then corrected and tracked to the end.
     let mut desk = clip(builtin());
-    desk.step([Command::SetBox(rect(8.0, 38.0, 42.0, 72.0)), Command::Propagate(Way::Forward, Extent::Frames(12))]);
+    desk.step([
+        Command::SetBox(rect(8.0, 38.0, 42.0, 72.0)),
+        Command::Propagate(Way::Forward, Extent::Frames(12)),
+    ]);
     desk.finish();
     let object = desk.objects()[0];
     let copy = tempfile::tempdir().unwrap();
@@ -497,13 +501,24 @@ fn the_command_line_goes_on_with_a_project_and_makes_the_masks_that_the_window_m
     assert_eq!(of_window.len(), N_FRAMES);
 
     // The same without one.
-    let corrections = format!(r#"{{"objects":[{{"id":{},"prompts":[{{"frame":6,"points":[[35,55,1]]}}]}}]}}"#, object.0);
+    let corrections =
+        format!(r#"{{"objects":[{{"id":{},"prompts":[{{"frame":6,"points":[[35,55,1]]}}]}}]}}"#, object.0);
     crate::desk::write(&copy.path().join("corrections.json"), &corrections);
-    let args = ["track", "copy.segue", "--prompts", "corrections.json", "--direction", "forward", "--out", "out.json"];
+    let args = [
+        "track",
+        "copy.segue",
+        "--prompts",
+        "corrections.json",
+        "--direction",
+        "forward",
+        "--out",
+        "out.json",
+    ];
     crate::segue::succeed(copy.path(), &args);
     let history = engine::project::Store::open(&copy.path().join("copy.segue")).unwrap().history;
     let track = history.now().track(object);
-    let of_command: Vec<_> = track.filter_map(|(frame, segment)| Some((frame, segment.mask.clone()?))).collect();
+    let of_command: Vec<_> =
+        track.filter_map(|(frame, segment)| Some((frame, segment.mask.clone()?))).collect();
     assert!(of_window == of_command, "the masks differ");
     assert!(copy.path().join("out.json").exists());
 }

@@ -95,9 +95,10 @@ fn review_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
     if let Some(concern) = pane.session.concern() {
         ui.label(RichText::new(concern.reason.to_string()).color(theme::REVIEW));
     }
-    let share = review.n_given as f32 / review.n_segments.max(1) as f32;
-    ui.weak(format!("{:.0} % confirmed", share * 100.0))
-        .on_hover_text(format!("{} of {} masks were said by a person", review.n_given, review.n_segments));
+    let progress = review.progress;
+    let told =
+        format!("{} of {} masks were clicked, drawn or confirmed", progress.n_given, progress.n_segments);
+    ui.weak(format!("{:.0} % confirmed", progress.share() * 100.0)).on_hover_text(told);
 }
 
 fn button(ui: &mut Ui, pane: &mut Pane<'_>, text: &str, command: &Command, title: &str) {
