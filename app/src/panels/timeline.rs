@@ -151,7 +151,9 @@ impl Timeline {
             let frame = scale.frame(pointer.x);
             let begins = response.drag_started() || response.clicked();
             if begins && shift {
-                self.choosing = Some(frame);
+                // A drag is known as one only after some way.
+                let pressed = ui.input(|input| input.pointer.press_origin()).unwrap_or(pointer);
+                self.choosing = Some(scale.frame(pressed.x));
             }
             match self.choosing {
                 Some(from) if response.dragged() => pane.push(Command::SetSpan(Some((from, frame)))),
