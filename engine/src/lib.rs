@@ -1,8 +1,8 @@
 //! What Segue knows and computes, without a screen.
 //!
 //! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `formats`, and
-//! `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers clicks on pictures, and
-//! `everything` asks it about all that can be seen; `worker` is the threads that do all this for a window.
+//! `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers clicks on pictures and
+//! tracks, and `everything` asks it about all that can be seen; `worker` is the threads that do all this for a window.
 
 pub mod file;
 pub mod frame;

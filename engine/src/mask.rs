@@ -4,6 +4,7 @@ mod components;
 mod draw;
 mod edit;
 mod guided;
+mod logits;
 mod outline;
 mod patch;
 mod resize;
@@ -15,7 +16,7 @@ pub use components::{Components, Connectivity, fill_holes};
 pub use guided::{Fit, Guide};
 pub use outline::{Outline, Polygon};
 pub use patch::Patch;
-pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_part, resize_bilinear_rows};
+pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_part};
 pub use rle::{Rle, RleError};
 
 use crate::geometry::Size;
@@ -40,16 +41,6 @@ impl Mask {
     /// A mask with no pixel on the object.
     pub fn empty(size: Size) -> Self {
         Self { size, bits: vec![false; size.area()] }
-    }
-
-    /// The pixels whose logit is above zero when `logits`, of size `from`, are resized to `size`.
-    ///
-    /// # Panics
-    /// If there are more or fewer logits than `from` says.
-    pub fn from_logits(logits: &[f32], from: Size, size: Size) -> Self {
-        let mut bits = Vec::with_capacity(size.area());
-        resize_bilinear_rows(logits, from, size, |row| bits.extend(row.iter().map(|&logit| logit > 0.0)));
-        Self::new(size, bits)
     }
 
     /// The image's size.

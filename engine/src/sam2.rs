@@ -3,7 +3,7 @@
 //! `config` holds the sizes, and `hiera` to `memory_encoder` write the parts as graphs, each as the paper has it; `cells`
 //! is the order of pixels that two of them share. `weights` finds the parts' tensors in official files. `image` predicts
 //! masks on one image and `look` on views of it, which `colors` corrects; `video_model` is all parts, `memory` the memory
-//! bank of one object, and `tracker` carries objects through a video.
+//! bank of one object, `memorize` makes what is in it, and `tracker` carries objects through a video.
 
 mod config;
 mod weights;
@@ -26,11 +26,15 @@ mod look;
 mod memory;
 mod video_model;
 
+mod memorize;
+
 mod tracker;
 
 pub use crate::frame::Direction;
 pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
 pub use look::{Chain, Look, View};
+pub use memory::{Memory, MemoryBank, Selection};
 pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
+pub use video_model::VideoModel;
 pub use weights::{Weights, WeightsError, required_tensors};

@@ -1,4 +1,4 @@
-//! Who answers a person's clicks on pictures: a SAM 2 model, or a fake one for tests.
+//! Who answers a person's clicks on pictures and carries masks through videos: a SAM 2 model, or a fake one for tests.
 
 mod amend;
 mod fake;
@@ -172,6 +172,10 @@ pub trait Segmenter {
 
     /// Forgets all that `run` remembers.
     fn forget(&mut self, run: RunId);
+
+    /// Forgets all that it saw and all runs, as when a file was replaced or another project is opened: from now on a
+    /// [`FrameId`] may name another frame than before.
+    fn forget_frames(&mut self);
 }
 
 /// The question of a single click on an object.

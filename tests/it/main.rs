@@ -22,3 +22,4 @@ mod segmenter;
 mod session;
 mod slow;
 mod tidy;
+mod tracking;

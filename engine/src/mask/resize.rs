@@ -10,16 +10,9 @@ use crate::geometry::Size;
 /// If `plane` is not of size `from`.
 pub fn resize_bilinear(plane: &[f32], from: Size, to: Size) -> Vec<f32> {
     let mut out = Vec::with_capacity(to.area());
-    resize_bilinear_rows(plane, from, to, |row| out.extend_from_slice(row));
+    let whole = [0..to.width, 0..to.height];
+    resize(plane, from, to, whole, nearest_two, |row| out.extend_from_slice(row));
     out
-}
-
-/// [`resize_bilinear`] a row at a time, from the top: `each` gets it.
-///
-/// # Panics
-/// If `plane` is not of size `from`.
-pub fn resize_bilinear_rows(plane: &[f32], from: Size, to: Size, each: impl FnMut(&[f32])) {
-    resize(plane, from, to, [0..to.width, 0..to.height], nearest_two, each);
 }
 
 /// Some columns and rows of [`resize_bilinear`], a row at a time.

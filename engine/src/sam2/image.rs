@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use crate::{
     geometry::{Rect, Size},
-    mask::{self, Mask},
+    mask::{self, Mask, Rle},
     nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
     prompt::{Label, PointPrompt, Prompt},
 };
@@ -51,6 +51,11 @@ impl Logits {
         Mask::from_logits(&self.values, Size::square(self.side), size)
     }
 
+    /// [`Self::mask`], encoded; it costs what the object is large.
+    pub fn rle(&self, size: Size) -> Rle {
+        Rle::from_logits(&self.values, Size::square(self.side), size)
+    }
+
     /// How little the mask depends on the threshold, 0 to 1: the IoU of the masks that logits above and below zero by
     /// `offset` give. Mirrors `calculate_stability_score`.
     pub fn stability(&self, offset: f32) -> f32 {
@@ -87,7 +92,7 @@ pub struct Features {
 
 impl Features {
     /// Bytes of memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         [&self.features, &self.fine, &self.middle].map(|tensor| size_of_val(tensor.floats())).iter().sum()
     }
 }

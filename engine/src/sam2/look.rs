@@ -78,6 +78,11 @@ impl View {
         self.part.size == self.image_size
     }
 
+    /// What the model sees in the part, as [`ImageModel::encode`] gives it.
+    pub fn features(&self) -> &Features {
+        &self.faces[0]
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         self.faces.iter().map(Features::bytes).sum::<usize>() + self.colors.as_ref().map_or(0, Colors::bytes)

@@ -8,37 +8,53 @@ use super::{
     config::{MAX_OBJ_PTRS, NUM_MASKMEM},
     image::Logits,
 };
-use crate::frame::Direction;
+use crate::{frame::Direction, geometry::Size, mask::Rle};
 
-/// What was found on one frame.
+/// What was found on one frame; a clone shares it.
 #[derive(Clone)]
-pub(super) struct Memory {
+pub struct Memory {
     /// The mask; dropped with `spatial` where the bank no longer needs them.
-    pub logits: Option<Arc<Logits>>,
+    pub(super) logits: Option<Arc<Logits>>,
     /// `[grid², mem_dim]`, rounded as the original stores it.
-    pub spatial: Option<Arc<[bf16]>>,
+    pub(super) spatial: Option<Arc<[bf16]>>,
     /// `[d_model]`
-    pub pointer: Arc<[f32]>,
+    pub(super) pointer: Arc<[f32]>,
     /// Above zero if the object was there.
     pub object_score: f32,
     /// The IoU that the model expects of the mask.
     pub iou: f32,
 }
 
+impl Memory {
+    /// The mask on a frame of `size`; empty where the object was not there, or the mask is not kept.
+    pub fn mask(&self, size: Size) -> Rle {
+        self.logits.as_ref().map_or_else(|| Rle::empty(size), |logits| logits.rle(size))
+    }
+
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        let logits = self.logits.as_ref().map_or(0, |logits| size_of_val(&*logits.values));
+        let spatial = self.spatial.as_ref().map_or(0, |spatial| size_of_val(&**spatial));
+        logits + spatial + size_of_val(&*self.pointer)
+    }
+}
+
 /// Memories of one object. Conditioning frames are those where a person said what is right.
 #[derive(Default)]
-pub(super) struct MemoryBank {
+pub struct MemoryBank {
     /// In the order in which they were given.
     conditioning: Vec<(usize, Memory)>,
     tracked: BTreeMap<usize, Memory>,
 }
 
 /// What a frame looks at.
-pub(super) struct Selection<'a> {
+pub struct Selection<'a> {
     /// Frame, its memory, and its time slot: 0 is the frame before, [`NUM_MASKMEM`] - 1 a conditioning frame.
-    pub memories: Vec<(usize, &'a Memory, usize)>,
+    pub(super) memories: Vec<(usize, &'a Memory, usize)>,
     /// Frame, its memory, and how many frames it lies back.
-    pub pointers: Vec<(usize, &'a Memory, usize)>,
+    pub(super) pointers: Vec<(usize, &'a Memory, usize)>,
+    /// How many the video has.
+    pub(super) n_frames: usize,
 }
 
 impl MemoryBank {
@@ -50,7 +66,8 @@ impl MemoryBank {
         self.conditioning(frame).or_else(|| self.tracked.get(&frame))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nobody has said anything.
+    pub fn is_empty(&self) -> bool {
         self.conditioning.is_empty()
     }
 
@@ -59,7 +76,8 @@ impl MemoryBank {
         self.conditioning.first().map(|(frame, _)| *frame)
     }
 
-    pub(super) fn put_conditioning(&mut self, frame: usize, memory: Memory) {
+    /// Remembers what a person said of a frame.
+    pub fn put_conditioning(&mut self, frame: usize, memory: Memory) {
         self.tracked.remove(&frame);
         match self.conditioning.iter_mut().find(|(f, _)| *f == frame) {
             Some((_, old)) => *old = memory,
@@ -67,8 +85,30 @@ impl MemoryBank {
         }
     }
 
-    pub(super) fn put_tracked(&mut self, frame: usize, memory: Memory) {
-        self.tracked.insert(frame, memory);
+    /// Remembers what was found on a frame, unless a person has said what is right there.
+    pub fn put_tracked(&mut self, frame: usize, memory: Memory) {
+        if self.conditioning(frame).is_none() {
+            self.tracked.insert(frame, memory);
+        }
+    }
+
+    /// Frees what no frame after this one on the way looks at, if each looks at up to `max_conditioning` conditioning
+    /// frames as such.
+    pub fn forget_behind(&mut self, frame: usize, direction: Direction, max_conditioning: usize) {
+        // From the next frame on, so much further back.
+        let is_within =
+            |past: usize, n: usize| direction.distance(past, frame).is_none_or(|back| back + 1 < n);
+        self.tracked.retain(|past, _| is_within(*past, MAX_OBJ_PTRS));
+        self.shrink_except(|past| is_within(past, NUM_MASKMEM));
+        let mut behind: Vec<usize> =
+            self.conditioning.iter().filter_map(|(past, _)| direction.distance(*past, frame)).collect();
+        behind.sort_unstable();
+        // One more than a frame looks at: it orders them another way where there are no more.
+        let farthest = behind.get(max_conditioning).copied();
+        self.conditioning.retain(|(past, _)| {
+            is_within(*past, MAX_OBJ_PTRS)
+                || farthest.is_none_or(|farthest| direction.distance(*past, frame) <= Some(farthest))
+        });
     }
 
     /// Keeps of tracked frames outside `frames` only pointer and scores, which are small.
@@ -79,10 +119,10 @@ impl MemoryBank {
         }
     }
 
-    /// Mirrors the first half of `_prepare_memory_conditioned_features`.
+    /// What `frame` looks at. Mirrors the first half of `_prepare_memory_conditioned_features`.
     ///
     /// `max_conditioning` bounds the conditioning frames that are looked at as such; the others count as tracked.
-    pub(super) fn select(
+    pub fn select(
         &self,
         frame: usize,
         direction: Direction,
@@ -104,7 +144,7 @@ impl MemoryBank {
         let tracked =
             (1..n_frames.min(MAX_OBJ_PTRS)).filter_map(|n| recent(n).map(|(f, memory)| (f, memory, n)));
         let pointers = conditioning.chain(tracked).collect();
-        Selection { memories, pointers }
+        Selection { memories, pointers, n_frames }
     }
 
     /// Mirrors `select_closest_cond_frames`: the nearest before, the nearest at or after, then by distance.
@@ -127,10 +167,13 @@ type Entry<'a> = (usize, &'a Memory);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn memory() -> Memory {
-        Memory { logits: None, spatial: None, pointer: Arc::new([]), object_score: 1.0, iou: 1.0 }
+        let spatial: Option<Arc<[bf16]>> = Some(Arc::new([]));
+        Memory { logits: None, spatial, pointer: Arc::new([]), object_score: 1.0, iou: 1.0 }
     }
 
     fn bank(conditioning: &[usize], tracked: std::ops::Range<usize>) -> MemoryBank {
@@ -183,5 +226,39 @@ mod tests {
         let mut want = vec![5];
         want.extend((6..20).rev());
         assert_eq!(frames, want);
+    }
+
+    proptest! {
+        #[test]
+        fn what_lies_behind_is_forgotten_as_soon_as_nobody_looks_at_it(
+            given in prop::collection::btree_map(0..90_usize, 0..90_usize, 1..20),
+            forward: bool,
+        ) {
+            let direction = if forward { Direction::Forward } else { Direction::Backward };
+            let way = |i: usize| if forward { i } else { 89 - i };
+            let (mut all, mut bank) = (MemoryBank::default(), MemoryBank::default());
+            for i in 0..90 {
+                // What is given of a frame may be said ahead of it.
+                for (frame, _) in given.iter().filter(|(frame, said)| i == **said.min(frame)) {
+                    all.put_conditioning(way(*frame), memory());
+                    bank.put_conditioning(way(*frame), memory());
+                }
+                let looks = |bank: &MemoryBank| {
+                    let Selection { memories, pointers, .. } = bank.select(way(i), direction, 90, Some(4));
+                    prop_assert!(memories.iter().all(|(_, memory, _)| memory.spatial.is_some()));
+                    let memories: Vec<_> = memories.iter().map(|(f, _, slot)| (*f, *slot)).collect();
+                    let pointers: Vec<_> = pointers.iter().map(|(f, _, distance)| (*f, *distance)).collect();
+                    Ok((memories, pointers))
+                };
+                prop_assert_eq!(looks(&bank)?, looks(&all)?);
+                all.put_tracked(way(i), memory());
+                bank.put_tracked(way(i), memory());
+                bank.forget_behind(way(i), direction, 4);
+                let n_ahead = bank.conditioning.iter().filter(|(f, _)| direction.distance(*f, way(i)).is_none());
+                prop_assert!(bank.tracked.len() + bank.conditioning.len() <= 15 + 5 + n_ahead.count());
+                let n_spatial = bank.tracked.values().filter(|memory| memory.spatial.is_some()).count();
+                prop_assert!(n_spatial <= 6);
+            }
+        }
     }
 }

@@ -11,14 +11,14 @@ use image::RgbImage;
 use crate::{
     frame::{Direction, Frames},
     geometry::Size,
-    mask::{self, Mask},
+    mask::Mask,
     nn::{Cancel, Runtime, RuntimeError, Tensor},
     prompt::Prompt,
 };
 
 use super::{
     config::NUM_MASKMEM,
-    image::{Decoded, Features, ImageModel, Logits, Question, is_ambiguous},
+    image::{Features, ImageModel, Logits, Question, is_ambiguous},
     look::Look,
     memory::{Memory, MemoryBank},
     video_model::VideoModel,
@@ -124,7 +124,7 @@ impl Tracker {
     /// # Errors
     /// If ONNX Runtime refuses, or the weights lack a tensor.
     pub fn load(runtime: &Runtime, weights: &Weights, options: TrackOptions) -> Result<Self, RuntimeError> {
-        let model = VideoModel::load(runtime, weights)?;
+        let model = VideoModel::load(runtime, weights, options.fill_hole_area)?;
         Ok(Self { model, options, objects: BTreeMap::new(), seen: None })
     }
 
@@ -169,7 +169,7 @@ impl Tracker {
             &question,
             cancel,
         )?;
-        let (memory, _) = self.remember(&decoded, is_ambiguous(Some(prompt)));
+        let (memory, _) = self.model.heads(&decoded, is_ambiguous(Some(prompt)));
         Ok(self.put_pending(object, frame, memory, &features))
     }
 
@@ -200,24 +200,7 @@ impl Tracker {
         cancel: &Cancel,
     ) -> Result<Segment, TrackError> {
         let features = self.look(frames, frame, cancel)?;
-        let config = self.model.config();
-        let mask = mask.resize(Size::square(config.image_size));
-        let logits = Logits::of_mask(&mask, config);
-        let as_prompt = self.model.mask_prompt(&mask);
-        let question = Question { mask: Some(&as_prompt), ..Question::default() };
-        let decoded = self.model.image.decode(&features, &features.features, &question, cancel)?;
-        let is_there = mask.bits().iter().any(|&on| on);
-        let pointer = match is_there && decoded.object_score > 0.0 {
-            true => decoded.pointers.floats()[..self.model.no_object_pointer.len()].into(),
-            false => self.model.no_object_pointer.as_slice().into(),
-        };
-        let memory = Memory {
-            logits: Some(Arc::new(self.without_holes(logits))),
-            spatial: None,
-            pointer,
-            object_score: if is_there { 10.0 } else { -10.0 },
-            iou,
-        };
+        let memory = self.model.use_mask(&features, mask, iou, cancel)?;
         Ok(self.put_pending(object, frame, memory, &features))
     }
 
@@ -289,14 +272,9 @@ impl Tracker {
         features: &Features,
         cancel: &Cancel,
     ) -> Result<Memory, TrackError> {
-        let fused = self.fuse(object, frame, direction, n_frames, features, cancel)?;
-        let decoded = self.model.image.decode(features, &fused, &Question::default(), cancel)?;
-        let (mut memory, with_holes) = self.remember(&decoded, is_ambiguous(None));
-        let mask = with_holes.resized(Size::square(self.model.config().image_size));
-        let mask = mask.iter().map(|v| 20.0 / (1.0 + (-v).exp()) - 10.0).collect();
-        memory.spatial =
-            Some(self.model.encode_memory(&features.features, mask, memory.object_score, cancel)?);
-        let state = self.objects.entry(object).or_default();
+        let state = self.objects.get_mut(&object).ok_or(TrackError::NoPrompt(object))?;
+        let selection = state.bank.select(frame, direction, n_frames, self.options.max_cond_frames);
+        let memory = self.model.track(features, &selection, cancel)?;
         state.bank.put_tracked(frame, memory.clone());
         state.tracked.insert(frame, direction);
         Ok(memory)
@@ -306,21 +284,10 @@ impl Tracker {
     ///
     /// Mirrors `propagate_in_video_preflight`.
     fn settle(&mut self, cancel: &Cancel) -> Result<(), TrackError> {
-        let side = Size::square(self.model.config().image_size);
-        let objects: Vec<ObjectId> = self.objects.keys().copied().collect();
-        for object in objects {
-            while let Some(pending) = self.objects.get(&object).and_then(|state| state.pending.first()) {
-                let Pending { frame, mut memory, features } = Pending {
-                    frame: pending.frame,
-                    memory: pending.memory.clone(),
-                    features: pending.features.clone(),
-                };
-                let mask = memory.logits.iter().flat_map(|logits| logits.resized(side));
-                let mask = mask.map(|v| if v > 0.0 { 10.0 } else { -10.0 }).collect();
-                memory.spatial =
-                    Some(self.model.encode_memory(&features, mask, memory.object_score, cancel)?);
-                let state = self.objects.entry(object).or_default();
-                state.bank.put_conditioning(frame, memory);
+        for state in self.objects.values_mut() {
+            while let Some(Pending { frame, memory, features }) = state.pending.first() {
+                let memory = self.model.settled(features, memory.clone(), cancel)?;
+                state.bank.put_conditioning(*frame, memory);
                 state.pending.remove(0);
             }
         }
@@ -354,40 +321,7 @@ impl Tracker {
     ) -> Result<Tensor, TrackError> {
         let bank = &self.objects.get(&object).ok_or(TrackError::NoPrompt(object))?.bank;
         let selection = bank.select(frame, direction, n_frames, self.options.max_cond_frames);
-        Ok(self.model.fuse(features, &selection, n_frames, cancel)?)
-    }
-
-    /// What is kept of the decoder's answer, and its mask before holes are filled.
-    ///
-    /// Mirrors the second half of `_forward_sam_heads`.
-    fn remember(&self, decoded: &Decoded, ambiguous: bool) -> (Memory, Logits) {
-        let i = decoded.choose(ambiguous);
-        let is_there = decoded.object_score > 0.0;
-        let with_holes =
-            if is_there { decoded.logits(i) } else { Logits::absent(self.model.config().mask_side()) };
-        let no_object = &self.model.no_object_pointer;
-        // A clear prompt has the pointer of the first mask token, even where another mask is shown.
-        let token = if ambiguous { i } else { 0 };
-        let pointer = match is_there {
-            true => &decoded.pointers.floats()[token * no_object.len()..(token + 1) * no_object.len()],
-            false => no_object,
-        };
-        let memory = Memory {
-            logits: Some(Arc::new(self.without_holes(with_holes.clone()))),
-            spatial: None,
-            pointer: pointer.into(),
-            object_score: decoded.object_score,
-            iou: decoded.ious[i],
-        };
-        (memory, with_holes)
-    }
-
-    /// Mirrors `fill_holes_in_mask_scores`.
-    fn without_holes(&self, mut logits: Logits) -> Logits {
-        if self.options.fill_hole_area > 0 {
-            mask::fill_holes(&mut logits.values, Size::square(logits.side), self.options.fill_hole_area);
-        }
-        logits
+        Ok(self.model.fuse(features, &selection, cancel)?)
     }
 
     fn put_pending(

@@ -20,12 +20,15 @@ use super::{
 };
 
 /// All parts, and the weights that are used outside their graphs.
-pub(super) struct VideoModel {
+pub struct VideoModel {
+    /// The parts that single images need.
     pub image: ImageModel,
+    /// Holes of up to so many pixels of the model's masks are filled.
+    pub fill_hole_area: usize,
     memory_attention: Model,
     memory_encoder: Model,
     /// `[d_model]`
-    pub no_object_pointer: Vec<f32>,
+    pub(super) no_object_pointer: Vec<f32>,
     /// `[NUM_MASKMEM, mem_dim]`
     memory_times: Vec<f32>,
     /// `[mem_dim, d_model]` and `[mem_dim]`; SAM 2.0 has none.
@@ -35,7 +38,11 @@ pub(super) struct VideoModel {
 }
 
 impl VideoModel {
-    pub(super) fn load(runtime: &Runtime, weights: &Weights) -> Result<Self, RuntimeError> {
+    /// Loads the parts.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses, or the weights lack a tensor.
+    pub fn load(runtime: &Runtime, weights: &Weights, fill_hole_area: usize) -> Result<Self, RuntimeError> {
         let Weights { config, checkpoint } = weights;
         let floats = |name: &str| checkpoint.floats(name);
         let pointer_time_projection = match config.is_2_1 {
@@ -44,6 +51,7 @@ impl VideoModel {
         };
         Ok(Self {
             image: ImageModel::load(runtime, weights)?,
+            fill_hole_area,
             memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
             memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
             no_object_pointer: floats("no_obj_ptr")?,
@@ -64,7 +72,6 @@ impl VideoModel {
         &mut self,
         features: &Features,
         selection: &Selection<'_>,
-        n_frames: usize,
         cancel: &Cancel,
     ) -> Result<Tensor, RuntimeError> {
         use memory_attention::names;
@@ -81,7 +88,7 @@ impl VideoModel {
         let mut pointers = Vec::new();
         let mut pointer_times = Vec::new();
         // The original divides zero by zero in a video of one frame.
-        let longest = (n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
+        let longest = (selection.n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
         for (_, memory, distance) in &selection.pointers {
             pointers.extend_from_slice(&memory.pointer);
             let time = self.pointer_time(*distance as f64 / longest);

@@ -175,6 +175,11 @@ impl Segmenter for FakeSegmenter {
     fn forget(&mut self, run: RunId) {
         self.given.remove(&run);
     }
+
+    fn forget_frames(&mut self) {
+        self.seen.clear();
+        self.given.clear();
+    }
 }
 
 /// A mask so many pixels further right.

@@ -1,6 +1,15 @@
 //! A SAM 2 model that answers questions, and remembers what it saw and said last.
 
-use std::sync::{Arc, Weak};
+mod recent;
+mod track;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+use recent::Recent;
+use track::{Frame, Known};
 
 use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, amend, click};
 use crate::{
@@ -11,7 +20,7 @@ use crate::{
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Prompt,
-    sam2::{Chain, ImageModel, Look, Prediction, View, Weights},
+    sam2::{Chain, ImageModel, Look, MemoryBank, Prediction, TrackOptions, VideoModel, View, Weights},
 };
 
 /// Memory for what was seen: some twenty pictures for the built-in model, four for an official one.
@@ -30,13 +39,16 @@ struct Sure {
     stability: f32,
 }
 
-/// A model for single images.
+/// One model for clicks and for tracking.
 pub struct Sam2Segmenter {
     description: String,
-    model: ImageModel,
+    model: VideoModel,
     look: Look,
-    /// What was used last comes last. At most one is a close view.
-    seen: Vec<Seen>,
+    /// At most one is a close view.
+    seen: Recent<Seen>,
+    frames: Recent<Frame>,
+    memories: Recent<Known>,
+    runs: BTreeMap<RunId, MemoryBank>,
 }
 
 /// A view of a picture, and the last clicks there.
@@ -65,8 +77,15 @@ impl Sam2Segmenter {
     /// # Errors
     /// If ONNX Runtime refuses.
     pub fn load(name: &str, runtime: &Runtime, weights: &Weights, look: Look) -> Result<Self, RuntimeError> {
-        let description = format!("{name} on {}", runtime.device());
-        Ok(Self { description, model: ImageModel::load(runtime, weights)?, look, seen: Vec::new() })
+        Ok(Self {
+            description: format!("{name} on {}", runtime.device()),
+            model: VideoModel::load(runtime, weights, TrackOptions::default().fill_hole_area)?,
+            look,
+            seen: Recent::new(BUDGET_BYTES, N_ALWAYS_KEPT, Seen::bytes),
+            frames: Recent::new(track::FRAMES_BYTES, track::N_FRAMES, Frame::bytes),
+            memories: Recent::new(track::MEMORIES_BYTES, 0, Known::bytes),
+            runs: BTreeMap::new(),
+        })
     }
 
     /// What `prompt` needs to see of the picture, and the model to ask about it.
@@ -76,27 +95,17 @@ impl Sam2Segmenter {
         prompt: &Prompt,
         cancel: &Cancel,
     ) -> Result<(&mut Seen, &mut ImageModel), RuntimeError> {
-        let known = |seen: &Seen| seen.is_of(picture) && seen.view.shows(prompt, self.look);
-        let seen = match self.seen.iter().position(known) {
-            Some(i) => self.seen.remove(i),
+        let known = self.seen.take(|seen| seen.is_of(picture) && seen.view.shows(prompt, self.look));
+        let seen = match known {
+            Some(seen) => seen,
             None => {
-                let view = self.model.view(picture.pixels(), prompt, self.look, cancel)?;
-                self.make_room(&view);
+                let view = self.model.image.view(picture.pixels(), prompt, self.look, cancel)?;
+                let is_of_use = |seen: &Seen| seen.picture.strong_count() > 0;
+                self.seen.retain(|seen| is_of_use(seen) && (view.is_whole() || seen.view.is_whole()));
                 Seen { picture: Arc::downgrade(picture), view, base: None, chain: Chain::default() }
             }
         };
-        self.seen.push(seen);
-        let last = self.seen.len() - 1;
-        Ok((&mut self.seen[last], &mut self.model))
-    }
-
-    /// Forgets what is no longer of use, and then what was not used for longest.
-    fn make_room(&mut self, new: &View) {
-        self.seen.retain(|seen| seen.picture.strong_count() > 0 && (new.is_whole() || seen.view.is_whole()));
-        let mut bytes = new.bytes() + self.seen.iter().map(Seen::bytes).sum::<usize>();
-        while self.seen.len() >= N_ALWAYS_KEPT && bytes > BUDGET_BYTES {
-            bytes -= self.seen.remove(0).bytes();
-        }
+        Ok((self.seen.put(seen), &mut self.model.image))
     }
 }
 
@@ -163,38 +172,68 @@ impl Segmenter for Sam2Segmenter {
         let sure = (0..).zip(candidates).filter(|(_, candidate)| is_sure(candidate));
         let roughly = sure.map(|(choice, Prediction { logits, iou })| Candidate {
             choice,
-            mask: Rle::encode(&logits.mask(Size::square(logits.side))),
+            mask: logits.rle(Size::square(logits.side)),
             iou: *iou,
         });
         Ok(roughly.collect())
     }
 
     fn reach(&self) -> Reach {
-        Reach { given: 4, recent: 6 }
+        track::REACH
     }
 
     fn remember(
         &mut self,
-        _run: RunId,
-        _at: FrameId,
-        _mask: &Arc<Rle>,
-        _is_given: bool,
-        _video: &mut Video<'_>,
-        _cancel: &Cancel,
+        run: RunId,
+        at: FrameId,
+        mask: &Arc<Rle>,
+        is_given: bool,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
     ) -> Result<(), SegmentError> {
+        let image = video.size();
+        if mask.size() != image {
+            return Err(SegmentError::BaseSize { base: mask.size(), image });
+        }
+        let memory = self.memory(at, mask, video, cancel)?;
+        let bank = self.runs.entry(run).or_default();
+        if is_given {
+            bank.put_conditioning(at.frame, memory);
+        } else {
+            bank.put_tracked(at.frame, memory);
+        }
         Ok(())
     }
 
     fn track(
         &mut self,
-        _run: RunId,
-        _at: FrameId,
-        _direction: Direction,
-        _video: &mut Video<'_>,
-        _cancel: &Cancel,
+        run: RunId,
+        at: FrameId,
+        direction: Direction,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
     ) -> Result<Found, SegmentError> {
-        Err(SegmentError::NothingGiven)
+        if self.runs.get(&run).is_none_or(MemoryBank::is_empty) {
+            return Err(SegmentError::NothingGiven);
+        }
+        let features = self.features(at, video, cancel)?;
+        let bank = self.runs.entry(run).or_default();
+        let selection = bank.select(at.frame, direction, video.n_frames(), Some(track::REACH.given));
+        let memory = self.model.track(&features, &selection, cancel)?;
+        let (mask, iou, object_score) = (memory.mask(video.size()), memory.iou, memory.object_score);
+        bank.put_tracked(at.frame, memory);
+        bank.forget_behind(at.frame, direction, track::REACH.given);
+        Ok(Found { mask, iou, object_score })
     }
 
-    fn forget(&mut self, _run: RunId) {}
+    fn forget(&mut self, run: RunId) {
+        self.runs.remove(&run);
+    }
+
+    fn forget_frames(&mut self) {
+        self.seen.clear();
+        self.frames.clear();
+        self.memories.clear();
+        self.runs.clear();
+    }
 }
