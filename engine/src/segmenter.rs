@@ -1,4 +1,4 @@
-//! Who answers a person's clicks on pictures: a SAM 2 model, or a fake one for tests.
+//! Who answers a person's clicks on pictures and carries masks through videos: a SAM 2 model, or a fake one for tests.
 
 mod amend;
 mod fake;

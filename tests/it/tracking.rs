@@ -191,7 +191,7 @@ fn a_frame_of_another_video_is_another_frame() {
     let red = Clip::given(Clip::RED, 0);
     for medium in [MediumId(1), MediumId(2)] {
         let at = FrameId { medium, frame: 0 };
-        segmenter.remember(run(medium.0 as u32), at, &red, true, &mut clip, &cancel).unwrap();
+        segmenter.remember(run(medium.0), at, &red, true, &mut clip, &cancel).unwrap();
     }
     assert_eq!(clip.n_read, 2);
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Mask, Rle, resize_bilinear_part};
+use super::{Mask, Rle, resize_bilinear_part, spans::Turns};
 use crate::geometry::Size;
 
 impl Mask {
@@ -29,30 +29,24 @@ impl Rle {
     /// If there are more or fewer logits than `from` says.
     pub fn from_logits(logits: &[f32], from: Size, size: Size) -> Self {
         let [columns, rows] = surroundings(logits, from, size);
-        let mut turns: Vec<Vec<usize>> = vec![Vec::new(); size.width];
-        let mut above = vec![false; columns.len()];
-        let mut turn = |y: usize, x: usize| turns[columns.start + x].push(y);
+        let mut turns = Turns::new(size.width);
+        let mut bits = vec![false; columns.len()];
         let mut y = rows.start;
         resize_bilinear_part(logits, from, size, [columns.clone(), rows], |row| {
-            for (x, (above, logit)) in above.iter_mut().zip(row).enumerate() {
-                let is_on = *logit > 0.0;
-                if is_on != *above {
-                    turn(y, x);
-                    *above = is_on;
-                }
-            }
+            bits.iter_mut().zip(row).for_each(|(bit, logit)| *bit = *logit > 0.0);
+            turns.add(y, columns.start, &bits);
             y += 1;
         });
-        // What is on at the last of the rows ends there.
         if y < size.height {
-            (0..).zip(above).filter(|(_, is_on)| *is_on).for_each(|(x, _)| turn(y, x));
+            bits.fill(false);
+            turns.add(y, columns.start, &bits);
         }
-        Self::of_turns(size, &turns)
+        Self::of_turns(size, &turns.columns)
     }
 }
 
-/// The columns and rows of `size` that have all pixels whose logit can be above zero: between a logit above zero and its
-/// neighbors.
+/// The columns and rows of `size` that have all pixels whose logit can be above zero: those between a logit above zero
+/// and its neighbors.
 fn surroundings(logits: &[f32], from: Size, size: Size) -> [Range<usize>; 2] {
     let is_on = |row: &[f32]| row.iter().any(|logit| *logit > 0.0);
     let mut rows = logits.chunks_exact(from.width.max(1));

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize, de::Error as _};
 
-use super::{Mask, spans::Bounds};
+use super::{
+    Mask,
+    spans::{Bounds, Turns},
+};
 use crate::geometry::Size;
 
 /// A mask as run lengths in column-major order: zeros, ones, zeros, … Only the first run may be empty.
@@ -37,16 +40,12 @@ impl Rle {
     /// Encodes a mask.
     pub fn encode(mask: &Mask) -> Self {
         let size = mask.size();
+        let mut turns = Turns::new(size.width);
         // Row by row, as the pixels lie in memory.
-        let mut turns: Vec<Vec<usize>> = vec![Vec::new(); size.width];
-        let mut above = &vec![false; size.width][..];
         for (y, row) in mask.bits().chunks_exact(size.width.max(1)).enumerate() {
-            for (x, _) in row.iter().zip(above).enumerate().filter(|(_, (bit, above))| bit != above) {
-                turns[x].push(y);
-            }
-            above = row;
+            turns.add(y, 0, row);
         }
-        Self::of_turns(size, &turns)
+        Self::of_turns(size, &turns.columns)
     }
 
     /// The mask.

@@ -120,6 +120,32 @@ pub(super) fn labels(spans: &[Span], connectivity: Connectivity) -> Vec<usize> {
     labels
 }
 
+/// Gathers, row by row, where columns come onto an object and leave it.
+pub(super) struct Turns {
+    /// Of each column the rows from which on it is on the object and off it in turn.
+    pub(super) columns: Vec<Vec<usize>>,
+    above: Vec<bool>,
+}
+
+impl Turns {
+    pub(super) fn new(width: usize) -> Self {
+        Self { columns: vec![Vec::new(); width], above: vec![false; width] }
+    }
+
+    /// Takes in row `y` from column `x` on, the next one that is not as the one above.
+    pub(super) fn add(&mut self, y: usize, x: usize, row: &[bool]) {
+        // Most of a row is as the one above, which is seen sooner of many pixels at once.
+        const N: usize = 64;
+        let (columns, above) = (self.columns[x..].chunks_mut(N), self.above[x..x + row.len()].chunks_mut(N));
+        let pieces = columns.zip(above).zip(row.chunks(N));
+        for ((columns, above), row) in pieces.filter(|((_, above), row)| above != row) {
+            let turned = above.iter().zip(row).map(|(above, bit)| above != bit);
+            columns.iter_mut().zip(turned).filter(|(_, turned)| *turned).for_each(|(rows, _)| rows.push(y));
+            above.copy_from_slice(row);
+        }
+    }
+}
+
 /// Gathers spans in any order; they may overlap.
 pub(super) struct Columns {
     size: Size,
