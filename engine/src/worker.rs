@@ -55,6 +55,10 @@ pub struct Wants {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reads {
     /// Frames to decode, the most wanted first.
+    ///
+    /// The way to a frame of a video that is not next in order may be long; then frames on the way are reported as well,
+    /// the key frame at once. Whoever goes backward wants a stretch, the latest frame first: as far as each frame lies
+    /// before the last, all are read on one way, the earliest first.
     pub frames: Vec<(FrameId, PathBuf)>,
 }
 
