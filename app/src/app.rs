@@ -108,6 +108,8 @@ impl App {
             Command::ChooseExport => self.dialogs.ask(Purpose::Export, &self.session),
             Command::ChooseMediaFolder => self.dialogs.ask(Purpose::FindMedia, &self.session),
             Command::ChooseFrames => self.dialogs.ask(Purpose::Frames, &self.session),
+            // Without a text in the clipboard, the system says nothing when it is told to paste.
+            Command::CopyTrack => ctx.copy_text("Masks copied in Segue".to_owned()),
             Command::ChooseNumber => {
                 let selected = self.session.selected_object().map(|(id, _)| NewNumber::new(id));
                 self.screen = selected.map(Screen::NewNumber);
@@ -145,6 +147,7 @@ impl App {
         self.canvas.keys(ctx, &mut self.commands);
         if self.screen.is_none() {
             self.review_keys(ctx);
+            self.copy_and_paste(ctx);
             self.commands.extend(self.preferences.keymap().pressed(ctx));
         }
         if let Some(answer) = self.dialogs.answer() {
@@ -158,6 +161,19 @@ impl App {
         let dropped: Vec<PathBuf> =
             ctx.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_owned()).collect());
         self.commands.extend(self.dropped(dropped));
+    }
+
+    /// The system's keys for copying and pasting, which come as what they mean.
+    fn copy_and_paste(&mut self, ctx: &Context) {
+        if ctx.text_edit_focused() || self.session.video().is_none() {
+            return;
+        }
+        let meant = |event: &egui::Event| match event {
+            egui::Event::Copy => Some(Command::CopyTrack),
+            egui::Event::Paste(_) => Some(Command::PasteTrack),
+            _ => None,
+        };
+        self.commands.extend(ctx.input(|input| input.events.iter().filter_map(meant).collect::<Vec<_>>()));
     }
 
     /// In a review Enter accepts and X rejects, whatever else they mean.

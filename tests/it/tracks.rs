@@ -199,13 +199,10 @@ fn a_correction_touches_neither_other_objects_nor_what_lies_beyond_keyframes() {
     tracked(&log);
     desk.step([Command::GoToFrame(10), click(60.0, 90.0)]);
     desk.finish();
-    let mut frames = tracked(&log);
-    frames.sort_unstable();
-    assert_eq!(
-        frames,
-        (1..10).chain(11..25).collect::<Vec<_>>(),
-        "from the first click to the confirmed frame"
-    );
+    // As far as masks change, which near another keyframe they do not.
+    let frames = tracked(&log);
+    assert!(frames.contains(&9) && frames.contains(&11), "{frames:?}");
+    assert!(frames.iter().all(|frame| (1..10).contains(frame) || (11..25).contains(frame)), "{frames:?}");
     assert_eq!(desk.masks(second), other);
     assert_eq!(desk.masks(first)[25..], before[25..]);
 }

@@ -63,6 +63,7 @@ struct Desk<'a> {
     reviewer: Reviewer,
     step: i64,
     effort: Effort,
+    why: Option<String>,
 }
 
 /// Corrects a clip until every frame is good.
@@ -88,6 +89,7 @@ pub(crate) fn correct(clip: &Clip, segmenter: &mut dyn Segmenter, way: Way) -> E
         reviewer: Reviewer::default(),
         step: 0,
         effort: Effort::default(),
+        why: None,
     };
     let first = clip.masks.iter().position(|mask| mask.area() > 0).unwrap();
     desk.make_good(first, way);
@@ -95,10 +97,16 @@ pub(crate) fn correct(clip: &Clip, segmenter: &mut dyn Segmenter, way: Way) -> E
     let mut seen = BTreeSet::new();
     while let Some(frame) = desk.next(way, &mut seen) {
         desk.effort.n_looked_at += 1;
+        let (before, n) = (desk.iou(frame), desk.effort.n_clicks);
+        let why = desk.why.take();
         if desk.is_good(frame) {
             desk.project.confirm(OBJECT, frame..=frame);
         } else {
             desk.make_good(frame, way);
+        }
+        if std::env::var("STUDY_LOG").is_ok() {
+            let bad: Vec<usize> = (0..clip.frames.len()).filter(|f| !desk.is_good(*f)).collect();
+            eprintln!("{way:?} {frame} {before:.2} {} clicks {:.2} why {why:?} bad {bad:?}", desk.effort.n_clicks - n, desk.iou(frame));
         }
     }
     desk.effort
@@ -125,6 +133,7 @@ impl Desk<'_> {
         let mut concerns = review.queue.iter().chain(&review.rest).map(|concern| concern.frame);
         let next = concerns.find(|frame| !seen.contains(frame)).unwrap_or(first_bad);
         seen.insert(next);
+        self.why = review.queue.iter().chain(&review.rest).find(|c| c.frame == next).map(|c| format!("{} {:.2}", c.reason, c.severity));
         Some(next)
     }
 

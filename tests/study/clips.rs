@@ -109,13 +109,15 @@ pub(crate) fn generated(i: u64, n_frames: usize) -> Clip {
     let (ground, other) = (dice.color(), dice.color());
     let waves: Vec<[f32; 3]> =
         (0..5).map(|_| [dice.between(2.0, 14.0), dice.between(2.0, 14.0), dice.between(0.0, 6.0)]).collect();
-    let colors = [dice.color(), dice.color()];
-    let radius = dice.between(0.12, 0.2);
+    let color = dice.color();
+    let shade = dice.between(0.6, 0.85);
+    let colors = [color, color.map(|c| c * shade)];
+    let radius = dice.between(0.15, 0.22);
     let target = Thing::new(&mut dice, radius, colors);
-    let other_color = dice.color();
-    let like_it = Thing::new(&mut dice, radius * 0.9, [colors[0], other_color]);
+    let near = color.map(|c| c * 0.6 + dice.between(0.0, 100.0));
+    let like_it = Thing::new(&mut dice, radius * 0.8, [near, near.map(|c| c * 0.7)]);
     let posts: Vec<[f32; 2]> =
-        (0..1 + i % 3).map(|_| [dice.between(0.2, 1.1), dice.between(0.05, 0.14)]).collect();
+        (0..1 + i % 2).map(|_| [dice.between(0.2, 1.1), dice.between(0.05, 0.12)]).collect();
     let post = dice.color();
     let mut frames = Vec::new();
     let mut masks = Vec::new();

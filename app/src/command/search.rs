@@ -62,8 +62,8 @@ mod tests {
     fn the_best_command_comes_first() {
         for (query, title) in [
             ("exp", "Export COCO…"),
-            ("ni", "Next image"),
-            ("Next Im", "Next image"),
+            ("ni", "Next image or frame"),
+            ("Next Im", "Next image or frame"),
             ("nui", "Next unfinished image"),
             ("undo", "Undo"),
             ("theme", "Dark or light"),

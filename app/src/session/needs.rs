@@ -89,9 +89,10 @@ impl Session {
         let at = |direction: Direction, n| direction.ahead(frame, n, n_frames);
         let round: Vec<usize> = match self.player().direction {
             Some(direction) => (1..=PLAYED_AHEAD).filter_map(|n| at(direction, n)).collect(),
+            // In this order a video is decoded in as few goes as can be.
             None => {
-                let both = [Direction::Forward, Direction::Backward];
-                (1..=ahead).flat_map(|n| both.map(|direction| at(direction, n))).flatten().collect()
+                let both = [Direction::Forward, Direction::Backward].into_iter();
+                both.flat_map(|direction| (1..=ahead).filter_map(move |n| at(direction, n))).collect()
             }
         };
         std::iter::once(frame).chain(round).map(|frame| FrameId { medium, frame }).collect()

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use engine::{
-    project::{MediumId, ObjectId, Project},
+    project::{FrameId, MediumId, ObjectId, Project},
     review::{Concern, Review},
     worker::Engine,
 };
@@ -99,15 +99,21 @@ impl Session {
     }
 
     pub(super) fn review_accept(&mut self) {
-        self.confirm();
-        self.fix_next();
+        self.judge("Confirm", |project, at, object| {
+            project.confirm(object, at.frame..=at.frame);
+        });
     }
 
     pub(super) fn review_reject(&mut self) {
+        self.judge("Reject", |project, at, object| {
+            project.remove_from_track(at.medium, object, at.frame..=at.frame);
+        });
+    }
+
+    /// Settles the selected object on the shown frame, and goes on.
+    fn judge(&mut self, title: &str, judge: impl FnOnce(&mut Project, FrameId, ObjectId)) {
         if let Some((at, (object, _))) = self.frame().zip(self.selected_object()) {
-            self.history.edit("Reject", |project| {
-                project.remove_from_track(at.medium, object, at.frame..=at.frame);
-            });
+            self.history.edit(title, |project| judge(project, at, object));
         }
         self.fix_next();
     }
