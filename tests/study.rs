@@ -33,7 +33,10 @@ const N_FRAMES: usize = 60;
 fn main() {
     let folders: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let clips: Vec<Clip> = match folders.is_empty() {
-        true if std::env::var("CLIPS").is_ok() => std::env::var("CLIPS").unwrap().split(',').map(|i| clips::generated(i.parse().unwrap(), N_FRAMES)).collect(),
+            .unwrap()
+            .split(',')
+            .map(|i| clips::generated(i.parse().unwrap(), N_FRAMES))
+            .collect(),
         true => (0..N_CLIPS).map(|i| clips::generated(i, N_FRAMES)).collect(),
         false => folders.iter().map(|folder| clips::read(folder.as_ref())).collect(),
     };

@@ -20,6 +20,7 @@ mod prompt_encoder;
 mod memory_attention;
 mod memory_encoder;
 
+mod carried;
 mod colors;
 mod image;
 mod look;
@@ -31,6 +32,8 @@ mod memorize;
 mod tracker;
 
 pub use crate::frame::Direction;
+pub use carried::{corrected, palette};
+pub use colors::Palette;
 pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
 pub use look::{Chain, Look, View};

@@ -35,8 +35,10 @@ const OBJECT: ObjectId = ObjectId(1);
 pub(crate) enum Way {
     /// What "fix this next" says, until all is good.
     FixNext,
-    /// From the first frame to the last.
+    /// From the first bad frame to the last, with corrections followed as Segue follows them.
     InOrder,
+    /// The same where a correction changes its own frame alone.
+    FrameByFrame,
     /// In order, and all that was not said by the annotator is tracked again after each click.
     AllAgain,
 }
@@ -45,6 +47,8 @@ pub(crate) enum Way {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Effort {
     pub n_clicks: usize,
+    /// Of these on the first frame, before anything was tracked.
+    pub n_first: usize,
     /// Frames that were drawn by hand in the end.
     pub n_drawn: usize,
     /// Frames that were looked at.
@@ -63,7 +67,6 @@ struct Desk<'a> {
     reviewer: Reviewer,
     step: i64,
     effort: Effort,
-    why: Option<String>,
 }
 
 /// Corrects a clip until every frame is good.
@@ -89,24 +92,16 @@ pub(crate) fn correct(clip: &Clip, segmenter: &mut dyn Segmenter, way: Way) -> E
         reviewer: Reviewer::default(),
         step: 0,
         effort: Effort::default(),
-        why: None,
     };
     let first = clip.masks.iter().position(|mask| mask.area() > 0).unwrap();
     desk.make_good(first, way);
     desk.propagate();
+    desk.effort.n_first = desk.effort.n_clicks;
     let mut seen = BTreeSet::new();
     while let Some(frame) = desk.next(way, &mut seen) {
         desk.effort.n_looked_at += 1;
-        let (before, n) = (desk.iou(frame), desk.effort.n_clicks);
-        let why = desk.why.take();
-        if desk.is_good(frame) {
-            desk.project.confirm(OBJECT, frame..=frame);
-        } else {
+        if !desk.is_good(frame) {
             desk.make_good(frame, way);
-        }
-        if std::env::var("STUDY_LOG").is_ok() {
-            let bad: Vec<usize> = (0..clip.frames.len()).filter(|f| !desk.is_good(*f)).collect();
-            eprintln!("{way:?} {frame} {before:.2} {} clicks {:.2} why {why:?} bad {bad:?}", desk.effort.n_clicks - n, desk.iou(frame));
         }
     }
     desk.effort
@@ -133,7 +128,6 @@ impl Desk<'_> {
         let mut concerns = review.queue.iter().chain(&review.rest).map(|concern| concern.frame);
         let next = concerns.find(|frame| !seen.contains(frame)).unwrap_or(first_bad);
         seen.insert(next);
-        self.why = review.queue.iter().chain(&review.rest).find(|c| c.frame == next).map(|c| format!("{} {:.2}", c.reason, c.severity));
         Some(next)
     }
 
@@ -179,6 +173,9 @@ impl Desk<'_> {
 
     /// What follows from a correction.
     fn follow(&mut self, frame: usize, way: Way) {
+        if way == Way::FrameByFrame {
+            return;
+        }
         if way == Way::AllAgain {
             let tracked: Vec<usize> = self
                 .project

@@ -4,7 +4,7 @@
 //! image's edges. Two histograms of the object and of the rest vote for each pixel, as in GrabCut (Rother, Kolmogorov and
 //! Blake, 2004); a guided filter in place of its graph cut makes neighbors of one color agree.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use image::{Rgb, RgbImage, imageops};
 
@@ -17,7 +17,7 @@ use crate::{
 use super::image::{Logits, resized};
 
 /// Colors are compared with the image's longer side at this many pixels.
-const SIDE: usize = 256;
+pub(super) const SIDE: usize = 256;
 /// How often the histograms are learned from the last mask.
 const ROUNDS: usize = 2;
 /// A logit of the model counts up to this.
@@ -45,9 +45,25 @@ pub(super) struct Colors {
     bins: [Vec<u16>; 2],
 }
 
+/// What the colors of an object tell: for each bin how much likelier the object has it than what is round it, by the color
+/// of a pixel and by that of its neighborhood.
+#[derive(Debug)]
+pub struct Palette([Vec<f32>; 2]);
+
+impl Palette {
+    /// Bytes of memory.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|votes| size_of_val(&**votes)).sum()
+    }
+}
+
 impl Colors {
     pub(super) fn of(image: &RgbImage) -> Self {
-        let scale = (SIDE as f32 / image.width().max(image.height()) as f32).min(1.0);
+        Self::scaled(image, (SIDE as f32 / image.width().max(image.height()) as f32).min(1.0))
+    }
+
+    /// Of an image that is looked at `scale` times as large.
+    pub(super) fn scaled(image: &RgbImage, scale: f32) -> Self {
         let [width, height] =
             [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
         let small = resized(image, width, height);
@@ -61,17 +77,36 @@ impl Colors {
         self.guide.bytes() + self.bins.iter().map(|bins| size_of_val(&**bins)).sum::<usize>()
     }
 
+    /// The size at which the image is looked at.
+    pub(super) fn size(&self) -> Size {
+        self.guide.size()
+    }
+
     /// The mask at the size of `image`, which these are the colors of; `prompt` is in its pixels.
     pub(super) fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
         let size = Size::new(image.width() as usize, image.height() as usize);
-        let said = self.said(size, prompt, logits);
+        self.corrected(image, &self.said(size, prompt, logits), &[])
+    }
+
+    /// What they tell of an object that has this mask of the image.
+    pub(super) fn palette(&self, mask: &Mask) -> Palette {
+        let mask = mask.resize(self.size());
+        let share: Vec<f32> = mask.bits().iter().map(|on| f32::from(u8::from(*on))).collect();
+        Palette(self.bins.each_ref().map(|bins| votes(bins, &share)))
+    }
+
+    /// The mask at the size of `image`, where `said` are logits of each pixel of the small image, and `known` what the
+    /// object's colors are elsewhere.
+    pub(super) fn corrected(&self, image: &RgbImage, said: &[f32], known: &[Arc<Palette>]) -> Mask {
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        let said: Vec<f32> = said.iter().map(|logit| logit.clamp(-MOST_SURE, MOST_SURE)).collect();
         let mut fit = self.guide.fit(&said);
         for _ in 0..ROUNDS {
             let share: Vec<f32> =
                 self.guide.apply(&fit).into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
             let mut belief = said.clone();
-            for (bins, weight) in self.bins.iter().zip(WEIGHTS) {
-                let votes = votes(bins, &share);
+            for (i, (bins, weight)) in self.bins.iter().zip(WEIGHTS).enumerate() {
+                let votes = with_known(votes(bins, &share), known.iter().map(|palette| &palette.0[i]));
                 belief.iter_mut().zip(bins).for_each(|(sum, &bin)| *sum += weight * votes[usize::from(bin)]);
             }
             fit = self.guide.fit(&belief);
@@ -176,6 +211,19 @@ fn votes(bins: &[u16], share: &[f32]) -> Vec<f32> {
         smooth.into_iter().map(move |n| n / total + 1e-6)
     });
     object.zip(rest).map(|(a, b)| (a / b).ln().clamp(-MOST_VOTE, MOST_VOTE)).collect()
+}
+
+/// An image's own votes, and those from elsewhere for the other half.
+fn with_known<'a>(own: Vec<f32>, known: impl ExactSizeIterator<Item = &'a Vec<f32>>) -> Vec<f32> {
+    if known.len() == 0 {
+        return own;
+    }
+    let share = 0.5 / known.len() as f32;
+    let mut votes: Vec<f32> = own.into_iter().map(|vote| 0.5 * vote).collect();
+    for known in known {
+        votes.iter_mut().zip(known).for_each(|(sum, vote)| *sum += share * vote);
+    }
+    votes
 }
 
 /// Counts with a quarter of each moved to the next bin on either side, along each axis.

@@ -31,6 +31,11 @@ impl Memory {
         self.logits.as_ref().map_or_else(|| Rle::empty(size), |logits| logits.rle(size))
     }
 
+    /// The mask as the model made it, while it is kept.
+    pub fn logits(&self) -> Option<&Logits> {
+        self.logits.as_deref()
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         let logits = self.logits.as_ref().map_or(0, |logits| size_of_val(&*logits.values));

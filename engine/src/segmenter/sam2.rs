@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use image::RgbImage;
 use recent::Recent;
 use track::{Frame, Known};
 
@@ -20,7 +21,7 @@ use crate::{
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Prompt,
-    sam2::{Chain, ImageModel, Look, MemoryBank, Prediction, TrackOptions, VideoModel, View, Weights},
+    sam2::{Chain, ImageModel, Look, Prediction, TrackOptions, VideoModel, View, Weights, corrected},
 };
 
 /// Memory for what was seen: some twenty pictures for the built-in model, four for an official one.
@@ -48,7 +49,9 @@ pub struct Sam2Segmenter {
     seen: Recent<Seen>,
     frames: Recent<Frame>,
     memories: Recent<Known>,
-    runs: BTreeMap<RunId, MemoryBank>,
+    runs: BTreeMap<RunId, track::Run>,
+    /// What was read last of videos.
+    pixels: Option<(FrameId, Arc<RgbImage>)>,
 }
 
 /// A view of a picture, and the last clicks there.
@@ -85,6 +88,7 @@ impl Sam2Segmenter {
             frames: Recent::new(track::FRAMES_BYTES, track::N_FRAMES, Frame::bytes),
             memories: Recent::new(track::MEMORIES_BYTES, 0, Known::bytes),
             runs: BTreeMap::new(),
+            pixels: None,
         })
     }
 
@@ -195,13 +199,8 @@ impl Segmenter for Sam2Segmenter {
         if mask.size() != image {
             return Err(SegmentError::BaseSize { base: mask.size(), image });
         }
-        let memory = self.memory(at, mask, video, cancel)?;
-        let bank = self.runs.entry(run).or_default();
-        if is_given {
-            bank.put_conditioning(at.frame, memory);
-        } else {
-            bank.put_tracked(at.frame, memory);
-        }
+        let known = self.memory(at, mask, video, cancel)?;
+        self.runs.entry(run).or_default().put(at.frame, is_given, known);
         Ok(())
     }
 
@@ -213,16 +212,21 @@ impl Segmenter for Sam2Segmenter {
         video: &mut Video<'_>,
         cancel: &Cancel,
     ) -> Result<Found, SegmentError> {
-        if self.runs.get(&run).is_none_or(MemoryBank::is_empty) {
+        if self.runs.get(&run).is_none_or(|run| run.bank.is_empty()) {
             return Err(SegmentError::NothingGiven);
         }
         let features = self.features(at, video, cancel)?;
-        let bank = self.runs.entry(run).or_default();
-        let selection = bank.select(at.frame, direction, video.n_frames(), Some(track::REACH.given));
+        let pixels = if self.look.colors { Some(self.pixels(at, video)?) } else { None };
+        let run = self.runs.entry(run).or_default();
+        let selection = run.bank.select(at.frame, direction, video.n_frames(), Some(track::REACH.given));
         let memory = self.model.track(&features, &selection, cancel)?;
-        let (mask, iou, object_score) = (memory.mask(video.size()), memory.iou, memory.object_score);
-        bank.put_tracked(at.frame, memory);
-        bank.forget_behind(at.frame, direction, track::REACH.given);
+        let mask = match pixels.as_deref().zip(memory.logits()) {
+            Some((pixels, logits)) => corrected(pixels, logits, &run.palettes(at.frame)),
+            None => memory.mask(video.size()),
+        };
+        let (iou, object_score) = (memory.iou, memory.object_score);
+        run.bank.put_tracked(at.frame, memory);
+        run.bank.forget_behind(at.frame, direction, track::REACH.given);
         Ok(Found { mask, iou, object_score })
     }
 
@@ -235,5 +239,6 @@ impl Segmenter for Sam2Segmenter {
         self.frames.clear();
         self.memories.clear();
         self.runs.clear();
+        self.pixels = None;
     }
 }

@@ -1,13 +1,15 @@
 //! What tracking knows of frames and of masks on them, whichever run asks.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use image::RgbImage;
 
 use super::{Sam2Segmenter, Seen};
 use crate::{
     mask::Rle,
     nn::Cancel,
     project::FrameId,
-    sam2::{Features, Memory},
+    sam2::{Features, Memory, MemoryBank, Palette, palette},
     segmenter::{Reach, SegmentError, Video},
 };
 
@@ -36,15 +38,62 @@ pub(super) struct Known {
     at: FrameId,
     mask: Arc<Rle>,
     memory: Memory,
+    palette: Option<Arc<Palette>>,
 }
 
 impl Known {
     pub(super) fn bytes(&self) -> usize {
-        self.mask.bytes() + self.memory.bytes()
+        self.mask.bytes() + self.memory.bytes() + self.palette.as_ref().map_or(0, |palette| palette.bytes())
+    }
+}
+
+/// What the tracking of one object looks at.
+#[derive(Default)]
+pub(super) struct Run {
+    pub bank: MemoryBank,
+    /// The object's colors on frames that were given.
+    palettes: BTreeMap<usize, Arc<Palette>>,
+}
+
+impl Run {
+    pub(super) fn put(
+        &mut self,
+        frame: usize,
+        is_given: bool,
+        (memory, palette): (Memory, Option<Arc<Palette>>),
+    ) {
+        if is_given {
+            self.bank.put_conditioning(frame, memory);
+            self.palettes.extend(palette.map(|palette| (frame, palette)));
+        } else {
+            self.bank.put_tracked(frame, memory);
+        }
+    }
+
+    /// The object's colors on the given frames that are nearest.
+    pub(super) fn palettes(&self, frame: usize) -> Vec<Arc<Palette>> {
+        const NEAREST: usize = 2;
+        let mut nearest: Vec<_> = self.palettes.iter().collect();
+        nearest.sort_by_key(|(given, _)| given.abs_diff(frame));
+        nearest.into_iter().take(NEAREST).map(|(_, palette)| palette.clone()).collect()
     }
 }
 
 impl Sam2Segmenter {
+    /// A frame's pixels; those that were read last are kept, for there may be several objects on them.
+    pub(super) fn pixels(
+        &mut self,
+        at: FrameId,
+        video: &mut Video<'_>,
+    ) -> Result<Arc<RgbImage>, SegmentError> {
+        if let Some((_, pixels)) = self.pixels.as_ref().filter(|(known, _)| *known == at) {
+            return Ok(pixels.clone());
+        }
+        let pixels = Arc::new(video.frame(at.frame)?);
+        self.pixels = Some((at, pixels.clone()));
+        Ok(pixels)
+    }
+
     /// What the model sees in a frame, which is read if that is not known.
     pub(super) fn features(
         &mut self,
@@ -57,9 +106,13 @@ impl Sam2Segmenter {
         let frame = match self.frames.take(|frame| frame.at == at) {
             Some(frame) => frame,
             None => {
-                let features = match self.seen.iter().find(is_here) {
-                    Some(seen) => seen.view.features().clone(),
-                    None => self.model.image.encode(&video.frame(at.frame)?, cancel)?,
+                let seen = self.seen.iter().find(is_here).map(|seen| seen.view.features().clone());
+                let features = match seen {
+                    Some(features) => features,
+                    None => {
+                        let pixels = self.pixels(at, video)?;
+                        self.model.image.encode(&pixels, cancel)?
+                    }
                 };
                 Frame { at, features }
             }
@@ -67,23 +120,28 @@ impl Sam2Segmenter {
         Ok(self.frames.put(frame).features.clone())
     }
 
-    /// What the mask of an object on a frame is remembered as.
+    /// What the mask of an object on a frame is remembered as, and the object's colors there.
     pub(super) fn memory(
         &mut self,
         at: FrameId,
         mask: &Arc<Rle>,
         video: &mut Video<'_>,
         cancel: &Cancel,
-    ) -> Result<Memory, SegmentError> {
+    ) -> Result<(Memory, Option<Arc<Palette>>), SegmentError> {
         // Two that are shared are found to be equal without a look inside.
         let known = match self.memories.take(|known| known.at == at && known.mask == *mask) {
             Some(known) => known,
             None => {
                 let features = self.features(at, video, cancel)?;
                 let memory = self.model.remember(&features, &mask.decode(), cancel)?;
-                Known { at, mask: mask.clone(), memory }
+                let palette = match self.look.colors {
+                    true => palette(&*self.pixels(at, video)?, mask).map(Arc::new),
+                    false => None,
+                };
+                Known { at, mask: mask.clone(), memory, palette }
             }
         };
-        Ok(self.memories.put(known).memory.clone())
+        let known = self.memories.put(known);
+        Ok((known.memory.clone(), known.palette.clone()))
     }
 }
