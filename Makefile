@@ -29,6 +29,7 @@ bench: setup
 	cargo bench --package tests --bench bench
 	cargo bench --package tests --bench window
 	cargo bench --package tests --bench scrub
+	cargo bench --package tests --bench tracks
 
 setup:
 	packaging/setup.sh

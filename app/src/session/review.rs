@@ -1,6 +1,10 @@
 //! What most needs a look, and going through it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use engine::{
     project::{FrameId, MediumId, ObjectId, Project},
@@ -16,13 +20,23 @@ pub(super) struct Reviewing {
     is_on: bool,
     /// What the engine found last, of which medium.
     found: Option<(MediumId, Arc<Review>)>,
-    /// What it was asked last, until it answers.
-    asked: Option<(MediumId, Arc<Project>)>,
+    asked: Option<Asked>,
     is_waiting: bool,
     concern: Option<Concern>,
     /// Where one has been, so that nothing is shown again before all was.
     visited: BTreeSet<(ObjectId, usize)>,
 }
+
+/// What the engine was asked last, and when.
+struct Asked {
+    medium: MediumId,
+    project: Arc<Project>,
+    at: Instant,
+}
+
+/// While masks are being made, what needs a look is found anew no more often than this: it goes through all of them, and
+/// takes the time from making them.
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// What views may look at.
 impl Session {
@@ -49,9 +63,13 @@ impl Session {
             return;
         };
         let project = self.project().clone();
-        let is_known = |(of, known): &(MediumId, Arc<Project>)| *of == medium && Arc::ptr_eq(known, &project);
-        if !self.reviewing.asked.as_ref().is_some_and(is_known) && engine.review(medium, project.clone()) {
-            self.reviewing.asked = Some((medium, project));
+        let is_tracking = !project.runs.is_empty() && !self.is_paused();
+        let is_enough = |asked: &Asked| {
+            let is_recent = is_tracking && asked.at.elapsed() < OFTEN;
+            asked.medium == medium && (is_recent || Arc::ptr_eq(&asked.project, &project))
+        };
+        if !self.reviewing.asked.as_ref().is_some_and(is_enough) && engine.review(medium, project.clone()) {
+            self.reviewing.asked = Some(Asked { medium, project, at: Instant::now() });
             self.reviewing.is_waiting = true;
         }
     }
