@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test` do all set-up on Debian and Ubuntu, and are quick when it is done.
 
-.PHONY: run test test-slow bench setup clean
+.PHONY: run test test-slow bench study setup clean
 
 run: setup
 	cargo build --release --package segue
@@ -30,6 +30,10 @@ bench: setup
 	cargo bench --package tests --bench window
 	cargo bench --package tests --bench scrub
 	cargo bench --package tests --bench tracks
+
+# How many clicks it takes to correct videos, by several ways of going about it.
+study: setup
+	cargo bench --package tests --bench study
 
 setup:
 	packaging/setup.sh

@@ -51,11 +51,22 @@ pub(crate) struct Effort {
     pub n_first: usize,
     /// Frames that were drawn by hand in the end.
     pub n_drawn: usize,
-    /// Frames that were looked at.
+    /// Frames that were gone to after the first; whoever goes in order has to watch all others, too.
     pub n_looked_at: usize,
     /// Frames that the model tracked.
     pub n_tracked: usize,
     pub computing: Duration,
+}
+
+impl Effort {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.n_clicks += other.n_clicks;
+        self.n_first += other.n_first;
+        self.n_drawn += other.n_drawn;
+        self.n_looked_at += other.n_looked_at;
+        self.n_tracked += other.n_tracked;
+        self.computing += other.computing;
+    }
 }
 
 struct Desk<'a> {

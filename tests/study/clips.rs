@@ -149,7 +149,7 @@ pub(crate) fn generated(i: u64, n_frames: usize) -> Clip {
     Clip { name: format!("generated {i}"), frames, masks }
 }
 
-/// A clip of a folder: `frames` and `masks` with the same names in each, or images with masks beside them.
+/// A clip of a folder with JPEG frames, and PNG masks of the same names.
 pub(crate) fn read(folder: &std::path::Path) -> Clip {
     let names = |folder: &std::path::Path, extension: &str| {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -166,5 +166,5 @@ pub(crate) fn read(folder: &std::path::Path) -> Clip {
         Rle::encode(&Mask::new(size, image.pixels().map(|pixel| pixel.0[0] > 0).collect()))
     };
     let masks = names(folder, "png").iter().map(mask).collect();
-    Clip { name: folder.display().to_string(), frames, masks }
+    Clip { name: folder.file_name().unwrap_or_default().display().to_string(), frames, masks }
 }

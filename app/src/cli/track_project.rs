@@ -29,6 +29,11 @@ use crate::{
 /// A turn is taken so often.
 const OFTEN: Duration = Duration::from_millis(2);
 
+#[expect(clippy::disallowed_methods, reason = "the command line may wait")]
+fn wait() {
+    std::thread::sleep(OFTEN);
+}
+
 /// A session, and the engine that works for it.
 struct Desk {
     session: Session,
@@ -106,7 +111,7 @@ impl Desk {
         while !is_so(&self.session) {
             self.session.turn(&self.engine, [], &Seen::default());
             self.complain()?;
-            std::thread::sleep(OFTEN);
+            wait();
         }
         Ok(())
     }
@@ -126,7 +131,7 @@ impl Desk {
             self.session.turn(&self.engine, [], &Seen::default());
             self.complain()?;
             bar.set_position(bar.length().unwrap_or(0).saturating_sub(self.session.tracking().0 as u64));
-            std::thread::sleep(OFTEN);
+            wait();
         }
         bar.finish_and_clear();
         Ok(())

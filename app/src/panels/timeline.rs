@@ -114,7 +114,7 @@ impl Timeline {
             ui.spacing_mut().item_spacing.y = 1.0;
             for object in &objects {
                 let (row, _) = ui.allocate_exact_size(Vec2::new(ui.available_width(), LANE), Sense::hover());
-                self.name(
+                Self::name(
                     ui,
                     pane,
                     Rect::from_min_max(row.min, Pos2::new(area.left() - 4.0, row.bottom())),
@@ -176,7 +176,7 @@ impl Timeline {
         }
     }
 
-    fn name(&self, ui: &mut Ui, pane: &mut Pane<'_>, rect: Rect, object: ObjectId) {
+    fn name(ui: &Ui, pane: &mut Pane<'_>, rect: Rect, object: ObjectId) {
         let Some((medium, session)) = pane.session.shown().map(|medium| (medium, pane.session)) else {
             return;
         };

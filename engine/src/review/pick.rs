@@ -32,11 +32,11 @@ fn stretches<'a, 'b>(worth: &'b [&'a Suspicion]) -> impl Iterator<Item = &'b [&'
     close.flat_map(|stretch| stretch.chunks(LONGEST))
 }
 
-/// The first frame on the way from a given one that is about half as bad as the worst: there little has to be put right,
-/// and what follows from it is.
+/// The first frame on the way from a given one that is nearly as bad as the worst: where that is put right, what
+/// follows from it is.
 fn standing_for<'a>(stretch: &[&'a Suspicion]) -> &'a Suspicion {
     let worst = stretch.iter().map(|suspicion| suspicion.severity).fold(0.0, f32::max);
-    let bad = stretch.iter().filter(|suspicion| suspicion.severity >= 0.4 * worst);
+    let bad = stretch.iter().filter(|suspicion| suspicion.severity >= 0.8 * worst);
     bad.min_by_key(|suspicion| suspicion.n_away).expect("the worst is one")
 }
 
