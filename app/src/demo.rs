@@ -1,16 +1,20 @@
-//! The photos of the demo project, drawn by the program itself.
+//! The photos and the clip of the demo project, drawn by the program itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use engine::frame::Frames as _;
+use engine::{frame::Frames as _, media::VideoWriter};
 
 use crate::scene::Scene;
 
 /// Frames of the scene that are the photos.
 const PHOTOS: [usize; 6] = [0, 8, 18, 34, 40, 47];
 
-/// Draws the photos unless they are there; their folder.
+/// The clip comes after the photos.
+const CLIP: &str = "video.mp4";
+pub(crate) const FPS: f64 = 12.0;
+
+/// Draws the photos and the clip unless they are there; their folder.
 ///
 /// # Errors
 /// If the folder cannot be written.
@@ -31,5 +35,17 @@ pub(crate) fn make() -> anyhow::Result<PathBuf> {
             })?;
         }
     }
+    let clip = folder.join(CLIP);
+    if !clip.exists() {
+        write_clip(&mut scene, &clip)?;
+    }
     Ok(folder)
+}
+
+pub(crate) fn write_clip(scene: &mut Scene, path: &Path) -> anyhow::Result<()> {
+    let mut writer = VideoWriter::create(path, scene.size(), FPS)?;
+    for i in 0..scene.n_frames() {
+        writer.push(&scene.frame(i)?)?;
+    }
+    Ok(writer.finish()?)
 }

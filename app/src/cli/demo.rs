@@ -8,7 +8,7 @@ use engine::{
     frame::Frames as _,
     geometry::Point,
     mask::{Mask, Rle},
-    media::{FrameSource, VideoWriter},
+    media::FrameSource,
     prompt::{Label, PointPrompt, Prompt},
     sam2::{TrackOptions, Tracker},
 };
@@ -22,7 +22,7 @@ use super::{
     track::{Found, Plan, Way, write_coco, write_overlay},
 };
 use crate::{
-    overlay,
+    demo, overlay,
     scene::{Place, Scene},
 };
 
@@ -36,7 +36,6 @@ pub(crate) struct Demo {
     model: ModelArgs,
 }
 
-const FPS: f64 = 12.0;
 /// The frames on which the ball is behind the wall, and whole again.
 const OUT_OF_SIGHT: usize = 23;
 const OUT_AGAIN: usize = 38;
@@ -65,7 +64,7 @@ impl Demo {
         say("photo: clicked the ball")?;
 
         let clip = out.join("clip.mp4");
-        write_clip(&mut scene, &clip)?;
+        demo::write_clip(&mut scene, &clip)?;
         let mut source = FrameSource::open(&clip)?;
         let objects = objects(&scene)?;
         let last = source.n_frames() - 1;
@@ -108,14 +107,6 @@ fn objects(scene: &Scene) -> anyhow::Result<Vec<ObjectPrompts>> {
         {"id": 2, "category": "kite", "prompts": [{"frame": 0, "box": box_round(scene.kite(0), 0.12, 0.15)}]},
     ]);
     serde_json::from_value(json).context("the demo's prompts are prompts")
-}
-
-fn write_clip(scene: &mut Scene, path: &Path) -> anyhow::Result<()> {
-    let mut writer = VideoWriter::create(path, scene.size(), FPS)?;
-    for i in 0..scene.n_frames() {
-        writer.push(&scene.frame(i)?)?;
-    }
-    Ok(writer.finish()?)
 }
 
 fn save(picture: &RgbImage, path: &Path) -> anyhow::Result<()> {
