@@ -109,7 +109,10 @@ impl Timeline {
         drop(response);
         ScrollArea::vertical().id_salt("lanes").auto_shrink([false, false]).show(ui, |ui| {
             if objects.is_empty() {
-                ui.weak("Click an object in the picture; then Space carries its mask through the video");
+                ui.horizontal(|ui| {
+                    ui.add_space(NAMES + 24.0);
+                    ui.weak("Click an object in the picture; then Space carries its mask through the video");
+                });
             }
             ui.spacing_mut().item_spacing.y = 1.0;
             for object in &objects {

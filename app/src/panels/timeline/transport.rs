@@ -96,6 +96,9 @@ fn review_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
         ui.label(RichText::new(concern.reason.to_string()).color(theme::REVIEW));
     }
     let progress = review.progress;
+    if progress.n_segments == 0 {
+        return;
+    }
     let told =
         format!("{} of {} masks were clicked, drawn or confirmed", progress.n_given, progress.n_segments);
     ui.weak(format!("{:.0} % confirmed", progress.share() * 100.0)).on_hover_text(told);
