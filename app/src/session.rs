@@ -12,6 +12,7 @@ mod needs;
 mod objects;
 mod player;
 mod review;
+mod tracking;
 mod tracks;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +46,7 @@ pub struct Session {
     file: Option<ProjectFile>,
     shown: Option<MediumId>,
     player: Player,
-    tracks: tracks::Tracks,
+    tracks: tracking::Tracking,
     reviewing: review::Reviewing,
     /// The one that clicks and keys mean comes last.
     selection: Vec<ObjectId>,
@@ -149,7 +150,7 @@ impl Default for Session {
             file: None,
             shown: None,
             player: Player::default(),
-            tracks: tracks::Tracks::default(),
+            tracks: tracking::Tracking::default(),
             reviewing: review::Reviewing::default(),
             selection: Vec::new(),
             category: None,

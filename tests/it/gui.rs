@@ -161,7 +161,7 @@ fn a_window_opens_a_folder() {
 fn without_a_project_the_window_welcomes() {
     let mut window = Window::new(fake(), Vec::new());
     window.turns(3);
-    window.harness.get_by_label("Open a folder of images…");
+    window.harness.get_by_label("Open a folder of images or videos…");
     window.harness.get_by_label("Try the demo");
 }
 

@@ -320,13 +320,14 @@ fn undo_of_tracking_while_it_runs_ends_it() {
 
 #[test]
 fn an_object_can_be_added_at_any_time() {
-    let mut desk = clip(slow_fake(Duration::ZERO, Duration::from_millis(5)));
+    let mut desk = clip(slow_fake(Duration::ZERO, Duration::from_millis(20)));
     desk.step([click(40.0, 60.0)]);
     desk.run([FORWARD]);
     desk.run([Command::Accept, Command::GoToFrame(10), click(100.0, 20.0)]);
     desk.until("the click is answered", |s| s.segments().all(|(.., segment)| segment.is_answered));
-    desk.finish();
-    desk.step([FORWARD]);
+    assert!(!desk.session.project().runs.is_empty());
+    desk.run([FORWARD]);
+    assert!(!desk.session.is_paused(), "the key begins the new object's tracking, too");
     desk.finish();
     let [first, second] =
         desk.session.project().objects_of(desk.media()[0]).map(|(id, _)| id).collect::<Vec<_>>()[..]

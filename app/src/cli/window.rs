@@ -12,7 +12,7 @@ use crate::{app::App, demo, preferences::Preferences, settings};
 /// Open the window; also what `segue` alone does
 #[derive(Args, Default)]
 pub(crate) struct Window {
-    /// A project (.segue), or images and folders whose project is opened, made if there is none
+    /// A project (.segue), or images, videos and folders whose project is opened, made if there is none
     paths: Vec<PathBuf>,
     /// Open the demo's photos, unless a project was opened before
     #[arg(long, conflicts_with = "paths")]

@@ -11,12 +11,12 @@ pub(crate) fn welcome_ui(ui: &mut Ui, pane: &mut Pane<'_>, recent: &[PathBuf]) {
     ui.vertical_centered(|ui| {
         ui.add_space((ui.available_height() * 0.18).max(12.0));
         ui.label(RichText::new("Segue").size(44.0).strong());
-        ui.label(RichText::new("Label images by pointing").size(16.0));
+        ui.label(RichText::new("Label images and videos by pointing").size(16.0));
         ui.add_space(24.0);
         let wide = Vec2::new(240.0, 36.0);
         for (command, title) in [
-            (Command::ChooseFolder, "Open a folder of images…"),
-            (Command::ChooseFiles, "Open images or a project…"),
+            (Command::ChooseFolder, "Open a folder of images or videos…"),
+            (Command::ChooseFiles, "Open images, videos or a project…"),
             (Command::OpenDemo, "Try the demo"),
         ] {
             let button = ui.add(egui::Button::new(RichText::new(title).size(15.0)).min_size(wide));
