@@ -13,6 +13,7 @@
 use std::{
     path::Path,
     process,
+    sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
 };
 
@@ -37,20 +38,24 @@ use tempfile::TempDir;
 
 const SIZE: Size = Size::new(640, 360);
 const SMALL: Size = Size::new(320, 180);
-const N_FRAMES: usize = 100;
-const ROUNDS: usize = 9;
-const ROUNDS_OF_OBJECTS: usize = 3;
 const N_THINGS: usize = 4;
 const FORWARD: Command = Command::Propagate(Way::Forward, Extent::End);
 /// Conditioning frames that tracking looks at.
 const N_GIVEN: usize = 4;
+/// What is compared is tracked in turns, so many frames each: others who use the machine slow down all alike.
+const STRETCH: usize = 10;
+const TURNS: usize = 15;
+/// Some 200 frames are decoded ahead. In so many, decoding has its work on each of the frames that are timed.
+const N_FRAMES: usize = 360;
+/// Ample for those that are decoded when tracking begins.
+const CATCH_UP: Duration = Duration::from_secs(3);
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     if let [track, clip] = &words[..]
         && track == "track"
     {
-        let took = Desk::new(Path::new(clip), 1).track();
+        let took = Desk::new(Path::new(clip), 1).track_all();
         println!("{:.0} s, peak memory {}", took.as_secs_f64(), peak_memory());
         return;
     }
@@ -70,28 +75,33 @@ fn main() {
     }
 }
 
-/// From the command to the last mask recorded, and the model's parts alone on the same frames in memory, in turns.
+/// A session against the model's parts alone on the same frames in memory.
 fn speed() {
     let folder = make_clip(N_FRAMES, SIZE);
     let clip = folder.path().join("clip.mp4");
-    let mut frames = FrameSource::open(&clip).unwrap();
-    let frames: Vec<RgbImage> = (0..N_FRAMES).map(|frame| frames.frame(frame).unwrap()).collect();
-    let per_frame = |time: Duration| time.as_secs_f64() * 1e3 / (N_FRAMES - 1) as f64;
-    println!("one object on {N_FRAMES} frames of {SIZE}, milliseconds a frame; {}", load_average());
-    println!("round  end to end  model's parts  share  within ONNX Runtime: of the whole  of the parts");
+    let mut video = FrameSource::open(&clip).unwrap();
+    let mut frame = |i: usize| video.frame(i).unwrap();
+    let mut desk = Desk::new(&clip, 1);
+    let mut parts = Parts::new(&frame(0), &desk.mask(0));
+    let first = desk.begin();
+    println!("one object, {SIZE}; {}; the first mask takes {:.0} ms", load_average(), ms(first));
+    std::thread::sleep(CATCH_UP);
+    parts.track(&[frame(1)], &[desk.mask(1)]);
+
+    println!("milliseconds a frame:                          of that within ONNX Runtime:");
+    println!("frames     end to end  model's parts  share    end to end  model's parts");
     let mut rows = Vec::new();
-    for round in 1..=ROUNDS {
-        let mut desk = Desk::new(&clip, 1);
+    for turn in 0..TURNS {
+        let of_turn = turn * STRETCH + 2..(turn + 1) * STRETCH + 2;
+        let images: Vec<RgbImage> = of_turn.clone().map(&mut frame).collect();
         let before = time_in_models();
-        let whole = desk.track();
-        let of_whole = time_in_models() - before;
-        let masks = desk.masks();
-        drop(desk);
-        let before = time_in_models();
-        let parts = parts(&frames, &masks);
-        let of_parts = time_in_models() - before;
-        let row = [whole, parts, of_whole, of_parts].map(per_frame);
-        print_row(&round.to_string(), row);
+        let whole = desk.track(STRETCH);
+        let between = time_in_models();
+        let masks: Vec<Rle> = of_turn.clone().map(|i| desk.mask(i)).collect();
+        let alone = parts.track(&images, &masks);
+        let row = [whole, alone, between - before, time_in_models() - between];
+        let row = row.map(|time| ms(time) / STRETCH as f64);
+        print_row(&format!("{}-{}", of_turn.start, of_turn.end - 1), row);
         rows.push(row);
     }
     print_row("median", [0, 1, 2, 3].map(|i| median(rows.iter().map(|row| row[i]))));
@@ -101,51 +111,66 @@ fn speed() {
 
 fn print_row(what: &str, [whole, parts, of_whole, of_parts]: [f64; 4]) {
     let share = parts / whole * 1e2;
-    println!("{what:6} {whole:10.2} {parts:14.2} {share:5.1}% {of_whole:34.2} {of_parts:13.2}");
+    println!("{what:10} {whole:10.2} {parts:14.2} {share:5.1}% {of_whole:13.2} {of_parts:14.2}");
 }
 
-/// The time of what the model does to track: its image encoder with the resizing before it, memory attention, mask
-/// decoder and memory encoder. The masks are those that the session found.
-fn parts(frames: &[RgbImage], masks: &[Rle]) -> Duration {
-    let weights = models::open(models::BUILTIN).unwrap();
-    let options = TrackOptions::default();
-    let mut model = VideoModel::load(&runtime(), &weights, options.fill_hole_area).unwrap();
-    let (mut bank, cancel) = (MemoryBank::default(), Cancel::default());
-    let features = model.image.encode(&frames[0], &cancel).unwrap();
-    let given = masks[0].decode();
-    let start = Instant::now();
-    bank.put_conditioning(0, model.remember(&features, &given, &cancel).unwrap());
-    let mut time = start.elapsed();
-    for frame in 1..frames.len() {
-        let selection = bank.select(frame, Direction::Forward, frames.len(), Some(N_GIVEN));
-        let start = Instant::now();
-        let features = model.image.encode(&frames[frame], &cancel).unwrap();
-        let memory = model.track(&features, &selection, &cancel).unwrap();
-        time += start.elapsed();
-        assert!(memory.mask(SIZE) == masks[frame], "frame {frame} is tracked otherwise in the session");
-        bank.put_tracked(frame, memory);
-        bank.forget_behind(frame, Direction::Forward, N_GIVEN);
+/// What the model does to track: its image encoder with the resizing before it, memory attention, mask decoder and memory
+/// encoder.
+struct Parts {
+    model: VideoModel,
+    bank: MemoryBank,
+    next: usize,
+}
+
+impl Parts {
+    fn new(frame: &RgbImage, given: &Rle) -> Self {
+        let weights = models::open(models::BUILTIN).unwrap();
+        let options = TrackOptions::default();
+        let mut model = VideoModel::load(&runtime(), &weights, options.fill_hole_area).unwrap();
+        let mut bank = MemoryBank::default();
+        let features = model.image.encode(frame, &Cancel::default()).unwrap();
+        bank.put_conditioning(0, model.remember(&features, &given.decode(), &Cancel::default()).unwrap());
+        Self { model, bank, next: 1 }
     }
-    time
+
+    /// The time that the next frames take; the masks are those that the session found on them.
+    fn track(&mut self, frames: &[RgbImage], masks: &[Rle]) -> Duration {
+        let (direction, cancel) = (Direction::Forward, Cancel::default());
+        let mut time = Duration::ZERO;
+        for (frame, mask) in frames.iter().zip(masks) {
+            let selection = self.bank.select(self.next, direction, N_FRAMES, Some(N_GIVEN));
+            let start = Instant::now();
+            let features = self.model.image.encode(frame, &cancel).unwrap();
+            let memory = self.model.track(&features, &selection, &cancel).unwrap();
+            time += start.elapsed();
+            assert!(memory.mask(SIZE) == *mask, "frame {} is tracked otherwise in the session", self.next);
+            self.bank.put_tracked(self.next, memory);
+            self.bank.forget_behind(self.next, direction, N_GIVEN);
+            self.next += 1;
+        }
+        time
+    }
 }
 
 /// What each object more costs.
 fn objects() {
     let folder = make_clip(N_FRAMES, SIZE);
     let counts = [1, 2, 4];
+    let mut desks = counts.map(|n| Desk::new(&folder.path().join("clip.mp4"), n));
+    for desk in &mut desks {
+        desk.begin();
+    }
+    std::thread::sleep(CATCH_UP);
     let mut times = counts.map(|_| Vec::new());
-    println!("{N_FRAMES} frames of {SIZE}; {}", load_average());
-    for _ in 0..ROUNDS_OF_OBJECTS {
-        for (n, times) in counts.into_iter().zip(&mut times) {
-            let took = Desk::new(&folder.path().join("clip.mp4"), n).track();
-            times.push(took.as_secs_f64() * 1e3 / (N_FRAMES - 1) as f64);
+    for _ in 0..TURNS {
+        for (desk, times) in desks.iter_mut().zip(&mut times) {
+            times.push(ms(desk.track(STRETCH)) / STRETCH as f64);
         }
     }
-    let times = times.map(|times| median(times.into_iter()));
-    for (n, time) in counts.into_iter().zip(times) {
-        let each = (time - times[0]) / (n - 1).max(1) as f64;
-        let ratio = time / times[0];
-        println!("{n} objects: {time:6.1} ms a frame, {ratio:.2} times one; each more costs {each:.1} ms");
+    println!("objects on {SIZE}; {}", load_average());
+    for (n, of_n) in counts.into_iter().zip(&times) {
+        let ratio = median(of_n.iter().zip(&times[0]).map(|(time, one)| time / one));
+        println!("{n}: {:6.1} ms a frame, {ratio:.2} times one object's", median(of_n.iter().copied()));
     }
 }
 
@@ -162,7 +187,28 @@ fn memory(n_frames: usize, size: Size) {
 struct Desk {
     session: Session,
     engine: Engine,
-    _folder: TempDir,
+    gate: Arc<Gate>,
+    n_objects: usize,
+    folder: TempDir,
+}
+
+/// Lets the model's thread go on after a report only as long as there is a pass for it.
+#[derive(Default)]
+struct Gate {
+    n_passes: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let n_passes = self.n_passes.lock().unwrap();
+        *self.changed.wait_while(n_passes, |n| *n == 0).unwrap() -= 1;
+    }
+
+    fn set(&self, n: usize) {
+        *self.n_passes.lock().unwrap() = n;
+        self.changed.notify_all();
+    }
 }
 
 impl Desk {
@@ -170,10 +216,18 @@ impl Desk {
     fn new(clip: &Path, n_objects: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(clip, folder.path().join("clip.mp4")).unwrap();
-        let here = std::thread::current();
-        let engine = Engine::start(load(), move || here.unpark()).unwrap();
-        let mut desk = Self { session: Session::default(), engine, _folder: folder };
-        desk.say(Command::Open(vec![desk._folder.path().to_owned()]));
+        let gate = Arc::new(Gate::default());
+        gate.set(usize::MAX);
+        let (here, of_model) = (std::thread::current(), gate.clone());
+        let wake = move || {
+            here.unpark();
+            if std::thread::current().name() == Some("inference") {
+                of_model.pass();
+            }
+        };
+        let engine = Engine::start(load(), wake).unwrap();
+        let mut desk = Self { session: Session::default(), engine, gate, n_objects, folder };
+        desk.say(Command::Open(vec![desk.folder.path().to_owned()]));
         desk.until(|session| session.is_encoded() && session.jobs().is_empty());
         let size = desk.session.size().unwrap();
         for thing in 0..n_objects {
@@ -197,25 +251,49 @@ impl Desk {
         }
     }
 
-    /// All objects to the end of the clip.
-    fn track(&mut self) -> Duration {
+    /// All to the end of the clip, and saved.
+    fn track_all(&mut self) -> Duration {
         let start = Instant::now();
         self.say(FORWARD);
-        self.until(|session| session.project().runs.is_empty());
-        let took = start.elapsed();
-        self.until(Session::is_saved);
-        let n_frames = self.session.video().unwrap().n_frames;
-        let project = self.session.project();
-        for (object, _) in project.objects_of(self.session.shown().unwrap()) {
-            assert_eq!(project.track(object).count(), n_frames);
-        }
-        took
+        self.until(|session| session.project().runs.is_empty() && session.is_saved());
+        assert_eq!(Some(n_masks(&self.session)), self.session.video().map(|video| video.n_frames));
+        start.elapsed()
     }
 
-    fn masks(&self) -> Vec<Rle> {
-        let track = self.session.project().track(ObjectId(1));
-        track.map(|(_, segment)| (**segment.mask.as_ref().unwrap()).clone()).collect()
+    /// Tells to track to the end, and tracks the first frame. The model then waits until it is to go on.
+    fn begin(&mut self) -> Duration {
+        self.gate.set(self.n_objects - 1);
+        let start = Instant::now();
+        self.say(FORWARD);
+        self.until(|session| n_masks(session) > 1);
+        start.elapsed()
     }
+
+    /// So many frames more: from when the model may go on to when the last mask is recorded.
+    fn track(&mut self, n_frames: usize) -> Duration {
+        let goal = n_masks(&self.session) + n_frames;
+        let start = Instant::now();
+        self.gate.set(n_frames * self.n_objects);
+        self.until(|session| n_masks(session) >= goal);
+        start.elapsed()
+    }
+
+    /// Of the first object.
+    fn mask(&self, frame: usize) -> Rle {
+        let segment = self.session.project().segment(ObjectId(1), frame).unwrap();
+        (**segment.mask.as_ref().unwrap()).clone()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.gate.set(usize::MAX);
+    }
+}
+
+/// Of the first object, which is tracked last on each frame.
+fn n_masks(session: &Session) -> usize {
+    session.project().track(ObjectId(1)).count()
 }
 
 fn runtime() -> Runtime {
@@ -276,6 +354,10 @@ fn draw(image: &mut RgbImage, thing: usize, rect: Rect) {
             }
         }
     }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

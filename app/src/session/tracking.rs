@@ -156,7 +156,8 @@ impl Session {
         let is_told =
             self.tracks.told.as_ref().is_some_and(|(told, n)| Arc::ptr_eq(told, &now.0) && *n == now.1);
         let has_runs = |project: &Project| !project.runs.is_empty();
-        let concerns = has_runs(&now.0) || self.tracks.told.as_ref().is_some_and(|(told, _)| has_runs(told));
+        // A project that was just opened is told at once: the model then forgets what it saw, and should do so early.
+        let concerns = has_runs(&now.0) || self.tracks.told.as_ref().is_none_or(|(told, _)| has_runs(told));
         let Some(file) = self.file.as_ref().filter(|_| !is_told && concerns && !self.tracks.is_paused) else {
             return;
         };
