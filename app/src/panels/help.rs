@@ -23,18 +23,17 @@ const MOUSE: [(&str, &str); 10] = [
 pub(crate) fn help_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
     let modal = Modal::new(Id::unique("help")).show(ctx, |ui| {
         let size = ctx.content_rect().size();
-        ui.set_width((size.x * 0.9).min(1320.0));
+        ui.set_width((size.x * 0.9).min(1080.0));
         ui.heading("Keys and mouse");
         ui.weak("The keys can be changed in the settings");
         ScrollArea::vertical().max_height(size.y * 0.75).auto_shrink([false, true]).show(ui, |ui| {
-            ui.columns(4, |columns| {
+            ui.columns(3, |columns| {
                 mouse_ui(&mut columns[0]);
                 for group in Group::ALL {
                     let column = match group {
                         Group::File | Group::Go => 0,
-                        Group::Edit | Group::View => 1,
-                        Group::Object | Group::Mask => 2,
-                        Group::Track | Group::Jobs => 3,
+                        Group::Edit | Group::Track => 1,
+                        Group::Object | Group::Mask | Group::View | Group::Jobs => 2,
                     };
                     group_ui(&mut columns[column], pane, group);
                 }

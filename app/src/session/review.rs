@@ -82,6 +82,7 @@ impl Session {
     /// Shows the worst that was not shown yet and that nobody has fixed since.
     pub(super) fn fix_next(&mut self) {
         let Some(review) = self.review().cloned() else {
+            self.reviewing.is_on = false;
             self.notices.info("There is nothing to look at yet");
             return;
         };
