@@ -227,21 +227,31 @@ impl Project {
         true
     }
 
-    /// The runs to go on with: the latest, and those that are on the same frame on the same way, so that the frame is
-    /// looked at once. Runs that have nothing left to do come second.
+    /// The runs to go on with: of the latest step's that go one way, the one that is farthest behind, and those that are
+    /// on the same frame on the same way, so that the frame is looked at once. Runs that have nothing left to do come
+    /// second.
     pub fn due_runs(&self) -> (Vec<(RunId, Run)>, Vec<RunId>) {
-        let mut together: Vec<(RunId, Run)> = Vec::new();
+        let mut due: Vec<(RunId, Run)> = Vec::new();
         let mut finished = Vec::new();
         for (id, run) in self.runs.iter().rev() {
-            let Some(run) = self.due(run) else {
-                finished.push(*id);
-                continue;
-            };
-            let fits = together.first().is_none_or(|(_, other)| {
-                (run.medium, run.next, run.direction) == (other.medium, other.next, other.direction)
-            });
+            match self.due(run) {
+                Some(run) => due.push((*id, run)),
+                None => finished.push(*id),
+            }
+        }
+        let Some((latest, first)) = due.first().cloned() else { return (due, finished) };
+        let goes_its_way = |run: &Run| (run.medium, run.direction) == (first.medium, first.direction);
+        let mates = due.iter().filter(|(id, run)| id.step == latest.step && goes_its_way(run));
+        let frames = mates.map(|(_, run)| run.next);
+        let frame = match first.direction {
+            Direction::Forward => frames.min(),
+            Direction::Backward => frames.max(),
+        };
+        let mut together: Vec<(RunId, Run)> = Vec::new();
+        for (id, run) in due {
+            let fits = goes_its_way(&run) && Some(run.next) == frame;
             if fits && together.iter().all(|(_, other)| other.object != run.object) {
-                together.push((*id, run));
+                together.push((id, run));
             }
         }
         (together, finished)
