@@ -25,6 +25,8 @@ mod colors;
 mod image;
 mod look;
 mod memory;
+mod motion;
+mod nearby;
 mod video_model;
 
 mod memorize;
@@ -38,6 +40,7 @@ pub use config::{Config, ConfigError};
 pub use image::{Features, ImageModel, Logits, Prediction};
 pub use look::{Chain, Look, View};
 pub use memory::{Memory, MemoryBank, Selection};
+pub use nearby::{Moved, Nearby, Sketch};
 pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
 pub use video_model::VideoModel;
 pub use weights::{Weights, WeightsError, required_tensors};

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use engine::{
     frame::{Direction, Frames},
-    geometry::Size,
+    geometry::{Rect, Size},
     mask::{Mask, Rle},
     media::MediaError,
     nn::{Cancel, Device, Runtime},
@@ -120,6 +120,27 @@ fn colors_that_a_person_has_checked_correct_tracked_masks() {
     };
     let (plain, careful) = (mean(Look::default()), mean(Look::CAREFUL));
     assert!(careful > plain + 0.01 && careful > 0.95, "{careful:.3} with colors, {plain:.3} without");
+}
+
+/// A person wants the upper half of a disk, where a model would rather have it whole.
+#[test]
+fn a_correction_holds_on_the_frames_behind_and_before_it() {
+    let upper = |frame: usize| {
+        let disk = Clip::given(Clip::RED, frame);
+        let [_, y, _, height] = disk.bbox();
+        let above = Rect { x0: 0.0, y0: 0.0, x1: SIZE.width as f32, y1: (y + height / 2) as f32 };
+        Arc::new(disk.intersection(&Rle::of_rect(above, SIZE)))
+    };
+    let ious = |look| {
+        let (mut segmenter, mut clip) = (looking(look), Clip::default());
+        remember(&mut segmenter, 0, 0, &upper(0), &mut clip);
+        remember(&mut segmenter, 0, 7, &upper(7), &mut clip);
+        let found = track(&mut segmenter, 0, 1..7, &mut clip);
+        [1, 6].map(|frame| found[frame - 1].mask.iou(&upper(frame)))
+    };
+    let (plain, careful) = (ious(Look::default()), ious(Look::CAREFUL));
+    let is_held = |i: usize| careful[i] > 0.75 && careful[i] > plain[i] + 0.2;
+    assert!(is_held(0) && is_held(1), "{careful:?}, the model alone {plain:?}");
 }
 
 /// Some masks are right, one is of the other disk, and one says that the disk is not there.

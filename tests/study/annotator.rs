@@ -25,6 +25,8 @@ use super::clips::{Clip, Reel};
 
 /// A mask is good from this IoU on.
 pub(crate) const GOOD: f64 = 0.85;
+/// Who corrects a mask makes it so good: not barely good, for what follows from it is no better.
+const CORRECTED: f64 = 0.9;
 /// Clicks on one frame, after which the mask is taken from what is known to be right, as a brush would.
 const MOST_CLICKS: usize = 8;
 const VIDEO: MediumId = MediumId(1);
@@ -145,7 +147,7 @@ impl Desk<'_> {
     /// Clicks on the largest error until the mask is good.
     fn make_good(&mut self, frame: usize, way: Way) {
         for _ in 0..MOST_CLICKS {
-            if self.is_good(frame) {
+            if self.iou(frame) >= CORRECTED {
                 return;
             }
             let truth = self.clip.masks[frame].clone();

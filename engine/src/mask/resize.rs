@@ -40,6 +40,24 @@ pub fn resize_bilinear_antialias(plane: &[f32], from: Size, to: Size) -> Vec<f32
     out
 }
 
+/// The value at a point in the middle of four pixels or anywhere between; `x` and `y` count from the middle of the first
+/// pixel, and beyond the edges is what is nearest.
+///
+/// # Panics
+/// If `plane` is empty or not of size `size`.
+pub fn sample_bilinear(plane: &[f32], size: Size, x: f32, y: f32) -> f32 {
+    let Size { width, height } = size;
+    let (x, y) = (x.clamp(0.0, (width - 1) as f32), y.clamp(0.0, (height - 1) as f32));
+    let (left, top) = (x as usize, y as usize);
+    let (right, bottom) = ((left + 1).min(width - 1), (top + 1).min(height - 1));
+    let (dx, dy) = (x - left as f32, y - top as f32);
+    let row = |y: usize| {
+        let row = &plane[y * width..][..width];
+        row[left] + dx * (row[right] - row[left])
+    };
+    row(top) + dy * (row(bottom) - row(top))
+}
+
 /// Which pixels make each new one, and how much of each: as many for all, some of which may weigh nothing.
 struct Taps {
     firsts: Vec<usize>,

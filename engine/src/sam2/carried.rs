@@ -1,13 +1,14 @@
-//! Tracked masks, corrected by what the object's colors are on frames that a person has checked: so that a correction
-//! carries further than a small model's memory does.
+//! Tracked masks, corrected by what masks nearby tell, and by what the object's colors are on frames that a person has
+//! checked: so that a correction carries further than a small model's memory does.
 
 use std::sync::Arc;
 
 use image::{RgbImage, imageops};
 
 use super::{
-    colors::{Colors, Palette, SIDE},
+    colors::{Colors, MOST_SURE, Palette, SIDE},
     image::Logits,
+    nearby::Moved,
 };
 use crate::{
     geometry::Size,
@@ -24,15 +25,25 @@ pub fn palette(image: &RgbImage, mask: &Rle) -> Option<Palette> {
     Some(Colors::scaled(&part.cut(image), part.scale).palette(&here))
 }
 
-/// The mask, at the size of `image`, of an object that tracking found there as `logits`, corrected by the colors of this
-/// image and of others.
-pub fn corrected(image: &RgbImage, logits: &Logits, known: &[Arc<Palette>]) -> Rle {
+/// The mask, at the size of `image`, of an object that tracking found there as `logits`, corrected by masks nearby and by
+/// the colors of this image and of others. Where tracking found nothing, it stays so.
+pub fn corrected(image: &RgbImage, logits: &Logits, moved: Option<&Moved>, known: &[Arc<Palette>]) -> Rle {
     let size = Size::new(image.width() as usize, image.height() as usize);
     let mask = logits.rle(size);
-    let Some(part) = Part::round(&mask) else { return mask };
+    if mask.area() == 0 {
+        return mask;
+    }
+    let extent = moved.map_or_else(|| mask.clone(), |moved| mask.union(&moved.mask(size)));
+    let Some(part) = Part::round(&extent) else { return mask };
     let cut = part.cut(image);
     let colors = Colors::scaled(&cut, part.scale);
-    let said = part.sampled(logits, colors.size(), size);
+    let small = colors.size();
+    let mut said = part
+        .sampled(Size::square(logits.side), small, size, |x, y| logits.at(x, y).clamp(-MOST_SURE, MOST_SURE));
+    if let Some(moved) = moved {
+        let more = part.sampled(moved.size(), small, size, |x, y| moved.at(x, y));
+        said.iter_mut().zip(more).for_each(|(sum, logit)| *sum += logit);
+    }
     let corrected: Mask = colors.corrected(&cut, &said, known);
     Rle::encode(&corrected.placed(part.corner, size))
 }
@@ -68,17 +79,16 @@ impl Part {
         imageops::crop_imm(image, x, y, width, height).to_image()
     }
 
-    /// Logits of a whole image at the middles of this part's pixels, looked at as `small`.
-    fn sampled(&self, logits: &Logits, small: Size, whole: Size) -> Vec<f32> {
-        let place = |i: usize, corner: usize, n: usize, n_small: usize, n_whole: usize| {
+    /// Values of a plane of the whole image, of size `plane`, at the middles of this part's pixels, looked at as `small`.
+    fn sampled(&self, plane: Size, small: Size, whole: Size, value: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+        let place = |i: usize, corner: usize, n: usize, n_small: usize, n_plane: usize, n_whole: usize| {
             let pixel = corner as f32 + (i as f32 + 0.5) * n as f32 / n_small as f32;
-            pixel * logits.side as f32 / n_whole as f32 - 0.5
+            pixel * n_plane as f32 / n_whole as f32 - 0.5
         };
-        let columns =
-            (0..small.width).map(|x| place(x, self.corner.0, self.size.width, small.width, whole.width));
-        let columns: Vec<f32> = columns.collect();
-        let rows =
-            (0..small.height).map(|y| place(y, self.corner.1, self.size.height, small.height, whole.height));
-        rows.flat_map(|y| columns.iter().map(move |x| logits.at(*x, y)).collect::<Vec<f32>>()).collect()
+        let column = |x| place(x, self.corner.0, self.size.width, small.width, plane.width, whole.width);
+        let row = |y| place(y, self.corner.1, self.size.height, small.height, plane.height, whole.height);
+        let columns: Vec<f32> = (0..small.width).map(column).collect();
+        let rows = (0..small.height).map(row);
+        rows.flat_map(|y| columns.iter().map(|x| value(*x, y)).collect::<Vec<f32>>()).collect()
     }
 }

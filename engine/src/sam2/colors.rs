@@ -21,7 +21,7 @@ pub(super) const SIDE: usize = 256;
 /// How often the histograms are learned from the last mask.
 const ROUNDS: usize = 2;
 /// A logit of the model counts up to this.
-const MOST_SURE: f32 = 6.0;
+pub(super) const MOST_SURE: f32 = 6.0;
 /// A histogram's vote, a log ratio of likelihoods, counts up to this.
 const MOST_VOTE: f32 = 3.0;
 /// How much the votes of a pixel's color and of its neighborhood's color weigh.

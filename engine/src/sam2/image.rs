@@ -48,16 +48,7 @@ impl Logits {
 
     /// Between the middles of four logits, in their rows and columns; at the edges the nearest.
     pub(super) fn at(&self, x: f32, y: f32) -> f32 {
-        let last = self.side as f32 - 1.0;
-        let (x, y) = (x.clamp(0.0, last), y.clamp(0.0, last));
-        let (left, top) = (x as usize, y as usize);
-        let (right, bottom) = ((left + 1).min(self.side - 1), (top + 1).min(self.side - 1));
-        let (dx, dy) = (x - left as f32, y - top as f32);
-        let row = |y: usize| {
-            let value = |x: usize| self.values[y * self.side + x];
-            value(left) + dx * (value(right) - value(left))
-        };
-        row(top) + dy * (row(bottom) - row(top))
+        mask::sample_bilinear(&self.values, Size::square(self.side), x, y)
     }
 
     /// The mask at another size, usually the image's.

@@ -10,7 +10,7 @@ use std::{
 
 use image::RgbImage;
 use recent::Recent;
-use track::{Frame, Known};
+use track::{Frame, Known, Sketched};
 
 use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, amend, click};
 use crate::{
@@ -52,6 +52,7 @@ pub struct Sam2Segmenter {
     runs: BTreeMap<RunId, track::Run>,
     /// What was read last of videos.
     pixels: Option<(FrameId, Arc<RgbImage>)>,
+    sketches: Recent<Sketched>,
 }
 
 /// A view of a picture, and the last clicks there.
@@ -89,6 +90,7 @@ impl Sam2Segmenter {
             memories: Recent::new(track::MEMORIES_BYTES, 0, Known::bytes),
             runs: BTreeMap::new(),
             pixels: None,
+            sketches: Recent::new(track::SKETCHES_BYTES, 2, Sketched::bytes),
         })
     }
 
@@ -200,7 +202,7 @@ impl Segmenter for Sam2Segmenter {
             return Err(SegmentError::BaseSize { base: mask.size(), image });
         }
         let known = self.memory(at, mask, video, cancel)?;
-        self.runs.entry(run).or_default().put(at.frame, is_given, known);
+        self.runs.entry(run).or_default().put(at.frame, is_given, mask, known);
         Ok(())
     }
 
@@ -216,17 +218,21 @@ impl Segmenter for Sam2Segmenter {
             return Err(SegmentError::NothingGiven);
         }
         let features = self.features(at, video, cancel)?;
-        let pixels = if self.look.colors { Some(self.pixels(at, video)?) } else { None };
+        let seen = match self.look.colors {
+            true => Some((self.moved(run, at, direction, video)?, self.pixels(at, video)?)),
+            false => None,
+        };
         let run = self.runs.entry(run).or_default();
         let selection = run.bank.select(at.frame, direction, video.n_frames(), Some(track::REACH.given));
         let memory = self.model.track(&features, &selection, cancel)?;
-        let mask = match pixels.as_deref().zip(memory.logits()) {
-            Some((pixels, logits)) => corrected(pixels, logits, &run.palettes(at.frame)),
+        let mask = match seen.as_ref().zip(memory.logits()) {
+            Some(((moved, pixels), logits)) => {
+                corrected(pixels, logits, moved.as_ref(), &run.palettes(at.frame))
+            }
             None => memory.mask(video.size()),
         };
         let (iou, object_score) = (memory.iou, memory.object_score);
-        run.bank.put_tracked(at.frame, memory);
-        run.bank.forget_behind(at.frame, direction, track::REACH.given);
+        run.put_found(at.frame, direction, Arc::new(mask.clone()), memory);
         Ok(Found { mask, iou, object_score })
     }
 
@@ -240,5 +246,6 @@ impl Segmenter for Sam2Segmenter {
         self.memories.clear();
         self.runs.clear();
         self.pixels = None;
+        self.sketches.clear();
     }
 }

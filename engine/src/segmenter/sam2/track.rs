@@ -6,10 +6,11 @@ use image::RgbImage;
 
 use super::{Sam2Segmenter, Seen};
 use crate::{
+    frame::Direction,
     mask::Rle,
     nn::Cancel,
-    project::FrameId,
-    sam2::{Features, Memory, MemoryBank, Palette, palette},
+    project::{FrameId, RunId},
+    sam2::{Features, Memory, MemoryBank, Moved, Nearby, Palette, Sketch, palette},
     segmenter::{Reach, SegmentError, Video},
 };
 
@@ -20,6 +21,16 @@ pub(super) const FRAMES_BYTES: usize = 256 << 20;
 pub(super) const N_FRAMES: usize = 2;
 /// Memory for what masks are remembered as, some 120 for an official model.
 pub(super) const MEMORIES_BYTES: usize = 64 << 20;
+/// Memory for some hundred sketches of frames.
+pub(super) const SKETCHES_BYTES: usize = 16 << 20;
+
+/// The mask of the frame before counts as this logit: where it says the opposite, not even a sure model decides alone.
+const CARRIED: f32 = 12.0;
+/// It counts e times less this many frames away from one that was given.
+const FADES: f32 = 30.0;
+/// A given mask ahead counts as much up to so many frames away, and e times less this many frames away.
+const AHEAD: usize = 3;
+const FADES_AHEAD: f32 = 2.0;
 
 /// A frame as the model sees it.
 pub(super) struct Frame {
@@ -47,12 +58,30 @@ impl Known {
     }
 }
 
+/// What a frame looks like.
+pub(super) struct Sketched {
+    at: FrameId,
+    sketch: Arc<Sketch>,
+}
+
+impl Sketched {
+    pub(super) fn bytes(&self) -> usize {
+        self.sketch.bytes()
+    }
+}
+
 /// What the tracking of one object looks at.
 #[derive(Default)]
 pub(super) struct Run {
     pub bank: MemoryBank,
-    /// The object's colors on frames that were given.
-    palettes: BTreeMap<usize, Arc<Palette>>,
+    given: BTreeMap<usize, Given>,
+    /// Masks on frames that were not given, as far as they are still of use.
+    found: BTreeMap<usize, Arc<Rle>>,
+}
+
+struct Given {
+    mask: Arc<Rle>,
+    palette: Option<Arc<Palette>>,
 }
 
 impl Run {
@@ -60,23 +89,62 @@ impl Run {
         &mut self,
         frame: usize,
         is_given: bool,
+        mask: &Arc<Rle>,
         (memory, palette): (Memory, Option<Arc<Palette>>),
     ) {
+        let mask = mask.clone();
         if is_given {
             self.bank.put_conditioning(frame, memory);
-            self.palettes.extend(palette.map(|palette| (frame, palette)));
+            self.given.insert(frame, Given { mask, palette });
         } else {
             self.bank.put_tracked(frame, memory);
+            self.found.insert(frame, mask);
         }
+    }
+
+    /// Puts in what was found on the next frame.
+    pub(super) fn put_found(&mut self, frame: usize, direction: Direction, mask: Arc<Rle>, memory: Memory) {
+        self.bank.put_tracked(frame, memory);
+        self.bank.forget_behind(frame, direction, REACH.given);
+        self.found.clear();
+        self.found.insert(frame, mask);
     }
 
     /// The object's colors on the given frames that are nearest.
     pub(super) fn palettes(&self, frame: usize) -> Vec<Arc<Palette>> {
         const NEAREST: usize = 2;
-        let mut nearest: Vec<_> = self.palettes.iter().collect();
+        let palettes = self.given.iter().filter_map(|(at, given)| Some((*at, given.palette.as_ref()?)));
+        let mut nearest: Vec<_> = palettes.collect();
         nearest.sort_by_key(|(given, _)| given.abs_diff(frame));
         nearest.into_iter().take(NEAREST).map(|(_, palette)| palette.clone()).collect()
     }
+
+    /// The masks that a frame's can be told from, with their frames and how much each counts: one that a person gave a little
+    /// ahead on the way, and that of the frame before, less the longer ago a person looked.
+    fn nearby(&self, frame: usize, direction: Direction) -> Vec<(usize, Arc<Rle>, f32)> {
+        let mut nearby = Vec::new();
+        let mut left = CARRIED;
+        let ahead = |n: usize| Some((n, direction.ahead(frame, n, usize::MAX)?));
+        let given = |(n, ahead)| Some((n, ahead, self.given.get(&ahead)?));
+        if let Some((n, ahead, given)) = (1..=AHEAD).filter_map(ahead).find_map(given) {
+            let weight = CARRIED * fading(n, FADES_AHEAD);
+            nearby.push((ahead, given.mask.clone(), weight));
+            left -= weight;
+        }
+        let distances = self.given.keys().filter_map(|given| direction.distance(*given, frame));
+        if let Some(given) = distances.min()
+            && let Some(before) = direction.before(frame, 1, usize::MAX)
+            && let Some(mask) = self.given.get(&before).map(|given| &given.mask).or(self.found.get(&before))
+        {
+            nearby.push((before, mask.clone(), left * fading(given, FADES)));
+        }
+        nearby
+    }
+}
+
+/// 1 for the next frame, and e times less each `length` frames.
+fn fading(n: usize, length: f32) -> f32 {
+    (-(n as f32 - 1.0) / length).exp()
 }
 
 impl Sam2Segmenter {
@@ -92,6 +160,33 @@ impl Sam2Segmenter {
         let pixels = Arc::new(video.frame(at.frame)?);
         self.pixels = Some((at, pixels.clone()));
         Ok(pixels)
+    }
+
+    fn sketch(&mut self, at: FrameId, video: &mut Video<'_>) -> Result<Arc<Sketch>, SegmentError> {
+        let known = match self.sketches.take(|sketched| sketched.at == at) {
+            Some(known) => known,
+            None => Sketched { at, sketch: Arc::new(Sketch::of(&*self.pixels(at, video)?)) },
+        };
+        Ok(self.sketches.put(known).sketch.clone())
+    }
+
+    /// What the masks nearby tell of a frame.
+    pub(super) fn moved(
+        &mut self,
+        run: RunId,
+        at: FrameId,
+        direction: Direction,
+        video: &mut Video<'_>,
+    ) -> Result<Option<Moved>, SegmentError> {
+        let masks = self.runs.get(&run).map(|run| run.nearby(at.frame, direction)).unwrap_or_default();
+        // This frame comes last, so that its pixels are the ones that stay.
+        let mut nearby = Vec::with_capacity(masks.len());
+        for (frame, mask, weight) in masks {
+            let sketch = self.sketch(FrameId { frame, ..at }, video)?;
+            nearby.push(Nearby { sketch, mask, weight });
+        }
+        let sketch = self.sketch(at, video)?;
+        Ok(Moved::of(&sketch, &nearby))
     }
 
     /// What the model sees in a frame, which is read if that is not known.
