@@ -143,7 +143,8 @@ impl Parts {
             let features = self.model.image.encode(frame, &cancel).unwrap();
             let memory = self.model.track(&features, &selection, &cancel).unwrap();
             time += start.elapsed();
-            assert!(memory.mask(SIZE) == *mask, "frame {} is tracked otherwise in the session", self.next);
+            // The session corrects what the model finds.
+            assert!(memory.mask(SIZE).iou(mask) > 0.5, "frame {} is tracked otherwise there", self.next);
             self.bank.put_tracked(self.next, memory);
             self.bank.forget_behind(self.next, direction, N_GIVEN);
             self.next += 1;

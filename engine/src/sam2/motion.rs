@@ -22,7 +22,6 @@ const SETTLED: f32 = 0.02;
 const DAMPING: f32 = N as f32;
 
 /// A plane of floats.
-#[derive(Clone)]
 pub(super) struct Plane {
     pub(super) size: Size,
     /// Row-major.
@@ -41,6 +40,13 @@ impl Plane {
     }
 }
 
+/// A frame, and the same halved again and again.
+pub(super) fn pyramid(frame: Plane) -> Vec<Plane> {
+    let is_large = |plane: &Plane| plane.size.width.min(plane.size.height) >= 4 * PATCH;
+    let halved = |plane: &Plane| is_large(plane).then(|| plane.halved());
+    std::iter::successors(Some(frame), halved).take(LEVELS).collect()
+}
+
 /// For the pixels of a part of one frame, where they are in another.
 pub(super) struct Motion {
     /// Columns and rows.
@@ -50,17 +56,11 @@ pub(super) struct Motion {
 }
 
 impl Motion {
-    /// Of a part (columns and rows, not empty) of `frame`; `other` is of the same size, and both tell brightness, 0 to 255.
-    pub(super) fn of(frame: &Plane, other: &Plane, part: &[Range<usize>; 2]) -> Self {
-        let mut levels = vec![(frame.clone(), other.clone())];
-        while levels.len() < LEVELS
-            && let Some((frame, other)) = levels.last()
-            && frame.size.width.min(frame.size.height) >= 4 * PATCH
-        {
-            levels.push((frame.halved(), other.halved()));
-        }
+    /// Of a part (columns and rows, not empty) of a frame; both frames are pyramids of one size, which tell brightness, 0 to
+    /// 255.
+    pub(super) fn of(frame: &[Plane], other: &[Plane], part: &[Range<usize>; 2]) -> Self {
         let still = Self { part: [0..1, 0..1], offsets: vec![[0.0; 2]] };
-        levels.iter().enumerate().rev().fold(still, |coarse, (level, (frame, other))| {
+        frame.iter().zip(other).enumerate().rev().fold(still, |coarse, (level, (frame, other))| {
             let reach = |range: &Range<usize>, n: usize| {
                 (range.start >> level).saturating_sub(PATCH)..((range.end >> level) + PATCH).min(n)
             };
@@ -193,14 +193,14 @@ mod tests {
     const SIZE: Size = Size::new(120, 90);
 
     /// Bumps of many sizes, moved right and down.
-    fn texture(dx: f32, dy: f32, brightness: f32) -> Plane {
+    fn texture(dx: f32, dy: f32, brightness: f32) -> Vec<Plane> {
         let value = |i: usize| {
             let (x, y) = ((i % SIZE.width) as f32 - dx, (i / SIZE.width) as f32 - dy);
             let bumps = (x * 0.21).sin() * (y * 0.17).cos() + 0.6 * (x * 0.07 + y * 0.11).sin();
             let fine = 0.4 * (x * 0.53 - y * 0.31).sin();
             110.0 + 45.0 * (bumps + fine) + brightness
         };
-        Plane { size: SIZE, values: (0..SIZE.area()).map(value).collect() }
+        pyramid(Plane { size: SIZE, values: (0..SIZE.area()).map(value).collect() })
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_has_no_texture_does_not_move() {
-        let flat = Plane { size: Size::new(10, 7), values: vec![80.0; 70] };
+        let flat = pyramid(Plane { size: Size::new(10, 7), values: vec![80.0; 70] });
         let motion = Motion::of(&flat, &flat, &[0..10, 0..7]);
         assert_eq!((motion.at(0, 0), motion.at(99, 99)), ([0.0; 2], [0.0; 2]));
     }

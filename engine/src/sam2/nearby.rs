@@ -8,20 +8,17 @@ use image::{RgbImage, imageops};
 use super::{
     colors::SIDE,
     image::resized,
-    motion::{Motion, Plane},
+    motion::{Motion, Plane, pyramid},
 };
-use crate::{
-    geometry::Size,
-    mask::{Rle, resize_bilinear_antialias},
-};
+use crate::{geometry::Size, mask::Rle};
 
 /// Pixels round a mask that it may have moved to.
 const MARGIN: usize = 24;
 /// Deviation of brightness, of 255, by which what is seen may differ and yet be the same.
 const NOISE: f32 = 15.0;
 
-/// A frame in gray and small, as motion is looked for in it.
-pub struct Sketch(Plane);
+/// A frame in gray and small, as motion is looked for in it; and halved again and again.
+pub struct Sketch(Vec<Plane>);
 
 impl Sketch {
     /// Of a frame's pixels.
@@ -31,12 +28,12 @@ impl Sketch {
             [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
         let gray = imageops::grayscale(&resized(image, width, height));
         let values = gray.pixels().map(|pixel| f32::from(pixel.0[0])).collect();
-        Self(Plane { size: Size::new(width as usize, height as usize), values })
+        Self(pyramid(Plane { size: Size::new(width as usize, height as usize), values }))
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.0.values)
+        self.0.iter().map(|level| size_of_val(&*level.values)).sum()
     }
 }
 
@@ -58,7 +55,7 @@ impl Moved {
     pub fn of(frame: &Sketch, nearby: &[Nearby]) -> Option<Self> {
         let mut sum: Option<Plane> = None;
         for near in nearby.iter().filter(|near| near.mask.area() > 0) {
-            let size = frame.0.size;
+            let size = frame.0[0].size;
             let sum = sum.get_or_insert_with(|| Plane { size, values: vec![0.0; size.area()] });
             near.add_to(sum, &frame.0);
         }
@@ -82,12 +79,12 @@ impl Moved {
 }
 
 impl Nearby {
-    fn add_to(&self, sum: &mut Plane, frame: &Plane) {
-        let (there, size) = (&self.sketch.0, frame.size);
-        let cover: Vec<f32> = self.mask.decode().bits().iter().map(|on| f32::from(u8::from(*on))).collect();
-        let cover = Plane { size, values: resize_bilinear_antialias(&cover, self.mask.size(), size) };
+    fn add_to(&self, sum: &mut Plane, frame: &[Plane]) {
+        let (there, size) = (&self.sketch.0, frame[0].size);
+        let cover = Plane { size, values: self.mask.coverage(size) };
         let [columns, rows] = self.surroundings(size);
         let motion = Motion::of(frame, there, &[columns.clone(), rows.clone()]);
+        let (frame, there) = (&frame[0], &there[0]);
         for y in rows {
             for x in columns.clone() {
                 let [dx, dy] = motion.at(x, y);

@@ -217,18 +217,20 @@ impl Segmenter for Sam2Segmenter {
         if self.runs.get(&run).is_none_or(|run| run.bank.is_empty()) {
             return Err(SegmentError::NothingGiven);
         }
-        let features = self.features(at, video, cancel)?;
         let seen = match self.look.colors {
-            true => Some((self.moved(run, at, direction, video)?, self.pixels(at, video)?)),
+            true => Some((self.pixels(at, video)?, self.surroundings(run, at, direction, video)?)),
             false => None,
         };
+        // Beside the model, which does not use all of the processor all the time.
+        let (memory, moved) = std::thread::scope(|scope| {
+            let moved = seen.as_ref().map(|(_, surroundings)| scope.spawn(|| surroundings.moved()));
+            let memory = self.find(run, at, direction, video, cancel);
+            (memory, moved.and_then(|moved| moved.join().expect("it does not panic")))
+        });
+        let memory = memory?;
         let run = self.runs.entry(run).or_default();
-        let selection = run.bank.select(at.frame, direction, video.n_frames(), Some(track::REACH.given));
-        let memory = self.model.track(&features, &selection, cancel)?;
         let mask = match seen.as_ref().zip(memory.logits()) {
-            Some(((moved, pixels), logits)) => {
-                corrected(pixels, logits, moved.as_ref(), &run.palettes(at.frame))
-            }
+            Some(((pixels, _), logits)) => corrected(pixels, logits, moved.as_ref(), &run.palettes(at.frame)),
             None => memory.mask(video.size()),
         };
         let (iou, object_score) = (memory.iou, memory.object_score);

@@ -79,6 +79,18 @@ pub(super) struct Run {
     found: BTreeMap<usize, Arc<Rle>>,
 }
 
+/// A frame, and those that have masks nearby.
+pub(super) struct Surroundings {
+    frame: Arc<Sketch>,
+    nearby: Vec<Nearby>,
+}
+
+impl Surroundings {
+    pub(super) fn moved(&self) -> Option<Moved> {
+        Moved::of(&self.frame, &self.nearby)
+    }
+}
+
 struct Given {
     mask: Arc<Rle>,
     palette: Option<Arc<Palette>>,
@@ -170,23 +182,40 @@ impl Sam2Segmenter {
         Ok(self.sketches.put(known).sketch.clone())
     }
 
-    /// What the masks nearby tell of a frame.
-    pub(super) fn moved(
+    /// A frame, and those that have masks nearby.
+    pub(super) fn surroundings(
         &mut self,
         run: RunId,
         at: FrameId,
         direction: Direction,
         video: &mut Video<'_>,
-    ) -> Result<Option<Moved>, SegmentError> {
+    ) -> Result<Surroundings, SegmentError> {
+        let frame = self.sketch(at, video)?;
+        let pixels = self.pixels.take();
         let masks = self.runs.get(&run).map(|run| run.nearby(at.frame, direction)).unwrap_or_default();
-        // This frame comes last, so that its pixels are the ones that stay.
         let mut nearby = Vec::with_capacity(masks.len());
         for (frame, mask, weight) in masks {
             let sketch = self.sketch(FrameId { frame, ..at }, video)?;
             nearby.push(Nearby { sketch, mask, weight });
         }
-        let sketch = self.sketch(at, video)?;
-        Ok(Moved::of(&sketch, &nearby))
+        // Frames that were read meanwhile are not of use any more; this one is.
+        self.pixels = pixels;
+        Ok(Surroundings { frame, nearby })
+    }
+
+    /// What the model finds on a frame, which is not yet remembered.
+    pub(super) fn find(
+        &mut self,
+        run: RunId,
+        at: FrameId,
+        direction: Direction,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Memory, SegmentError> {
+        let features = self.features(at, video, cancel)?;
+        let bank = &self.runs.entry(run).or_default().bank;
+        let selection = bank.select(at.frame, direction, video.n_frames(), Some(REACH.given));
+        Ok(self.model.track(&features, &selection, cancel)?)
     }
 
     /// What the model sees in a frame, which is read if that is not known.

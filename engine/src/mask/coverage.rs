@@ -1,0 +1,56 @@
+//! How much of each pixel of a smaller image a mask covers.
+
+use super::Rle;
+use crate::geometry::Size;
+
+impl Rle {
+    /// The share of each pixel of an image of size `to`, row-major, that lies on the object. It costs what the object is
+    /// large.
+    pub fn coverage(&self, to: Size) -> Vec<f32> {
+        let mut shares = vec![0.0; to.area()];
+        let scale = |n_to: usize, n: usize| n_to as f32 / n as f32;
+        let (across, down) = (scale(to.width, self.size.width), scale(to.height, self.size.height));
+        for span in self.spans() {
+            for (x, width) in covered(span.x as f32 * across, (span.x + 1) as f32 * across, to.width) {
+                for (y, height) in covered(span.y0 as f32 * down, span.y1 as f32 * down, to.height) {
+                    shares[y * to.width + x] += width * height;
+                }
+            }
+        }
+        shares
+    }
+}
+
+/// The pixels of `n` that a stretch covers, each with how much of it.
+fn covered(from: f32, to: f32, n: usize) -> impl Iterator<Item = (usize, f32)> {
+    let pixels = from as usize..(to.ceil() as usize).min(n);
+    pixels.map(move |i| (i, to.min((i + 1) as f32) - from.max(i as f32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mask::{Mask, testing::any_mask};
+
+    proptest! {
+        #[test]
+        fn shares_are_of_the_area_and_of_each_pixel(mask in any_mask(), width in 1..20_usize, height in 1..20_usize) {
+            let to = Size::new(width, height);
+            let shares = Rle::encode(&mask).coverage(to);
+            prop_assert!(shares.iter().all(|share| (-1e-4..=1.0 + 1e-4).contains(share)));
+            let pixel = mask.size().area() as f32 / to.area() as f32;
+            let area = shares.iter().sum::<f32>() * pixel;
+            let n_on = mask.bits().iter().filter(|on| **on).count() as f32;
+            prop_assert!((area - n_on).abs() < 1e-2 * n_on.max(1.0), "{area} of {n_on}");
+        }
+
+        #[test]
+        fn at_its_own_size_a_mask_covers_its_pixels(mask in any_mask()) {
+            let shares = Rle::encode(&mask).coverage(mask.size());
+            let bits = shares.iter().map(|share| *share > 0.5).collect();
+            prop_assert_eq!(Mask::new(mask.size(), bits), mask);
+        }
+    }
+}
