@@ -16,7 +16,7 @@ use engine::{
     segmenter::{FakeSegmenter, Sam2Segmenter, Segmenter},
     worker::Load,
 };
-use segue::command::{Command, Extent, Way};
+use segue::command::{Command, Extent, Scope, Way};
 
 use crate::desk::{Desk, at, click, click_off, fake, rect, slow_fake};
 
@@ -413,6 +413,27 @@ fn boxes_between_boxes_are_interpolated() {
     desk.step([Command::Select(object), Command::InterpolateBoxes]);
     let between = desk.segment(object, 5).bounds().unwrap();
     assert_eq!([between.x0, between.y0, between.x1, between.y1], [30.0, 10.0, 50.0, 30.0]);
+    assert!(desk.masks(object).is_empty());
+    desk.step([Command::MasksForBoxes(Scope::Image)]);
+    assert_eq!(desk.masks(object).len(), 11);
+    let mask = desk.segment(object, 5).mask.clone().unwrap();
+    assert!(mask.contains(40, 20), "the mask of a box is where the box is: {:?}", mask.bbox());
+}
+
+#[test]
+fn all_that_a_frame_shows_is_proposed_and_can_be_tracked() {
+    let mut desk = clip(fake());
+    desk.step([Command::GoToFrame(7), Command::SegmentEverything(Scope::Image)]);
+    let objects = desk.objects();
+    assert!(!objects.is_empty(), "{:?}", desk.session.notices.shown());
+    let frames = |desk: &Desk| -> Vec<usize> {
+        desk.track_of(objects[0]).into_iter().map(|(frame, _)| frame).collect()
+    };
+    assert_eq!(frames(&desk), [7]);
+    desk.step([Command::NextObject, Command::Accept, Command::RejectAll]);
+    desk.step([Command::Select(objects[0]), Command::Propagate(Way::Forward, Extent::Frames(3))]);
+    desk.finish();
+    assert_eq!(frames(&desk), [7, 8, 9, 10]);
 }
 
 #[test]

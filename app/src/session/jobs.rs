@@ -1,10 +1,10 @@
 //! Jobs: long work that keeps its results until it ends, and then is one step.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use engine::{
     nn::Cancel,
-    project::{FrameId, MediumKind, Object, ObjectId, Project, Segment, path_of},
+    project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, path_of},
     segmenter::Answer,
     worker::{Engine, JobId, Outcome, Task, Work, WorkFrame},
 };
@@ -58,7 +58,13 @@ impl Session {
             let known = project.segments_on(at).filter_map(|(.., segment)| segment.mask.clone());
             Some(Task::Everything(known.collect()))
         };
-        self.start_work("Segment everything", scope, task);
+        // Of a video the frame that is looked at: its objects are then tracked.
+        let shown = self.frame();
+        let frames = move |medium, of: &Medium| match of.kind {
+            MediumKind::Image => vec![FrameId { medium, frame: 0 }],
+            _ => shown.filter(|at| at.medium == medium).into_iter().collect(),
+        };
+        self.start_work("Segment everything", scope, frames, task);
     }
 
     pub(super) fn masks_for_boxes(&mut self, scope: Scope) {
@@ -68,26 +74,38 @@ impl Session {
                 without_mask.filter_map(|(id, _, segment)| Some((id, segment.rect?))).collect();
             (!boxes.is_empty()).then_some(Task::Boxes(boxes))
         };
-        self.start_work("Masks for boxes", scope, task);
+        let project = self.project().clone();
+        let frames = move |medium, _: &Medium| {
+            let tracks = project.objects_of(medium).flat_map(|(object, _)| project.track(object));
+            let with_box = tracks.filter(|(_, segment)| segment.mask.is_none() && segment.rect.is_some());
+            let frames: BTreeSet<usize> = with_box.map(|(frame, _)| frame).collect();
+            frames.into_iter().map(|frame| FrameId { medium, frame }).collect()
+        };
+        self.start_work("Masks for boxes", scope, frames, task);
     }
 
-    fn start_work(&mut self, title: &str, scope: Scope, task: impl Fn(&Project, FrameId) -> Option<Task>) {
+    /// Work on those of the `frames` of each medium for which there is a task.
+    fn start_work(
+        &mut self,
+        title: &str,
+        scope: Scope,
+        frames: impl Fn(MediumId, &Medium) -> Vec<FrameId>,
+        task: impl Fn(&Project, FrameId) -> Option<Task>,
+    ) {
         if let Model::None(why) = &self.model {
             self.notices.error(format!("There is no model: {why}"));
             return;
         }
         let Some(file) = &self.file else { return };
         let project = self.project();
-        let media = project.media.iter().filter(|(id, medium)| {
-            medium.kind == MediumKind::Image
-                && match scope {
-                    Scope::Image => Some(**id) == self.shown,
-                    Scope::Project => !medium.done,
-                }
-        });
+        let is_wanted = |id: &MediumId, medium: &Medium| match scope {
+            Scope::Image => Some(*id) == self.shown,
+            Scope::Project => !medium.done,
+        };
+        let media = project.media.iter().filter(|(id, medium)| is_wanted(id, medium));
         let frames: Vec<WorkFrame> = media
-            .filter_map(|(id, medium)| {
-                let at = FrameId { medium: *id, frame: 0 };
+            .flat_map(|(id, medium)| frames(*id, medium).into_iter().map(move |at| (at, medium)))
+            .filter_map(|(at, medium)| {
                 Some(WorkFrame { at, path: path_of(&file.folder, medium), task: task(project, at)? })
             })
             .collect();

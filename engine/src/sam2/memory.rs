@@ -63,6 +63,11 @@ pub struct Selection<'a> {
 }
 
 impl MemoryBank {
+    /// Whether it remembers what a person said of a frame.
+    pub fn is_given(&self, frame: usize) -> bool {
+        self.conditioning(frame).is_some()
+    }
+
     pub(super) fn conditioning(&self, frame: usize) -> Option<&Memory> {
         self.conditioning.iter().find(|(f, _)| *f == frame).map(|(_, memory)| memory)
     }

@@ -1,6 +1,7 @@
 //! A SAM 2 model that answers questions, and remembers what it saw and said last.
 
 mod recent;
+mod run;
 mod track;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 
 use image::RgbImage;
 use recent::Recent;
+use run::Run;
 use track::{Frame, Known, Sketched};
 
 use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, amend, click};
@@ -49,7 +51,7 @@ pub struct Sam2Segmenter {
     seen: Recent<Seen>,
     frames: Recent<Frame>,
     memories: Recent<Known>,
-    runs: BTreeMap<RunId, track::Run>,
+    runs: BTreeMap<RunId, Run>,
     /// What was read last of videos.
     pixels: Option<(FrameId, Arc<RgbImage>)>,
     sketches: Recent<Sketched>,

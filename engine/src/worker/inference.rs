@@ -9,13 +9,11 @@ use std::{
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{
-    Event, JobId, Load, Outcome, Reporter, Task, Track, Wants, Work, WorkFrame, reader, tracks::Tracks,
-};
+use super::{Event, JobId, Load, Outcome, Reporter, Task, Track, Wants, Work, WorkFrame, tracks::Tracks};
 use crate::{
     everything::Everything,
     geometry::Rect,
-    media::Sources,
+    media::{FrameSource, MediaError, Sources},
     nn::Cancel,
     picture::Picture,
     project::{FrameId, ObjectId, Question},
@@ -34,13 +32,19 @@ struct Todo {
     wants: Wants,
     tracks: Tracks,
     jobs: VecDeque<Job>,
+    sources: Sources,
 }
 
 /// Pictures that every segmenter keeps.
 const KEPT: usize = 4;
 
 pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out: &Reporter) {
-    let mut todo = Todo { wants: Wants::default(), tracks: Tracks::new(sources), jobs: VecDeque::new() };
+    let mut todo = Todo {
+        wants: Wants::default(),
+        tracks: Tracks::new(sources.clone()),
+        jobs: VecDeque::new(),
+        sources,
+    };
     // A model that panicked is not to be trusted again, so that it is loaded anew.
     loop {
         let mut segmenter = match load() {
@@ -102,7 +106,7 @@ impl Todo {
                 self.wants = wants;
             }
             Request::Track(track) => self.tracks.put(track, segmenter),
-            Request::Work(work) => self.jobs.push_back(Job::new(work)),
+            Request::Work(work) => self.jobs.push_back(Job::new(work, self.sources.clone())),
         }
     }
 
@@ -191,6 +195,9 @@ struct Job {
     frames: VecDeque<WorkFrame>,
     n_frames: usize,
     current: Option<(Arc<Picture>, Part)>,
+    sources: Sources,
+    /// What was read last.
+    source: Option<FrameSource>,
 }
 
 /// What is left to do on a frame.
@@ -203,9 +210,18 @@ enum Part {
 const PIECES: usize = 100;
 
 impl Job {
-    fn new(work: Work) -> Self {
+    fn new(work: Work, sources: Sources) -> Self {
         let Work { job, frames, cancel } = work;
-        Self { id: job, cancel, n_frames: frames.len(), frames: frames.into(), current: None }
+        let (n_frames, frames) = (frames.len(), frames.into());
+        Self { id: job, cancel, frames, n_frames, current: None, sources, source: None }
+    }
+
+    fn read(&mut self, frame: &WorkFrame) -> Result<Picture, MediaError> {
+        let source = match &mut self.source {
+            Some(source) if source.path() == frame.path => source,
+            source => source.insert(self.sources.open(&frame.path)?),
+        };
+        Ok(Picture::new(frame.at, source.frame(frame.at.frame)?))
     }
 
     fn turn(&mut self, segmenter: &mut dyn Segmenter) -> Vec<Event> {
@@ -217,7 +233,7 @@ impl Job {
         }
         let Some((picture, part)) = &mut self.current else {
             let Some(frame) = self.frames.pop_front() else { return ended(Outcome::Done) };
-            match reader::picture(frame.at, &frame.path) {
+            match self.read(&frame) {
                 Ok(picture) => self.current = Some((Arc::new(picture), Part::new(frame.task))),
                 Err(error) => return ended(Outcome::Failed(error.to_string())),
             }

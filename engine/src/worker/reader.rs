@@ -15,7 +15,7 @@ use image::RgbImage;
 
 use super::{Event, Reads, Reporter};
 use crate::{
-    media::{FrameSource, MediaError, Sources, read_image},
+    media::{FrameSource, MediaError, Sources},
     picture::Picture,
     project::{FrameId, MediumId, content_of},
 };
@@ -78,10 +78,6 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, sources: &S
             return;
         }
     }
-}
-
-pub(super) fn picture(at: FrameId, path: &Path) -> Result<Picture, MediaError> {
-    Ok(Picture::new(at, read_image(path)?))
 }
 
 /// Takes in the latest of what is wanted, waiting while that is nothing; false once nobody can want more.
