@@ -6,7 +6,7 @@ use std::sync::Arc;
 use image::{RgbImage, imageops};
 
 use super::{
-    colors::{Colors, MOST_SURE, Palette, SIDE},
+    colors::{Colors, MOST_SURE, Palette, scale},
     image::Logits,
     nearby::Moved,
 };
@@ -69,7 +69,7 @@ impl Part {
         (width > 0).then(|| Self {
             corner: (left, top),
             size: Size::new(right - left, bottom - top),
-            scale: (SIDE as f32 / whole.width.max(whole.height) as f32).min(1.0),
+            scale: scale(whole.width.max(whole.height) as u32),
         })
     }
 

@@ -17,7 +17,7 @@ use crate::{
 use super::image::{Logits, resized};
 
 /// Colors are compared with the image's longer side at this many pixels.
-pub(super) const SIDE: usize = 256;
+const SIDE: usize = 256;
 /// How often the histograms are learned from the last mask.
 const ROUNDS: usize = 2;
 /// A logit of the model counts up to this.
@@ -45,6 +45,17 @@ pub(super) struct Colors {
     bins: [Vec<u16>; 2],
 }
 
+/// How large an image is looked at whose longer side is so many pixels, of 1.
+pub(super) fn scale(side: u32) -> f32 {
+    (SIDE as f32 / side as f32).min(1.0)
+}
+
+/// An image `scale` times as large.
+pub(super) fn scaled(image: &RgbImage, scale: f32) -> RgbImage {
+    let [width, height] = [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
+    resized(image, width, height)
+}
+
 /// What the colors of an object tell: for each bin how much likelier the object has it than what is round it, by the color
 /// of a pixel and by that of its neighborhood.
 #[derive(Debug)]
@@ -59,14 +70,12 @@ impl Palette {
 
 impl Colors {
     pub(super) fn of(image: &RgbImage) -> Self {
-        Self::scaled(image, (SIDE as f32 / image.width().max(image.height()) as f32).min(1.0))
+        Self::scaled(image, scale(image.width().max(image.height())))
     }
 
     /// Of an image that is looked at `scale` times as large.
     pub(super) fn scaled(image: &RgbImage, scale: f32) -> Self {
-        let [width, height] =
-            [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
-        let small = resized(image, width, height);
+        let small = scaled(image, scale);
         let neighborhoods = imageops::fast_blur(&small, NEIGHBORHOOD);
         let bins = [&small, &neighborhoods].map(|image| image.pixels().map(bin).collect());
         Self { guide: Guide::new(&small, RADIUS, EPSILON), bins }

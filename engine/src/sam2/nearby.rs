@@ -6,8 +6,7 @@ use std::{ops::Range, sync::Arc};
 use image::{RgbImage, imageops};
 
 use super::{
-    colors::SIDE,
-    image::resized,
+    colors::{scale, scaled},
     motion::{Motion, Plane, pyramid},
 };
 use crate::{geometry::Size, mask::Rle};
@@ -23,12 +22,10 @@ pub struct Sketch(Vec<Plane>);
 impl Sketch {
     /// Of a frame's pixels.
     pub fn of(image: &RgbImage) -> Self {
-        let scale = (SIDE as f32 / image.width().max(image.height()) as f32).min(1.0);
-        let [width, height] =
-            [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
-        let gray = imageops::grayscale(&resized(image, width, height));
+        let gray = imageops::grayscale(&scaled(image, scale(image.width().max(image.height()))));
+        let size = Size::new(gray.width() as usize, gray.height() as usize);
         let values = gray.pixels().map(|pixel| f32::from(pixel.0[0])).collect();
-        Self(pyramid(Plane { size: Size::new(width as usize, height as usize), values }))
+        Self(pyramid(Plane { size, values }))
     }
 
     /// Bytes of memory.
