@@ -1,8 +1,9 @@
 //! Jobs: long work that keeps its results until it ends, and then is one step.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{
+    geometry::Rect,
     nn::Cancel,
     project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, path_of},
     segmenter::Answer,
@@ -54,43 +55,39 @@ impl Session {
     }
 
     pub(super) fn segment_everything(&mut self, scope: Scope) {
-        let task = |project: &Project, at| {
-            let known = project.segments_on(at).filter_map(|(.., segment)| segment.mask.clone());
-            Some(Task::Everything(known.collect()))
-        };
         // Of a video the frame that is looked at: its objects are then tracked.
         let shown = self.frame();
-        let frames = move |medium, of: &Medium| match of.kind {
-            MediumKind::Image => vec![FrameId { medium, frame: 0 }],
-            _ => shown.filter(|at| at.medium == medium).into_iter().collect(),
-        };
-        self.start_work("Segment everything", scope, frames, task);
+        self.start_work("Segment everything", scope, |project, id, medium| {
+            let at = match medium.kind {
+                MediumKind::Image => Some(FrameId { medium: id, frame: 0 }),
+                MediumKind::Video => shown.filter(|at| at.medium == id),
+            };
+            let known = |at| project.segments_on(at).filter_map(|(.., segment)| segment.mask.clone());
+            at.into_iter().map(|at| (at, Task::Everything(known(at).collect()))).collect()
+        });
     }
 
     pub(super) fn masks_for_boxes(&mut self, scope: Scope) {
-        let task = |project: &Project, at| {
-            let without_mask = project.segments_on(at).filter(|(.., segment)| segment.mask.is_none());
-            let boxes: Vec<_> =
-                without_mask.filter_map(|(id, _, segment)| Some((id, segment.rect?))).collect();
-            (!boxes.is_empty()).then_some(Task::Boxes(boxes))
-        };
-        let project = self.project().clone();
-        let frames = move |medium, _: &Medium| {
-            let tracks = project.objects_of(medium).flat_map(|(object, _)| project.track(object));
-            let with_box = tracks.filter(|(_, segment)| segment.mask.is_none() && segment.rect.is_some());
-            let frames: BTreeSet<usize> = with_box.map(|(frame, _)| frame).collect();
-            frames.into_iter().map(|frame| FrameId { medium, frame }).collect()
-        };
-        self.start_work("Masks for boxes", scope, frames, task);
+        self.start_work("Masks for boxes", scope, |project, medium, _| {
+            let mut boxes: BTreeMap<usize, Vec<(ObjectId, Rect)>> = BTreeMap::new();
+            for (object, _) in project.objects_of(medium) {
+                for (frame, segment) in project.track(object).filter(|(_, segment)| segment.mask.is_none()) {
+                    if let Some(rect) = segment.rect {
+                        boxes.entry(frame).or_default().push((object, rect));
+                    }
+                }
+            }
+            let task = |(frame, boxes)| (FrameId { medium, frame }, Task::Boxes(boxes));
+            boxes.into_iter().map(task).collect()
+        });
     }
 
-    /// Work on those of the `frames` of each medium for which there is a task.
+    /// Work on those media of the scope that have `tasks`.
     fn start_work(
         &mut self,
         title: &str,
         scope: Scope,
-        frames: impl Fn(MediumId, &Medium) -> Vec<FrameId>,
-        task: impl Fn(&Project, FrameId) -> Option<Task>,
+        tasks: impl Fn(&Project, MediumId, &Medium) -> Vec<(FrameId, Task)>,
     ) {
         if let Model::None(why) = &self.model {
             self.notices.error(format!("There is no model: {why}"));
@@ -104,9 +101,10 @@ impl Session {
         };
         let media = project.media.iter().filter(|(id, medium)| is_wanted(id, medium));
         let frames: Vec<WorkFrame> = media
-            .flat_map(|(id, medium)| frames(*id, medium).into_iter().map(move |at| (at, medium)))
-            .filter_map(|(at, medium)| {
-                Some(WorkFrame { at, path: path_of(&file.folder, medium), task: task(project, at)? })
+            .flat_map(|(id, medium)| {
+                let path = path_of(&file.folder, medium);
+                let tasks = tasks(project, *id, medium);
+                tasks.into_iter().map(move |(at, task)| WorkFrame { at, path: path.clone(), task })
             })
             .collect();
         if frames.is_empty() {
