@@ -16,16 +16,16 @@ pub struct Guide {
     radius: usize,
     /// Channels from 0 to 1.
     pixels: Vec<[f32; 3]>,
-    means: [Vec<f32>; 3],
-    /// The inverse of each window's covariance, rows one after the other.
+    means: Vec<[f32; 3]>,
+    /// The inverse of each window's covariance.
     inverses: Vec<[[f32; 3]; 3]>,
 }
 
 /// For each pixel the linear function of color that the windows over it agree on.
 pub struct Fit {
     size: Size,
-    slopes: [Vec<f32>; 3],
-    offset: Vec<f32>,
+    /// By how much it rises with each channel, and what it is for black.
+    functions: Vec<[f32; 4]>,
 }
 
 impl Guide {
@@ -34,19 +34,17 @@ impl Guide {
     pub fn new(image: &RgbImage, radius: usize, epsilon: f32) -> Self {
         let size = Size::new(image.width() as usize, image.height() as usize);
         let pixels: Vec<[f32; 3]> = image.pixels().map(channels).collect();
-        let mean = |of: &dyn Fn(&[f32; 3]) -> f32| {
-            box_mean(&pixels.iter().map(of).collect::<Vec<f32>>(), size, radius)
-        };
-        let means = [0, 1, 2].map(|c| mean(&|pixel| pixel[c]));
-        let products = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)].map(|(a, b)| mean(&|p| p[a] * p[b]));
-        let inverses = (0..size.area())
-            .map(|i| {
-                let [r, g, b] = [0, 1, 2].map(|c| means[c][i]);
-                let [rr, rg, rb, gg, gb, bb] = [0, 1, 2, 3, 4, 5].map(|k| products[k][i]);
+        let moments: Vec<[f32; 9]> =
+            pixels.iter().map(|&[r, g, b]| [r, g, b, r * r, r * g, r * b, g * g, g * b, b * b]).collect();
+        let means = box_means(&moments, size, radius);
+        let inverses = means
+            .iter()
+            .map(|&[r, g, b, rr, rg, rb, gg, gb, bb]| {
                 let spread = [rr - r * r, gg - g * g, bb - b * b].map(|v| v + epsilon);
                 inverse([spread[0], rg - r * g, rb - r * b, spread[1], gb - g * b, spread[2]])
             })
             .collect();
+        let means = means.into_iter().map(|[r, g, b, ..]| [r, g, b]).collect();
         Self { size, radius, pixels, means, inverses }
     }
 
@@ -57,8 +55,7 @@ impl Guide {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        let means: usize = self.means.iter().map(|means| size_of_val(&**means)).sum();
-        means + size_of_val(&*self.pixels) + size_of_val(&*self.inverses)
+        size_of_val(&*self.pixels) + size_of_val(&*self.means) + size_of_val(&*self.inverses)
     }
 
     /// Fits a plane of the image's size.
@@ -67,27 +64,22 @@ impl Guide {
     /// If the plane has another size.
     pub fn fit(&self, plane: &[f32]) -> Fit {
         assert_eq!(plane.len(), self.size.area(), "numbers of a plane of {}", self.size);
-        let mean = |values: Vec<f32>| box_mean(&values, self.size, self.radius);
-        let products =
-            [0, 1, 2].map(|c| mean(plane.iter().zip(&self.pixels).map(|(v, pixel)| v * pixel[c]).collect()));
-        let mut slopes = [0, 1, 2].map(|_| vec![0.0; plane.len()]);
-        let mut offset = box_mean(plane, self.size, self.radius);
-        for i in 0..plane.len() {
-            let covariance = [0, 1, 2].map(|c| products[c][i] - offset[i] * self.means[c][i]);
-            for (c, row) in self.inverses[i].iter().enumerate() {
-                slopes[c][i] = row.iter().zip(covariance).map(|(a, b)| a * b).sum();
-            }
-            offset[i] -= (0..3).map(|c| slopes[c][i] * self.means[c][i]).sum::<f32>();
+        let products: Vec<[f32; 4]> =
+            self.pixels.iter().zip(plane).map(|([r, g, b], v)| [r * v, g * v, b * v, *v]).collect();
+        let mut functions = box_means(&products, self.size, self.radius);
+        for ((function, means), inverse) in functions.iter_mut().zip(&self.means).zip(&self.inverses) {
+            let [r, g, b, mean] = *function;
+            let covariance = [r - mean * means[0], g - mean * means[1], b - mean * means[2]];
+            let [r, g, b] = inverse.map(|row| dot(&row, &covariance));
+            *function = [r, g, b, mean - dot(&[r, g, b], means)];
         }
-        Fit { size: self.size, slopes: slopes.map(mean), offset: mean(offset) }
+        Fit { size: self.size, functions: box_means(&functions, self.size, self.radius) }
     }
 
     /// The smoothed plane: what a fit gives on this image.
     pub fn apply(&self, fit: &Fit) -> Vec<f32> {
-        let value = |(i, pixel): (usize, &[f32; 3])| {
-            fit.offset[i] + (0..3).map(|c| fit.slopes[c][i] * pixel[c]).sum::<f32>()
-        };
-        self.pixels.iter().enumerate().map(value).collect()
+        let values = fit.functions.iter().zip(&self.pixels);
+        values.map(|([r, g, b, offset], pixel)| offset + dot(&[*r, *g, *b], pixel)).collect()
     }
 }
 
@@ -102,11 +94,12 @@ impl Fit {
         let [columns, rows] = &part;
         let row_of =
             |y: usize| &image.as_raw()[3 * (y * to.width + columns.start)..3 * (y * to.width + columns.end)];
+        let plane = |k: usize| self.functions.iter().map(|function| function[k]).collect::<Vec<f32>>();
         let mut out = Vec::with_capacity(columns.len() * rows.len());
-        resize_bilinear_part(&self.offset, self.size, to, part.clone(), |row| out.extend_from_slice(row));
-        for (c, slope) in self.slopes.iter().enumerate() {
+        resize_bilinear_part(&plane(3), self.size, to, part.clone(), |row| out.extend_from_slice(row));
+        for c in 0..3 {
             let mut out_rows = out.chunks_exact_mut(columns.len().max(1)).zip(rows.clone().map(row_of));
-            resize_bilinear_part(slope, self.size, to, part.clone(), |row| {
+            resize_bilinear_part(&plane(c), self.size, to, part.clone(), |row| {
                 let Some((values, pixels)) = out_rows.next() else { return };
                 for ((slope, value), pixel) in row.iter().zip(values).zip(pixels.chunks_exact(3)) {
                     *value += slope * f32::from(pixel[c]) / 255.0;
@@ -129,35 +122,50 @@ fn inverse([a, b, c, d, e, f]: [f32; 6]) -> [[f32; 3]; 3] {
     [[aa, ab, ac], [ab, bb, bc], [ac, bc, cc]].map(|row| row.map(|v| v * scale))
 }
 
-/// The mean over a square window of `2 radius + 1` pixels, less where the image ends.
-fn box_mean(plane: &[f32], size: Size, radius: usize) -> Vec<f32> {
+fn dot(a: &[f32; 3], b: &[f32; 3]) -> f32 {
+    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+}
+
+/// The means of `N` planes over a square window of `2 radius + 1` pixels, less where the image ends. The planes lie side by
+/// side, so that each step adds all of them at once.
+fn box_means<const N: usize>(pixels: &[[f32; N]], size: Size, radius: usize) -> Vec<[f32; N]> {
     let Size { width, height } = size;
-    let mut rows = Vec::with_capacity(plane.len());
-    for row in plane.chunks_exact(width.max(1)) {
-        let mut sum: f32 = row[..radius.min(width)].iter().sum();
+    let mut rows = Vec::with_capacity(pixels.len());
+    for row in pixels.chunks_exact(width.max(1)) {
+        let mut sum = [0.0; N];
+        row.iter().take(radius).for_each(|pixel| add(&mut sum, pixel));
         for x in 0..width {
-            sum += row.get(x + radius).unwrap_or(&0.0);
-            let first = x.saturating_sub(radius);
-            rows.push(sum / ((x + radius + 1).min(width) - first) as f32);
-            sum -= if x >= radius { row[first] } else { 0.0 };
+            row.get(x + radius).into_iter().for_each(|pixel| add(&mut sum, pixel));
+            rows.push(sum);
+            x.checked_sub(radius).into_iter().for_each(|x| subtract(&mut sum, &row[x]));
         }
     }
-    let row = |y: usize| rows.chunks_exact(width.max(1)).nth(y).unwrap_or_default();
-    let mut sums = vec![0.0_f32; width];
-    let add = |sums: &mut [f32], y: usize, sign: f32| {
-        sums.iter_mut().zip(row(y)).for_each(|(sum, v)| *sum += sign * v);
+    let row = |y: usize| rows.chunks_exact(width.max(1)).nth(y);
+    let share = |i: usize, n: usize| 1.0 / ((i + radius + 1).min(n) - i.saturating_sub(radius)) as f32;
+    let shares: Vec<f32> = (0..width).map(|x| share(x, width)).collect();
+    let mut sums = vec![[0.0; N]; width];
+    let add_row = |sums: &mut [[f32; N]], y: usize| {
+        row(y).into_iter().for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, pixel)| add(sum, pixel)));
     };
-    (0..radius.min(height)).for_each(|y| add(&mut sums, y, 1.0));
-    let mut out = Vec::with_capacity(plane.len());
+    (0..radius).for_each(|y| add_row(&mut sums, y));
+    let mut out = Vec::with_capacity(pixels.len());
     for y in 0..height {
-        add(&mut sums, y + radius, 1.0);
-        let n = ((y + radius + 1).min(height) - y.saturating_sub(radius)) as f32;
-        out.extend(sums.iter().map(|sum| sum / n));
-        if y >= radius {
-            add(&mut sums, y - radius, -1.0);
+        add_row(&mut sums, y + radius);
+        let share_of_row = share(y, height);
+        out.extend(sums.iter().zip(&shares).map(|(sum, share)| sum.map(|v| v * share * share_of_row)));
+        if let Some(row) = y.checked_sub(radius).and_then(row) {
+            sums.iter_mut().zip(row).for_each(|(sum, pixel)| subtract(sum, pixel));
         }
     }
     out
+}
+
+fn add<const N: usize>(sum: &mut [f32; N], pixel: &[f32; N]) {
+    sum.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += v);
+}
+
+fn subtract<const N: usize>(sum: &mut [f32; N], pixel: &[f32; N]) {
+    sum.iter_mut().zip(pixel).for_each(|(sum, v)| *sum -= v);
 }
 
 #[cfg(test)]
@@ -174,8 +182,8 @@ mod tests {
     fn a_box_mean_is_the_mean_of_what_is_in_the_image() {
         let noise = plane(|x, y| ((x * 7 + y * 13 + x * y) % 11) as f32);
         for radius in [0, 1, 3, 20] {
-            let means = box_mean(&noise, SIZE, radius);
-            for (i, mean) in means.iter().enumerate() {
+            let pixels: Vec<[f32; 2]> = noise.iter().map(|v| [*v, -v]).collect();
+            for (i, [mean, opposite]) in box_means(&pixels, SIZE, radius).into_iter().enumerate() {
                 let (x, y) = (i % SIZE.width, i / SIZE.width);
                 let near = |j: &usize| {
                     (j % SIZE.width).abs_diff(x) <= radius && (j / SIZE.width).abs_diff(y) <= radius
@@ -183,6 +191,10 @@ mod tests {
                 let window: Vec<f32> = (0..noise.len()).filter(near).map(|j| noise[j]).collect();
                 let want = window.iter().sum::<f32>() / window.len() as f32;
                 assert!((mean - want).abs() < 1e-4, "radius {radius} at {x},{y}: {mean}, not {want}");
+                assert!(
+                    (opposite + want).abs() < 1e-4,
+                    "radius {radius} at {x},{y}: {opposite}, not -{want}"
+                );
             }
         }
     }

@@ -34,6 +34,25 @@ impl Plane {
         sample_bilinear(&self.values, self.size, x, y)
     }
 
+    /// A patch whose top left pixel this is, which need not be a whole one; beyond the edges the nearest.
+    fn patch(&self, left: f32, top: f32) -> [f32; N] {
+        let Size { width, height } = self.size;
+        let (whole_x, whole_y) = (left.floor(), top.floor());
+        let (right, down) = (left - whole_x, top - whole_y);
+        let nearest = |i: f32, n: usize| i.clamp(0.0, (n - 1) as f32) as usize;
+        let columns: [usize; PATCH + 1] = std::array::from_fn(|i| nearest(whole_x + i as f32, width));
+        let rows: [[f32; PATCH]; PATCH + 1] = std::array::from_fn(|i| {
+            let row = &self.values[nearest(whole_y + i as f32, height) * width..][..width];
+            let values = columns.map(|x| row[x]);
+            std::array::from_fn(|x| values[x] + right * (values[x + 1] - values[x]))
+        });
+        let value = |i: usize| {
+            let (x, y) = (i % PATCH, i / PATCH);
+            rows[y][x] + down * (rows[y + 1][x] - rows[y][x])
+        };
+        std::array::from_fn(value)
+    }
+
     fn halved(&self) -> Self {
         let size = Size::new(self.size.width.div_ceil(2), self.size.height.div_ceil(2));
         Self { size, values: resize_bilinear_antialias(&self.values, self.size, size) }
@@ -79,13 +98,13 @@ impl Motion {
                 let patch = Patch::of(frame, left, top);
                 let [dx, dy] = self.at((left + PATCH / 2) / 2, (top + PATCH / 2) / 2);
                 let [dx, dy] = patch.search(other, [2.0 * dx, 2.0 * dy]);
-                for (i, value) in patch.values.iter().enumerate() {
+                let there = other.patch(left as f32 + dx, top as f32 + dy);
+                for (i, (value, there)) in patch.values.iter().zip(there).enumerate() {
                     let (x, y) = (left + i % PATCH, top + i / PATCH);
                     if x >= columns.end || y >= rows.end {
                         continue;
                     }
-                    let misfit = (value - other.at(x as f32 + dx, y as f32 + dy)).abs();
-                    let weight = 1.0 / misfit.max(1.0);
+                    let weight = 1.0 / (value - there).abs().max(1.0);
                     let sum = &mut sums[(y - rows.start) * columns.len() + x - columns.start];
                     *sum = [sum[0] + weight * dx, sum[1] + weight * dy, sum[2] + weight];
                 }
@@ -123,24 +142,17 @@ struct Patch {
 impl Patch {
     /// The one whose top left pixel this is; beyond the edges the nearest pixels.
     fn of(frame: &Plane, left: usize, top: usize) -> Self {
-        let Size { width, height } = frame.size;
-        let column = |i: usize| (left + i % PATCH).min(width - 1);
-        let row = |i: usize| (top + i / PATCH).min(height - 1);
-        let value = |x: usize, y: usize| frame.values[y * width + x];
-        let slope = |i: usize| {
-            let (x, y) = (column(i), row(i));
-            [
-                0.5 * (value((x + 1).min(width - 1), y) - value(x.saturating_sub(1), y)),
-                0.5 * (value(x, (y + 1).min(height - 1)) - value(x, y.saturating_sub(1))),
-            ]
+        let (left, top) = (left as f32, top as f32);
+        let values = frame.patch(left, top);
+        let slopes = |dx: f32, dy: f32| {
+            let (after, before) = (frame.patch(left + dx, top + dy), frame.patch(left - dx, top - dy));
+            std::array::from_fn(|i| 0.5 * (after[i] - before[i]))
         };
-        let values: [f32; N] = std::array::from_fn(|i| value(column(i), row(i)));
-        let slopes: [[f32; 2]; N] = std::array::from_fn(slope);
-        let [x, y] = [0, 1].map(|axis| slopes.map(|slope| slope[axis]));
+        let [x, y]: [[f32; N]; 2] = [slopes(1.0, 0.0), slopes(0.0, 1.0)];
         let (xx, xy, yy) = (dot(&x, &x) + DAMPING, dot(&x, &y), dot(&y, &y) + DAMPING);
         let determinant = xx * yy - xy * xy;
         Self {
-            corner: [left as f32, top as f32],
+            corner: [left, top],
             mean: values.iter().sum::<f32>() / N as f32,
             values,
             gradients: [x, y],
@@ -173,9 +185,7 @@ impl Patch {
 
     /// By how much the other frame differs there, apart from being brighter or darker as a whole, and the square of that.
     fn difference(&self, other: &Plane, [dx, dy]: [f32; 2]) -> ([f32; N], f32) {
-        let (left, top) = (self.corner[0] + dx, self.corner[1] + dy);
-        let there: [f32; N] =
-            std::array::from_fn(|i| other.at(left + (i % PATCH) as f32, top + (i / PATCH) as f32));
+        let there = other.patch(self.corner[0] + dx, self.corner[1] + dy);
         let brighter = there.iter().sum::<f32>() / N as f32 - self.mean;
         let difference: [f32; N] = std::array::from_fn(|i| there[i] - self.values[i] - brighter);
         (difference, dot(&difference, &difference))
