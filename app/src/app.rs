@@ -195,7 +195,7 @@ impl App {
             |extension: &str| paths.iter().all(|path| path.extension().is_some_and(|e| e == extension));
         match self.session.file().is_some() {
             _ if paths.is_empty() => Vec::new(),
-            true if all_are("json") => paths.into_iter().map(Command::ImportCoco).collect(),
+            true if all_are("json") => paths.into_iter().map(Command::Import).collect(),
             true if !all_are("segue") => vec![Command::AddMedia(paths)],
             _ => vec![Command::Open(paths)],
         }

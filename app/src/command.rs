@@ -5,6 +5,7 @@ mod search;
 use std::path::PathBuf;
 
 use engine::{
+    formats::{Format, Options, coco},
     frame::Direction,
     geometry::{Point, Rect},
     project::{Attribute, CategoryId, MediumId, ObjectId},
@@ -12,6 +13,24 @@ use engine::{
 };
 
 pub use search::search;
+
+/// What is written, and where to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    /// How.
+    pub format: &'static Format,
+    /// What of the project.
+    pub options: Options,
+    /// A folder, or a file that has a suffix.
+    pub target: PathBuf,
+}
+
+impl Export {
+    /// All as COCO instances.
+    pub fn coco(target: PathBuf) -> Box<Self> {
+        Box::new(Self { format: &coco::INSTANCES, options: Options::default(), target })
+    }
+}
 
 /// Something that a person can do.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,9 +40,9 @@ pub enum Command {
     ChooseFolder,
     /// Ask for files and open them.
     ChooseFiles,
-    /// Ask for a COCO file and import it.
+    /// Ask for a file of labels and import it.
     ChooseImport,
-    /// Ask where to, and export as COCO.
+    /// Ask how and where to, and export.
     ChooseExport,
     /// Ask where the media of a moved project are.
     ChooseMediaFolder,
@@ -39,10 +58,10 @@ pub enum Command {
     AddFrames(PathBuf),
     /// Add what the project's folder has and the project has not.
     AddNewMedia,
-    /// Take in a COCO file.
-    ImportCoco(PathBuf),
-    /// Write a COCO file.
-    ExportCoco(PathBuf),
+    /// Take in labels, a file or a folder of any format.
+    Import(PathBuf),
+    /// Write labels.
+    Export(Box<Export>),
     /// Look for missing media in a folder.
     FindMedia(PathBuf),
     /// Go back to the welcome screen.
@@ -449,8 +468,8 @@ pub static CATALOG: &[Named] = {
         named(File, "add-new-images", "Add new images of the folder", AddNewMedia),
         named(File, "open-frames", "Add a folder of frames as video…", ChooseFrames),
         named(File, "find-media", "Find missing media…", ChooseMediaFolder),
-        named(File, "import-coco", "Import COCO…", ChooseImport),
-        named(File, "export-coco", "Export COCO…", ChooseExport),
+        named(File, "import", "Import…", ChooseImport),
+        named(File, "export", "Export…", ChooseExport),
         named(File, "close-project", "Close project", CloseProject),
         named(File, "settings", "Settings", Settings),
         named(File, "quit", "Quit", Quit),

@@ -345,8 +345,8 @@ impl Session {
             Command::AddNewMedia => {
                 self.add_media(self.file.iter().map(|file| file.folder.clone()).collect())
             }
-            Command::ImportCoco(path) => self.import_coco(path),
-            Command::ExportCoco(path) => self.export_coco(path),
+            Command::Import(path) => self.import(path),
+            Command::Export(export) => self.export(export),
             Command::FindMedia(folder) => self.find_media(folder),
             Command::CloseProject => self.close(),
             Command::Undo => self.undo(),

@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use image::RgbImage;
 
 use crate::{
-    formats::coco::{Imported, Report},
+    formats::{Dataset, Format, Options, Report},
     geometry::Rect,
     mask::Rle,
     media::Sources,
@@ -138,10 +138,26 @@ pub enum Errand {
         /// The project's folder, to which its path is told.
         project_folder: PathBuf,
     },
-    /// Read a COCO file.
-    ImportCoco(PathBuf),
-    /// Write a COCO file.
-    ExportCoco(Arc<Project>, PathBuf),
+    /// Read labels.
+    Import {
+        /// A file or folder.
+        path: PathBuf,
+        /// What they will be added to.
+        project: Arc<Project>,
+    },
+    /// Write labels.
+    Export {
+        /// Of what.
+        project: Arc<Project>,
+        /// The project's folder, to which paths are told.
+        folder: PathBuf,
+        /// How.
+        format: &'static Format,
+        /// What of it.
+        options: Options,
+        /// Where to.
+        target: PathBuf,
+    },
     /// Look for files of these media in a folder.
     Find {
         /// The media that are missing.
@@ -246,7 +262,7 @@ pub enum Outcome {
     /// Images and videos that were found, and what could not be taken.
     Scanned(Vec<Medium>, Vec<String>),
     /// A COCO file that was read.
-    Imported(PathBuf, Box<Imported>),
+    Imported(PathBuf, Box<Dataset>),
     /// A COCO file that was written.
     Exported(PathBuf, Report),
     /// Where missing media are.

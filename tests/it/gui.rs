@@ -270,7 +270,7 @@ fn work_is_exported_as_coco() {
     let mut window = Window::on(folder.path());
     window.click(50.0, 60.0, PointerButton::Primary);
     let out = folder.path().join("out.json");
-    window.harness.state_mut().say(Command::ExportCoco(out.clone()));
+    window.harness.state_mut().say(Command::Export(Export::coco(out.clone())));
     window.settle();
     let coco: serde_json::Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
     assert_eq!(coco["annotations"].as_array().unwrap().len(), 1);

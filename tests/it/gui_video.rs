@@ -74,7 +74,7 @@ fn a_clip_is_opened_clicked_tracked_corrected_undone_reviewed_and_exported() {
     }
 
     let file = folder.path().join("out.json");
-    window.harness.state_mut().say(Command::ExportCoco(file.clone()));
+    window.harness.state_mut().say(Command::Export(Export::coco(file.clone())));
     window.settle();
     window.until("it is written", |_| file.exists());
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();

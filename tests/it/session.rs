@@ -235,7 +235,7 @@ fn boxes_become_masks_in_one_step() {
     });
     let file = desk.folder.path().join("boxes.json");
     write(&file, &json.to_string());
-    desk.step([Command::ImportCoco(file)]);
+    desk.step([Command::Import(file)]);
     let imported = desk.session.project().clone();
     assert_eq!(imported.segments.len(), 2);
     assert!(imported.segments.values().all(|segment| segment.mask.is_none() && segment.rect.is_some()));
@@ -258,7 +258,7 @@ fn a_canceled_job_keeps_what_is_finished() {
     let json = serde_json::json!({"images": images, "categories": [{"id": 1, "name": "x"}], "annotations": annotations});
     let file = desk.folder.path().join("boxes.json");
     write(&file, &json.to_string());
-    desk.step([Command::ImportCoco(file)]);
+    desk.step([Command::Import(file)]);
     desk.run([Command::MasksForBoxes(Scope::Project)]);
     desk.until("two are found", |s| s.jobs().first().is_some_and(|job| job.found.len() >= 2));
     desk.run([Command::CancelJob]);
@@ -309,9 +309,9 @@ fn bad_files_are_told_and_change_nothing() {
     write(&file, "this is no image");
     desk.step([Command::AddMedia(vec![file.clone()])]);
     assert!(desk.says("left out"), "{:?}", desk.session.notices.shown());
-    desk.step([Command::ImportCoco(file)]);
+    desk.step([Command::Import(file)]);
     assert!(desk.says("failed"), "{:?}", desk.session.notices.shown());
-    desk.step([Command::ExportCoco(desk.folder.path().join("no/such/folder/out.json"))]);
+    desk.step([Command::Export(Export::coco(desk.folder.path().join("no/such/folder/out.json")))]);
     assert_eq!(desk.session.project(), &before);
 }
 

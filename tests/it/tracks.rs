@@ -408,7 +408,7 @@ fn boxes_between_boxes_are_interpolated() {
         annotation(2, 2, 50)
     );
     crate::desk::write(&file, &text);
-    desk.step([Command::ImportCoco(file)]);
+    desk.step([Command::Import(file)]);
     let object = desk.objects().first().copied().unwrap_or(object);
     desk.step([Command::Select(object), Command::InterpolateBoxes]);
     let between = desk.segment(object, 5).bounds().unwrap();

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use engine::{
-    formats::coco,
+    formats::{Shape, coco},
     mask::{Mask, Rle},
     media::{FrameSource, VideoWriter},
     nn::{Cancel, RuntimeError},
@@ -338,12 +338,13 @@ pub(crate) fn write_coco(
             category_id: category_of[&object],
             track_id: object,
             score: Some(found.score),
-            iscrowd: 0,
-            shape: coco::Shape::Mask(Arc::new(found.mask.clone())),
+
+            shape: Shape::Mask(Arc::new(found.mask.clone())),
+            polygons: None,
             attributes: BTreeMap::new(),
         }),
     };
-    Ok(document.write(path, || true)?)
+    Ok(document.write(path)?)
 }
 
 pub(crate) fn write_overlay(

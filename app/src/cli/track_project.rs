@@ -20,7 +20,7 @@ use super::{
     track::Way as Direction,
 };
 use crate::{
-    command::{Command, Extent, Way},
+    command::{Command, Export, Extent, Way},
     notice::Level,
     progress,
     session::{Model, Seen, Session},
@@ -73,7 +73,7 @@ pub(super) fn run(
         desk.track()?;
     }
     if let Some(out) = out {
-        desk.say(Command::ExportCoco(out))?;
+        desk.say(Command::Export(Export::coco(out)))?;
         desk.until(|session| session.jobs().is_empty())?;
     }
     desk.until(Session::is_saved)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui::{Context, Id, Key, Modal};
 
 use super::Pane;
-use crate::command::Command;
+use crate::command::{Command, Export};
 
 /// What a path is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ impl Purpose {
     pub(crate) fn command(self, mut paths: Vec<PathBuf>) -> Option<Command> {
         Some(match self {
             Self::Folder | Self::Files => Command::Open(paths),
-            Self::Import => Command::ImportCoco(paths.pop()?),
-            Self::Export => Command::ExportCoco(paths.pop()?),
+            Self::Import => Command::Import(paths.pop()?),
+            Self::Export => Command::Export(Export::coco(paths.pop()?)),
             Self::FindMedia => Command::FindMedia(paths.pop()?),
             Self::Frames => Command::AddFrames(paths.pop()?),
         })

@@ -9,6 +9,7 @@ use engine::{
 
 use super::{Cache, Player, Session};
 use crate::{
+    command::Export,
     job::{ProjectFile, Unsent},
     notice::Level,
 };
@@ -178,15 +179,19 @@ impl Session {
         }
     }
 
-    pub(super) fn import_coco(&mut self, path: PathBuf) {
+    pub(super) fn import(&mut self, path: PathBuf) {
         if self.file.is_some() {
-            self.start("Import COCO", Unsent::Errand(Errand::ImportCoco(path)));
+            let project = self.project().clone();
+            self.start("Import", Unsent::Errand(Errand::Import { path, project }));
         }
     }
 
-    pub(super) fn export_coco(&mut self, path: PathBuf) {
-        let errand = Errand::ExportCoco(self.project().clone(), path);
-        self.start("Export COCO", Unsent::Errand(errand));
+    pub(super) fn export(&mut self, export: Box<Export>) {
+        let Some(file) = &self.file else { return };
+        let Export { format, options, target } = *export;
+        let (project, folder) = (self.project().clone(), file.folder.clone());
+        let title = format!("Export {}", format.title);
+        self.start(&title, Unsent::Errand(Errand::Export { project, folder, format, options, target }));
     }
 
     pub(super) fn find_media(&mut self, inside: PathBuf) {

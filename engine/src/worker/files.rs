@@ -4,7 +4,7 @@ use crossbeam_channel::Receiver;
 
 use super::{Errand, Event, JobId, Outcome, Reporter};
 use crate::{
-    formats::coco,
+    formats::{self, Reading},
     media::Sources,
     nn::Cancel,
     project::{locate, scan, scan_frames},
@@ -42,14 +42,20 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
                 Err(sentence) => Outcome::Scanned(Vec::new(), vec![sentence]),
             }
         }
-        Errand::ImportCoco(path) => match coco::import(&path, progress) {
-            Ok(imported) => Outcome::Imported(path, Box::new(imported)),
-            Err(error) => Outcome::Failed(error.to_string()),
-        },
-        Errand::ExportCoco(project, path) => match coco::export(&project, &path, progress) {
-            Ok(report) => Outcome::Exported(path, report),
-            Err(error) => Outcome::Failed(error.to_string()),
-        },
+        Errand::Import { path, project } => {
+            let size = formats::sizes(&project);
+            let reading = Reading { path: &path, size: &size, progress };
+            match formats::detect(&path).and_then(|format| format.import(&reading)) {
+                Ok(dataset) => Outcome::Imported(path, Box::new(dataset)),
+                Err(error) => Outcome::Failed(error.to_string()),
+            }
+        }
+        Errand::Export { project, folder, format, options, target } => {
+            match format.export(&project, &folder, &options, &target, progress) {
+                Ok(report) => Outcome::Exported(target, report),
+                Err(error) => Outcome::Failed(error.to_string()),
+            }
+        }
         Errand::Find { media, inside, folder } => {
             Outcome::Located(locate(&media, &inside, &folder, sources, progress))
         }

@@ -1,11 +1,13 @@
 //! What a COCO file holds, and how it is written as it comes.
 
-use std::{collections::BTreeMap, io, io::Write as _, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io, path::Path};
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::CocoError;
-use crate::{file, geometry::Rect, mask::Rle};
+use crate::{
+    file,
+    formats::{FormatError, Shape},
+};
 
 /// A video.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +65,7 @@ pub struct Category {
 }
 
 /// An object in an image.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Annotation {
     /// Its id, from 1.
     pub id: u64,
@@ -74,47 +76,50 @@ pub struct Annotation {
     /// The object's id, the same on all frames.
     pub track_id: u32,
     /// How sure the model is, 0 to 1; none of what a person made.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
-    /// Always 0: a single object.
-    pub iscrowd: u8,
-    /// Where it is.
-    #[serde(flatten)]
+    /// Where it is: `segmentation` (of a mask), `bbox` and `area`.
     pub shape: Shape,
+    /// Polygons in place of the mask's run lengths, as `x, y, x, y, …`; the mask is then that of the polygons.
+    pub polygons: Option<Vec<Vec<f32>>>,
     /// What else is said of it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
 
-/// Where an object is; in JSON its `segmentation` (of a mask), `bbox` and `area`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Shape {
-    /// Its pixels.
-    Mask(Arc<Rle>),
-    /// A box round it, in image pixels; no mask is known.
-    Box(Rect),
+impl Serialize for Annotation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.id)?;
+        map.serialize_entry("image_id", &self.image_id)?;
+        map.serialize_entry("category_id", &self.category_id)?;
+        map.serialize_entry("track_id", &self.track_id)?;
+        if let Some(score) = &self.score {
+            map.serialize_entry("score", score)?;
+        }
+        map.serialize_entry("iscrowd", &0)?;
+        if let Some(polygons) = &self.polygons {
+            map.serialize_entry("segmentation", polygons)?;
+        } else if let Shape::Mask(mask) = &self.shape {
+            map.serialize_entry("segmentation", mask)?;
+        }
+        let (bbox, area) = measures(&self.shape);
+        map.serialize_entry("bbox", &bbox)?;
+        map.serialize_entry("area", &area)?;
+        if !self.attributes.is_empty() {
+            map.serialize_entry("attributes", &self.attributes)?;
+        }
+        map.end()
+    }
 }
 
-impl Serialize for Shape {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Json<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            segmentation: Option<&'a Rle>,
-            bbox: [f64; 4],
-            area: f64,
+/// `bbox` (left, top, width, height) and `area` of a shape.
+pub(in crate::formats) fn measures(shape: &Shape) -> ([f64; 4], f64) {
+    match shape {
+        Shape::Mask(mask) => (mask.bbox().map(f64::from), mask.area() as f64),
+        Shape::Box(rect) => {
+            let [x0, y0, x1, y1] = <[f32; 4]>::from(*rect).map(f64::from);
+            let (width, height) = (x1 - x0, y1 - y0);
+            ([x0, y0, width, height], width * height)
         }
-        let json = match self {
-            Self::Mask(mask) => {
-                Json { segmentation: Some(mask), bbox: mask.bbox().map(f64::from), area: mask.area() as f64 }
-            }
-            Self::Box(rect) => {
-                let [x0, y0, x1, y1] = <[f32; 4]>::from(*rect).map(f64::from);
-                let (width, height) = (x1 - x0, y1 - y0);
-                Json { segmentation: None, bbox: [x0, y0, width, height], area: width * height }
-            }
-        };
-        json.serialize(serializer)
     }
 }
 
@@ -131,39 +136,44 @@ pub struct Document<I, A> {
 }
 
 impl<I: IntoIterator<Item = Image>, A: IntoIterator<Item = Annotation>> Document<I, A> {
-    /// Writes the file whole or not at all; images and annotations are not held in memory. `go_on` is asked before each
-    /// of them.
+    /// Writes the file whole or not at all; images and annotations are not held in memory.
     ///
     /// # Errors
-    /// What the disk or the folder says; [`CocoError::Canceled`] if `go_on` says no.
-    pub fn write(self, path: &Path, mut go_on: impl FnMut() -> bool) -> Result<(), CocoError> {
-        let written = file::write_atomically(path, |out| {
-            write!(out, "{{\"info\": {{\"description\": \"Made with Segue\"}}, \"videos\": ")?;
-            serde_json::to_writer(&mut *out, &self.videos)?;
-            write!(out, ",\n\"categories\": ")?;
-            serde_json::to_writer(&mut *out, &self.categories)?;
-            write!(out, ",\n\"images\": ")?;
-            write_list(out, self.images, &mut go_on)?;
-            write!(out, ",\n\"annotations\": ")?;
-            write_list(out, self.annotations, &mut go_on)?;
-            writeln!(out, "}}")
-        });
-        written.map_err(|error| CocoError::writing(path, error))
+    /// What the disk or the folder says.
+    pub fn write(self, path: &Path) -> Result<(), FormatError> {
+        let written = file::write_atomically(path, |out| self.write_to(out, &mut || Ok(())));
+        written.map_err(|error| FormatError::writing(path, error))
+    }
+
+    /// The same to anything that can be written to; `step` is called after each image and annotation.
+    pub(super) fn write_to(
+        self,
+        out: &mut impl io::Write,
+        step: &mut dyn FnMut() -> Result<(), FormatError>,
+    ) -> io::Result<()> {
+        write!(out, "{{\"info\": {{\"description\": \"Made with Segue\"}}, \"videos\": ")?;
+        serde_json::to_writer(&mut *out, &self.videos)?;
+        write!(out, ",\n\"categories\": ")?;
+        serde_json::to_writer(&mut *out, &self.categories)?;
+        write!(out, ",\n\"images\": ")?;
+        write_list(out, self.images, step)?;
+        write!(out, ",\n\"annotations\": ")?;
+        write_list(out, self.annotations, step)?;
+        writeln!(out, "}}")
     }
 }
 
-fn write_list<T: Serialize>(
+/// Writes a list as it comes.
+pub(super) fn write_list<T: Serialize>(
     out: &mut impl io::Write,
     items: impl IntoIterator<Item = T>,
-    go_on: &mut impl FnMut() -> bool,
+    step: &mut dyn FnMut() -> Result<(), FormatError>,
 ) -> io::Result<()> {
     write!(out, "[")?;
     for (i, item) in items.into_iter().enumerate() {
-        if !go_on() {
-            return Err(io::Error::other(CocoError::Canceled));
-        }
         write!(out, "{}", if i == 0 { "\n" } else { ",\n" })?;
         serde_json::to_writer(&mut *out, &item)?;
+        step().map_err(io::Error::other)?;
     }
     write!(out, "]")
 }

@@ -1,92 +1,28 @@
 //! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs, io,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
 
 use super::{
-    CocoError, Id, Shape, clip, counted,
-    item::{Annotation, Category, Flaw, Image, Segmentation, Video},
-    polygon::rasterize,
+    item::{self, Flaw, Segmentation, Video},
     reading::{File, List},
 };
-use crate::geometry::{Rect, Size};
-
-/// What a COCO file says, as far as it makes sense. Images, videos and categories are named by their places in the lists.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Imported {
-    /// Images, and frames of videos.
-    pub images: Vec<ImportedImage>,
-    /// The paths of videos.
-    pub videos: Vec<String>,
-    /// Categories.
-    pub categories: Vec<ImportedCategory>,
-    /// Annotations.
-    pub annotations: Vec<ImportedAnnotation>,
-    /// What is not taken and why, one sentence each.
-    pub refused: Vec<String>,
-}
-
-/// An image of a COCO file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportedImage {
-    /// Its id in the file.
-    pub id: Id,
-    /// Where it is; none in results, which know images by the ids that they had in an export.
-    pub file_name: Option<String>,
-    /// Its pixels; none in results.
-    pub size: Option<Size>,
-    /// Of a frame of a video, the video and the frame's index, from 0.
-    pub frame: Option<(usize, usize)>,
-}
-
-/// A category of a COCO file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportedCategory {
-    /// Its id in the file.
-    pub id: Id,
-    /// Its name; none in results, which know categories by the ids that they had in an export.
-    pub name: Option<String>,
-    /// What it is a kind of; may be empty.
-    pub supercategory: String,
-    /// Red, green, blue.
-    pub color: Option<[u8; 3]>,
-}
-
-/// An annotation of a COCO file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ImportedAnnotation {
-    /// Its image.
-    pub image: usize,
-    /// Its category.
-    pub category: usize,
-    /// Which object of its video it is.
-    pub track: Option<Id>,
-    /// How sure the machine is that made it, 0 to 1; none if a person made it.
-    pub score: Option<f32>,
-    /// Where it is; a mask is not empty and of its image's size, a box lies in it, as far as that size is known.
-    pub shape: Shape,
-    /// What else is said of it.
-    pub attributes: BTreeMap<String, String>,
-}
+use crate::{
+    formats::{
+        Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted,
+        polygon::rasterize,
+    },
+    geometry::{Rect, Size},
+};
 
 /// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
-/// `progress` is told how many bytes are read, of how many, and says whether to go on.
-///
-/// # Errors
-/// If the file cannot be read, has nothing that can be used, or `progress` says no ([`CocoError::Canceled`]). Whatever
-/// else is wrong with it is told in [`Imported::refused`].
-pub fn import(path: &Path, progress: &dyn Fn(usize, usize) -> bool) -> Result<Imported, CocoError> {
+pub(super) fn read(&Reading { path, progress, .. }: &Reading<'_>) -> Result<Dataset, FormatError> {
     const READ_AT_ONCE: usize = 1 << 18;
     const ASKED_EVERY: usize = 256;
-    let bytes = Metered::open(path, progress).map_err(|error| CocoError::reading(path, error))?;
+    let bytes = Metered::open(path, progress).map_err(|error| FormatError::reading(path, error))?;
     let total = bytes.total;
     let (file, damage) = File::read(io::BufReader::with_capacity(READ_AT_ONCE, bytes));
     let damage = match damage {
-        Some(error) if error.is_io() => return Err(CocoError::reading(path, error.into())),
+        Some(error) if error.is_io() => return Err(FormatError::reading(path, error.into())),
         damage => damage,
     };
     let n_read = file.annotations.items.len();
@@ -95,13 +31,18 @@ pub fn import(path: &Path, progress: &dyn Fn(usize, usize) -> bool) -> Result<Im
         n_checked += 1;
         n_checked % ASKED_EVERY != 0 || progress(total, total)
     };
-    let mut imported = Imported::of(file, go_on)?;
+    let mut imported = Dataset::of(file, go_on)?;
     if imported.is_empty() {
         let path = path.to_owned();
         return Err(match (damage, imported.refused.into_iter().next()) {
-            (Some(cause), _) => CocoError::NotJson { path, cause },
-            (None, Some(first)) => CocoError::Unusable { path, first },
-            (None, None) => CocoError::NotCoco { path },
+            (Some(cause), _) => FormatError::Damaged {
+                path,
+                cause: format!("it is no JSON, or damaged from the start on ({cause})"),
+            },
+            (None, Some(first)) => FormatError::Unusable { path, first },
+            (None, None) => {
+                FormatError::Lacks { path, lacks: "images, categories or annotations as COCO has them" }
+            }
         });
     }
     if let Some(error) = damage {
@@ -112,17 +53,17 @@ pub fn import(path: &Path, progress: &dyn Fn(usize, usize) -> bool) -> Result<Im
     Ok(imported)
 }
 
-impl Imported {
+impl Dataset {
     /// Holds the lists against each other; `go_on` is asked before each annotation.
-    fn of(file: File, mut go_on: impl FnMut() -> bool) -> Result<Self, CocoError> {
+    fn of(file: File, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
         let File { images, videos, categories, annotations, is_results, mut refused } = file;
-        let image = |image: Image| ImportedImage {
+        let image = |image: item::Image| Image {
             id: image.id,
             file_name: Some(image.file_name),
             size: Some(image.size),
             frame: image.frame.and_then(|(video, frame)| Some((*videos.by_id.get(&video)?, frame))),
         };
-        let category = |category: Category| ImportedCategory {
+        let category = |category: item::Category| Category {
             id: category.id,
             name: Some(category.name),
             supercategory: category.supercategory,
@@ -139,7 +80,7 @@ impl Imported {
         imported.add_unlisted(&annotations, is_results, &mut places);
         for (title, annotation) in annotations.items {
             if !go_on() {
-                return Err(CocoError::Canceled);
+                return Err(FormatError::Canceled);
             }
             match imported.check(annotation, &places) {
                 Ok(annotation) => imported.annotations.push(annotation),
@@ -155,17 +96,12 @@ impl Imported {
     }
 
     /// Results list neither images nor categories, other files may lack categories: there are those that annotations name.
-    fn add_unlisted(&mut self, annotations: &List<Annotation>, is_results: bool, places: &mut Places) {
+    fn add_unlisted(&mut self, annotations: &List<item::Annotation>, is_results: bool, places: &mut Places) {
         let has_categories = !self.categories.is_empty();
         for (_, annotation) in &annotations.items {
             if is_results {
                 places.images.entry(annotation.image.clone()).or_insert_with_key(|id| {
-                    self.images.push(ImportedImage {
-                        id: id.clone(),
-                        file_name: None,
-                        size: None,
-                        frame: None,
-                    });
+                    self.images.push(Image { id: id.clone(), file_name: None, size: None, frame: None });
                     self.images.len() - 1
                 });
             }
@@ -173,24 +109,19 @@ impl Imported {
                 places.categories.entry(annotation.category.clone()).or_insert_with_key(|id| {
                     let name = (!is_results).then(|| format!("category {id}"));
                     let supercategory = String::new();
-                    self.categories.push(ImportedCategory {
-                        id: id.clone(),
-                        name,
-                        supercategory,
-                        color: None,
-                    });
+                    self.categories.push(Category { id: id.clone(), name, supercategory, color: None });
                     self.categories.len() - 1
                 });
             }
         }
     }
 
-    fn check(&self, annotation: Annotation, places: &Places) -> Result<ImportedAnnotation, Flaw> {
-        let Annotation { image, category, track, score, segmentation, rect, attributes } = annotation;
+    fn check(&self, annotation: item::Annotation, places: &Places) -> Result<Annotation, Flaw> {
+        let item::Annotation { image, category, track, score, segmentation, rect, attributes } = annotation;
         let image = *places.images.get(&image).ok_or(Flaw::NoImage(image))?;
         let category = *places.categories.get(&category).ok_or(Flaw::NoCategory(category))?;
-        let ImportedImage { size, file_name, .. } = &self.images[image];
-        Ok(ImportedAnnotation {
+        let Image { size, file_name, .. } = &self.images[image];
+        Ok(Annotation {
             image,
             category,
             track,
@@ -199,10 +130,6 @@ impl Imported {
             shape: shape(segmentation, rect, *size)?,
             attributes,
         })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.annotations.is_empty() && self.images.is_empty() && self.categories.is_empty()
     }
 }
 
@@ -248,7 +175,7 @@ impl<'a> Metered<'a> {
 impl io::Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !(self.progress)(self.done, self.total) {
-            return Err(io::Error::other(CocoError::Canceled));
+            return Err(io::Error::other(FormatError::Canceled));
         }
         let n = self.file.read(buffer)?;
         self.done += n;
@@ -258,17 +185,21 @@ impl io::Read for Metered<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{collections::BTreeMap, io::Write as _};
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::mask::{Rle, testing::picture};
 
-    fn read(text: &str) -> Result<Imported, CocoError> {
+    fn read_file(path: &Path) -> Result<Dataset, FormatError> {
+        super::read(&Reading { path, size: &|_| None, progress: &|_, _| true })
+    }
+
+    fn read(text: &str) -> Result<Dataset, FormatError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        import(file.path(), &|_, _| true)
+        read_file(file.path())
     }
 
     /// A file with an image of 6x4, a category, and these annotations.
@@ -423,7 +354,7 @@ mod tests {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(want), "{error}");
         }
-        let missing = import(Path::new("missing.json"), &|_, _| true).unwrap_err().to_string();
+        let missing = read_file(Path::new("missing.json")).unwrap_err().to_string();
         assert!(missing.starts_with("cannot read missing.json: "), "{missing}");
     }
 
@@ -435,7 +366,7 @@ mod tests {
             {"image_id": 42, "category_id": 3, "segmentation": [[0, 0, 1, 0, 1, 1]]}]"#,
         );
         let imported = imported.unwrap();
-        let image = ImportedImage { id: Id::Number(42), file_name: None, size: None, frame: None };
+        let image = Image { id: Id::Number(42), file_name: None, size: None, frame: None };
         assert_eq!(imported.images, [image]);
         let categories: Vec<_> = imported.categories.iter().map(|category| category.id.clone()).collect();
         assert_eq!(categories, [Id::Number(18), Id::Number(3)]);

@@ -1,41 +1,14 @@
 //! One image, video, category or annotation of a COCO file, or why it is none.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::polygon::PolygonError;
 use crate::{
+    formats::{Id, polygon::PolygonError},
     geometry::{Rect, Size},
     mask::{Rle, RleError},
 };
-
-/// An id as files have it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Id {
-    /// A whole number, or a text that is one.
-    Number(i64),
-    /// Any other text.
-    Text(String),
-}
-
-impl Id {
-    pub(super) fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::String(text) => Some(text.parse().map_or_else(|_| Self::Text(text.clone()), Self::Number)),
-            _ => whole(value).map(Self::Number),
-        }
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => text.fmt(f),
-        }
-    }
-}
 
 /// Why an item is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +94,7 @@ impl Item for Image {
     const KIND: &'static str = "image";
 
     fn of(item: Value) -> Result<Self, Flaw> {
-        let frame = Id::of(&item["video_id"]).zip(item["frame_index"].as_u64());
+        let frame = id_of(&item["video_id"]).zip(item["frame_index"].as_u64());
         Ok(Self {
             id: id(&item, "id")?,
             file_name: text(&item, "file_name")?,
@@ -168,7 +141,7 @@ impl Item for Annotation {
         Ok(Self {
             image: id(&item, "image_id")?,
             category: id(&item, "category_id")?,
-            track: Id::of(&item["track_id"]),
+            track: id_of(&item["track_id"]),
             score: item["score"].as_f64().map(|score| score.clamp(0.0, 1.0) as f32),
             segmentation,
             rect,
@@ -182,8 +155,16 @@ fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| float().map(|v| v as i64))
 }
 
+/// An id, however it is written.
+pub(super) fn id_of(value: &Value) -> Option<Id> {
+    match value {
+        Value::String(text) => Some(Id::of(text)),
+        _ => whole(value).map(Id::Number),
+    }
+}
+
 fn id(item: &Value, name: &'static str) -> Result<Id, Flaw> {
-    Id::of(&item[name]).ok_or(Flaw::NoId(name))
+    id_of(&item[name]).ok_or(Flaw::NoId(name))
 }
 
 fn text(item: &Value, name: &'static str) -> Result<String, Flaw> {

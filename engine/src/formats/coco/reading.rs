@@ -8,7 +8,8 @@ use std::{collections::HashMap, fmt, io};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::item::{Annotation, Category, Flaw, Id, Image, Item, Video};
+use super::item::{Annotation, Category, Flaw, Image, Item, Video, id_of};
+use crate::formats::{Id, dataset::Refused};
 
 /// The lists of a file, before they are held against each other.
 #[derive(Default)]
@@ -53,33 +54,6 @@ impl fmt::Display for Title {
     }
 }
 
-/// Sentences on what is not taken: the first of them, and how many more there are.
-#[derive(Default)]
-pub(super) struct Refused {
-    sentences: Vec<String>,
-    n_more: usize,
-}
-
-impl Refused {
-    /// So many are worth reading.
-    const KEPT: usize = 1000;
-
-    pub(super) fn push(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
-        if self.sentences.len() < Self::KEPT {
-            self.sentences.push(format!("{what} is not taken: {why}"));
-        } else {
-            self.n_more += 1;
-        }
-    }
-
-    pub(super) fn into_sentences(mut self) -> Vec<String> {
-        if self.n_more > 0 {
-            self.sentences.push(format!("{} more are not taken", self.n_more));
-        }
-        self.sentences
-    }
-}
-
 impl File {
     /// Reads a file as far as it is JSON; also the error that ended it, if any.
     pub(super) fn read(bytes: impl io::Read) -> (Self, Option<serde_json::Error>) {
@@ -93,7 +67,7 @@ impl File {
 impl<T: Item> List<T> {
     fn push(&mut self, item: Value, refused: &mut Refused) {
         self.n_seen += 1;
-        let title = Title { kind: T::KIND, id: Id::of(&item["id"]), place: self.n_seen };
+        let title = Title { kind: T::KIND, id: id_of(&item["id"]), place: self.n_seen };
         let has_same_id = title.id.as_ref().is_some_and(|id| self.by_id.contains_key(id));
         match if has_same_id { Err(Flaw::SameId) } else { T::of(item) } {
             Ok(item) => {

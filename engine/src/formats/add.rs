@@ -1,4 +1,4 @@
-//! What a COCO file says, added to a project.
+//! What a dataset says, added to a project.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -7,13 +7,13 @@ use std::{
 };
 
 use super::{
-    FRAMES_FROM, Id, Imported, ImportedAnnotation, ImportedCategory, ImportedImage, Shape, clip, counted,
-    reading::Refused,
+    Annotation, Category, Dataset, Id, Image, Shape, clip, coco, counted,
+    dataset::{Refused, without_suffix},
 };
 use crate::{
     geometry::Size,
     project::{
-        Category, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment, category_color,
+        self, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment, category_color,
     },
 };
 
@@ -52,7 +52,7 @@ impl fmt::Display for Taken {
     }
 }
 
-impl Imported {
+impl Dataset {
     /// Adds all annotations on images of the project, each as an object or, where it goes on with a track, as a segment of
     /// one; results become proposals.
     ///
@@ -97,7 +97,7 @@ impl Imported {
 
     /// An image whose masks are not of the size that it has in the project. Only results can have one, whose images are
     /// found by bare ids: ids of an export of something else.
-    fn stranger(&self, frames: &[Option<FrameId>], project: &Project) -> Option<&ImportedImage> {
+    fn stranger(&self, frames: &[Option<FrameId>], project: &Project) -> Option<&Image> {
         let stranger =
             self.annotations.iter().find(|annotation| match (&annotation.shape, frames[annotation.image]) {
                 (Shape::Mask(mask), Some(at)) => mask.size() != project.media[&at.medium].size,
@@ -114,18 +114,32 @@ impl Imported {
         refused: &mut Refused,
     ) -> Vec<Option<FrameId>> {
         let photos = project.media.iter().filter(|(_, medium)| medium.n_frames <= 1);
-        let videos = project.media.iter().filter(|(_, medium)| medium.n_frames > 1);
+        let videos_here = || project.media.iter().filter(|(_, medium)| medium.n_frames > 1);
         let files = self.images.iter().filter_map(|image| image.file_name.as_deref());
         let (photos, videos) =
-            (matches(files, photos), matches(self.videos.iter().map(|path| &**path), videos));
-        let frame_of = |image: &ImportedImage| {
+            (matches(files, photos), matches(self.videos.iter().map(|path| &**path), videos_here()));
+        let photo = |path: &str| photos.get(path).map(|&medium| FrameId { medium, frame: 0 });
+        // A frame that was extracted: its number in a folder that is called like the video.
+        let frame_named = |path: &str| {
+            let (folder, name) = path.rsplit_once(['/', '\\'])?;
+            let frame = without_suffix(name).parse().ok()?;
+            let of = |(_, medium): &(&MediumId, &Arc<Medium>)| {
+                let stem = without_suffix(&medium.path);
+                medium.n_frames > frame
+                    && (folder == stem || folder.ends_with(&format!("/{stem}")) || last_name(stem) == folder)
+            };
+            let mut videos = videos_here().filter(of);
+            let medium = *videos.next()?.0;
+            videos.next().is_none().then_some(FrameId { medium, frame })
+        };
+        let frame_of = |image: &Image| {
             let in_video = image.frame.and_then(|(video, frame)| {
                 let medium = *videos.get(&*self.videos[video])?;
                 (frame < project.media[&medium].n_frames).then_some(FrameId { medium, frame })
             });
             in_video.or_else(|| match &image.file_name {
-                Some(path) => photos.get(&**path).map(|&medium| FrameId { medium, frame: 0 }),
-                None => exported(&image.id, project),
+                Some(path) => photo(path).or_else(|| frame_named(path)),
+                None => coco::exported(&image.id, project),
             })
         };
         let mut frames = Vec::with_capacity(self.images.len());
@@ -147,7 +161,7 @@ impl Imported {
     fn add_categories(&self, project: &mut Project, taken: &mut Taken) -> Vec<CategoryId> {
         let named = project.categories.iter().map(|(id, category)| (category.name.clone(), *id));
         let mut named: BTreeMap<String, CategoryId> = named.collect();
-        let id_of = |category: &ImportedCategory| {
+        let id_of = |category: &Category| {
             let free = free_id(&category.id);
             if category.name.is_none()
                 && let Some(id) = free.filter(|id| project.categories.contains_key(id))
@@ -160,7 +174,7 @@ impl Imported {
                 let id = free.unwrap_or_else(|| project.new_category());
                 let color = category.color.unwrap_or_else(|| category_color(project.categories.len()));
                 let supercategory = category.supercategory.clone();
-                let new = Category { supercategory, ..Category::new(name, color) };
+                let new = project::Category { supercategory, ..project::Category::new(name, color) };
                 project.categories.insert(id, Arc::new(new));
                 taken.n_categories += 1;
                 id
@@ -170,7 +184,7 @@ impl Imported {
     }
 }
 
-impl fmt::Display for ImportedImage {
+impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.file_name {
             Some(path) => f.write_str(path),
@@ -179,7 +193,7 @@ impl fmt::Display for ImportedImage {
     }
 }
 
-fn object_of(annotation: &ImportedAnnotation, category: CategoryId) -> Object {
+fn object_of(annotation: &Annotation, category: CategoryId) -> Object {
     Object { category, proposal: annotation.score, attributes: annotation.attributes.clone() }
 }
 
@@ -189,17 +203,6 @@ fn segment(shape: &Shape, image: Size) -> Option<Segment> {
         Shape::Mask(mask) => Some(Segment::by_hand(mask.clone())),
         Shape::Box(rect) => clip(*rect, image).map(Segment::boxed),
     }
-}
-
-/// The frame that had this id in an export.
-fn exported(id: &Id, project: &Project) -> Option<FrameId> {
-    let Id::Number(id) = id else { return None };
-    let id = u64::try_from(*id).ok()?;
-    let of_video = id >= FRAMES_FROM;
-    let (medium, frame) = if of_video { (id / FRAMES_FROM, id % FRAMES_FROM) } else { (id, 0) };
-    let at = FrameId { medium: MediumId(u32::try_from(medium).ok()?), frame: frame as usize };
-    let medium = project.media.get(&at.medium)?;
-    ((medium.n_frames > 1) == of_video && at.frame < medium.n_frames.max(1)).then_some(at)
 }
 
 /// The id as one of the project's, if it leaves room for more.
@@ -262,31 +265,31 @@ fn last_name(path: &str) -> &str {
 mod tests {
     use super::*;
     use crate::{
-        formats::coco::tests::{SIZE, media},
+        formats::tests::{SIZE, media},
         geometry::Rect,
         mask::{Rle, testing::picture},
     };
 
-    fn image(file_name: &str) -> ImportedImage {
+    fn image(file_name: &str) -> Image {
         let file_name = Some(file_name.to_owned());
-        ImportedImage { id: Id::Number(0), file_name, size: Some(SIZE), frame: None }
+        Image { id: Id::Number(0), file_name, size: Some(SIZE), frame: None }
     }
 
-    fn category(id: i64, name: Option<&str>) -> ImportedCategory {
+    fn category(id: i64, name: Option<&str>) -> Category {
         let name = name.map(str::to_owned);
-        ImportedCategory { id: Id::Number(id), name, supercategory: "thing".to_owned(), color: None }
+        Category { id: Id::Number(id), name, supercategory: "thing".to_owned(), color: None }
     }
 
     /// A box on an image.
-    fn annotation(image: usize, track: Option<i64>) -> ImportedAnnotation {
+    fn annotation(image: usize, track: Option<i64>) -> Annotation {
         let shape = Shape::Box(Rect { x0: 1.0, y0: 1.0, x1: 99.0, y1: 3.0 });
         let (track, score, attributes) = (track.map(Id::Number), None, BTreeMap::new());
-        ImportedAnnotation { image, category: 0, track, score, shape, attributes }
+        Annotation { image, category: 0, track, score, shape, attributes }
     }
 
-    fn imported(images: Vec<ImportedImage>, annotations: Vec<ImportedAnnotation>) -> Imported {
+    fn imported(images: Vec<Image>, annotations: Vec<Annotation>) -> Dataset {
         let (videos, categories) = (vec!["e.mp4".to_owned()], vec![category(1, Some("dog"))]);
-        Imported { images, videos, categories, annotations, refused: Vec::new() }
+        Dataset { images, videos, categories, annotations, refused: Vec::new() }
     }
 
     /// Which media images of these names are.
@@ -312,7 +315,7 @@ mod tests {
     #[test]
     fn what_the_project_does_not_have_is_said() {
         let mut project = media();
-        let larger = ImportedImage { size: Some(Size::new(90, 70)), ..image("b/1.jpg") };
+        let larger = Image { size: Some(Size::new(90, 70)), ..image("b/1.jpg") };
         let images = vec![image("a/1.jpg"), image("x.jpg"), larger];
         let all = imported(images, (0..3).map(|image| annotation(image, None)).collect());
         let taken = all.add_to(&mut project);
@@ -328,7 +331,7 @@ mod tests {
     #[test]
     fn categories_keep_their_names_and_free_ids_and_get_colors_of_their_own() {
         let mut project = media();
-        project.categories.insert(CategoryId(1), Arc::new(Category::new("cat", [9, 9, 9])));
+        project.categories.insert(CategoryId(1), Arc::new(project::Category::new("cat", [9, 9, 9])));
         let mut all = imported(Vec::new(), Vec::new());
         all.categories =
             [(3, "cat"), (1, "dog"), (90, "cow"), (-5, "owl"), (u32::MAX.into(), "emu"), (91, "cow")]
@@ -346,10 +349,10 @@ mod tests {
     #[test]
     fn results_are_proposals_on_what_had_their_ids_in_an_export() {
         let mut project = media();
-        project.categories.insert(CategoryId(3), Arc::new(Category::new("cat", [9, 9, 9])));
-        let by_id = |id| ImportedImage { id: Id::Number(id), file_name: None, size: None, frame: None };
+        project.categories.insert(CategoryId(3), Arc::new(project::Category::new("cat", [9, 9, 9])));
+        let by_id = |id| Image { id: Id::Number(id), file_name: None, size: None, frame: None };
         let images = [3, 40_000_017, 4, 40_000_020, -1].map(by_id).to_vec();
-        let proposal = |image| ImportedAnnotation { score: Some(0.5), ..annotation(image, None) };
+        let proposal = |image| Annotation { score: Some(0.5), ..annotation(image, None) };
         let mut all = imported(images, (0..5).map(proposal).collect());
         all.categories = vec![category(3, None), category(8, None)];
         all.annotations[1].category = 1;
@@ -365,7 +368,7 @@ mod tests {
     #[test]
     fn results_on_other_images_are_not_taken_at_all() {
         let mut project = media();
-        let by_id = |id| ImportedImage { id: Id::Number(id), file_name: None, size: None, frame: None };
+        let by_id = |id| Image { id: Id::Number(id), file_name: None, size: None, frame: None };
         let mut all = imported([1, 2].map(by_id).to_vec(), vec![annotation(0, None), annotation(1, None)]);
         all.annotations[1].shape = Shape::Mask(Arc::new(Rle::encode(&picture(&["##"]))));
         let taken = all.add_to(&mut project);
@@ -377,7 +380,7 @@ mod tests {
     #[test]
     fn a_track_is_one_object_through_its_video() {
         let mut project = media();
-        let frame = |frame| ImportedImage { frame: Some((0, frame)), ..image("e/frame.jpg") };
+        let frame = |frame| Image { frame: Some((0, frame)), ..image("e/frame.jpg") };
         let images = vec![frame(0), frame(5), frame(20), image("a/1.jpg")];
         let on =
             [(0, Some(7)), (1, Some(7)), (1, Some(7)), (1, Some(8)), (2, Some(7)), (3, Some(7)), (3, None)];

@@ -1,11 +1,11 @@
-//! Polygons as masks, pixel for pixel those that pycocotools makes.
+//! Polygons as masks, pixel for pixel those that pycocotools makes; and masks as polygons.
 //!
 //! Its rule: corners are rounded to fifths of a pixel and joined by lines of such small steps. Wherever a line crosses the
 //! middle of a column of pixels, the mask changes there between off and on, from the next pixel's center down.
 
 use crate::{
-    geometry::Size,
-    mask::{Rle, RleError},
+    geometry::{Point, Size},
+    mask::{Outline, Rle, RleError},
 };
 
 /// Steps a pixel.
@@ -89,6 +89,54 @@ fn crossing(last: [i64; 2], point: [i64; 2], size: Size) -> Option<u32> {
     })
 }
 
+/// A mask as polygons.
+pub(super) struct Drawn {
+    /// Each as `x, y, x, y, …` in pixels. A hole is reached by a line that is gone along twice.
+    pub(super) polygons: Vec<Vec<f32>>,
+    /// What the polygons enclose.
+    pub(super) mask: Rle,
+    /// How much that is like the mask.
+    pub(super) iou: f64,
+}
+
+/// A mask as one polygon for each of its parts, no farther than `tolerance` pixels from its outline.
+pub(super) fn drawn(mask: &Rle, tolerance: f32) -> Drawn {
+    let parts = Outline::of_rle(mask).into_iter().map(|outline| joined(outline.simplified(tolerance)));
+    measured(mask, parts.collect())
+}
+
+/// The same as one polygon, whose parts are joined by lines that are gone along twice.
+pub(super) fn drawn_as_one(mask: &Rle, tolerance: f32) -> Drawn {
+    let parts = Outline::of_rle(mask).into_iter().map(|outline| joined(outline.simplified(tolerance)));
+    measured(mask, vec![joined(parts.collect())])
+}
+
+fn measured(mask: &Rle, rings: Vec<Vec<Point>>) -> Drawn {
+    let polygons: Vec<Vec<f32>> = rings
+        .into_iter()
+        .map(|ring| ring.into_iter().flat_map(|point| [point.x, point.y]).collect())
+        .collect();
+    let exact: Vec<Vec<f64>> =
+        polygons.iter().map(|polygon| polygon.iter().copied().map(f64::from).collect()).collect();
+    let drawn = rasterize(&exact, mask.size()).unwrap_or_else(|_| Rle::empty(mask.size()));
+    Drawn { polygons, iou: drawn.iou(mask), mask: drawn }
+}
+
+/// Closed lines as one: from the corner of the first that is nearest to the first corner of the next, there and back.
+fn joined(rings: Vec<Vec<Point>>) -> Vec<Point> {
+    let mut rings = rings.into_iter();
+    let mut all = rings.next().unwrap_or_default();
+    for ring in rings {
+        let Some(&to) = ring.first() else { continue };
+        let far = |point: &Point| (point.x - to.x).powi(2) + (point.y - to.y).powi(2);
+        let nearest = (0..all.len()).min_by(|a, b| far(&all[*a]).total_cmp(&far(&all[*b])));
+        let Some(from) = nearest.map(|place| (place, all[place])) else { continue };
+        let there_and_back = ring.into_iter().chain([to, from.1]);
+        all.splice(from.0 + 1..from.0 + 1, there_and_back).for_each(drop);
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -140,6 +188,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn outlines_along_the_pixels_are_the_mask(bits in prop::collection::vec(any::<bool>(), 63)) {
+            let mask = Rle::encode(&crate::mask::Mask::new(Size::new(9, 7), bits));
+            for drawn in [drawn(&mask, 0.0), drawn_as_one(&mask, 0.0)] {
+                prop_assert_eq!(&drawn.mask, &mask);
+                prop_assert!(drawn.iou == 1.0 || mask.area() == 0);
+            }
+        }
+
         #[test]
         fn any_polygon_is_a_mask_or_an_error(
             polygon in prop::collection::vec(prop_oneof![-9.0..20.0, any::<f64>()], 0..12), side in 1..12_usize,

@@ -1,0 +1,313 @@
+//! What a file of labels says, whatever its format.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
+
+use super::{FormatError, clip};
+use crate::{
+    geometry::{Rect, Size},
+    mask::Rle,
+};
+
+/// What a file of labels says, as far as it makes sense. Images, videos and categories are named by their places in the
+/// lists.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// Images, and frames of videos.
+    pub images: Vec<Image>,
+    /// The paths of videos.
+    pub videos: Vec<String>,
+    /// Categories.
+    pub categories: Vec<Category>,
+    /// Annotations.
+    pub annotations: Vec<Annotation>,
+    /// What is not taken and why, one sentence each.
+    pub refused: Vec<String>,
+}
+
+/// An image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// Its id in the file.
+    pub id: Id,
+    /// Where it is; none in COCO results, which know images by the ids that they had in an export.
+    pub file_name: Option<String>,
+    /// Its pixels, where they are known.
+    pub size: Option<Size>,
+    /// Of a frame of a video, the video and the frame's index, from 0.
+    pub frame: Option<(usize, usize)>,
+}
+
+/// A category.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Category {
+    /// Its id in the file.
+    pub id: Id,
+    /// Its name; none in COCO results, which know categories by the ids that they had in an export.
+    pub name: Option<String>,
+    /// What it is a kind of; may be empty.
+    pub supercategory: String,
+    /// Red, green, blue.
+    pub color: Option<[u8; 3]>,
+}
+
+/// An object on an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Annotation {
+    /// Its image.
+    pub image: usize,
+    /// Its category.
+    pub category: usize,
+    /// Which object of its video it is.
+    pub track: Option<Id>,
+    /// How sure the machine is that made it, 0 to 1; none if a person made it.
+    pub score: Option<f32>,
+    /// Where it is; a mask is not empty and of its image's size, a box lies in it, as far as that size is known.
+    pub shape: Shape,
+    /// What else is said of it.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Its pixels.
+    Mask(Arc<Rle>),
+    /// A box round it, in image pixels; no mask is known.
+    Box(Rect),
+}
+
+impl Shape {
+    /// The smallest box round it, in image pixels.
+    pub fn rect(&self) -> Rect {
+        match self {
+            Self::Mask(mask) => {
+                let [x, y, width, height] = mask.bbox().map(|v| v as f32);
+                Rect { x0: x, y0: y, x1: x + width, y1: y + height }
+            }
+            Self::Box(rect) => *rect,
+        }
+    }
+}
+
+/// An id as files have it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    /// A whole number, or a text that is one.
+    Number(i64),
+    /// Any other text.
+    Text(Box<str>),
+}
+
+impl Id {
+    /// The id that a text is.
+    pub(super) fn of(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Text(text.into()), Self::Number)
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// Sentences on what is not taken: the first of them, and how many more there are.
+#[derive(Default)]
+pub(super) struct Refused {
+    sentences: Vec<String>,
+    n_more: usize,
+}
+
+impl Refused {
+    /// So many are worth reading.
+    const KEPT: usize = 1000;
+
+    pub(super) fn push(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
+        if self.sentences.len() < Self::KEPT {
+            self.sentences.push(format!("{what} is not taken: {why}"));
+        } else {
+            self.n_more += 1;
+        }
+    }
+
+    pub(super) fn into_sentences(mut self) -> Vec<String> {
+        if self.n_more > 0 {
+            self.sentences.push(format!("{} more are not taken", self.n_more));
+        }
+        self.sentences
+    }
+}
+
+/// A dataset in the making, of a format that names images and categories instead of numbering them.
+#[derive(Default)]
+pub(super) struct Builder {
+    dataset: Dataset,
+    images: HashMap<String, usize>,
+    videos: HashMap<String, usize>,
+    frames: HashMap<(usize, usize), usize>,
+    categories: HashMap<String, usize>,
+    refused: Refused,
+}
+
+impl Builder {
+    /// An image of this name, which is listed once.
+    pub(super) fn image(&mut self, file_name: &str, size: Option<Size>) -> usize {
+        if let Some(known) = self.images.get(file_name) {
+            return *known;
+        }
+        let place = self.push_image(Some(file_name.to_owned()), size, None);
+        self.images.insert(file_name.to_owned(), place);
+        place
+    }
+
+    /// A frame of a video, counted from 0, which is listed once.
+    pub(super) fn frame(&mut self, video: &str, frame: usize, size: Option<Size>) -> usize {
+        let videos = &mut self.dataset.videos;
+        let video = *self.videos.entry(video.to_owned()).or_insert_with_key(|path| {
+            videos.push(path.clone());
+            videos.len() - 1
+        });
+        if let Some(known) = self.frames.get(&(video, frame)) {
+            return *known;
+        }
+        let file_name = frame_name(&self.dataset.videos[video], frame);
+        let place = self.push_image(Some(file_name), size, Some((video, frame)));
+        self.frames.insert((video, frame), place);
+        place
+    }
+
+    fn push_image(
+        &mut self,
+        file_name: Option<String>,
+        size: Option<Size>,
+        frame: Option<(usize, usize)>,
+    ) -> usize {
+        let id = Id::Number(self.dataset.images.len() as i64 + 1);
+        self.dataset.images.push(Image { id, file_name, size, frame });
+        self.dataset.images.len() - 1
+    }
+
+    /// The size of an image, as far as it is known.
+    pub(super) fn size(&self, image: usize) -> Option<Size> {
+        self.dataset.images[image].size
+    }
+
+    /// A category of this name, which is listed once.
+    pub(super) fn category(&mut self, name: &str) -> usize {
+        let categories = &mut self.dataset.categories;
+        *self.categories.entry(name.to_owned()).or_insert_with_key(|name| {
+            let id = Id::Number(categories.len() as i64 + 1);
+            categories.push(Category {
+                id,
+                name: Some(name.clone()),
+                supercategory: String::new(),
+                color: None,
+            });
+            categories.len() - 1
+        })
+    }
+
+    /// What else is known of a category.
+    pub(super) fn category_mut(&mut self, category: usize) -> &mut Category {
+        &mut self.dataset.categories[category]
+    }
+
+    /// An object on an image; a box is cut at its image's edges, and what then has no part of the image is refused as
+    /// `what`.
+    pub(super) fn annotate(
+        &mut self,
+        what: impl fmt::Display,
+        image: usize,
+        category: usize,
+        shape: Shape,
+    ) -> Option<&mut Annotation> {
+        let shape = match (shape, self.size(image)) {
+            (Shape::Mask(mask), Some(size)) if mask.size() != size => {
+                self.refused.push(what, format_args!("its mask is {}, its image {size}", mask.size()));
+                return None;
+            }
+            (Shape::Mask(mask), _) => (mask.area() > 0).then_some(Shape::Mask(mask)),
+            (Shape::Box(rect), Some(size)) => clip(rect, size).map(Shape::Box),
+            (Shape::Box(rect), None) => Some(Shape::Box(rect)),
+        };
+        let Some(shape) = shape else {
+            self.refused.push(what, "it has no part of its image");
+            return None;
+        };
+        let attributes = BTreeMap::new();
+        self.dataset.annotations.push(Annotation {
+            image,
+            category,
+            track: None,
+            score: None,
+            shape,
+            attributes,
+        });
+        self.dataset.annotations.last_mut()
+    }
+
+    /// Says that something is not taken.
+    pub(super) fn refuse(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
+        self.refused.push(what, why);
+    }
+
+    /// The dataset, if there is anything in it.
+    pub(super) fn finish(self, path: &Path, lacks: &'static str) -> Result<Dataset, FormatError> {
+        let Self { mut dataset, refused, .. } = self;
+        dataset.refused = refused.into_sentences();
+        let path = path.to_owned();
+        match (dataset.is_empty(), dataset.refused.first()) {
+            (false, _) => Ok(dataset),
+            (true, Some(first)) => Err(FormatError::Unusable { path, first: first.clone() }),
+            (true, None) => Err(FormatError::Lacks { path, lacks }),
+        }
+    }
+}
+
+impl Dataset {
+    /// With all that another says too.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        let (n_images, n_videos, n_categories) =
+            (self.images.len(), self.videos.len(), self.categories.len());
+        self.images.extend(other.images.into_iter().map(|image| Image {
+            frame: image.frame.map(|(video, frame)| (n_videos + video, frame)),
+            ..image
+        }));
+        self.videos.extend(other.videos);
+        self.categories.extend(other.categories);
+        self.annotations.extend(other.annotations.into_iter().map(|annotation| Annotation {
+            image: n_images + annotation.image,
+            category: n_categories + annotation.category,
+            ..annotation
+        }));
+        self.refused.extend(other.refused);
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.annotations.is_empty() && self.images.is_empty() && self.categories.is_empty()
+    }
+}
+
+/// What a frame of a video is called as an image: the video's path without its suffix, and six digits.
+pub(super) fn frame_name(video: &str, frame: usize) -> String {
+    format!("{}/{frame:06}.jpg", without_suffix(video))
+}
+
+/// A path without what follows the last dot of its last name.
+pub(super) fn without_suffix(path: &str) -> &str {
+    let name = path.rfind(['/', '\\']).map_or(0, |at| at + 1);
+    // A name that begins with a dot has no suffix.
+    match path[name..].rfind('.').filter(|at| *at > 0) {
+        Some(dot) => &path[..name + dot],
+        None => path,
+    }
+}

@@ -1,0 +1,220 @@
+//! Where an export is written: beside its target first, and put in place when it is complete.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
+
+use super::{Files, FormatError, Frame, Report, Selection};
+use crate::{
+    file,
+    media::FrameSource,
+    project::{FrameId, Medium, path_of},
+};
+
+/// Names the report within an export; a folder that has it may be replaced by another export.
+pub const REPORT: &str = "segue-export.json";
+/// Of frames that are extracted.
+const JPEG_QUALITY: u8 = 95;
+/// Progress is told now and then, since most of what is written is small.
+const TOLD_EVERY: usize = 64;
+
+/// An export in the making.
+pub struct Output<'a> {
+    /// What is written so far.
+    pub report: Report,
+    target: &'a Path,
+    staging: tempfile::TempDir,
+    progress: &'a dyn Fn(usize, usize) -> bool,
+    done: usize,
+    total: usize,
+    /// Image files that are to be made.
+    wanted: BTreeMap<FrameId, Vec<PathBuf>>,
+}
+
+impl<'a> Output<'a> {
+    /// `total` steps are to come; `progress` is told how many are done, of how many, and says whether to go on.
+    pub(super) fn begin(
+        target: &'a Path,
+        report: Report,
+        total: usize,
+        progress: &'a dyn Fn(usize, usize) -> bool,
+    ) -> Result<Self, FormatError> {
+        let replaces = |folder: &Path| folder.join(REPORT).is_file();
+        let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        if target.is_dir() && !is_empty(target) && !replaces(target) {
+            return Err(FormatError::NotEmpty { path: target.to_owned() });
+        }
+        let parent = file::folder_of(target);
+        let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(&parent);
+        let staging = staging.map_err(|cause| FormatError::Write { path: target.to_owned(), cause })?;
+        Ok(Self { report, target, staging, progress, done: 0, total, wanted: BTreeMap::new() })
+    }
+
+    /// Writes a file whose name, with `/` between folders, is below the target.
+    pub(super) fn write(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut io::BufWriter<fs::File>) -> io::Result<()>,
+    ) -> Result<(), FormatError> {
+        let path = self.staging.path().join(name);
+        let written = (|| {
+            fs::create_dir_all(file::folder_of(&path))?;
+            let mut out = io::BufWriter::new(fs::File::create(&path)?);
+            write(&mut out)?;
+            out.flush()
+        })();
+        written.map_err(|error| FormatError::writing(&self.target.join(name), error))
+    }
+
+    /// The same of a long file, in steps: `write` calls its last argument after each.
+    pub(super) fn write_steps(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut io::BufWriter<fs::File>, &mut Report, Step<'_>) -> io::Result<()>,
+    ) -> Result<(), FormatError> {
+        let mut report = std::mem::take(&mut self.report);
+        let (mut done, total, progress) = (self.done, self.total, self.progress);
+        let mut step = || go_on(&mut done, total, progress);
+        let written = self.write(name, |out| write(out, &mut report, &mut step));
+        (self.report, self.done) = (report, done);
+        written
+    }
+
+    /// One step is done; an error if the person does not want to go on.
+    pub(super) fn step(&mut self) -> Result<(), FormatError> {
+        go_on(&mut self.done, self.total, self.progress)
+    }
+
+    /// Wants a frame's own file there, if files are wanted.
+    pub(super) fn place(&mut self, selection: &Selection<'_>, frame: &Frame<'_>, name: &str) {
+        if selection.options.files != Files::Leave {
+            self.wanted.entry(frame.at).or_default().push(self.staging.path().join(name));
+        }
+    }
+
+    /// Makes the image files, and puts all in place; the project's file is in `folder`.
+    pub(super) fn finish(mut self, selection: &Selection<'_>, folder: &Path) -> Result<Report, FormatError> {
+        self.make_files(selection, folder)?;
+        let is_folder = self.target.extension().is_none() || self.target.is_dir();
+        let placed = if is_folder { self.put_folder()? } else { self.put_file()? };
+        placed.map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
+        Ok(self.report)
+    }
+
+    fn make_files(&mut self, selection: &Selection<'_>, folder: &Path) -> Result<(), FormatError> {
+        self.total += self.wanted.len();
+        let mut open: Option<(FrameId, FrameSource)> = None;
+        for (at, paths) in std::mem::take(&mut self.wanted) {
+            self.step()?;
+            let medium: &Medium = &selection.project.media[&at.medium];
+            let from = path_of(folder, medium);
+            let writing = |path: &Path, cause| FormatError::Write { path: path.to_owned(), cause };
+            for path in &paths {
+                fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
+            }
+            if medium.n_frames <= 1 {
+                for path in &paths {
+                    let made = match selection.options.files {
+                        Files::Link => link(&from, path),
+                        _ => fs::copy(&from, path).map(drop),
+                    };
+                    made.map_err(|cause| FormatError::Read { path: from.clone(), cause })?;
+                }
+            } else {
+                if open.as_ref().is_none_or(|(known, _)| known.medium != at.medium) {
+                    open = Some((at, FrameSource::open(&from)?));
+                }
+                let Some((_, source)) = &mut open else { continue };
+                let image = source.frame(at.frame)?;
+                for path in &paths {
+                    let written =
+                        fs::File::create(path).map_err(image::ImageError::IoError).and_then(|file| {
+                            JpegEncoder::new_with_quality(io::BufWriter::new(file), JPEG_QUALITY).write_image(
+                                image.as_raw(),
+                                image.width(),
+                                image.height(),
+                                ExtendedColorType::Rgb8,
+                            )
+                        });
+                    written.map_err(|cause| writing(path, io::Error::other(cause)))?;
+                }
+            }
+            self.report.files += paths.len();
+        }
+        Ok(())
+    }
+
+    /// The report goes with the rest; an earlier export gives way.
+    fn put_folder(&mut self) -> Result<io::Result<()>, FormatError> {
+        let report = serde_json::to_vec_pretty(&self.report).map_err(io::Error::from);
+        let report = report.map_err(|error| FormatError::writing(self.target, error))?;
+        self.write(REPORT, |out| out.write_all(&report))?;
+        let before = self.staging.path().with_extension("before");
+        let put = || {
+            if self.target.exists() {
+                fs::rename(self.target, &before)?;
+            }
+            if let Err(error) = fs::rename(self.staging.path(), self.target) {
+                if before.exists() {
+                    fs::rename(&before, self.target)?;
+                }
+                return Err(error);
+            }
+            allow_reading(self.target)?;
+            if before.exists() { fs::remove_dir_all(&before) } else { Ok(()) }
+        };
+        Ok(put())
+    }
+
+    /// Where one file is asked for and one was made, it goes there alone.
+    fn put_file(&self) -> Result<io::Result<()>, FormatError> {
+        let mut files = Vec::new();
+        if let Err(cause) = list(self.staging.path(), &mut files) {
+            return Ok(Err(cause));
+        }
+        match &files[..] {
+            [one] => Ok(fs::rename(one, self.target)),
+            _ => Err(FormatError::SeveralFiles { format: self.report.format, path: self.target.to_owned() }),
+        }
+    }
+}
+
+/// Called after each piece of work; an error if the person does not want to go on.
+pub(super) type Step<'a> = &'a mut dyn FnMut() -> Result<(), FormatError>;
+
+fn go_on(done: &mut usize, total: usize, progress: &dyn Fn(usize, usize) -> bool) -> Result<(), FormatError> {
+    *done += 1;
+    let go_on = *done % TOLD_EVERY != 1 || progress(*done - 1, total);
+    if go_on { Ok(()) } else { Err(FormatError::Canceled) }
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { list(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    let from = fs::canonicalize(from)?;
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(from, to);
+    #[cfg(not(unix))]
+    return fs::hard_link(from, to);
+}
+
+/// Temporary folders are their owner's alone.
+fn allow_reading(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
+}

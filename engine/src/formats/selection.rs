@@ -1,0 +1,410 @@
+//! What of a project is exported, and how.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
+    str::FromStr,
+};
+
+use super::{
+    Format, Masks, Shape, clip,
+    dataset::{frame_name, without_suffix},
+    report::{LeftOut, Loss, Report},
+};
+use crate::project::{Category, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment};
+
+/// What a person wants to have exported.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Only these media; none: all.
+    pub media: Option<BTreeSet<MediumId>>,
+    /// Only objects of these categories; none: all.
+    pub categories: Option<BTreeSet<CategoryId>>,
+    /// Which frames and images.
+    pub frames: Frames,
+    /// Whether images on which nothing is are listed.
+    pub empty: bool,
+    /// Whether masks that were tracked and that nobody has confirmed are written.
+    pub unconfirmed: bool,
+    /// Parts for training, validation and test; none: all in one.
+    pub splits: Option<Splits>,
+    /// What becomes of the images themselves.
+    pub files: Files,
+    /// How far, in pixels, a polygon may be from its mask's outline.
+    pub tolerance: f32,
+    /// Write masks as polygons where a format can have either.
+    pub polygons: bool,
+    /// Number categories one after the other from here; none: as the project does.
+    pub first_category: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            media: None,
+            categories: None,
+            frames: Frames::Usual,
+            empty: true,
+            unconfirmed: true,
+            splits: None,
+            files: Files::Leave,
+            tolerance: 1.0,
+            polygons: false,
+            first_category: None,
+        }
+    }
+}
+
+/// Which frames of videos are exported, and which images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// All images; of videos those with something on them, or all where the format is of videos.
+    Usual,
+    /// All.
+    All,
+    /// With something on them.
+    Labeled,
+    /// With something on them, all of which a person has said or confirmed.
+    Confirmed,
+    /// All images; of videos the first and each so many further.
+    Every(usize),
+}
+
+impl FromStr for Frames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "labeled" => Ok(Self::Labeled),
+            "confirmed" => Ok(Self::Confirmed),
+            _ => match text.parse() {
+                Ok(n) if n > 0 => Ok(Self::Every(n)),
+                _ => Err(format!("frames are all, labeled, confirmed or a number from 1 on, not {text}")),
+            },
+        }
+    }
+}
+
+/// What becomes of the images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Files {
+    /// Only labels are written.
+    #[default]
+    Leave,
+    /// Images are copied, and frames of videos extracted.
+    Copy,
+    /// Images are linked to where they are, and frames of videos extracted.
+    Link,
+}
+
+/// How images are divided; a video's frames stay together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Splits {
+    /// Shares of training, validation and test; only their ratios count.
+    pub shares: [f32; 3],
+    /// Another number, another division.
+    pub seed: u64,
+}
+
+impl Splits {
+    /// What the parts are called.
+    pub const NAMES: [&'static str; 3] = ["train", "val", "test"];
+
+    /// For each medium, which holds so many images, its part. Media are shuffled, and each goes where most is lacking.
+    fn divide(self, media: &BTreeMap<MediumId, (&Medium, usize)>) -> BTreeMap<MediumId, usize> {
+        let mut shuffled: Vec<_> =
+            media.iter().map(|(id, (medium, n))| (self.lot(medium), *id, *n)).collect();
+        shuffled.sort();
+        let total: f32 = self.shares.iter().sum();
+        let n_images: usize = media.values().map(|(_, n)| n).sum();
+        let mut lacking = self.shares.map(|share| share / total * n_images as f32);
+        let mut parts = BTreeMap::new();
+        for (_, medium, n) in shuffled {
+            let most =
+                (0..lacking.len()).rev().max_by(|a, b| lacking[*a].total_cmp(&lacking[*b])).unwrap_or(0);
+            lacking[most] -= n as f32;
+            parts.insert(medium, most);
+        }
+        parts
+    }
+
+    /// Depends on a medium's path alone, so that media that are added later do not move the others about much.
+    fn lot(self, medium: &Medium) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.seed.to_le_bytes()).update(medium.path.as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// What of a project is to be written.
+pub struct Selection<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// What was asked for.
+    pub options: &'a Options,
+    /// The categories, in the order of their ids.
+    pub categories: Vec<Kind<'a>>,
+    /// All that is to be written on the frames, in their order.
+    pub labels: Vec<Label<'a>>,
+    /// The images, and the frames of videos, in the order of the media.
+    pub frames: Vec<Frame<'a>>,
+    names: BTreeMap<MediumId, String>,
+}
+
+/// A category as a file is to have it.
+pub struct Kind<'a> {
+    /// Its id in the file.
+    pub id: u32,
+    /// What the project says of it.
+    pub category: &'a Category,
+}
+
+/// An object on a frame.
+pub struct Label<'a> {
+    /// The frame.
+    pub at: FrameId,
+    /// The object's id.
+    pub id: ObjectId,
+    /// What the project says of the object.
+    pub object: &'a Object,
+    /// What the project says of it here.
+    pub segment: &'a Segment,
+    /// Its place in [`Selection::categories`].
+    pub category: usize,
+    /// Where it is; a mask is of the image's size and not empty, a box lies in the image.
+    pub shape: Shape,
+}
+
+/// An image, or a frame of a video.
+#[derive(Clone)]
+pub struct Frame<'a> {
+    /// Which.
+    pub at: FrameId,
+    /// Its medium.
+    pub medium: &'a Medium,
+    /// Its part, of [`Splits::NAMES`].
+    split: Option<usize>,
+    labels: Range<usize>,
+}
+
+impl Frame<'_> {
+    /// Whether it is of a video.
+    pub fn is_of_video(&self) -> bool {
+        self.medium.n_frames > 1
+    }
+}
+
+impl<'a> Selection<'a> {
+    /// What `options` choose for a format; `report` counts what is left out, and what the format cannot say.
+    pub(super) fn of(
+        project: &'a Project,
+        options: &'a Options,
+        format: &Format,
+        report: &mut Report,
+    ) -> Self {
+        let ids = project.categories.iter().filter(|(id, _)| is_wanted(&options.categories, id));
+        let numbered = |(i, (id, category)): (u32, (&CategoryId, &'a std::sync::Arc<Category>))| Kind {
+            id: options.first_category.map_or(id.0, |first| first + i),
+            category: &**category,
+        };
+        let places: BTreeMap<CategoryId, usize> = ids.clone().map(|(id, _)| *id).zip(0..).collect();
+        let categories = (0..).zip(ids).map(numbered).collect();
+        let mut labels = labels(project, options, &places, report);
+        if !format.carries.boxes {
+            let n = labels.len();
+            labels.retain(|label| matches!(label.shape, Shape::Mask(_)));
+            report.leave_out(LeftOut::Boxes, n - labels.len());
+        }
+        labels.sort_by_key(|label| (label.at, label.id));
+        let mut frames = frames(project, options, format.is_of_videos, &labels, report);
+        if let Some(splits) = options.splits {
+            let mut media: BTreeMap<MediumId, (&Medium, usize)> = BTreeMap::new();
+            for frame in &frames {
+                media.entry(frame.at.medium).or_insert((frame.medium, 0)).1 += 1;
+            }
+            let parts = splits.divide(&media);
+            frames.iter_mut().for_each(|frame| frame.split = parts.get(&frame.at.medium).copied());
+        }
+        // Of frames that are not chosen, nothing is written.
+        let chosen: usize = frames.iter().map(|frame| frame.labels.len()).sum();
+        report.leave_out(LeftOut::Frames, labels.len() - chosen);
+        report.images = frames.len();
+        report.annotations = chosen;
+        let selection = Self { project, options, categories, labels, frames, names: names(project) };
+        selection.count_losses(format, report);
+        selection
+    }
+
+    /// What the format cannot say whatever it is of, to which its writer adds what depends on more.
+    fn count_losses(&self, format: &Format, report: &mut Report) {
+        let mut n_frames: BTreeMap<ObjectId, usize> = BTreeMap::new();
+        for label in self.frames.iter().flat_map(|frame| self.labels(frame)) {
+            let is_mask = matches!(label.shape, Shape::Mask(_));
+            report.lose(Loss::Masks, usize::from(is_mask && format.carries.masks == Masks::None));
+            let has_attributes = !label.object.attributes.is_empty();
+            report.lose(Loss::Attributes, usize::from(has_attributes && !format.carries.attributes));
+            report.lose(Loss::Categories, usize::from(!format.carries.categories));
+            *n_frames.entry(label.id).or_default() += 1;
+        }
+        if !format.carries.tracks {
+            report.lose(Loss::Tracks, n_frames.into_values().filter(|n| *n > 1).sum());
+        }
+    }
+
+    /// The parts into which the images are divided, each with its name; one without a name if they are not.
+    pub fn parts(&self) -> Vec<(Option<&'static str>, Vec<&Frame<'a>>)> {
+        let of = |split| self.frames.iter().filter(|frame| frame.split == split).collect();
+        match self.options.splits {
+            None => vec![(None, of(None))],
+            Some(_) => {
+                let parts = Splits::NAMES.iter().enumerate().map(|(i, name)| (Some(*name), of(Some(i))));
+                parts.filter(|(_, frames): &(_, Vec<_>)| !frames.is_empty()).collect()
+            }
+        }
+    }
+
+    /// What is on a frame.
+    pub fn labels(&self, frame: &Frame<'_>) -> &[Label<'a>] {
+        &self.labels[frame.labels.clone()]
+    }
+
+    /// A medium's path within an export: below a folder, whatever its own is, and of no other medium.
+    pub fn medium_name(&self, medium: MediumId) -> &str {
+        &self.names[&medium]
+    }
+
+    /// A medium's path within an export without the suffix, of no other medium.
+    pub fn medium_stem(&self, medium: MediumId) -> &str {
+        without_suffix(&self.names[&medium])
+    }
+
+    /// What a frame is called as an image, with `/` between folders: a photo's path, or that of a video without its suffix
+    /// and six digits.
+    pub fn name(&self, frame: &Frame<'_>) -> String {
+        let name = self.medium_name(frame.at.medium);
+        if frame.is_of_video() { frame_name(name, frame.at.frame) } else { name.to_owned() }
+    }
+
+    /// The same without the suffix; no two frames share it.
+    pub fn stem(&self, frame: &Frame<'_>) -> String {
+        without_suffix(&self.name(frame)).to_owned()
+    }
+}
+
+fn is_wanted<T: Ord>(wanted: &Option<BTreeSet<T>>, id: &T) -> bool {
+    wanted.as_ref().is_none_or(|wanted| wanted.contains(id))
+}
+
+/// All that is to be written; `report` counts what is not.
+fn labels<'a>(
+    project: &'a Project,
+    options: &Options,
+    categories: &BTreeMap<CategoryId, usize>,
+    report: &mut Report,
+) -> Vec<Label<'a>> {
+    let mut all = Vec::new();
+    for (&(medium_id, id), object) in &project.objects {
+        let segments = project.track(id);
+        let Some(medium) = project.media.get(&medium_id) else {
+            report.leave_out(LeftOut::Misfits, segments.count());
+            continue;
+        };
+        if !is_wanted(&options.media, &medium_id) {
+            report.leave_out(LeftOut::Media, segments.count());
+            continue;
+        }
+        let Some(&category) = categories.get(&object.category) else {
+            let is_known = project.categories.contains_key(&object.category);
+            let why = if is_known { LeftOut::Categories } else { LeftOut::Misfits };
+            report.leave_out(why, segments.count());
+            continue;
+        };
+        if object.proposal.is_some() {
+            report.leave_out(LeftOut::Proposals, segments.count());
+            continue;
+        }
+        for (frame, segment) in segments {
+            match shape(segment, frame, medium, options) {
+                Ok(shape) => {
+                    let at = FrameId { medium: medium_id, frame };
+                    all.push(Label { at, id, object, segment, category, shape });
+                }
+                Err(why) => report.leave_out(why, 1),
+            }
+        }
+    }
+    all
+}
+
+fn shape(segment: &Segment, frame: usize, medium: &Medium, options: &Options) -> Result<Shape, LeftOut> {
+    let is_misfit = segment.mask.as_ref().is_some_and(|mask| mask.size() != medium.size);
+    if is_misfit || frame >= medium.n_frames {
+        return Err(LeftOut::Misfits);
+    }
+    if !options.unconfirmed && !segment.is_given() {
+        return Err(LeftOut::Unconfirmed);
+    }
+    let mask = segment.mask.as_ref().filter(|mask| mask.area() > 0);
+    let rect = || segment.rect.and_then(|rect| clip(rect, medium.size));
+    mask.map(|mask| Shape::Mask(mask.clone())).or_else(|| rect().map(Shape::Box)).ok_or(LeftOut::Empty)
+}
+
+/// The frames that are wanted, with what is on them.
+fn frames<'a>(
+    project: &'a Project,
+    options: &Options,
+    of_videos: bool,
+    labels: &[Label<'a>],
+    report: &mut Report,
+) -> Vec<Frame<'a>> {
+    let mut frames = Vec::new();
+    for (&id, medium) in project.media.iter().filter(|(id, _)| is_wanted(&options.media, id)) {
+        if of_videos && medium.n_frames <= 1 {
+            report.leave_out(LeftOut::Photos, 1);
+            continue;
+        }
+        let begin = labels.partition_point(|label| label.at.medium < id);
+        let mut of_medium = begin..begin + labels[begin..].partition_point(|label| label.at.medium == id);
+        for frame in 0..medium.n_frames {
+            let end =
+                of_medium.start + labels[of_medium.clone()].partition_point(|label| label.at.frame <= frame);
+            let here = of_medium.start..end;
+            of_medium.start = end;
+            let is_video = medium.n_frames > 1;
+            let is_confirmed = || labels[here.clone()].iter().all(|label| label.segment.is_given());
+            let is_chosen = match options.frames {
+                Frames::Usual => !is_video || of_videos || !here.is_empty(),
+                Frames::All => true,
+                Frames::Labeled => !here.is_empty(),
+                Frames::Confirmed => !here.is_empty() && is_confirmed(),
+                Frames::Every(n) => frame.is_multiple_of(n),
+            };
+            if is_chosen && (options.empty || !here.is_empty()) {
+                let at = FrameId { medium: id, frame };
+                frames.push(Frame { at, medium, split: None, labels: here });
+            }
+        }
+    }
+    frames
+}
+
+/// Paths below one folder, no two of which are the same, not even without their suffixes.
+fn names(project: &Project) -> BTreeMap<MediumId, String> {
+    let mut taken = BTreeSet::new();
+    let name = |(id, medium): (&MediumId, &std::sync::Arc<Medium>)| {
+        let parts = medium
+            .path
+            .split(['/', '\\'])
+            .filter(|part| !matches!(*part, "" | "." | "..") && !part.ends_with(':'));
+        let mut name = parts.collect::<Vec<&str>>().join("/");
+        if !taken.insert(without_suffix(&name).to_owned()) {
+            let suffix = Path::new(&name).extension().map(|suffix| format!(".{}", suffix.display()));
+            name = format!("{}-{}{}", without_suffix(&name), id.0, suffix.unwrap_or_default());
+            taken.insert(without_suffix(&name).to_owned());
+        }
+        (*id, name)
+    };
+    project.media.iter().map(name).collect()
+}

@@ -1,0 +1,289 @@
+//! What holds for every format: what is written and read again is what it was, but for what the report says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    mask::{Mask, Rle, testing::picture},
+    project::{self, CategoryId, Medium, MediumId, MediumKind, Object, ObjectId, Segment},
+};
+
+pub(super) const SIZE: Size = Size::new(9, 7);
+
+pub(super) fn medium(path: &str, n_frames: usize) -> Arc<Medium> {
+    let kind = if n_frames > 1 { MediumKind::Video } else { MediumKind::Image };
+    let path = path.to_owned();
+    Arc::new(Medium { path, kind, size: SIZE, n_frames, fps: Some(25.0), content: None, done: false })
+}
+
+/// Photos in two folders and a video, nothing labeled.
+pub(super) fn media() -> Project {
+    let media = [("a/1.jpg", 1), ("a/2.jpg", 1), ("b/1.jpg", 1), ("clips/c.d/e.mp4", 20)];
+    let media = (1..).zip(media).map(|(id, (path, n_frames))| (MediumId(id), medium(path, n_frames)));
+    Project { media: media.collect(), ..Project::default() }
+}
+
+fn segments() -> impl Strategy<Value = Segment> {
+    let bits = prop::collection::vec(any::<bool>(), SIZE.area());
+    let mask = bits.prop_filter("not empty", |bits| bits.contains(&true));
+    let mask = mask.prop_map(|bits| Segment::by_hand(Rle::encode(&Mask::new(SIZE, bits))));
+    let rect = (0.0..8.0_f32, 0.0..6.0_f32, 0.01..1.0_f32, 0.01..1.0_f32);
+    let rect = rect.prop_map(|(x0, y0, dx, dy)| Segment::boxed(Rect { x0, y0, x1: x0 + dx, y1: y0 + dy }));
+    prop_oneof![mask, rect]
+}
+
+/// Media, with objects of categories whose names are of such characters, and attributes of any.
+fn projects() -> impl Strategy<Value = Project> {
+    let category = ("[a-zA-Zäö <&\"\\\\]{1,5}", any::<[u8; 3]>(), "[a-z]{0,3}");
+    let categories = prop::collection::btree_map(0..90_u32, category, 1..5);
+    let object = (
+        0..4_usize,
+        any::<prop::sample::Index>(),
+        prop::collection::btree_map("[^\\x00-\\x1f]{1,4}", "[^\\x00-\\x1f]{0,4}", 0..3),
+        prop::collection::btree_map(0..20_usize, segments(), 1..4),
+    );
+    (categories, prop::collection::vec(object, 1..8)).prop_map(|(categories, objects)| {
+        let mut project = media();
+        for (id, (name, color, supercategory)) in categories {
+            let category = project::Category::new(&format!("{}{id}", name.trim_start()), color);
+            let category = project::Category { supercategory, ..category };
+            project.categories.insert(CategoryId(id), Arc::new(category));
+        }
+        let ids: Vec<CategoryId> = project.categories.keys().copied().collect();
+        for (id, (medium, category, attributes, segments)) in (3..).map(ObjectId).zip(objects) {
+            let medium = MediumId(medium as u32 + 1);
+            let object = Object { category: *category.get(&ids), proposal: None, attributes };
+            project.objects.insert((medium, id), Arc::new(object));
+            let one = if project.media[&medium].n_frames > 1 { segments.len() } else { 1 };
+            for (frame, segment) in segments.into_iter().take(one) {
+                let frame = if one > 1 { frame } else { 0 };
+                project.segments.insert((id, frame), Arc::new(segment));
+            }
+        }
+        project
+    })
+}
+
+/// With polygons that are their masks.
+fn exact() -> Options {
+    Options { tolerance: 0.0, ..Options::default() }
+}
+
+fn go_on(_: usize, _: usize) -> bool {
+    true
+}
+
+fn read(format: &Format, path: &Path, project: &Project) -> Result<Dataset, FormatError> {
+    format.import(&Reading { path, size: &sizes(project), progress: &go_on })
+}
+
+/// What is said of one object on one frame.
+#[derive(Clone, Debug)]
+struct Told {
+    at: (MediumId, usize),
+    category: String,
+    shape: Shape,
+    attributes: BTreeMap<String, String>,
+    /// The frames of its object.
+    frames: BTreeSet<usize>,
+}
+
+/// All that a project says, as far as a format can carry it.
+fn told(project: &Project, format: &Format) -> Vec<Told> {
+    let carries = format.carries;
+    let mut told: Vec<(ObjectId, Told)> = Vec::new();
+    for (&(medium, id), object) in &project.objects {
+        if format.is_of_videos && project.media[&medium].n_frames == 1 {
+            continue;
+        }
+        for (frame, segment) in project.track(id) {
+            let shape = match (&segment.mask, segment.rect) {
+                (Some(mask), _) => Shape::Mask(mask.clone()),
+                (None, rect) => Shape::Box(rect.unwrap()),
+            };
+            let shape = if carries.masks == Masks::None { Shape::Box(shape.rect()) } else { shape };
+            if carries.boxes || matches!(shape, Shape::Mask(_)) {
+                let name =
+                    if carries.categories { &*project.categories[&object.category].name } else { "object" };
+                let attributes = if carries.attributes { object.attributes.clone() } else { BTreeMap::new() };
+                let (at, category) = ((medium, frame), name.to_owned());
+                told.push((id, Told { at, category, shape, attributes, frames: BTreeSet::new() }));
+            }
+        }
+    }
+    told.sort_by_key(|(id, told)| (told.at, *id));
+    if !carries.overlaps {
+        // Later objects lie on top.
+        for i in 0..told.len() {
+            let above: Vec<Shape> = told[i + 1..]
+                .iter()
+                .filter(|(_, o)| o.at == told[i].1.at)
+                .map(|(_, o)| o.shape.clone())
+                .collect();
+            let Shape::Mask(mask) = &mut told[i].1.shape else { continue };
+            for other in above {
+                if let Shape::Mask(other) = other {
+                    *mask = Arc::new(mask.subtract(&other));
+                }
+            }
+        }
+        told.retain(|(_, told)| !matches!(&told.shape, Shape::Mask(mask) if mask.area() == 0));
+    }
+    let frames = |id: ObjectId| told.iter().filter(|(of, _)| *of == id).map(|(_, told)| told.at.1).collect();
+    let all: Vec<BTreeSet<usize>> = told.iter().map(|(id, _)| frames(*id)).collect();
+    let with_frames = |((_, told), frames): ((_, Told), BTreeSet<usize>)| Told {
+        frames: if carries.tracks { frames } else { BTreeSet::from([told.at.1]) },
+        ..told
+    };
+    told.into_iter().zip(all).map(with_frames).collect()
+}
+
+fn is_same(a: &Told, b: &Told) -> bool {
+    let is_near = |a: f32, b: f32| (a - b).abs() < 0.01;
+    let same_shape = match (&a.shape, &b.shape) {
+        (Shape::Mask(a), Shape::Mask(b)) => a == b,
+        (Shape::Box(a), Shape::Box(b)) => {
+            <[f32; 4]>::from(*a).into_iter().zip(<[f32; 4]>::from(*b)).all(|(a, b)| is_near(a, b))
+        }
+        _ => false,
+    };
+    (a.at, &a.category, &a.attributes, &a.frames) == (b.at, &b.category, &b.attributes, &b.frames)
+        && same_shape
+}
+
+/// Writes and reads a project, and compares.
+fn check(format: &Format, project: &Project) {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    let report = match format.export(project, folder.path(), &exact(), &target, &go_on) {
+        Err(FormatError::Nothing { .. }) => return,
+        result => result.unwrap(),
+    };
+    let want = told(project, format);
+    assert_eq!(report.annotations, want.len(), "{}: {report}", format.name);
+    let is_lossless = report.lost.is_empty() && report.left_out.is_empty();
+    assert_eq!(is_lossless, format.carries == Carries::ALL || is_all_carried(project, format), "{report}");
+    if !format.is_read() {
+        return;
+    }
+    if !want.is_empty() {
+        assert_eq!(detect(&target).unwrap().name, format.name);
+    }
+    let dataset = match read(format, &target, project) {
+        Err(FormatError::Lacks { .. }) if want.is_empty() => return,
+        result => result.unwrap(),
+    };
+    assert_eq!(dataset.refused, [] as [&str; 0], "{}", format.name);
+    let mut again = media();
+    dataset.add_to(&mut again);
+    let mut got = told(&again, format);
+    for want in &want {
+        let place = got.iter().position(|got| is_same(got, want));
+        let place = place.unwrap_or_else(|| panic!("{}: no {want:?} among {got:?}", format.name));
+        got.swap_remove(place);
+    }
+    assert!(got.is_empty(), "{}: {got:?} from nowhere", format.name);
+}
+
+/// Whether a format can say all that this project has.
+fn is_all_carried(project: &Project, format: &Format) -> bool {
+    let all = Format { carries: Carries::ALL, is_of_videos: false, ..*format };
+    let (all, of_format) = (told(project, &all), told(project, format));
+    let photos = format.is_of_videos && project.media.values().any(|medium| medium.n_frames == 1);
+    let categories = format.carries.categories || all.is_empty();
+    !photos
+        && categories
+        && all.len() == of_format.len()
+        && all.iter().all(|a| of_format.iter().any(|b| is_same(a, b)))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_exported_and_imported_is_what_it_was_but_for_what_the_report_says(project in projects()) {
+        for format in FORMATS {
+            check(format, &project);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file.json");
+        fs::write(&file, bytes).unwrap();
+        for format in FORMATS.iter().filter(|format| format.is_read()) {
+            for path in [&*file, folder.path()] {
+                if let Ok(dataset) = read(format, path, &media()) {
+                    prop_assert!(dataset.annotations.is_empty(), "{}", format.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn formats_have_names_of_their_own() {
+    let names: BTreeSet<&str> = FORMATS.iter().map(|format| format.name).collect();
+    assert_eq!(names.len(), FORMATS.len());
+    assert_eq!(named("coco").unwrap().title, "COCO");
+}
+
+#[test]
+fn what_is_canceled_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in FORMATS {
+        let target = folder.path().join(format.name);
+        let canceled = format.export(&media(), folder.path(), &exact(), &target, &|_, _| false);
+        assert!(matches!(canceled, Err(FormatError::Canceled)), "{}", format.name);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_with_other_things_in_it_is_left_alone_and_an_earlier_export_gives_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("mine.txt"), "mine").unwrap();
+    let export = || coco::INSTANCES.export(&media(), folder.path(), &exact(), &target, &go_on);
+    assert!(matches!(export(), Err(FormatError::NotEmpty { .. })));
+    fs::remove_file(target.join("mine.txt")).unwrap();
+    export().unwrap();
+    fs::write(target.join("annotations/stale.json"), "").unwrap();
+    export().unwrap();
+    assert!(target.join(REPORT).is_file() && !target.join("annotations/stale.json").exists());
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_said() {
+    let mut project = media();
+    project.categories.insert(CategoryId(1), Arc::new(project::Category::new("dog", [1, 2, 3])));
+    let mut add = |id: u32, category: u32, proposal: Option<f32>, segment: Segment| {
+        let object = Object { category: CategoryId(category), proposal, attributes: BTreeMap::new() };
+        project.objects.insert((MediumId(1), ObjectId(id)), Arc::new(object));
+        project.segments.insert((ObjectId(id), 0), Arc::new(segment));
+    };
+    let full = || Segment::by_hand(Rle::encode(&Mask::new(SIZE, vec![true; SIZE.area()])));
+    add(1, 1, None, full());
+    add(2, 1, None, Segment::boxed(Rect { x0: -1.0, y0: 1.0, x1: 2.5, y1: 4.0 }));
+    add(3, 1, Some(0.9), full());
+    add(4, 1, None, Segment::by_hand(Rle::encode(&Mask::empty(SIZE))));
+    add(5, 1, None, Segment::default());
+    add(6, 2, None, full());
+    add(7, 1, None, Segment::by_hand(Rle::encode(&picture(&["##"]))));
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    let report = coco::INSTANCES.export(&project, folder.path(), &exact(), &target, &go_on).unwrap();
+    let left_out = BTreeMap::from([(LeftOut::Proposals, 1), (LeftOut::Empty, 2), (LeftOut::Misfits, 2)]);
+    assert_eq!((report.images, report.annotations, &report.left_out), (3, 2, &left_out));
+    let text = report.to_string();
+    assert!(text.contains("2 annotations on 3 images") && text.contains("1 proposals that nobody"), "{text}");
+}
