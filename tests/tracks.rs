@@ -55,7 +55,7 @@ fn main() {
     if let [track, clip] = &words[..]
         && track == "track"
     {
-        let took = Desk::new(Path::new(clip), 1).track_all();
+        let took = Desk::new(Path::new(clip), 1, Look::CAREFUL).track_all();
         println!("{:.0} s, peak memory {}", took.as_secs_f64(), peak_memory());
         return;
     }
@@ -75,13 +75,21 @@ fn main() {
     }
 }
 
-/// A session against the model's parts alone on the same frames in memory.
+/// A session against the model's parts alone on the same frames in memory: as official models are run, and with what the
+/// built-in one does besides.
 fn speed() {
+    println!("tracked as official models are");
+    compare(Look::default());
+    println!("with colors and motion");
+    compare(Look::CAREFUL);
+}
+
+fn compare(look: Look) {
     let folder = make_clip(N_FRAMES, SIZE);
     let clip = folder.path().join("clip.mp4");
     let mut video = FrameSource::open(&clip).unwrap();
     let mut frame = |i: usize| video.frame(i).unwrap();
-    let mut desk = Desk::new(&clip, 1);
+    let mut desk = Desk::new(&clip, 1, look);
     let mut parts = Parts::new(&frame(0), &desk.mask(0));
     let first = desk.begin();
     println!("one object, {SIZE}; {}; the first mask takes {:.0} ms", load_average(), ms(first));
@@ -157,7 +165,7 @@ impl Parts {
 fn objects() {
     let folder = make_clip(N_FRAMES, SIZE);
     let counts = [1, 2, 4];
-    let mut desks = counts.map(|n| Desk::new(&folder.path().join("clip.mp4"), n));
+    let mut desks = counts.map(|n| Desk::new(&folder.path().join("clip.mp4"), n, Look::CAREFUL));
     for desk in &mut desks {
         desk.begin();
     }
@@ -214,7 +222,7 @@ impl Gate {
 
 impl Desk {
     /// With boxes round so many things on the first frame, and their masks.
-    fn new(clip: &Path, n_objects: usize) -> Self {
+    fn new(clip: &Path, n_objects: usize, look: Look) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(clip, folder.path().join("clip.mp4")).unwrap();
         let gate = Arc::new(Gate::default());
@@ -226,7 +234,7 @@ impl Desk {
                 of_model.pass();
             }
         };
-        let engine = Engine::start(load(), wake).unwrap();
+        let engine = Engine::start(load(look), wake).unwrap();
         let mut desk = Self { session: Session::default(), engine, gate, n_objects, folder };
         desk.say(Command::Open(vec![desk.folder.path().to_owned()]));
         desk.until(|session| session.is_encoded() && session.jobs().is_empty());
@@ -301,10 +309,10 @@ fn runtime() -> Runtime {
     Runtime::start(Some(Device::Cpu), None).unwrap()
 }
 
-fn load() -> Load {
-    Box::new(|| {
+fn load(look: Look) -> Load {
+    Box::new(move || {
         let weights = models::open(models::BUILTIN).unwrap();
-        let segmenter = Sam2Segmenter::load(models::BUILTIN, &runtime(), &weights, Look::CAREFUL).unwrap();
+        let segmenter = Sam2Segmenter::load(models::BUILTIN, &runtime(), &weights, look).unwrap();
         Ok(Box::new(segmenter) as Box<dyn Segmenter>)
     })
 }
