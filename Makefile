@@ -30,6 +30,7 @@ bench: setup
 	cargo bench --package tests --bench window
 	cargo bench --package tests --bench scrub
 	cargo bench --package tests --bench tracks
+	cargo bench --package tests --bench formats
 
 # How many clicks it takes to correct videos, by several ways of going about it.
 study: setup

@@ -2,6 +2,8 @@
 
 mod demo;
 mod devices;
+mod export;
+mod import;
 mod models;
 mod prompts;
 mod segment;
@@ -36,6 +38,8 @@ enum Command {
     App(window::Window),
     Segment(segment::Segment),
     Track(track::Track),
+    Export(export::Export),
+    Import(import::Import),
     #[command(subcommand)]
     Models(models::Models),
     Devices(devices::Devices),
@@ -52,6 +56,8 @@ impl Cli {
             Command::App(window) => window.run(),
             Command::Segment(segment) => segment.run(),
             Command::Track(track) => track.run(),
+            Command::Export(export) => export.run(),
+            Command::Import(import) => import.run(),
             Command::Models(models) => models.run(),
             Command::Devices(devices) => devices.run(),
             Command::Demo(demo) => demo.run(),

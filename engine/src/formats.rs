@@ -209,7 +209,7 @@ pub fn detect(path: &Path) -> Result<&'static Format, FormatError> {
 
 /// The sizes of a project's images by their names, for [`Reading`]: with or without folders and suffixes, as far as that is
 /// not of two sizes.
-pub fn sizes(project: &Project) -> impl Fn(&str) -> Option<Size> {
+pub fn sizes(project: &Project) -> impl Fn(&str) -> Option<Size> + use<> {
     let mut sizes: HashMap<String, BTreeSet<Size>> = HashMap::new();
     let stem = |path: &str| dataset::without_suffix(path).to_owned();
     let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();

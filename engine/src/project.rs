@@ -13,7 +13,11 @@ mod store;
 mod tracks;
 mod written;
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use imbl::{OrdMap, ordmap::DiffItem};
 use serde::{Deserialize, Serialize};
@@ -420,6 +424,18 @@ impl Project {
         for frame in frames {
             self.segments.remove(&(object, frame));
         }
+    }
+
+    /// Adds media, except those that are there already; how many are new.
+    pub fn add_media(&mut self, media: Vec<Medium>) -> usize {
+        let known: BTreeSet<&str> = self.media.values().map(|medium| medium.path.as_str()).collect();
+        let new: Vec<Medium> =
+            media.into_iter().filter(|medium| !known.contains(medium.path.as_str())).collect();
+        let n_new = new.len();
+        for medium in new {
+            self.media.insert(self.new_medium(), medium.into());
+        }
+        n_new
     }
 
     /// An id that no medium has.

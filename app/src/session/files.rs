@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use engine::{
-    project::{Category, CategoryId, History, Medium, MediumKind, StepId, category_color},
+    project::{Category, CategoryId, History, Medium, MediumKind, Project, StepId, category_color},
     worker::{Engine, Errand, Storing},
 };
 
@@ -150,22 +150,15 @@ impl Session {
     }
 
     pub(super) fn scanned(&mut self, media: Vec<Medium>, refused: Vec<String>) {
-        let known: std::collections::BTreeSet<&str> =
-            self.project().media.values().map(|medium| medium.path.as_str()).collect();
-        let new: Vec<Medium> = media.into_iter().filter(|m| !known.contains(m.path.as_str())).collect();
-        let n_new = new.len();
-        let n_videos = new.iter().filter(|medium| medium.kind == MediumKind::Video).count();
-        let what = match n_videos {
+        let count_videos =
+            |project: &Project| project.media.values().filter(|m| m.kind == MediumKind::Video).count();
+        let n_videos = count_videos(self.project());
+        let n_new = self.history.edit("Add media", |project| project.add_media(media));
+        let what = match count_videos(self.project()) - n_videos {
             0 => "image",
             n if n == n_new => "video",
             _ => "image or video",
         };
-        self.history.edit("Add media", |project| {
-            for medium in new {
-                let id = project.new_medium();
-                project.media.insert(id, medium.into());
-            }
-        });
         if n_new > 0 {
             self.notices.info(format!("Added {}", count(n_new, what)));
         } else if self.project().media.is_empty() {
