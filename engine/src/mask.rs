@@ -1,6 +1,7 @@
 //! Masks: which pixels of an image an object has. Always a raster, so holes survive.
 
 mod components;
+mod counts;
 mod coverage;
 mod draw;
 mod edit;

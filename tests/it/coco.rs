@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use engine::{
-    formats::coco::{self, Shape},
+    formats::{Dataset, Options, Reading, Report, Shape, coco::INSTANCES},
     geometry::{Rect, Size},
     mask::Rle,
     project::{Category, CategoryId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment},
@@ -48,6 +48,14 @@ fn project() -> Project {
     project
 }
 
+fn export(project: &Project, file: &Path) -> Report {
+    INSTANCES.export(project, Path::new("."), &Options::default(), file, &|_, _| true).unwrap()
+}
+
+fn import(file: &Path) -> Dataset {
+    INSTANCES.import(&Reading { path: file, size: &|_| None, progress: &|_, _| true }).unwrap()
+}
+
 /// What pycocotools makes of a file.
 fn read(file: &Path) -> serde_json::Value {
     const PROGRAM: &str = "
@@ -86,8 +94,8 @@ fn exports_are_coco_that_pycocotools_reads_and_finds_perfect() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.json");
     let project = project();
-    let report = coco::export(&project, &file, &|_, _| true).unwrap();
-    assert_eq!((report.n_images, report.n_annotations), (4, 4));
+    let report = export(&project, &file);
+    assert_eq!((report.images, report.annotations), (4, 4));
     let seen = read(&file);
     assert_eq!(seen["precision"], json!({"segm": 1.0, "bbox": 1.0}));
     assert_eq!(seen["categories"], json!({"ring": 2, "disk": 4, "none": 9}));
@@ -115,8 +123,8 @@ fn boxes_without_masks_are_boxes_to_pycocotools() {
     let mut project = project();
     let rect = Rect { x0: 2.5, y0: 3.0, x1: 10.0, y1: 20.25 };
     project.segments.insert((ObjectId(1), 0), Arc::new(Segment::boxed(rect)));
-    let report = coco::export(&project, &file, &|_, _| true).unwrap();
-    assert_eq!((report.n_annotations, report.n_boxes), (4, 1));
+    let report = export(&project, &file);
+    assert_eq!(report.annotations, 4);
     let seen = read(&file);
     assert_eq!(seen["annotations"][0]["bbox"], json!([2.5, 3.0, 7.5, 17.25]));
     assert_eq!(seen["precision"], json!({"bbox": 1.0}));
@@ -172,11 +180,11 @@ print(json.dumps(out))
     let all = json!({"images": images, "annotations": annotations, "categories": categories});
     engine::file::write_atomically(&file, |out| Ok(serde_json::to_writer(out, &all)?)).unwrap();
 
-    let imported = coco::import(&file, &|_, _| true).unwrap();
+    let imported = import(&file);
     let mut masks = vec![None; images.len()];
     for annotation in &imported.annotations {
         let Shape::Mask(mask) = &annotation.shape else { panic!("{annotation:?} is no mask") };
-        masks[annotation.image] = Some(mask.counts());
+        masks[annotation.image] = Some(mask.counts().to_owned());
     }
     assert!(imported.annotations.len() > 500, "most have pixels: {}", imported.annotations.len());
     let answers = python::run(PROGRAM, &file);
@@ -186,7 +194,7 @@ print(json.dumps(out))
             images[id]["width"].as_u64().unwrap() as usize,
             images[id]["height"].as_u64().unwrap() as usize,
         );
-        let ours = ours.unwrap_or_else(|| Rle::encode(&engine::mask::Mask::empty(size)).counts());
+        let ours = ours.unwrap_or_else(|| Rle::encode(&engine::mask::Mask::empty(size)).counts().to_owned());
         assert_eq!(ours, theirs.as_str().unwrap(), "polygon {}", annotations[id]["segmentation"]);
     }
 }

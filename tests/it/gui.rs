@@ -8,7 +8,12 @@ use std::{
 use egui::{Event, Key, Modifiers, PointerButton, Pos2, Vec2};
 use egui_kittest::{Harness, SnapshotOptions, kittest::Queryable as _};
 use engine::{geometry::Point, mask::Rle, worker::Load};
-use segue::{app::App, command::Command, preferences::Preferences, session::Session};
+use segue::{
+    app::App,
+    command::{Command, Export},
+    preferences::Preferences,
+    session::Session,
+};
 
 use crate::desk::{at, fake, photos};
 

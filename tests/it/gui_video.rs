@@ -5,7 +5,10 @@ use std::time::Duration;
 use egui::{Key, Modifiers, PointerButton, Vec2};
 use egui_kittest::kittest::Queryable as _;
 use engine::project::MediumKind;
-use segue::{command::Command, session::Session};
+use segue::{
+    command::{Command, Export},
+    session::Session,
+};
 
 use crate::{
     desk::{photo, slow_fake},

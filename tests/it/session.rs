@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::mask::{Outline, Rle};
 use segue::{
-    command::{Command, Scope, Tool},
+    command::{Command, Export, Scope, Tool},
     session::Progress,
 };
 

@@ -4,15 +4,19 @@ use serde::{Deserialize, Serialize, de::Error as _};
 
 use super::{
     Mask,
+    counts::{Counts, Runs},
     spans::{Bounds, Turns},
 };
 use crate::geometry::Size;
 
 /// A mask as run lengths in column-major order: zeros, ones, zeros, … Only the first run may be empty.
+///
+/// They are kept as the compressed text that files have: a third of the memory of numbers, and a file of many masks is
+/// read and written as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rle {
     pub(super) size: Size,
-    pub(super) counts: Vec<u32>,
+    counts: Box<str>,
 }
 
 /// Why run lengths are no mask.
@@ -34,7 +38,17 @@ pub enum RleError {
 impl Rle {
     /// A mask with no pixel on the object.
     pub fn empty(size: Size) -> Self {
-        Self { size, counts: vec![size.area() as u32] }
+        Self::of(size, Counts::of([size.area() as u32]))
+    }
+
+    /// From runs that cover the image.
+    pub(super) fn of(size: Size, counts: Counts) -> Self {
+        Self { size, counts: counts.into() }
+    }
+
+    /// The runs, off the object and on it in turn.
+    pub(super) fn runs(&self) -> Runs<'_> {
+        Runs::of(&self.counts)
     }
 
     /// Encodes a mask.
@@ -75,7 +89,7 @@ impl Rle {
             return false;
         }
         let mut rest = x * self.size.height + y;
-        let mut runs = self.counts.iter().map(|&run| run as usize);
+        let mut runs = self.runs().map(|run| run as usize);
         let run = runs.position(|run| {
             let has = rest < run;
             rest = rest.saturating_sub(run);
@@ -114,11 +128,11 @@ impl Rle {
     /// Walks along the runs of both, without making pixels of them.
     fn combine(&self, other: &Self, both: impl Fn(bool, bool) -> bool) -> Self {
         assert_eq!(self.size, other.size, "masks of two sizes");
-        let mut runs = [self.counts.iter().copied(), other.counts.iter().copied()];
+        let mut runs = [self.runs(), other.runs()];
         let mut rests = [0, 0];
         // Each list starts with zeros, so its first run turns this to false.
         let mut values = [true, true];
-        let mut counts: Vec<u32> = Vec::new();
+        let mut counts = Counts::default();
         let (mut value, mut run) = (false, 0);
         loop {
             for i in [0, 1] {
@@ -127,7 +141,7 @@ impl Rle {
                         Some(next) => (rests[i], values[i]) = (next, !values[i]),
                         None => {
                             counts.push(run);
-                            return Self { size: self.size, counts };
+                            return Self::of(self.size, counts);
                         }
                     }
                 }
@@ -149,12 +163,12 @@ impl Rle {
 
     /// Pixels on the object.
     pub fn area(&self) -> u64 {
-        self.counts.iter().skip(1).step_by(2).map(|&run| u64::from(run)).sum()
+        self.runs().skip(1).step_by(2).map(u64::from).sum()
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.counts)
+        self.counts.len()
     }
 
     /// `[x, y, width, height]` of the smallest box round the object; all zero if there is none.
@@ -162,7 +176,7 @@ impl Rle {
         let height = self.size.height as u64;
         let (mut x0, mut y0, mut x1, mut y1) = (u64::MAX, u64::MAX, 0, 0);
         let mut at = 0;
-        for (i, &run) in self.counts.iter().enumerate() {
+        for (i, run) in self.runs().enumerate() {
             let run = u64::from(run);
             if i % 2 == 1 && run > 0 {
                 let (first, last) = (at, at + run - 1);
@@ -177,24 +191,9 @@ impl Rle {
         if x1 == 0 { [0; 4] } else { [x0, y0, x1 - x0, y1 - y0].map(|v| v as u32) }
     }
 
-    /// The compressed string of pycocotools: each count (from the third on as the difference to the one before the
-    /// last) in groups of five bits, low first, with a sixth for "more follows", from character 48 on.
-    pub fn counts(&self) -> String {
-        let mut text = String::new();
-        for (i, &count) in self.counts.iter().enumerate() {
-            let before = if i > 2 { i64::from(self.counts[i - 2]) } else { 0 };
-            let mut rest = i64::from(count) - before;
-            loop {
-                let group = (rest & 0x1f) as u8;
-                rest >>= 5;
-                let done = if group & 0x10 == 0 { rest == 0 } else { rest == -1 };
-                text.push(char::from(48 + if done { group } else { group | 0x20 }));
-                if done {
-                    break;
-                }
-            }
-        }
-        text
+    /// The compressed string of pycocotools.
+    pub fn counts(&self) -> &str {
+        &self.counts
     }
 
     /// Reads what [`Self::counts`] writes.
@@ -202,35 +201,27 @@ impl Rle {
     /// # Errors
     /// If the string is damaged or of an image of another size.
     pub fn from_counts(size: Size, text: &str) -> Result<Self, RleError> {
-        let mut counts: Vec<i64> = Vec::new();
-        let (mut value, mut shift, mut covered) = (0_i64, 0, 0_i64);
-        for (i, byte) in text.bytes().enumerate() {
-            let damaged = || RleError::Damaged(i);
-            let group = byte.checked_sub(48).filter(|group| *group < 64).ok_or_else(damaged)?;
-            if shift > 30 {
-                return Err(damaged());
+        let mut runs = Runs::of(text);
+        let (mut covered, mut n_empty, mut n_runs) = (0_u64, 0, 0_usize);
+        let mut again = 0;
+        while let Some(run) = runs.checked_next() {
+            let run = run.map_err(RleError::Damaged)?;
+            covered += u64::from(run);
+            if covered > size.area() as u64 {
+                return Err(RleError::Damaged(runs.place() - 1));
             }
-            value |= i64::from(group & 0x1f) << shift;
-            shift += 5;
-            if group & 0x20 == 0 {
-                if group & 0x10 != 0 {
-                    value |= -1 << shift;
-                }
-                if counts.len() > 2 {
-                    value += counts[counts.len() - 2];
-                }
-                covered += value;
-                if value < 0 || covered > size.area() as i64 {
-                    return Err(damaged());
-                }
-                counts.push(value);
-                (value, shift) = (0, 0);
-            }
+            n_empty += usize::from(run == 0 && n_runs > 0);
+            n_runs += 1;
+            again = runs.place();
         }
-        if shift > 0 {
-            return Err(RleError::Damaged(text.len()));
+        debug_assert_eq!(again, text.len(), "all is read");
+        if n_empty > 0 || n_runs == 0 || !runs.is_shortest() {
+            return Self::from_runs(size, Runs::of(text));
         }
-        Self::from_runs(size, counts.into_iter().map(|count| count as u32))
+        match covered == size.area() as u64 {
+            true => Ok(Self { size, counts: text.into() }),
+            false => Err(RleError::WrongArea { covered, size }),
+        }
     }
 
     /// From the runs themselves.
@@ -239,36 +230,42 @@ impl Rle {
     /// If they do not cover the image.
     pub fn from_runs(size: Size, runs: impl IntoIterator<Item = u32>) -> Result<Self, RleError> {
         // Empty runs join their neighbors.
-        let mut counts: Vec<u32> = Vec::new();
+        let mut joined: Vec<u32> = Vec::new();
         let (mut covered, mut joins) = (0_u64, false);
         for run in runs {
             covered += u64::from(run);
-            match counts.last_mut() {
+            match joined.last_mut() {
                 Some(last) if joins => *last = last.saturating_add(run),
                 Some(_) if run == 0 => {
                     joins = true;
                     continue;
                 }
-                _ => counts.push(run),
+                _ => joined.push(run),
             }
             joins = false;
         }
         if covered != size.area() as u64 {
             return Err(RleError::WrongArea { covered, size });
         }
-        Ok(Self { size, counts })
+        Ok(Self::of(size, Counts::of(joined)))
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Json {
+#[derive(Serialize)]
+struct Written<'a> {
     size: [usize; 2],
-    counts: Counts,
+    counts: &'a str,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+struct Json {
+    size: [usize; 2],
+    counts: Told,
+}
+
+#[derive(Deserialize)]
 #[serde(untagged)]
-enum Counts {
+enum Told {
     Compressed(String),
     Runs(Vec<u32>),
 }
@@ -276,7 +273,7 @@ enum Counts {
 impl Serialize for Rle {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let size = [self.size.height, self.size.width];
-        Json { size, counts: Counts::Compressed(self.counts()) }.serialize(serializer)
+        Written { size, counts: &self.counts }.serialize(serializer)
     }
 }
 
@@ -288,8 +285,8 @@ impl<'de> Deserialize<'de> for Rle {
         }
         let size = Size::new(width, height);
         let rle = match counts {
-            Counts::Compressed(text) => Self::from_counts(size, &text),
-            Counts::Runs(runs) => Self::from_runs(size, runs),
+            Told::Compressed(text) => Self::from_counts(size, &text),
+            Told::Runs(runs) => Self::from_runs(size, runs),
         };
         rle.map_err(D::Error::custom)
     }
@@ -308,7 +305,7 @@ mod tests {
             let rle = Rle::encode(&mask);
             prop_assert_eq!(rle.decode(), mask.clone());
             prop_assert_eq!(rle.area(), mask.area() as u64);
-            let again = Rle::from_counts(rle.size(), &rle.counts());
+            let again = Rle::from_counts(rle.size(), rle.counts());
             prop_assert_eq!(again.as_ref(), Ok(&rle));
             let json = serde_json::to_string(&rle).unwrap();
             prop_assert_eq!(serde_json::from_str::<Rle>(&json).unwrap(), rle);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Connectivity, Rle, components::root_of};
+use super::{Connectivity, Rle, components::root_of, counts::Counts};
 use crate::geometry::Size;
 
 /// Pixels of one column, one below the other: `y0 <= y < y1`, never none.
@@ -25,7 +25,7 @@ impl Rle {
     pub(super) fn spans(&self) -> impl Iterator<Item = Span> {
         let height = self.size.height;
         let mut at = 0;
-        let runs = self.counts.iter().enumerate().filter_map(move |(i, &run)| {
+        let runs = self.runs().enumerate().filter_map(move |(i, run)| {
             let first = at;
             at += run as usize;
             (i % 2 == 1 && run > 0).then_some(first..at)
@@ -40,21 +40,28 @@ impl Rle {
 
     /// From spans in the order of [`Self::spans`]; they may touch but not overlap.
     pub(super) fn of_spans(size: Size, spans: impl IntoIterator<Item = Span>) -> Self {
-        let mut counts: Vec<u32> = Vec::new();
-        let mut at = 0;
+        let mut counts = Counts::default();
+        // Spans that touch are one run.
+        let (mut off, mut on, mut at) = (0, 0, 0);
         for Span { x, y0, y1 } in spans {
             let first = x * size.height + y0;
-            let run = (y1 - y0) as u32;
-            match counts.last_mut() {
-                Some(last) if first == at => *last += run,
-                _ => counts.extend([(first - at) as u32, run]),
+            if on > 0 && first == at {
+                on += y1 - y0;
+            } else {
+                if on > 0 {
+                    counts.extend([off, on]);
+                }
+                (off, on) = (first - at, y1 - y0);
             }
             at = first + (y1 - y0);
         }
-        if at < size.area() || counts.is_empty() {
-            counts.push((size.area() - at) as u32);
+        if on > 0 {
+            counts.extend([off, on]);
         }
-        Self { size, counts }
+        if at < size.area() || on == 0 {
+            counts.extend([size.area() - at]);
+        }
+        Self::of(size, counts)
     }
 
     /// From the rows of each column, downward, from which on its pixels are on the object and off it in turn.

@@ -8,30 +8,27 @@ use super::{
 };
 use crate::{
     formats::{
-        Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted,
-        polygon::rasterize,
+        Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted, json::Stop,
+        parallel, polygon::rasterize,
     },
     geometry::{Rect, Size},
 };
 
+/// So many annotations are held against the images at once by all processors.
+const BATCH: usize = 1 << 13;
+
 /// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
 pub(super) fn read(&Reading { path, progress, .. }: &Reading<'_>) -> Result<Dataset, FormatError> {
-    const READ_AT_ONCE: usize = 1 << 18;
-    const ASKED_EVERY: usize = 256;
     let bytes = Metered::open(path, progress).map_err(|error| FormatError::reading(path, error))?;
     let total = bytes.total;
-    let (file, damage) = File::read(io::BufReader::with_capacity(READ_AT_ONCE, bytes));
-    let damage = match damage {
-        Some(error) if error.is_io() => return Err(FormatError::reading(path, error.into())),
-        damage => damage,
+    let (file, stop) = File::read(bytes);
+    let damage = match stop {
+        Some(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
+        Some(Stop::Damaged { line, why }) => Some(format!("line {line}: {why}")),
+        None => None,
     };
     let n_read = file.annotations.items.len();
-    let mut n_checked = 0;
-    let go_on = || {
-        n_checked += 1;
-        n_checked % ASKED_EVERY != 0 || progress(total, total)
-    };
-    let mut imported = Dataset::of(file, go_on)?;
+    let mut imported = Dataset::of(file, || progress(total, total))?;
     if imported.is_empty() {
         let path = path.to_owned();
         return Err(match (damage, imported.refused.into_iter().next()) {
@@ -54,7 +51,7 @@ pub(super) fn read(&Reading { path, progress, .. }: &Reading<'_>) -> Result<Data
 }
 
 impl Dataset {
-    /// Holds the lists against each other; `go_on` is asked before each annotation.
+    /// Holds the lists against each other; `go_on` is asked now and then.
     fn of(file: File, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
         let File { images, videos, categories, annotations, is_results, mut refused } = file;
         let image = |image: item::Image| Image {
@@ -78,13 +75,16 @@ impl Dataset {
             refused: Vec::new(),
         };
         imported.add_unlisted(&annotations, is_results, &mut places);
-        for (title, annotation) in annotations.items {
+        for batch in annotations.items.chunks(BATCH) {
             if !go_on() {
                 return Err(FormatError::Canceled);
             }
-            match imported.check(annotation, &places) {
-                Ok(annotation) => imported.annotations.push(annotation),
-                Err(flaw) => refused.push(title, flaw),
+            let checked = parallel::map(batch, |(_, annotation)| imported.check(annotation, &places));
+            for ((title, _), checked) in batch.iter().zip(checked) {
+                match checked {
+                    Ok(annotation) => imported.annotations.push(annotation),
+                    Err(flaw) => refused.push(title, flaw),
+                }
             }
         }
         if is_results && imported.annotations.is_empty() {
@@ -116,19 +116,19 @@ impl Dataset {
         }
     }
 
-    fn check(&self, annotation: item::Annotation, places: &Places) -> Result<Annotation, Flaw> {
+    fn check(&self, annotation: &item::Annotation, places: &Places) -> Result<Annotation, Flaw> {
         let item::Annotation { image, category, track, score, segmentation, rect, attributes } = annotation;
-        let image = *places.images.get(&image).ok_or(Flaw::NoImage(image))?;
-        let category = *places.categories.get(&category).ok_or(Flaw::NoCategory(category))?;
+        let image = *places.images.get(image).ok_or_else(|| Flaw::NoImage(image.clone()))?;
+        let category = *places.categories.get(category).ok_or_else(|| Flaw::NoCategory(category.clone()))?;
         let Image { size, file_name, .. } = &self.images[image];
         Ok(Annotation {
             image,
             category,
-            track,
+            track: track.clone(),
             // Of what is no result, a score says nothing of who made it.
             score: score.filter(|_| file_name.is_none()),
-            shape: shape(segmentation, rect, *size)?,
-            attributes,
+            shape: shape(segmentation, *rect, *size)?,
+            attributes: attributes.clone(),
         })
     }
 }
@@ -140,18 +140,20 @@ struct Places {
 }
 
 /// The mask if it has a pixel, else the box.
-fn shape(segmentation: Segmentation, rect: Option<Rect>, image: Option<Size>) -> Result<Shape, Flaw> {
+fn shape(segmentation: &Segmentation, rect: Option<Rect>, image: Option<Size>) -> Result<Shape, Flaw> {
     let mask = match segmentation {
         Segmentation::None => None,
-        Segmentation::Mask(mask) => Some(mask),
-        Segmentation::Polygons(polygons) => Some(rasterize(&polygons, image.ok_or(Flaw::PolygonInResults)?)?),
+        Segmentation::Mask(mask) => Some(mask.clone()),
+        Segmentation::Polygons(polygons) => {
+            Some(Arc::new(rasterize(polygons, image.ok_or(Flaw::PolygonInResults)?)?))
+        }
     };
     if let (Some(mask), Some(image)) = (&mask, image)
         && mask.size() != image
     {
         return Err(Flaw::OtherSize { mask: mask.size(), image });
     }
-    let mask = mask.filter(|mask| mask.area() > 0).map(|mask| Shape::Mask(Arc::new(mask)));
+    let mask = mask.filter(|mask| mask.area() > 0).map(Shape::Mask);
     let rect = || image.map_or(rect, |image| clip(rect?, image)).map(Shape::Box);
     mask.or_else(rect).ok_or(Flaw::Nothing)
 }
@@ -254,8 +256,8 @@ mod tests {
         let nothing = "it has neither a mask nor a box with a part of the image";
         let form = "its segmentation is neither polygons nor run lengths";
         let cases = [
-            (good.to_owned(), "annotation 1 is not taken: an earlier one has the same id"),
-            ("null".to_owned(), "annotation number 2 of the file is not taken: its image_id is missing"),
+            (good.to_owned(), "annotation 1 (line 2) is not taken: an earlier one has the same id"),
+            ("null".to_owned(), "annotation number 2 (line 2) is not taken: its image_id is missing"),
             (r#"{"id": 2, "image_id": 3, "category_id": 7}"#.to_owned(), "its image, 3, is not in the file"),
             (
                 r#"{"id": 2, "image_id": 1, "category_id": "x"}"#.to_owned(),
@@ -327,9 +329,7 @@ mod tests {
             dataset(&format!("{good}, {good}")).replacen(r#""id": 1, "bbox""#, r#""id": 2, "bbox""#, 1);
         let cut = &whole[..whole.find(r#""categories""#).unwrap()];
         let nested = whole.replace(r#""area": "?""#, &format!(r#""area": {}"#, "[".repeat(10_000)));
-        for (text, n) in
-            [(cut, 2), (&whole.replace(r#""?""#, "NaN"), 0), (&nested, 0), (&format!("{whole} ]"), 2)]
-        {
+        for (text, n) in [(cut, 2), (&nested, 0), (&format!("{whole} ]"), 2)] {
             let imported = read(text).unwrap();
             assert_eq!((imported.images.len(), imported.annotations.len()), (1, n));
             let sentence = &imported.refused[0];
@@ -340,16 +340,25 @@ mod tests {
     }
 
     #[test]
+    fn an_annotation_that_is_no_json_costs_no_other() {
+        let good = annotation(r#""id": 1, "bbox": [0, 0, 1, 1]"#);
+        let other = good.replace(r#""id": 1, "bbox""#, r#""id": 2, "bbox""#).replace(r#""?""#, "NaN");
+        let imported = read(&dataset(&format!("{other}, {good}"))).unwrap();
+        assert_eq!(imported.annotations.len(), 1);
+        assert!(imported.refused[0].contains("it is no JSON"), "{}", imported.refused[0]);
+    }
+
+    #[test]
     fn what_is_no_coco_file_is_an_error_that_says_so() {
         for (text, want) in [
-            ("", "it is no JSON, or damaged from the start on (EOF"),
+            ("", "it is no JSON, or damaged from the start on (line 1: it ends too early"),
             ("PNG", "it is no JSON"),
-            ("7", "invalid type: integer `7`, expected an object or a list"),
-            (&"[".repeat(100_000), "recursion limit"),
-            (r#"{"annotations": {}}"#, "invalid type: map, expected a list"),
+            ("7", "it is neither an object nor a list"),
+            (&"[".repeat(100_000), "it ends too early"),
+            (r#"{"annotations": {}}"#, "it has no images, categories or annotations"),
             ("[]", "it has no images, categories or annotations"),
             (r#"{"shapes": [{"label": "dog"}]}"#, "it has no images, categories or annotations"),
-            ("[{}, 5]", "nothing in it can be used; first, annotation number 1 of the file is not taken"),
+            ("[{}, 5]", "nothing in it can be used; first, annotation number 1 (line 1) is not taken"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(want), "{error}");

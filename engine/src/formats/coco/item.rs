@@ -1,6 +1,8 @@
 //! One image, video, category or annotation of a COCO file, or why it is none.
 
-use std::collections::BTreeMap;
+mod quick;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -15,6 +17,8 @@ use crate::{
 pub(super) enum Flaw {
     #[error("its {0} is missing, or neither a whole number nor a text")]
     NoId(&'static str),
+    #[error("it is no JSON ({0})")]
+    Json(String),
     #[error("an earlier one has the same id")]
     SameId,
     #[error("its {0} is missing or no text")]
@@ -49,6 +53,11 @@ pub(super) trait Item: Sized {
     const KIND: &'static str;
 
     fn of(item: Value) -> Result<Self, Flaw>;
+
+    /// The same, with its id, of what is written as most files do; none of what needs a closer look.
+    fn quick(_text: &[u8]) -> Option<(Option<Id>, Self)> {
+        None
+    }
 }
 
 /// An image of a file.
@@ -85,7 +94,7 @@ pub(super) struct Annotation {
 /// What tells an object's pixels.
 pub(super) enum Segmentation {
     None,
-    Mask(Rle),
+    Mask(Arc<Rle>),
     /// Each as `x, y, x, y, …`, in full precision, since a last digit decides how they are rounded.
     Polygons(Vec<Vec<f64>>),
 }
@@ -128,6 +137,10 @@ impl Item for Category {
 
 impl Item for Annotation {
     const KIND: &'static str = "annotation";
+
+    fn quick(text: &[u8]) -> Option<(Option<Id>, Self)> {
+        quick::annotation(text)
+    }
 
     fn of(mut item: Value) -> Result<Self, Flaw> {
         let segmentation = segmentation(item.get_mut("segmentation").map_or(Value::Null, Value::take))?;
@@ -174,9 +187,13 @@ fn text(item: &Value, name: &'static str) -> Result<String, Flaw> {
 
 fn size(width: &Value, height: &Value) -> Result<Size, Flaw> {
     let side = |value| whole(value).and_then(|side| usize::try_from(side).ok()).filter(|side| *side > 0);
-    let size = side(width).zip(side(height)).map(|(width, height)| Size::new(width, height));
-    let fits = |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| area <= 1 << 31);
-    size.filter(fits).ok_or(Flaw::Size)
+    side(width).zip(side(height)).and_then(|(width, height)| size_of(width, height)).ok_or(Flaw::Size)
+}
+
+/// An image's size; none if no image has so many pixels, or none.
+fn size_of(width: usize, height: usize) -> Option<Size> {
+    let area = width.checked_mul(height).filter(|area| (1..=1 << 31).contains(area));
+    area.map(|_| Size::new(width, height))
 }
 
 fn rect(bbox: &Value) -> Result<Option<Rect>, Flaw> {
@@ -213,7 +230,7 @@ fn segmentation(value: Value) -> Result<Segmentation, Flaw> {
                 }
                 _ => return Err(Flaw::Segmentation),
             };
-            Ok(Segmentation::Mask(mask))
+            Ok(Segmentation::Mask(mask.into()))
         }
         _ => Err(Flaw::Segmentation),
     }
@@ -228,6 +245,7 @@ fn numbers(value: &Value) -> Option<Vec<f64>> {
     value.as_array()?.iter().map(Value::as_f64).collect()
 }
 
+/// A value of an attribute as text.
 fn answer(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

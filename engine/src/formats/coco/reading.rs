@@ -1,15 +1,22 @@
 //! The lists of a COCO file, read item by item.
 //!
-//! Files are large, so only one item at a time is held as JSON; and they are made by many programs, so an item of the
-//! wrong form costs no other.
+//! Files are large, so only a batch of items at a time is held as text, which all processors read; and they are made by many
+//! programs, so an item of the wrong form costs no other.
 
-use std::{collections::HashMap, fmt, io};
+use std::{collections::HashMap, fmt, io, ops::Range};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::item::{Annotation, Category, Flaw, Image, Item, Video, id_of};
-use crate::formats::{Id, dataset::Refused};
+use crate::formats::{
+    Id,
+    dataset::Refused,
+    json::{Cut, Stop, cut_lists},
+    parallel,
+};
+
+/// So much text is read at once by all processors.
+const BATCH: usize = 4 << 20;
 
 /// The lists of a file, before they are held against each other.
 #[derive(Default)]
@@ -39,104 +46,104 @@ impl<T> Default for List<T> {
 
 /// What to call an item in a sentence.
 pub(super) struct Title {
-    pub(super) kind: &'static str,
-    pub(super) id: Option<Id>,
+    kind: &'static str,
+    id: Option<Id>,
     /// From 1.
-    pub(super) place: usize,
+    place: usize,
+    /// From 1.
+    line: usize,
 }
 
 impl fmt::Display for Title {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.id {
-            Some(id) => write!(f, "{} {id}", self.kind),
-            None => write!(f, "{} number {} of the file", self.kind, self.place),
+            Some(id) => write!(f, "{} {id} (line {})", self.kind, self.line),
+            None => write!(f, "{} number {} (line {})", self.kind, self.place, self.line),
         }
     }
 }
 
 impl File {
-    /// Reads a file as far as it is JSON; also the error that ended it, if any.
-    pub(super) fn read(bytes: impl io::Read) -> (Self, Option<serde_json::Error>) {
+    /// Reads a file as far as it is JSON; also what ended it before its end, if anything.
+    pub(super) fn read(bytes: impl io::Read) -> (Self, Option<Stop>) {
         let mut file = Self::default();
-        let mut json = serde_json::Deserializer::from_reader(bytes);
-        let read = json.deserialize_any(Whole(&mut file)).and_then(|()| json.end());
-        (file, read.err())
+        let mut batch = Batch::default();
+        let lists = ["images", "videos", "categories", "annotations"];
+        let stop = cut_lists(bytes, &lists, &mut |cut| {
+            if batch.text.len() > BATCH || batch.key != cut.key {
+                file.take(&mut batch);
+            }
+            batch.push(cut);
+            Ok(())
+        });
+        file.take(&mut batch);
+        (file, stop.err())
+    }
+
+    fn take(&mut self, batch: &mut Batch) {
+        let Self { images, videos, categories, annotations, is_results, refused } = self;
+        match &*batch.key {
+            "images" => images.take(batch, refused),
+            "videos" => videos.take(batch, refused),
+            "categories" => categories.take(batch, refused),
+            key => {
+                *is_results |= key.is_empty() && !batch.items.is_empty();
+                annotations.take(batch, refused);
+            }
+        }
+        batch.text.clear();
+        batch.items.clear();
     }
 }
 
-impl<T: Item> List<T> {
-    fn push(&mut self, item: Value, refused: &mut Refused) {
-        self.n_seen += 1;
-        let title = Title { kind: T::KIND, id: id_of(&item["id"]), place: self.n_seen };
-        let has_same_id = title.id.as_ref().is_some_and(|id| self.by_id.contains_key(id));
-        match if has_same_id { Err(Flaw::SameId) } else { T::of(item) } {
-            Ok(item) => {
-                if let Some(id) = &title.id {
-                    self.by_id.insert(id.clone(), self.items.len());
+/// Items of one list that are not yet read.
+#[derive(Default)]
+struct Batch {
+    key: String,
+    text: Vec<u8>,
+    /// Where in the text, and on which line of the file.
+    items: Vec<(Range<usize>, usize)>,
+}
+
+impl Batch {
+    fn push(&mut self, Cut { key, text, line }: Cut<'_>) {
+        if self.key != key {
+            key.clone_into(&mut self.key);
+        }
+        let begin = self.text.len();
+        self.text.extend_from_slice(text);
+        self.items.push((begin..self.text.len(), line));
+    }
+}
+
+impl<T: Item + Send> List<T> {
+    fn take(&mut self, batch: &Batch, refused: &mut Refused) {
+        let read = |(text, _): &(Range<usize>, usize)| read::<T>(&batch.text[text.clone()]);
+        let items = parallel::map(&batch.items, read);
+        for ((_, line), (id, item)) in batch.items.iter().zip(items) {
+            self.n_seen += 1;
+            let title = Title { kind: T::KIND, id, place: self.n_seen, line: *line };
+            let has_same_id = title.id.as_ref().is_some_and(|id| self.by_id.contains_key(id));
+            match if has_same_id { Err(Flaw::SameId) } else { item } {
+                Ok(item) => {
+                    if let Some(id) = &title.id {
+                        self.by_id.insert(id.clone(), self.items.len());
+                    }
+                    self.items.push((title, item));
                 }
-                self.items.push((title, item));
-            }
-            Err(flaw) => refused.push(title, flaw),
-        }
-    }
-}
-
-/// A whole file.
-struct Whole<'a>(&'a mut File);
-
-impl<'de> Visitor<'de> for Whole<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an object or a list")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let File { images, videos, categories, annotations, refused, .. } = self.0;
-        while let Some(key) = map.next_key::<String>()? {
-            match &*key {
-                "images" => map.next_value_seed(Items(images, refused))?,
-                "videos" => map.next_value_seed(Items(videos, refused))?,
-                "categories" => map.next_value_seed(Items(categories, refused))?,
-                "annotations" => map.next_value_seed(Items(annotations, refused))?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+                Err(flaw) => refused.push(title, flaw),
             }
         }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<(), A::Error> {
-        self.0.is_results = true;
-        Items(&mut self.0.annotations, &mut self.0.refused).visit_seq(list)
     }
 }
 
-/// The items of one list.
-struct Items<'a, T>(&'a mut List<T>, &'a mut Refused);
-
-impl<'de, T: Item> DeserializeSeed<'de> for Items<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+/// An item, and its id if it has one.
+fn read<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
+    if let Some((id, item)) = T::quick(text) {
+        return (id, Ok(item));
     }
-}
-
-impl<'de, T: Item> Visitor<'de> for Items<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(item) = list.next_element()? {
-            self.0.push(item, self.1);
-        }
-        Ok(())
+    match serde_json::from_slice::<Value>(text) {
+        Ok(value) => (id_of(&value["id"]), T::of(value)),
+        Err(error) => (None, Err(Flaw::Json(error.to_string()))),
     }
 }

@@ -1,0 +1,99 @@
+//! Annotations as nearly all files write them, read without a detour. What is written otherwise is read by the rules of the
+//! module above, which also say what is wrong with it.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
+
+use super::{Annotation, Segmentation, answer, size_of};
+use crate::{
+    formats::Id,
+    geometry::{Rect, Size},
+    mask::Rle,
+};
+
+pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
+    let Plain { id, image_id, category_id, track_id, score, bbox, segmentation, attributes } =
+        serde_json::from_slice(text).ok()?;
+    let attributes = attributes.unwrap_or_default();
+    let attributes = attributes.iter().filter_map(|(name, value)| Some((name.clone(), answer(value)?)));
+    let annotation = Annotation {
+        image: Id::Number(image_id),
+        category: Id::Number(category_id),
+        track: track_id.map(Id::Number),
+        score: score.map(|score| score.clamp(0.0, 1.0) as f32),
+        segmentation: segmentation.map_or(Segmentation::None, |told| told.0),
+        rect: bbox.map(|[x, y, width, height]| Rect::from([x, y, x + width, y + height].map(|v| v as f32))),
+        attributes: attributes.collect(),
+    };
+    Some((id.map(Id::Number), annotation))
+}
+
+#[derive(Deserialize)]
+struct Plain {
+    id: Option<i64>,
+    image_id: i64,
+    category_id: i64,
+    track_id: Option<i64>,
+    score: Option<f64>,
+    bbox: Option<[f64; 4]>,
+    segmentation: Option<Told>,
+    attributes: Option<BTreeMap<String, Value>>,
+}
+
+struct Told(Segmentation);
+
+impl<'de> Deserialize<'de> for Told {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ToldVisitor)
+    }
+}
+
+struct ToldVisitor;
+
+impl<'de> Visitor<'de> for ToldVisitor {
+    type Value = Told;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("polygons or run lengths")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Told, A::Error> {
+        let wrong = || de::Error::custom("these are no run lengths");
+        let (mut size, mut text) = (None, None);
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            match &*key {
+                "size" => {
+                    let [height, width] = map.next_value::<[usize; 2]>()?;
+                    size = Some(size_of(width, height).ok_or_else(wrong)?);
+                }
+                "counts" => text = Some(map.next_value::<Borrowed<'de>>()?.0),
+                _ => return Err(wrong()),
+            }
+        }
+        let (size, text): (Size, _) = size.zip(text).ok_or_else(wrong)?;
+        Rle::from_counts(size, &text).map(|mask| Told(Segmentation::Mask(mask.into()))).map_err(|_| wrong())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Told, A::Error> {
+        let mut polygons = Vec::new();
+        while let Some(polygon) = list.next_element::<Vec<f64>>()? {
+            if polygon.len() % 2 == 1 {
+                return Err(de::Error::custom("half a corner"));
+            }
+            // Fewer than three corners have no pixel between them.
+            if polygon.len() >= 6 {
+                polygons.push(polygon);
+            }
+        }
+        Ok(Told(if polygons.is_empty() { Segmentation::None } else { Segmentation::Polygons(polygons) }))
+    }
+}
+
+/// A text that is only copied if it has escapes.
+#[derive(Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,300 @@
+//! The lists of a JSON file, cut into their items without reading these, so that items can be read in any number at once and
+//! a file costs no more memory than a piece of it.
+
+use std::io;
+
+/// So much is read at once.
+const PIECE: usize = 1 << 18;
+/// Longer than any item of any file: what has no end before is damaged.
+const LONGEST: usize = 1 << 30;
+
+/// An item of a list.
+pub(super) struct Cut<'a> {
+    /// The key of the list; empty if the file is a list.
+    pub(super) key: &'a str,
+    /// The item's text.
+    pub(super) text: &'a [u8],
+    /// Its line, from 1.
+    pub(super) line: usize,
+}
+
+/// Why a file is not read to its end.
+pub(super) enum Stop {
+    /// It is no JSON from this line on.
+    Damaged { line: usize, why: &'static str },
+    /// It cannot be read, or who reads it wants no more.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Tells the items of all lists at the top of a file in their order, as long as `found` has no error. Of lists whose keys are
+/// not wanted, and of what is no list, nothing is told.
+pub(super) fn cut_lists(
+    input: impl io::Read,
+    wanted: &[&str],
+    found: &mut dyn FnMut(Cut<'_>) -> io::Result<()>,
+) -> Result<(), Stop> {
+    let mut cutter = Cutter { input, buffer: Vec::new(), at: 0, line: 1 };
+    match cutter.next_sign()? {
+        b'[' => cutter.list("", found)?,
+        b'{' => cutter.object(wanted, found)?,
+        _ => return Err(cutter.damaged("it is neither an object nor a list")),
+    }
+    match cutter.peek()? {
+        None => Ok(()),
+        Some(_) => Err(cutter.damaged("something follows its end")),
+    }
+}
+
+struct Cutter<R> {
+    input: R,
+    /// What is read and not yet done with.
+    buffer: Vec<u8>,
+    /// The next character in the buffer.
+    at: usize,
+    line: usize,
+}
+
+impl<R: io::Read> Cutter<R> {
+    fn damaged(&self, why: &'static str) -> Stop {
+        Stop::Damaged { line: self.line, why }
+    }
+
+    /// Reads more; false at the end of the file.
+    fn fill(&mut self) -> Result<bool, Stop> {
+        let n = self.buffer.len();
+        self.buffer.resize(n + PIECE, 0);
+        let n_new = self.input.read(&mut self.buffer[n..])?;
+        self.buffer.truncate(n + n_new);
+        Ok(n_new > 0)
+    }
+
+    /// The next character that is no space, which is not taken.
+    fn peek(&mut self) -> Result<Option<u8>, Stop> {
+        loop {
+            while let Some(&byte) = self.buffer.get(self.at) {
+                match byte {
+                    b'\n' => self.line += 1,
+                    b' ' | b'\t' | b'\r' => {}
+                    // A mark of the order of bytes, which some programs put at the start.
+                    0xef | 0xbb | 0xbf if self.line == 1 => {}
+                    _ => return Ok(Some(byte)),
+                }
+                self.at += 1;
+            }
+            self.buffer.clear();
+            self.at = 0;
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next character that is no space.
+    fn next_sign(&mut self) -> Result<u8, Stop> {
+        let sign = self.peek()?.ok_or_else(|| self.damaged("it ends too early"))?;
+        self.at += 1;
+        Ok(sign)
+    }
+
+    fn object(
+        &mut self,
+        wanted: &[&str],
+        found: &mut dyn FnMut(Cut<'_>) -> io::Result<()>,
+    ) -> Result<(), Stop> {
+        if self.peek()? == Some(b'}') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.peek()?;
+            let text = self.value()?;
+            let key: String = serde_json::from_slice(&self.buffer[text.clone()])
+                .map_err(|_| self.damaged("a name is no text in quotes"))?;
+            if self.next_sign()? != b':' {
+                return Err(self.damaged("a name has no value"));
+            }
+            let key = wanted.iter().find(|wanted| **wanted == key);
+            match (key, self.peek()?) {
+                (Some(key), Some(b'[')) => {
+                    self.at += 1;
+                    self.list(key, found)?;
+                }
+                _ => drop(self.value()?),
+            }
+            match self.next_sign()? {
+                b',' => {}
+                b'}' => return Ok(()),
+                _ => return Err(self.damaged("a comma is missing")),
+            }
+        }
+    }
+
+    fn list(&mut self, key: &str, found: &mut dyn FnMut(Cut<'_>) -> io::Result<()>) -> Result<(), Stop> {
+        if self.peek()? == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.peek()?;
+            let line = self.line;
+            let text = self.value()?;
+            found(Cut { key, text: &self.buffer[text], line })?;
+            match self.next_sign()? {
+                b',' => {}
+                b']' => return Ok(()),
+                _ => return Err(self.damaged("a comma is missing")),
+            }
+        }
+    }
+
+    /// Where the value that begins here is in the buffer; it is then taken.
+    fn value(&mut self) -> Result<std::ops::Range<usize>, Stop> {
+        // What is done with goes, so that the buffer holds little more than the value.
+        if self.at > PIECE {
+            self.buffer.drain(..self.at);
+            self.at = 0;
+        }
+        let (begin, mut depth) = (self.at, 0_usize);
+        loop {
+            let Some(&byte) = self.buffer.get(self.at) else {
+                // A number at the end of a file ends with it.
+                if self.buffer.len() - begin > LONGEST || !self.fill()? {
+                    return Err(self.damaged("it ends too early"));
+                }
+                continue;
+            };
+            match byte {
+                b'"' => {
+                    self.text()?;
+                    if depth == 0 {
+                        break;
+                    }
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth == 0 => break,
+                b'}' | b']' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        self.at += 1;
+                        break;
+                    }
+                }
+                b',' | b':' if depth == 0 => break,
+                b'\n' => self.line += 1,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        if self.at == begin {
+            return Err(self.damaged("a value is missing"));
+        }
+        Ok(begin..self.at)
+    }
+
+    /// Goes behind the quotes of a text.
+    fn text(&mut self) -> Result<(), Stop> {
+        self.at += 1;
+        loop {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            match memchr::memchr2(b'"', b'\\', rest) {
+                Some(n) if rest[n] == b'"' => {
+                    self.at += n + 1;
+                    return Ok(());
+                }
+                // What follows a backslash is no end.
+                Some(n) => self.at += n + 2,
+                None => {
+                    self.at = self.at.max(self.buffer.len());
+                    if self.buffer.len() > LONGEST || !self.fill()? {
+                        return Err(self.damaged("it ends within a text"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The items of the list `a`, read a few bytes at a time.
+    fn items(text: &str, at_once: usize) -> Result<Vec<(Value, usize)>, usize> {
+        struct Slow<'a>(&'a [u8], usize);
+        impl io::Read for Slow<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let n = self.1.min(self.0.len());
+                buffer[..n].copy_from_slice(&self.0[..n]);
+                self.0 = &self.0[n..];
+                Ok(n)
+            }
+        }
+        let mut items = Vec::new();
+        let cut = cut_lists(Slow(text.as_bytes(), at_once), &["a"], &mut |cut| {
+            items.push((serde_json::from_slice(cut.text)?, cut.line));
+            Ok(())
+        });
+        match cut {
+            Ok(()) => Ok(items),
+            Err(Stop::Damaged { line, .. }) => Err(line),
+            Err(Stop::Io(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn items_are_told_with_their_lines() {
+        let text = "\u{feff}{\"b\": [{\"a\": [1]}], \"a\":\n[1,\n {\"x\": \"]}\\\"\"}, \"é\", [[]],\n-2.5e3 , null]\n}\n";
+        let want = vec![
+            (json!(1), 2),
+            (json!({"x": "]}\""}), 3),
+            (json!("é"), 3),
+            (json!([[]]), 3),
+            (json!(-2500.0), 4),
+            (json!(null), 4),
+        ];
+        for at_once in [1, 2, 7, 1000] {
+            assert_eq!(items(text, at_once).as_ref(), Ok(&want));
+        }
+        assert_eq!(items("[]", 9), Ok(vec![]));
+        assert_eq!(items("{}", 9), Ok(vec![]));
+    }
+
+    #[test]
+    fn damage_is_told_with_its_line() {
+        for text in [
+            "",
+            "1",
+            "{\n\"a\": [1, 2",
+            "{\n\"a\" [1]}",
+            "{\n\"a\": [1 2]}",
+            "{\n\"a\": [\"x]}",
+            "{\n\"a\": [,]}",
+        ] {
+            assert_eq!(items(text, 3), Err(1 + text.matches('\n').count()), "{text}");
+        }
+        assert_eq!(items("[1]\n]", 3), Err(2));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_ends(text in "[\\[\\]{}\",:a1\\\\ \n]{0,30}", at_once in 1..9_usize) {
+            let whole: Option<Value> = serde_json::from_str(&text).ok();
+            let listed = |value: &Value| value.get("a").unwrap_or(value).as_array().cloned();
+            let cut = std::panic::catch_unwind(|| items(&text, at_once));
+            if let Some(want) = whole.as_ref().and_then(listed) {
+                let got: Vec<Value> = cut.unwrap().unwrap().into_iter().map(|(item, _)| item).collect();
+                prop_assert_eq!(got, want);
+            }
+        }
+    }
+}

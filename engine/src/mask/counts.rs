@@ -1,0 +1,117 @@
+//! The compressed text that COCO has for run lengths: each count (from the fourth on as the difference to the one before the
+//! last) in groups of five bits, low first, with a sixth for "more follows", from character 48 on. As in pycocotools'
+//! `rleToString`.
+
+/// Runs that become text.
+#[derive(Default)]
+pub(super) struct Counts {
+    text: Vec<u8>,
+    n: usize,
+    /// The last run, and the one before it.
+    last: [u32; 2],
+}
+
+impl Counts {
+    pub(super) fn of(runs: impl IntoIterator<Item = u32>) -> Self {
+        let mut counts = Self::default();
+        runs.into_iter().for_each(|run| counts.push(run));
+        counts
+    }
+
+    /// Appends lengths of runs.
+    pub(super) fn extend<const N: usize>(&mut self, lengths: [usize; N]) {
+        lengths.into_iter().for_each(|length| self.push(length as u32));
+    }
+
+    pub(super) fn push(&mut self, run: u32) {
+        let [last, before] = self.last;
+        let mut value = i64::from(run) - if self.n > 2 { i64::from(before) } else { 0 };
+        loop {
+            let group = (value & 0x1f) as u8;
+            value >>= 5;
+            let sign = if group & 0x10 == 0 { 0 } else { -1 };
+            let more = value != sign;
+            self.text.push(group + 48 + if more { 0x20 } else { 0 });
+            if !more {
+                break;
+            }
+        }
+        (self.n, self.last) = (self.n + 1, [run, last]);
+    }
+}
+
+impl From<Counts> for Box<str> {
+    fn from(counts: Counts) -> Self {
+        // All characters are ASCII.
+        String::from_utf8(counts.text).unwrap_or_default().into_boxed_str()
+    }
+}
+
+/// The runs of a text.
+#[derive(Clone)]
+pub(super) struct Runs<'a> {
+    text: &'a [u8],
+    at: usize,
+    n: usize,
+    last: [u32; 2],
+    is_shortest: bool,
+}
+
+impl<'a> Runs<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), at: 0, n: 0, last: [0; 2], is_shortest: true }
+    }
+
+    /// How many characters are read.
+    pub(super) fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Whether all runs so far were written in as few characters as they need.
+    pub(super) fn is_shortest(&self) -> bool {
+        self.is_shortest
+    }
+
+    /// The next run of a text that need not be one, or the place where it is damaged.
+    pub(super) fn checked_next(&mut self) -> Option<Result<u32, usize>> {
+        let first = self.at;
+        let (mut value, mut shift, mut before) = (0_i64, 0, 0);
+        loop {
+            let Some(&byte) = self.text.get(self.at) else {
+                return (self.at > first).then_some(Err(self.at));
+            };
+            let group = byte.wrapping_sub(48);
+            if group > 63 || shift > 30 {
+                return Some(Err(self.at));
+            }
+            self.at += 1;
+            value |= i64::from(group & 0x1f) << shift;
+            shift += 5;
+            if group & 0x20 == 0 {
+                if group & 0x10 != 0 {
+                    value |= -1 << shift;
+                }
+                // A last group that only repeats the sign of the one before it is one too many.
+                let idle = if group & 0x10 == 0 { 0 } else { 0x1f };
+                let repeats = self.at - first > 1 && group == idle && (before ^ group) & 0x10 == 0;
+                self.is_shortest &= !repeats;
+                break;
+            }
+            before = group;
+        }
+        if self.n > 2 {
+            value += i64::from(self.last[1]);
+        }
+        let Ok(run) = u32::try_from(value) else { return Some(Err(self.at - 1)) };
+        (self.n, self.last) = (self.n + 1, [run, self.last[0]]);
+        Some(Ok(run))
+    }
+}
+
+impl Iterator for Runs<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        self.checked_next()?.ok()
+    }
+}
