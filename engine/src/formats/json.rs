@@ -271,15 +271,7 @@ mod tests {
 
     #[test]
     fn damage_is_told_with_its_line() {
-        for text in [
-            "",
-            "1",
-            "{\n\"a\": [1, 2",
-            "{\n\"a\" [1]}",
-            "{\n\"a\": [1 2]}",
-            "{\n\"a\": [\"x]}",
-            "{\n\"a\": [,]}",
-        ] {
+        for text in ["", "1", "{\n\"a\": [1, 2", "{\n\"a\" [1]}", "{\n\"a\": [\"x]}", "{\n\"a\": [,]}"] {
             assert_eq!(items(text, 3), Err(1 + text.matches('\n').count()), "{text}");
         }
         assert_eq!(items("[1]\n]", 3), Err(2));
