@@ -32,7 +32,9 @@ const N_MASKS: u32 = 500;
 const TURNS: usize = 3;
 
 /// What the two are compared in.
-const PARTS: [&str; 4] = ["export", "import", "encode", "decode"];
+///
+/// `read` is a file as what it says, which is all that pycocotools does; `import` also takes it into a project.
+const PARTS: [&str; 5] = ["export", "read", "import", "encode", "decode"];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
@@ -80,6 +82,13 @@ fn work(part: &str, file: &Path) -> Duration {
             let out = file.with_file_name("again.json");
             timed(|| export(&project, &out))
         }
+        "read" => timed(|| {
+            let reading = Reading { path: file, size: &|_| None, progress: &|_, _| true };
+            assert_eq!(
+                INSTANCES.import(&reading).unwrap().annotations.len(),
+                (N_IMAGES * N_ON_IMAGE) as usize
+            );
+        }),
         "import" => {
             let mut project = media(N_IMAGES);
             timed(|| {

@@ -4,6 +4,7 @@
 //! is what of a project a person wants, and puts files into an [`Output`]. To read, it makes a [`Dataset`].
 
 mod add;
+mod check;
 pub mod coco;
 mod dataset;
 mod error;
@@ -29,6 +30,7 @@ use crate::{
 };
 
 pub use add::Taken;
+pub use check::{Finding, Gravity, check};
 pub use dataset::{Annotation, Category, Dataset, Id, Image, Shape};
 pub use error::FormatError;
 pub use output::{Output, REPORT};

@@ -43,7 +43,7 @@ def do_export(dataset, rles):
         json.dump({**dataset, "annotations": annotations}, file)
 
 
-if part == "import":
+if part in ("read", "import"):
     start = time.perf_counter()
     do_import()
 elif part == "export":

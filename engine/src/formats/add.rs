@@ -289,7 +289,7 @@ mod tests {
 
     fn imported(images: Vec<Image>, annotations: Vec<Annotation>) -> Dataset {
         let (videos, categories) = (vec!["e.mp4".to_owned()], vec![category(1, Some("dog"))]);
-        Dataset { images, videos, categories, annotations, refused: Vec::new() }
+        Dataset { images, videos, categories, annotations, ..Dataset::default() }
     }
 
     /// Which media images of these names are.

@@ -27,6 +27,8 @@ pub struct Dataset {
     pub annotations: Vec<Annotation>,
     /// What is not taken and why, one sentence each.
     pub refused: Vec<String>,
+    /// What is taken although something about it is wrong, one sentence each.
+    pub doubts: Vec<String>,
 }
 
 /// An image.
@@ -131,8 +133,13 @@ impl Refused {
     const KEPT: usize = 1000;
 
     pub(super) fn push(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
+        self.say(format_args!("{what} is not taken: {why}"));
+    }
+
+    /// A sentence of any other kind.
+    pub(super) fn say(&mut self, sentence: impl fmt::Display) {
         if self.sentences.len() < Self::KEPT {
-            self.sentences.push(format!("{what} is not taken: {why}"));
+            self.sentences.push(sentence.to_string());
         } else {
             self.n_more += 1;
         }
@@ -140,7 +147,7 @@ impl Refused {
 
     pub(super) fn into_sentences(mut self) -> Vec<String> {
         if self.n_more > 0 {
-            self.sentences.push(format!("{} more are not taken", self.n_more));
+            self.sentences.push(format!("and {} more of the kind", self.n_more));
         }
         self.sentences
     }
@@ -234,7 +241,7 @@ impl Builder {
                 self.refused.push(what, format_args!("its mask is {}, its image {size}", mask.size()));
                 return None;
             }
-            (Shape::Mask(mask), _) => (mask.area() > 0).then_some(Shape::Mask(mask)),
+            (Shape::Mask(mask), _) => (!mask.is_empty()).then_some(Shape::Mask(mask)),
             (Shape::Box(rect), Some(size)) => clip(rect, size).map(Shape::Box),
             (Shape::Box(rect), None) => Some(Shape::Box(rect)),
         };
@@ -289,6 +296,7 @@ impl Dataset {
             ..annotation
         }));
         self.refused.extend(other.refused);
+        self.doubts.extend(other.doubts);
         self
     }
 

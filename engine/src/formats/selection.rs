@@ -346,7 +346,7 @@ fn shape(segment: &Segment, frame: usize, medium: &Medium, options: &Options) ->
     if !options.unconfirmed && !segment.is_given() {
         return Err(LeftOut::Unconfirmed);
     }
-    let mask = segment.mask.as_ref().filter(|mask| mask.area() > 0);
+    let mask = segment.mask.as_ref().filter(|mask| !mask.is_empty());
     let rect = || segment.rect.and_then(|rect| clip(rect, medium.size));
     mask.map(|mask| Shape::Mask(mask.clone())).or_else(|| rect().map(Shape::Box)).ok_or(LeftOut::Empty)
 }

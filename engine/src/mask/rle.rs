@@ -161,6 +161,12 @@ impl Rle {
         self.size
     }
 
+    /// Whether no pixel is on the object; sooner known than the area.
+    pub fn is_empty(&self) -> bool {
+        // Only the first run may be empty, and it is off the object.
+        self.runs().nth(1).is_none()
+    }
+
     /// Pixels on the object.
     pub fn area(&self) -> u64 {
         self.runs().skip(1).step_by(2).map(u64::from).sum()

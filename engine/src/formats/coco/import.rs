@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     formats::{
-        Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted, json::Stop,
-        parallel, polygon::rasterize,
+        Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted,
+        dataset::Refused, json::Stop, parallel, polygon::rasterize,
     },
     geometry::{Rect, Size},
 };
@@ -72,8 +72,9 @@ impl Dataset {
             categories: categories.items.into_iter().map(|(_, told)| category(told)).collect(),
             videos: videos.items.into_iter().map(|(_, Video(path))| path).collect(),
             annotations: Vec::with_capacity(annotations.items.len()),
-            refused: Vec::new(),
+            ..Self::default()
         };
+        let mut doubts = Refused::default();
         imported.add_unlisted(&annotations, is_results, &mut places);
         for batch in annotations.items.chunks(BATCH) {
             if !go_on() {
@@ -82,7 +83,10 @@ impl Dataset {
             let checked = parallel::map(batch, |(_, annotation)| imported.check(annotation, &places));
             for ((title, _), checked) in batch.iter().zip(checked) {
                 match checked {
-                    Ok(annotation) => imported.annotations.push(annotation),
+                    Ok((annotation, doubt)) => {
+                        imported.annotations.push(annotation);
+                        doubt.into_iter().for_each(|doubt| doubts.say(format_args!("{title}: {doubt}")));
+                    }
                     Err(flaw) => refused.push(title, flaw),
                 }
             }
@@ -92,6 +96,7 @@ impl Dataset {
             imported.categories.clear();
         }
         imported.refused = refused.into_sentences();
+        imported.doubts = doubts.into_sentences();
         Ok(imported)
     }
 
@@ -116,20 +121,29 @@ impl Dataset {
         }
     }
 
-    fn check(&self, annotation: &item::Annotation, places: &Places) -> Result<Annotation, Flaw> {
-        let item::Annotation { image, category, track, score, segmentation, rect, attributes } = annotation;
+    /// Also what is wrong with it nevertheless.
+    fn check(
+        &self,
+        annotation: &item::Annotation,
+        places: &Places,
+    ) -> Result<(Annotation, Option<String>), Flaw> {
+        let item::Annotation { image, category, track, score, segmentation, rect, attributes, .. } =
+            annotation;
         let image = *places.images.get(image).ok_or_else(|| Flaw::NoImage(image.clone()))?;
         let category = *places.categories.get(category).ok_or_else(|| Flaw::NoCategory(category.clone()))?;
         let Image { size, file_name, .. } = &self.images[image];
-        Ok(Annotation {
+        let shape = shape(segmentation, *rect, *size)?;
+        let doubt = doubt(annotation, &shape, *size);
+        let annotation = Annotation {
             image,
             category,
             track: track.clone(),
             // Of what is no result, a score says nothing of who made it.
             score: score.filter(|_| file_name.is_none()),
-            shape: shape(segmentation, *rect, *size)?,
+            shape,
             attributes: attributes.clone(),
-        })
+        };
+        Ok((annotation, doubt))
     }
 }
 
@@ -153,9 +167,40 @@ fn shape(segmentation: &Segmentation, rect: Option<Rect>, image: Option<Size>) -
     {
         return Err(Flaw::OtherSize { mask: mask.size(), image });
     }
-    let mask = mask.filter(|mask| mask.area() > 0).map(Shape::Mask);
+    let mask = mask.filter(|mask| !mask.is_empty()).map(Shape::Mask);
     let rect = || image.map_or(rect, |image| clip(rect?, image)).map(Shape::Box);
     mask.or_else(rect).ok_or(Flaw::Nothing)
+}
+
+/// What does not agree with the shape, of what a file says of it: its box, its area.
+fn doubt(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -> Option<String> {
+    /// Boxes are rounded, and polygons have other areas than their pixels.
+    const PIXEL: f64 = 1.01;
+    const SHARE: f64 = 0.2;
+    let bbox = |rect: Rect| {
+        let [x0, y0, x1, y1] = <[f32; 4]>::from(rect);
+        [x0, y0, x1 - x0, y1 - y0].map(f64::from)
+    };
+    let said = annotation.rect.map(bbox);
+    let Shape::Mask(mask) = shape else {
+        let is_out = size.zip(annotation.rect).is_some_and(|(size, rect)| {
+            rect.x0 < -1.0
+                || rect.y0 < -1.0
+                || rect.x1 > size.width as f32 + 1.0
+                || rect.y1 > size.height as f32 + 1.0
+        });
+        return is_out.then(|| "its bbox reaches out of the image".to_owned());
+    };
+    let own = mask.bbox().map(f64::from);
+    if let Some(said) = said.filter(|said| said.iter().zip(own).any(|(a, b)| (a - b).abs() > PIXEL)) {
+        let list = |numbers: [f64; 4]| numbers.map(|v| v.to_string()).join(", ");
+        return Some(format!("its bbox is {}, that of its mask {}", list(said), list(own)));
+    }
+    let own = mask.area() as f64;
+    let is_exact = matches!(annotation.segmentation, Segmentation::Mask(_));
+    let slack = if is_exact { 0.5 } else { (SHARE * own).max(4.0 * (own.sqrt() + 1.0)) };
+    let said = annotation.area.filter(|said| (said - own).abs() > slack)?;
+    Some(format!("its area is {said}, that of its mask {own}"))
 }
 
 /// A file that tells how far it is read.

@@ -88,6 +88,7 @@ pub(super) struct Annotation {
     pub(super) score: Option<f32>,
     pub(super) segmentation: Segmentation,
     pub(super) rect: Option<Rect>,
+    pub(super) area: Option<f64>,
     pub(super) attributes: BTreeMap<String, String>,
 }
 
@@ -158,6 +159,7 @@ impl Item for Annotation {
             score: item["score"].as_f64().map(|score| score.clamp(0.0, 1.0) as f32),
             segmentation,
             rect,
+            area: item["area"].as_f64(),
             attributes: attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect(),
         })
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
-    let Plain { id, image_id, category_id, track_id, score, bbox, segmentation, attributes } =
+    let Plain { id, image_id, category_id, track_id, score, bbox, area, segmentation, attributes } =
         serde_json::from_slice(text).ok()?;
     let attributes = attributes.unwrap_or_default();
     let attributes = attributes.iter().filter_map(|(name, value)| Some((name.clone(), answer(value)?)));
@@ -28,6 +28,7 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
         score: score.map(|score| score.clamp(0.0, 1.0) as f32),
         segmentation: segmentation.map_or(Segmentation::None, |told| told.0),
         rect: bbox.map(|[x, y, width, height]| Rect::from([x, y, x + width, y + height].map(|v| v as f32))),
+        area,
         attributes: attributes.collect(),
     };
     Some((id.map(Id::Number), annotation))
@@ -41,6 +42,7 @@ struct Plain {
     track_id: Option<i64>,
     score: Option<f64>,
     bbox: Option<[f64; 4]>,
+    area: Option<f64>,
     segmentation: Option<Told>,
     attributes: Option<BTreeMap<String, Value>>,
 }

@@ -1,0 +1,254 @@
+//! What breaks training in a file of labels, beyond what its reader refuses.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{Annotation, Dataset, Id, Image, Shape, counted};
+use crate::media::image_size;
+
+/// So many names are worth listing in a sentence.
+const LISTED: usize = 5;
+/// So many images are looked for; a million of them would take minutes.
+const LOOKED_FOR: usize = 10_000;
+
+/// What is wrong with a file of labels.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub gravity: Gravity,
+    /// One sentence.
+    pub text: String,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gravity {
+    /// Programs that read it break, or learn what is wrong.
+    Error,
+    /// Some programs break, or it may be meant otherwise.
+    Warning,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gravity = match self.gravity {
+            Gravity::Error => "error",
+            Gravity::Warning => "warning",
+        };
+        write!(f, "{gravity}: {}", self.text)
+    }
+}
+
+/// Checks what a file at `path` says; errors come first.
+pub fn check(dataset: &Dataset, path: &Path) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    dataset.refused.iter().for_each(|text| findings.error(text.clone()));
+    dataset.doubts.iter().for_each(|text| findings.error(text.clone()));
+    check_categories(dataset, &mut findings);
+    check_images(dataset, &mut findings);
+    check_annotations(dataset, &mut findings);
+    check_files(dataset, path, &mut findings);
+    findings.0.sort_by_key(|finding| finding.gravity);
+    findings.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, text: String) {
+        self.0.push(Finding { gravity: Gravity::Error, text });
+    }
+
+    fn warning(&mut self, text: String) {
+        self.0.push(Finding { gravity: Gravity::Warning, text });
+    }
+}
+
+fn check_categories(dataset: &Dataset, findings: &mut Findings) {
+    let names = dataset.categories.iter().filter_map(|category| category.name.as_deref());
+    for name in repeated(names) {
+        findings.error(format!("there are two categories called {name}"));
+    }
+    let ids = dataset.categories.iter().map(|category| &category.id);
+    let mut numbers: Vec<i64> =
+        ids.filter_map(|id| if let Id::Number(n) = id { Some(*n) } else { None }).collect();
+    numbers.sort_unstable();
+    if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
+        let n_missing = last - first + 1 - numbers.len() as i64;
+        if n_missing > 0 {
+            findings.warning(format!(
+                "category ids go from {first} to {last} with {n_missing} missing; programs that count them from {first} on break"
+            ));
+        }
+    }
+    let used: HashSet<usize> = dataset.annotations.iter().map(|annotation| annotation.category).collect();
+    let unused = (0..dataset.categories.len()).filter(|place| !used.contains(place));
+    let unused: Vec<String> = unused.filter_map(|place| dataset.categories[place].name.clone()).collect();
+    if !unused.is_empty() && !dataset.annotations.is_empty() {
+        findings.warning(format!("nothing is labeled as {}", listed(&unused)));
+    }
+}
+
+fn check_images(dataset: &Dataset, findings: &mut Findings) {
+    for name in repeated(dataset.images.iter().filter_map(|image| image.file_name.as_deref())) {
+        findings.error(format!("{name} is listed twice"));
+    }
+    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    for image in &dataset.images {
+        let Some((video, frame)) = image.frame else { continue };
+        if !seen.insert((video, frame)) {
+            findings.error(format!("frame {frame} of {} is listed twice", dataset.videos[video]));
+        } else if last.insert(video, frame).is_some_and(|last| last > frame) {
+            findings.warning(format!("{image} comes after a later frame of its video"));
+        }
+    }
+    let labeled: HashSet<usize> = dataset.annotations.iter().map(|annotation| annotation.image).collect();
+    let n = dataset.images.len() - labeled.len();
+    if n > 0 && !dataset.annotations.is_empty() {
+        findings.warning(format!("nothing is labeled on {}", counted(n, "image")));
+    }
+}
+
+fn check_annotations(dataset: &Dataset, findings: &mut Findings) {
+    let mut seen: HashMap<(usize, usize, String), usize> = HashMap::new();
+    for annotation in &dataset.annotations {
+        let Annotation { image, category, shape, .. } = annotation;
+        let told = match shape {
+            Shape::Mask(mask) => mask.counts().to_owned(),
+            Shape::Box(rect) => format!("{rect:?}"),
+        };
+        *seen.entry((*image, *category, told)).or_default() += 1;
+    }
+    let mut twice: Vec<(usize, usize)> =
+        seen.into_iter().filter(|(_, n)| *n > 1).map(|((image, ..), n)| (image, n)).collect();
+    twice.sort_unstable();
+    for (image, n) in twice {
+        let image = &dataset.images[image];
+        findings.warning(format!("on {image} there is one object {n} times: same place, same category"));
+    }
+}
+
+/// Whether the images are there, and as large as the file says.
+fn check_files(dataset: &Dataset, path: &Path, findings: &mut Findings) {
+    let photos = dataset.images.iter().filter(|image| image.frame.is_none());
+    let named = photos.filter_map(|image| Some((image, image.file_name.as_deref()?)));
+    let (mut n, mut missing) = (0, Vec::new());
+    for (image, name) in named.take(LOOKED_FOR) {
+        n += 1;
+        match find(path, name) {
+            None => missing.push(name.to_owned()),
+            Some(file) => check_size(image, &file, findings),
+        }
+    }
+    match missing.len() {
+        0 => {}
+        n_missing if n_missing == n => {
+            findings.warning(format!("none of its images is found near it, such as {}", missing[0]));
+        }
+        n_missing => findings.error(format!("{} missing: {}", counted(n_missing, "image"), listed(&missing))),
+    }
+}
+
+fn check_size(image: &Image, file: &Path, findings: &mut Findings) {
+    match (image_size(file), image.size) {
+        (Err(error), _) => findings.error(error.to_string()),
+        (Ok(found), Some(told)) if found != told => {
+            findings.error(format!("{image} is {told} here and {found} on the disk"));
+        }
+        _ => {}
+    }
+}
+
+/// An image file by the name that labels at `path` have for it: in their folder, one further up, or in a folder for images.
+fn find(path: &Path, name: &str) -> Option<PathBuf> {
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    let folders = folder.ancestors().take(3);
+    let mut places =
+        folders.flat_map(|folder| ["", "images", "JPEGImages"].map(|inner| folder.join(inner).join(name)));
+    places.find(|place| place.is_file())
+}
+
+/// What comes more than once, in order.
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut n: BTreeMap<&str, usize> = BTreeMap::new();
+    names.for_each(|name| *n.entry(name).or_default() += 1);
+    n.into_iter().filter(|(_, n)| *n > 1).map(|(name, _)| name).collect()
+}
+
+/// "a, b, c and 7 more".
+fn listed(names: &[String]) -> String {
+    let first = names[..names.len().min(LISTED)].join(", ");
+    if names.len() > LISTED { format!("{first} and {} more", names.len() - LISTED) } else { first }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::formats::{Reading, coco::INSTANCES};
+
+    fn findings(json: &str, folder: &Path) -> Vec<String> {
+        let path = folder.join("labels.json");
+        fs::write(&path, json).unwrap();
+        let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true };
+        let dataset = INSTANCES.import(&reading).unwrap();
+        check(&dataset, &path).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_breaks_training_is_found_and_what_does_not_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("images")).unwrap();
+        for name in ["a.png", "b.png", "e.png"] {
+            image::RgbImage::new(6, 4).save(folder.path().join("images").join(name)).unwrap();
+        }
+        let good = r#"{"images": [{"id": 1, "file_name": "a.png", "width": 6, "height": 4}],
+            "categories": [{"id": 1, "name": "dog"}], "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2], "area": 4, "iscrowd": 0,
+             "segmentation": [[1, 1, 3, 1, 3, 3, 1, 3]]}]}"#;
+        assert_eq!(findings(good, folder.path()), [""; 0]);
+        let bad = r#"{"images": [
+            {"id": 1, "file_name": "a.png", "width": 6, "height": 4},
+            {"id": 2, "file_name": "b.png", "width": 4, "height": 6},
+            {"id": 3, "file_name": "c.png", "width": 6, "height": 4},
+            {"id": 5, "file_name": "a.png", "width": 6, "height": 4}],
+            "categories": [{"id": 1, "name": "dog"}, {"id": 4, "name": "cat"}, {"id": 5, "name": "cat"}],
+            "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 2], "area": 4,
+             "segmentation": {"size": [4, 6], "counts": [5, 2, 2, 2, 13]}},
+            {"id": 2, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2], "area": 9,
+             "segmentation": {"size": [4, 6], "counts": [5, 2, 2, 2, 13]}},
+            {"id": 3, "image_id": 1, "category_id": 1, "bbox": [3, 1, 9, 2]},
+            {"id": 3, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2]},
+            {"id": 4, "image_id": 9, "category_id": 1, "bbox": [1, 1, 2, 2]}]}"#;
+        let want = [
+            "annotation 3 (line 13) is not taken: an earlier one has the same id",
+            "annotation 4 (line 14) is not taken: its image, 9, is not in the file",
+            "annotation 1 (line 8): its bbox is 1, 1, 4, 2, that of its mask 1, 1, 2, 2",
+            "annotation 2 (line 10): its area is 9, that of its mask 4",
+            "annotation 3 (line 12): its bbox reaches out of the image",
+            "two categories called cat",
+            "a.png is listed twice",
+            "b.png is 4x6 here and 6x4 on the disk",
+            "1 image missing: c.png",
+            "category ids go from 1 to 5 with 2 missing",
+            "nothing is labeled as cat, cat",
+            "nothing is labeled on 3 images",
+            "on a.png there is one object 2 times",
+        ];
+        let found = findings(bad, folder.path());
+        for want in want {
+            assert_eq!(found.iter().filter(|text| text.contains(want)).count(), 1, "{want}: {found:#?}");
+        }
+        assert_eq!(found.len(), want.len(), "{found:#?}");
+    }
+}
