@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and what every command shares.
 
+mod check;
 mod demo;
 mod devices;
 mod export;
@@ -7,6 +8,7 @@ mod import;
 mod models;
 mod prompts;
 mod segment;
+mod stats;
 mod track;
 mod track_project;
 mod window;
@@ -40,6 +42,8 @@ enum Command {
     Track(track::Track),
     Export(export::Export),
     Import(import::Import),
+    Check(check::Check),
+    Stats(stats::StatsArgs),
     #[command(subcommand)]
     Models(models::Models),
     Devices(devices::Devices),
@@ -58,6 +62,8 @@ impl Cli {
             Command::Track(track) => track.run(),
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
+            Command::Check(check) => check.run(),
+            Command::Stats(stats) => stats.run(),
             Command::Models(models) => models.run(),
             Command::Devices(devices) => devices.run(),
             Command::Demo(demo) => demo.run(),

@@ -15,6 +15,7 @@ mod parallel;
 mod polygon;
 mod report;
 mod selection;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,7 @@ pub use error::FormatError;
 pub use output::{Output, REPORT};
 pub use report::{LeftOut, Likeness, Loss, Report};
 pub use selection::{Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
+pub use stats::{CategoryStats, Stats};
 
 /// All formats, in the order in which they are offered.
 pub const FORMATS: &[&Format] = &[&coco::INSTANCES];

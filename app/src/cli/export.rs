@@ -1,9 +1,8 @@
-//! `segue export`: a project in a format that training code reads.
+//! `segue export`: a project, or labels in any format, in a format that training code reads.
 
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context as _, ensure};
@@ -15,15 +14,15 @@ use engine::{
     project::{Opened, Project, Store},
 };
 
-use super::{cancel_on_interrupt, say};
+use super::{cancel_on_interrupt, say, stats};
 use crate::progress;
 
 /// Write a project in a format that training code reads
 #[derive(Args)]
 pub(crate) struct Export {
-    /// The project (.segue); no window may have it open
-    project: PathBuf,
-    /// The format; `segue export --formats` lists them
+    /// A project (.segue; no window may have it open), or a file or folder of labels in any format
+    source: PathBuf,
+    /// The format to write
     #[arg(long, value_parser = format_named)]
     format: &'static Format,
     /// A folder that is empty, new or an earlier export; or, for a format that is one file, a file
@@ -88,13 +87,12 @@ enum FilesArg {
 
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let Opened { history, .. } = open(&self.project)?;
-        let project = history.now();
-        let options = self.options.of(project)?;
         let cancel = cancel_on_interrupt()?;
-        let folder = folder_of(&self.project);
+        let project = stats::project(&self.source, None, &cancel)?;
+        let options = self.options.of(&project)?;
+        let folder = folder_of(&self.source);
         let report = with_progress("export", &cancel, |progress| {
-            self.format.export(project, &folder, &options, &self.out, progress)
+            self.format.export(&project, &folder, &options, &self.out, progress)
         })?;
         if let Some(file) = self.report {
             let json = serde_json::to_vec_pretty(&report)?;
@@ -107,7 +105,7 @@ impl Export {
 }
 
 impl Choice {
-    fn of(self, project: &Arc<Project>) -> anyhow::Result<Options> {
+    fn of(self, project: &Project) -> anyhow::Result<Options> {
         let mut media = BTreeSet::new();
         for name in &self.media {
             let meant =

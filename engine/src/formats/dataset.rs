@@ -7,10 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{FormatError, clip};
+use super::{FormatError, Taken, clip};
 use crate::{
     geometry::{Rect, Size},
     mask::Rle,
+    project::{Medium, MediumKind, Project},
 };
 
 /// What a file of labels says, as far as it makes sense. Images, videos and categories are named by their places in the
@@ -280,6 +281,32 @@ impl Builder {
 }
 
 impl Dataset {
+    /// A project of all that it says, with its images and videos as media, wherever they are; and what has no place there.
+    pub fn to_project(&self) -> (Project, Taken) {
+        let mut project = Project::default();
+        let medium = |path: &str, kind, size, n_frames| {
+            let path = path.to_owned();
+            Medium { path, kind, size, n_frames, fps: None, content: None, done: false }
+        };
+        let photos = self.images.iter().filter(|image| image.frame.is_none());
+        let photos = photos.filter_map(|image| Some((image.file_name.as_deref()?, image.size?)));
+        project.add_media(photos.map(|(path, size)| medium(path, MediumKind::Image, size, 1)).collect());
+        let mut videos: BTreeMap<usize, (Size, usize)> = BTreeMap::new();
+        for image in &self.images {
+            if let Some(((video, frame), size)) = image.frame.zip(image.size) {
+                // Of one frame it would be a photo.
+                let (_, n_frames) = videos.entry(video).or_insert((size, 2));
+                *n_frames = (*n_frames).max(frame + 1);
+            }
+        }
+        let video = |(video, (size, n_frames)): (usize, (Size, usize))| {
+            medium(&self.videos[video], MediumKind::Video, size, n_frames)
+        };
+        project.add_media(videos.into_iter().map(video).collect());
+        let taken = self.add_to(&mut project);
+        (project, taken)
+    }
+
     /// With all that another says too.
     pub(super) fn with(mut self, other: Self) -> Self {
         let (n_images, n_videos, n_categories) =
