@@ -10,14 +10,19 @@ mod dataset;
 mod error;
 mod head;
 mod json;
+pub mod labelme;
 mod output;
 mod parallel;
+mod png;
 mod polygon;
 mod report;
 mod selection;
 mod stats;
 #[cfg(test)]
 mod tests;
+pub mod voc;
+mod xml;
+pub mod yolo;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,7 +45,14 @@ pub use selection::{Files, Frame, Frames, Kind, Label, Options, Selection, Split
 pub use stats::{CategoryStats, Stats};
 
 /// All formats, in the order in which they are offered.
-pub const FORMATS: &[&Format] = &[&coco::INSTANCES];
+pub const FORMATS: &[&Format] = &[
+    &coco::INSTANCES,
+    &yolo::DETECTION,
+    &yolo::SEGMENTATION,
+    &yolo::ORIENTED,
+    &voc::FORMAT,
+    &labelme::FORMAT,
+];
 
 /// A way to write labels down.
 #[derive(Clone, Copy)]

@@ -218,7 +218,11 @@ fn matches<'a, 'm>(
 ) -> HashMap<&'a str, MediumId> {
     let mut media_by_name: HashMap<&str, Vec<(MediumId, &str)>> = HashMap::new();
     for (id, medium) in media {
-        media_by_name.entry(last_name(&medium.path)).or_default().push((*id, &medium.path));
+        let path = &*medium.path;
+        // Some formats name images without their suffixes.
+        for path in BTreeSet::from([path, without_suffix(path)]) {
+            media_by_name.entry(last_name(path)).or_default().push((*id, path));
+        }
     }
     let mut claims: BTreeMap<MediumId, Vec<(usize, &str)>> = BTreeMap::new();
     for path in paths.collect::<BTreeSet<&str>>() {

@@ -108,7 +108,11 @@ fn told(project: &Project, format: &Format) -> Vec<Told> {
                 (Some(mask), _) => Shape::Mask(mask.clone()),
                 (None, rect) => Shape::Box(rect.unwrap()),
             };
-            let shape = if carries.masks == Masks::None { Shape::Box(shape.rect()) } else { shape };
+            let shape = match shape {
+                Shape::Mask(_) if *format == yolo::ORIENTED => Shape::Box(round(yolo::corners(&shape))),
+                shape if carries.masks == Masks::None => Shape::Box(shape.rect()),
+                shape => shape,
+            };
             if carries.boxes || matches!(shape, Shape::Mask(_)) {
                 let name =
                     if carries.categories { &*project.categories[&object.category].name } else { "object" };
@@ -120,6 +124,7 @@ fn told(project: &Project, format: &Format) -> Vec<Told> {
     }
     told.sort_by_key(|(id, told)| (told.at, *id));
     if !carries.overlaps {
+        let whole: Vec<Rect> = told.iter().map(|(_, told)| told.shape.rect()).collect();
         // Later objects lie on top.
         for i in 0..told.len() {
             let above: Vec<Shape> = told[i + 1..]
@@ -134,7 +139,13 @@ fn told(project: &Project, format: &Format) -> Vec<Told> {
                 }
             }
         }
-        told.retain(|(_, told)| !matches!(&told.shape, Shape::Mask(mask) if mask.area() == 0));
+        // Of what is covered its box is left, where there can be boxes.
+        for ((_, told), whole) in told.iter_mut().zip(whole) {
+            if carries.boxes && matches!(&told.shape, Shape::Mask(mask) if mask.is_empty()) {
+                told.shape = Shape::Box(whole);
+            }
+        }
+        told.retain(|(_, told)| !matches!(&told.shape, Shape::Mask(mask) if mask.is_empty()));
     }
     let frames = |id: ObjectId| told.iter().filter(|(of, _)| *of == id).map(|(_, told)| told.at.1).collect();
     let all: Vec<BTreeSet<usize>> = told.iter().map(|(id, _)| frames(*id)).collect();
@@ -143,6 +154,14 @@ fn told(project: &Project, format: &Format) -> Vec<Told> {
         ..told
     };
     told.into_iter().zip(all).map(with_frames).collect()
+}
+
+/// The upright box round corners, in the image.
+fn round(corners: [crate::geometry::Point; 4]) -> Rect {
+    let [x, y] = [corners.map(|corner| corner.x), corners.map(|corner| corner.y)];
+    let least = |values: [f32; 4]| values.into_iter().fold(f32::INFINITY, f32::min);
+    let greatest = |values: [f32; 4]| values.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    clip(Rect { x0: least(x), y0: least(y), x1: greatest(x), y1: greatest(y) }, SIZE).unwrap()
 }
 
 fn is_same(a: &Told, b: &Told) -> bool {
@@ -194,8 +213,7 @@ fn check(format: &Format, project: &Project) {
 
 /// Whether a format can say all that this project has.
 fn is_all_carried(project: &Project, format: &Format) -> bool {
-    let all = Format { carries: Carries::ALL, is_of_videos: false, ..*format };
-    let (all, of_format) = (told(project, &all), told(project, format));
+    let (all, of_format) = (told(project, &coco::INSTANCES), told(project, format));
     let photos = format.is_of_videos && project.media.values().any(|medium| medium.n_frames == 1);
     let categories = format.carries.categories || all.is_empty();
     !photos

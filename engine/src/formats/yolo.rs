@@ -1,0 +1,164 @@
+//! YOLO as Ultralytics reads it: a text file an image, a line an object, coordinates as shares of the image's sides.
+//!
+//! Detection has `class x y width height` (of the box's middle), segmentation `class x y x y …`, oriented boxes four corners.
+
+mod corners;
+mod read;
+
+use std::io::Write as _;
+
+use super::{
+    Carries, Format, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits, polygon,
+};
+
+pub(super) use corners::corners;
+
+/// Boxes.
+pub const DETECTION: Format = Format {
+    name: "yolo",
+    title: "YOLO detection",
+    is_of_videos: false,
+    carries: Carries { masks: Masks::None, overlaps: true, ..PLAIN },
+    write: |selection, output| write(selection, output, "detect", &detection),
+    read: Some(Read { suffix: None, is_like: |path| read::task(path) == Some("detect"), read: read::read }),
+};
+
+/// Polygons.
+pub const SEGMENTATION: Format = Format {
+    name: "yolo-segment",
+    title: "YOLO segmentation",
+    is_of_videos: false,
+    carries: Carries { masks: Masks::Polygons, boxes: false, ..PLAIN },
+    write: |selection, output| write(selection, output, "segment", &segmentation),
+    read: Some(Read { suffix: None, is_like: |path| read::task(path) == Some("segment"), read: read::read }),
+};
+
+/// Boxes that may be turned.
+pub const ORIENTED: Format = Format {
+    name: "yolo-obb",
+    title: "YOLO oriented boxes",
+    is_of_videos: false,
+    carries: Carries { masks: Masks::None, ..PLAIN },
+    write: |selection, output| write(selection, output, "obb", &oriented),
+    read: Some(Read {
+        suffix: None,
+        is_like: |path| read::task(path) == Some("obb"),
+        read: read::read_oriented,
+    }),
+};
+
+const PLAIN: Carries = Carries {
+    masks: Masks::None,
+    boxes: true,
+    overlaps: true,
+    tracks: false,
+    attributes: false,
+    categories: true,
+};
+
+/// The coordinates of an object, in pixels.
+type Coordinates = dyn Fn(&Label<'_>, &mut Output<'_>, f32) -> Vec<f32>;
+
+fn write(
+    selection: &Selection<'_>,
+    output: &mut Output<'_>,
+    task: &str,
+    coordinates: &Coordinates,
+) -> Result<(), FormatError> {
+    let parts = selection.parts();
+    for (part, frames) in &parts {
+        let part = part.unwrap_or(Splits::NAMES[0]);
+        for frame in frames {
+            let suffix = suffix(selection, frame);
+            output.place(selection, frame, &format!("images/{part}/{}{suffix}", selection.stem(frame)));
+            let mut lines = Vec::new();
+            for label in selection.labels(frame) {
+                output.step()?;
+                lines.push(line(label, frame, &coordinates(label, output, selection.options.tolerance)));
+            }
+            let name = format!("labels/{part}/{}.txt", selection.stem(frame));
+            output.write(&name, |out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
+            output.step()?;
+        }
+    }
+    let names: Vec<&str> = parts.iter().map(|(part, _)| part.unwrap_or(Splits::NAMES[0])).collect();
+    output.write("data.yaml", |out| {
+        writeln!(out, "path: .\ntask: {task}")?;
+        // Ultralytics wants both, whatever there is.
+        for part in Splits::NAMES {
+            let there = if names.contains(&part) { part } else { names.first().copied().unwrap_or(part) };
+            if names.contains(&part) || part != Splits::NAMES[2] {
+                writeln!(out, "{part}: images/{there}")?;
+            }
+        }
+        writeln!(out, "names:")?;
+        for (i, kind) in selection.categories.iter().enumerate() {
+            // JSON's texts are YAML's.
+            writeln!(out, "  {i}: {}", serde_json::Value::from(&*kind.category.name))?;
+        }
+        Ok(())
+    })
+}
+
+fn suffix(selection: &Selection<'_>, frame: &Frame<'_>) -> String {
+    let (name, stem) = (selection.name(frame), selection.stem(frame));
+    name[stem.len()..].to_owned()
+}
+
+fn line(label: &Label<'_>, frame: &Frame<'_>, coordinates: &[f32]) -> String {
+    let sides = [frame.medium.size.width as f32, frame.medium.size.height as f32];
+    let shares = coordinates.iter().zip(sides.iter().cycle()).map(|(v, side)| format!(" {}", v / side));
+    format!("{}{}", label.category, shares.collect::<String>())
+}
+
+fn detection(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {
+    let rect = label.shape.rect();
+    let (width, height) = (rect.x1 - rect.x0, rect.y1 - rect.y0);
+    vec![rect.x0 + width / 2.0, rect.y0 + height / 2.0, width, height]
+}
+
+fn segmentation(label: &Label<'_>, output: &mut Output<'_>, tolerance: f32) -> Vec<f32> {
+    let Shape::Mask(mask) = &label.shape else { return Vec::new() };
+    let drawn = polygon::drawn_as_one(mask, tolerance);
+    output.report.polygon(drawn.iou);
+    drawn.polygons.into_iter().next().unwrap_or_default()
+}
+
+fn oriented(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {
+    corners(&label.shape).into_iter().flat_map(|corner| [corner.x, corner.y]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::Arc};
+
+    use crate::{
+        formats::{Files, Options, Splits, named, tests::media},
+        geometry::Rect,
+        project::{Category, CategoryId, MediumId, Object, ObjectId, Segment},
+    };
+
+    #[test]
+    fn a_box_is_its_middle_and_its_sides_as_shares() {
+        let mut project = media();
+        for (id, name) in [(3, "cat"), (7, "dog: \"a\"")] {
+            project.categories.insert(CategoryId(id), Arc::new(Category::new(name, [0; 3])));
+        }
+        project.objects.insert((MediumId(1), ObjectId(1)), Arc::new(Object::new(CategoryId(7))));
+        let rect = Rect { x0: 0.0, y0: 0.0, x1: 4.5, y1: 3.5 };
+        project.segments.insert((ObjectId(1), 0), Arc::new(Segment::boxed(rect)));
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out");
+        let options = Options { files: Files::Leave, ..Options::default() };
+        named("yolo").unwrap().export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+        let read = |name: &str| fs::read_to_string(target.join(name)).unwrap();
+        assert_eq!(read("labels/train/a/1.txt"), "1 0.25 0.25 0.5 0.5\n");
+        assert_eq!(read("labels/train/a/2.txt"), "");
+        let want = "path: .\ntask: detect\ntrain: images/train\nval: images/train\nnames:\n  0: \"cat\"\n  1: \"dog: \\\"a\\\"\"\n";
+        assert_eq!(read("data.yaml"), want);
+        let splits = Some(Splits { shares: [1.0, 1.0, 1.0], seed: 1 });
+        let options = Options { splits, ..options };
+        named("yolo").unwrap().export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+        assert!(read("data.yaml").contains("test: images/test"));
+    }
+}

@@ -1,0 +1,183 @@
+//! YOLO's text files.
+
+use std::{
+    fs,
+    io::{self, BufRead as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_yaml_ng::Value;
+
+use crate::{
+    formats::{
+        Dataset, FormatError, Reading, Shape,
+        dataset::{Builder, without_suffix},
+        head,
+        polygon::rasterize,
+    },
+    geometry::{Rect, Size},
+    media::image_size,
+};
+
+/// What a folder's lines are: what its YAML file says, or what the first lines look like.
+pub(super) fn task(folder: &Path) -> Option<&'static str> {
+    let yaml = fs::read_to_string(yaml_of(folder)?).ok()?;
+    let yaml: Value = serde_yaml_ng::from_str(&yaml).ok()?;
+    yaml.get("names")?;
+    let said = yaml.get("task").and_then(Value::as_str);
+    if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == said) {
+        return Some(task);
+    }
+    let first = head::files(folder, "txt").into_iter().take(20).filter_map(|file| head::glance(&file));
+    let is_long = first.into_iter().any(|text| text.lines().any(|line| line.split_whitespace().count() > 6));
+    Some(if is_long { "segment" } else { "detect" })
+}
+
+fn yaml_of(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml"));
+    files.sort();
+    files.into_iter().next()
+}
+
+/// Boxes and polygons.
+pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    read_lines(reading, &|numbers, size| match numbers {
+        [x, y, width, height] => Ok(Shape::Box(pixels(
+            [x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0],
+            size,
+        ))),
+        _ if numbers.len() >= 6 && numbers.len().is_multiple_of(2) => {
+            let polygon: Vec<f64> = numbers
+                .chunks(2)
+                .flat_map(|xy| [xy[0] * size.width as f64, xy[1] * size.height as f64])
+                .collect();
+            let mask = rasterize(&[polygon], size).map_err(|error| error.to_string())?;
+            Ok(Shape::Mask(Arc::new(mask)))
+        }
+        _ => Err("it is neither a box nor a polygon".to_owned()),
+    })
+}
+
+/// Four corners: the upright box round them.
+pub(super) fn read_oriented(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    read_lines(reading, &|numbers, size| {
+        if numbers.len() != 8 {
+            return Err("it has not four corners".to_owned());
+        }
+        let range = |axis: usize| {
+            let values = numbers.iter().skip(axis).step_by(2).copied();
+            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], v| [min.min(v), max.max(v)])
+        };
+        let ([x0, x1], [y0, y1]) = (range(0), range(1));
+        Ok(Shape::Box(pixels([x0, y0, x1, y1], size)))
+    })
+}
+
+fn pixels([x0, y0, x1, y1]: [f64; 4], size: Size) -> Rect {
+    let (width, height) = (size.width as f64, size.height as f64);
+    Rect::from([x0 * width, y0 * height, x1 * width, y1 * height].map(|v| v as f32))
+}
+
+/// What the numbers after the class say on an image of a size.
+type Told = dyn Fn(&[f64], Size) -> Result<Shape, String>;
+
+fn read_lines(reading: &Reading<'_>, told: &Told) -> Result<Dataset, FormatError> {
+    let folder = reading.path;
+    let lacks =
+        FormatError::Lacks { path: folder.to_owned(), lacks: "YAML file with names beside its labels" };
+    let yaml = yaml_of(folder).ok_or(lacks)?;
+    let text = fs::read_to_string(&yaml).map_err(|cause| FormatError::Read { path: yaml.clone(), cause })?;
+    let names = names(&text).map_err(|cause| FormatError::Damaged { path: yaml, cause })?;
+    let mut builder = Builder::default();
+    let categories: Vec<usize> = names.iter().map(|name| builder.category(name)).collect();
+    let labels = folder.join("labels");
+    let inside = if labels.is_dir() { labels } else { folder.to_owned() };
+    let files = head::files(&inside, "txt");
+    for (i, file) in files.iter().enumerate() {
+        if !(reading.progress)(i, files.len()) {
+            return Err(FormatError::Canceled);
+        }
+        let name = file.strip_prefix(&inside).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        let (image_name, size) = image_of(folder, without_suffix(&name), reading);
+        let image = builder.image(&image_name, size);
+        let lines = fs::File::open(file).map(io::BufReader::new);
+        let lines = lines.map_err(|cause| FormatError::Read { path: file.clone(), cause })?.lines();
+        for (line, n) in lines.zip(1..) {
+            let what = format!("line {n} of {}", file.strip_prefix(folder).unwrap_or(file).display());
+            let line = match line {
+                Ok(line) => line,
+                Err(error) => {
+                    builder.refuse(what, error);
+                    break;
+                }
+            };
+            if line.trim().is_empty() {
+                continue;
+            }
+            match parse(&line, &categories, size, told) {
+                Ok((category, shape)) => drop(builder.annotate(what, image, category, shape)),
+                Err(why) => builder.refuse(what, why),
+            }
+        }
+    }
+    builder.finish(folder, "labels as YOLO has them")
+}
+
+fn parse(
+    line: &str,
+    categories: &[usize],
+    size: Option<Size>,
+    told: &Told,
+) -> Result<(usize, Shape), String> {
+    let mut words = line.split_whitespace();
+    let class =
+        words.next().and_then(|word| word.parse::<usize>().ok()).ok_or("it does not begin with a class")?;
+    let category = *categories.get(class).ok_or_else(|| format!("there is no class {class}"))?;
+    let numbers: Vec<f64> = words
+        .map(|word| word.parse().map_err(|_| format!("{word} is no number")))
+        .collect::<Result<_, _>>()?;
+    if let Some(number) = numbers.iter().find(|number| !(-1.0..=2.0).contains(*number)) {
+        return Err(format!("{number} is no share of an image's side"));
+    }
+    let size = size.ok_or("the size of its image is not known, for the image is not there")?;
+    Ok((category, told(&numbers, size)?))
+}
+
+/// The names of the classes, which are a list, or a map from numbers.
+fn names(yaml: &str) -> Result<Vec<String>, String> {
+    let yaml: Value = serde_yaml_ng::from_str(yaml).map_err(|error| error.to_string())?;
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => serde_yaml_ng::to_string(other).unwrap_or_default().trim().to_owned(),
+    };
+    match yaml.get("names") {
+        Some(Value::Sequence(names)) => Ok(names.iter().map(text).collect()),
+        Some(Value::Mapping(names)) => {
+            let mut all = Vec::new();
+            for i in 0..names.len() {
+                let name = names.get(Value::from(i)).ok_or_else(|| format!("class {i} has no name"))?;
+                all.push(text(name));
+            }
+            Ok(all)
+        }
+        _ => Err("it has no names".to_owned()),
+    }
+}
+
+/// The image of a label file, with its size as far as it is known.
+fn image_of(folder: &Path, stem: &str, reading: &Reading<'_>) -> (String, Option<Size>) {
+    const SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "JPG"];
+    // The part is no folder of the image's own.
+    let own =
+        ["train/", "val/", "test/", "valid/"].iter().find_map(|part| stem.strip_prefix(part)).unwrap_or(stem);
+    for suffix in SUFFIXES {
+        let places = [format!("images/{stem}.{suffix}"), format!("{stem}.{suffix}")];
+        if let Some(file) = places.iter().map(|place| folder.join(place)).find(|file| file.is_file()) {
+            return (format!("{own}.{suffix}"), image_size(&file).ok());
+        }
+    }
+    (format!("{own}.jpg"), (reading.size)(own))
+}
