@@ -6,11 +6,14 @@
 mod add;
 mod check;
 pub mod coco;
+pub mod cvat;
 mod dataset;
+pub mod datumaro;
 mod error;
 mod head;
 mod json;
 pub mod labelme;
+pub mod masks;
 mod output;
 mod parallel;
 mod png;
@@ -41,17 +44,24 @@ pub use dataset::{Annotation, Category, Dataset, Id, Image, Shape};
 pub use error::FormatError;
 pub use output::{Output, REPORT};
 pub use report::{LeftOut, Likeness, Loss, Report};
-pub use selection::{Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
+pub use selection::{Clip, Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
 pub use stats::{CategoryStats, Stats};
 
 /// All formats, in the order in which they are offered.
 pub const FORMATS: &[&Format] = &[
     &coco::INSTANCES,
+    &coco::PANOPTIC,
+    &coco::RESULTS,
     &yolo::DETECTION,
     &yolo::SEGMENTATION,
     &yolo::ORIENTED,
     &voc::FORMAT,
     &labelme::FORMAT,
+    &cvat::IMAGES,
+    &cvat::VIDEO,
+    &datumaro::FORMAT,
+    &masks::BINARY,
+    &masks::INDEXED,
 ];
 
 /// A way to write labels down.
@@ -107,6 +117,8 @@ pub struct Carries {
     pub attributes: bool,
     /// Whether it says what objects are.
     pub categories: bool,
+    /// Whether it tells objects of one category apart.
+    pub objects: bool,
 }
 
 impl Carries {
@@ -118,6 +130,7 @@ impl Carries {
         tracks: true,
         attributes: true,
         categories: true,
+        objects: true,
     };
 }
 

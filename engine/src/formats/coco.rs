@@ -4,13 +4,16 @@ mod document;
 mod export;
 mod import;
 mod item;
+mod panoptic;
 mod reading;
+mod results;
 
 use crate::{
     formats::{Carries, Format, Id, Read, head},
     project::{FrameId, MediumId, Project},
 };
 
+pub(super) use document::write_list;
 pub use document::{Annotation, Category, Document, Image, Video, VideoFrame};
 
 /// COCO instances.
@@ -22,9 +25,41 @@ pub const INSTANCES: Format = Format {
     write: export::write,
     read: Some(Read {
         suffix: Some("json"),
-        is_like: |path| head::is_json(path, &["annotations"], &["segmentations", "segments_info", "tracks"]),
+        is_like: |path| {
+            let is_results = head::is_json(path, &["image_id", "category_id", "score"], &["annotations"]);
+            is_results
+                || head::is_json(
+                    path,
+                    &["annotations"],
+                    &["segmentations", "segments_info", "tracks", "items"],
+                )
+        },
         read: import::read,
     }),
+};
+
+/// COCO panoptic: PNG files in which each pixel is of one object.
+pub const PANOPTIC: Format = Format {
+    name: "coco-panoptic",
+    title: "COCO panoptic",
+    is_of_videos: false,
+    carries: Carries { boxes: false, overlaps: false, tracks: false, attributes: false, ..Carries::ALL },
+    write: panoptic::write,
+    read: Some(Read {
+        suffix: Some("json"),
+        is_like: |path| head::is_json(path, &["segments_info"], &[]),
+        read: panoptic::read,
+    }),
+};
+
+/// COCO results, as evaluation reads them; they are read as instances are.
+pub const RESULTS: Format = Format {
+    name: "coco-results",
+    title: "COCO results",
+    is_of_videos: false,
+    carries: Carries { tracks: false, attributes: false, ..Carries::ALL },
+    write: results::write,
+    read: None,
 };
 
 /// Image ids of videos' frames begin here, so that they are never those of images, which are their media's ids.

@@ -85,6 +85,8 @@ pub enum Loss {
     Attributes,
     /// What an object is.
     Categories,
+    /// Which pixels of a category are of which object.
+    Objects,
 }
 
 impl fmt::Display for Loss {
@@ -96,6 +98,7 @@ impl fmt::Display for Loss {
             Self::Tracks => "which objects on several frames are one",
             Self::Attributes => "attributes",
             Self::Categories => "categories",
+            Self::Objects => "which pixels of a category are of which object",
         })
     }
 }

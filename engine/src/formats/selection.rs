@@ -212,6 +212,10 @@ impl<'a> Selection<'a> {
         let places: BTreeMap<CategoryId, usize> = ids.clone().map(|(id, _)| *id).zip(0..).collect();
         let categories = (0..).zip(ids).map(numbered).collect();
         let mut labels = labels(project, options, &places, report);
+        if format.is_of_videos {
+            // With photos, what is on them is left out.
+            labels.retain(|label| project.media[&label.at.medium].n_frames > 1);
+        }
         if !format.carries.boxes {
             let n = labels.len();
             labels.retain(|label| matches!(label.shape, Shape::Mask(_)));
@@ -240,6 +244,7 @@ impl<'a> Selection<'a> {
     /// What the format cannot say whatever it is of, to which its writer adds what depends on more.
     fn count_losses(&self, format: &Format, report: &mut Report) {
         let mut n_frames: BTreeMap<ObjectId, usize> = BTreeMap::new();
+        let mut n_alike: BTreeMap<(FrameId, usize), usize> = BTreeMap::new();
         for label in self.frames.iter().flat_map(|frame| self.labels(frame)) {
             let is_mask = matches!(label.shape, Shape::Mask(_));
             report.lose(Loss::Masks, usize::from(is_mask && format.carries.masks == Masks::None));
@@ -247,7 +252,11 @@ impl<'a> Selection<'a> {
             report.lose(Loss::Attributes, usize::from(has_attributes && !format.carries.attributes));
             report.lose(Loss::Categories, usize::from(!format.carries.categories));
             *n_frames.entry(label.id).or_default() += 1;
+            if !format.carries.objects {
+                *n_alike.entry((label.at, label.category)).or_default() += 1;
+            }
         }
+        report.lose(Loss::Objects, n_alike.into_values().filter(|n| *n > 1).sum());
         if !format.carries.tracks {
             report.lose(Loss::Tracks, n_frames.into_values().filter(|n| *n > 1).sum());
         }
@@ -290,6 +299,43 @@ impl<'a> Selection<'a> {
     /// The same without the suffix; no two frames share it.
     pub fn stem(&self, frame: &Frame<'_>) -> String {
         without_suffix(&self.name(frame)).to_owned()
+    }
+}
+
+/// A video, as far as it is written.
+pub struct Clip<'s, 'a> {
+    /// Its id.
+    pub id: MediumId,
+    /// What the project says of it.
+    pub medium: &'a Medium,
+    /// Its frames, in their order.
+    pub frames: Vec<&'s Frame<'a>>,
+}
+
+impl<'a> Selection<'a> {
+    /// The videos that some frames are of, in their order.
+    pub fn clips<'s>(&self, frames: &[&'s Frame<'a>]) -> Vec<Clip<'s, 'a>> {
+        let mut clips: Vec<Clip<'s, 'a>> = Vec::new();
+        for frame in frames.iter().filter(|frame| frame.is_of_video()) {
+            match clips.last_mut().filter(|clip| clip.id == frame.at.medium) {
+                Some(clip) => clip.frames.push(frame),
+                None => {
+                    clips.push(Clip { id: frame.at.medium, medium: frame.medium, frames: vec![frame] });
+                }
+            }
+        }
+        clips
+    }
+
+    /// What is on a clip's frames, by object: the places of the frames in the clip, and what is there.
+    pub fn tracks(&self, clip: &Clip<'_, 'a>) -> BTreeMap<ObjectId, Vec<(usize, &Label<'a>)>> {
+        let mut tracks: BTreeMap<ObjectId, Vec<(usize, &Label<'a>)>> = BTreeMap::new();
+        for (place, frame) in clip.frames.iter().enumerate() {
+            for label in self.labels(frame) {
+                tracks.entry(label.id).or_default().push((place, label));
+            }
+        }
+        tracks
     }
 }
 

@@ -18,7 +18,7 @@ pub const DETECTION: Format = Format {
     name: "yolo",
     title: "YOLO detection",
     is_of_videos: false,
-    carries: Carries { masks: Masks::None, overlaps: true, ..PLAIN },
+    carries: Carries { masks: Masks::None, ..PLAIN },
     write: |selection, output| write(selection, output, "detect", &detection),
     read: Some(Read { suffix: None, is_like: |path| read::task(path) == Some("detect"), read: read::read }),
 };
@@ -47,14 +47,7 @@ pub const ORIENTED: Format = Format {
     }),
 };
 
-const PLAIN: Carries = Carries {
-    masks: Masks::None,
-    boxes: true,
-    overlaps: true,
-    tracks: false,
-    attributes: false,
-    categories: true,
-};
+const PLAIN: Carries = Carries { tracks: false, attributes: false, ..Carries::ALL };
 
 /// The coordinates of an object, in pixels.
 type Coordinates = dyn Fn(&Label<'_>, &mut Output<'_>, f32) -> Vec<f32>;

@@ -164,7 +164,7 @@ impl<I: IntoIterator<Item = Image>, A: IntoIterator<Item = Annotation>> Document
 }
 
 /// Writes a list as it comes.
-pub(super) fn write_list<T: Serialize>(
+pub(in crate::formats) fn write_list<T: Serialize>(
     out: &mut impl io::Write,
     items: impl IntoIterator<Item = T>,
     step: &mut dyn FnMut() -> Result<(), FormatError>,

@@ -1,0 +1,245 @@
+//! CVAT's XML 1.1: for images, and for a video with its tracks.
+
+mod read;
+
+use std::{collections::BTreeMap, io};
+
+use super::{Carries, Format, FormatError, Label, Output, Read, Selection, Shape, head, xml::Xml};
+use crate::mask::Rle;
+
+/// A file for all images.
+pub const IMAGES: Format = Format {
+    name: "cvat-images",
+    title: "CVAT for images",
+    is_of_videos: false,
+    carries: Carries { tracks: false, ..Carries::ALL },
+    write: write_images,
+    read: Some(Read { suffix: Some("xml"), is_like: |path| is_like(path, "<image "), read: read::images }),
+};
+
+/// A file for each video.
+pub const VIDEO: Format = Format {
+    name: "cvat-video",
+    title: "CVAT for video",
+    is_of_videos: true,
+    carries: Carries::ALL,
+    write: write_videos,
+    read: Some(Read { suffix: Some("xml"), is_like: |path| is_like(path, "<track "), read: read::videos }),
+};
+
+fn is_like(path: &std::path::Path, element: &str) -> bool {
+    head::glance(path).is_some_and(|text| text.contains("<annotations>") && text.contains(element))
+}
+
+type Attributes<'a> = Vec<(&'a str, String)>;
+
+fn write_images(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
+    let parts = selection.parts();
+    for frame in &selection.frames {
+        output.place(selection, frame, &format!("images/{}", selection.name(frame)));
+    }
+    output.write_steps("annotations.xml", |out, _, step| {
+        let mut xml = begin(selection, out, "annotation", &[])?;
+        let mut ids = 0..;
+        for (part, frames) in &parts {
+            for frame in frames {
+                step().map_err(io::Error::other)?;
+                let size = frame.medium.size;
+                let mut attributes = vec![
+                    ("id", ids.next().unwrap_or(0).to_string()),
+                    ("name", selection.name(frame)),
+                    ("width", size.width.to_string()),
+                    ("height", size.height.to_string()),
+                ];
+                attributes.extend(part.map(|part| ("subset", part.to_owned())));
+                xml.open("image", &attributes)?;
+                for label in selection.labels(frame) {
+                    step().map_err(io::Error::other)?;
+                    let (name, mut attributes) = shape(&label.shape);
+                    attributes
+                        .insert(0, ("label", selection.categories[label.category].category.name.clone()));
+                    attributes.push(("source", source(label).to_owned()));
+                    attributes.push(("z_order", "0".to_owned()));
+                    write_shape(&mut xml, name, &attributes, label)?;
+                }
+                xml.close("image")?;
+            }
+        }
+        xml.close("annotations")?;
+        xml.end()
+    })
+}
+
+fn write_videos(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
+    let frames: Vec<_> = selection.frames.iter().collect();
+    for clip in selection.clips(&frames) {
+        let stem = selection.medium_stem(clip.id);
+        for frame in &clip.frames {
+            output.place(selection, frame, &format!("{stem}/images/frame_{:06}.jpg", frame.at.frame));
+        }
+        let tracks = selection.tracks(&clip);
+        output.write_steps(&format!("{stem}/annotations.xml"), |out, _, step| {
+            let size = clip.medium.size;
+            let of_task = [
+                ("size", clip.medium.n_frames.to_string()),
+                ("mode", "interpolation".to_owned()),
+                ("source", selection.medium_name(clip.id).to_owned()),
+            ];
+            let original = [("width", size.width), ("height", size.height)];
+            let mut xml = begin(selection, out, "interpolation", &of_task)?;
+            xml.open("original_size", &[])?;
+            for (name, side) in original {
+                xml.text(name, &[], &side.to_string())?;
+            }
+            xml.close("original_size")?;
+            for (id, track) in &tracks {
+                let Some((_, first)) = track.first() else { continue };
+                let label = selection.categories[first.category].category.name.clone();
+                let source = source(first).to_owned();
+                xml.open("track", &[("id", id.0.to_string()), ("label", label), ("source", source)])?;
+                let mut last: Option<(usize, &Label<'_>)> = None;
+                for (_, label) in track {
+                    step().map_err(io::Error::other)?;
+                    let frame = label.at.frame;
+                    // Else CVAT goes on with the last shape over the gap.
+                    if let Some((before, gone)) = last.filter(|(before, _)| before + 1 < frame) {
+                        write_in_track(&mut xml, gone, before + 1, true)?;
+                    }
+                    write_in_track(&mut xml, label, frame, false)?;
+                    last = Some((frame, label));
+                }
+                if let Some((before, gone)) = last.filter(|(before, _)| before + 1 < clip.medium.n_frames) {
+                    write_in_track(&mut xml, gone, before + 1, true)?;
+                }
+                xml.close("track")?;
+            }
+            xml.close("annotations")?;
+            xml.end()
+        })?;
+        clip.frames.iter().try_for_each(|_| output.step())?;
+    }
+    Ok(())
+}
+
+fn write_in_track<W: io::Write>(
+    xml: &mut Xml<W>,
+    label: &Label<'_>,
+    frame: usize,
+    is_outside: bool,
+) -> io::Result<()> {
+    let flag = |value: bool| if value { "1" } else { "0" }.to_owned();
+    let (name, of_shape) = shape(&label.shape);
+    let mut attributes =
+        vec![("frame", frame.to_string()), ("outside", flag(is_outside)), ("keyframe", flag(true))];
+    attributes.extend(of_shape);
+    attributes.push(("z_order", "0".to_owned()));
+    write_shape(xml, name, &attributes, label)
+}
+
+fn begin<'s, W: io::Write>(
+    selection: &'s Selection<'_>,
+    out: W,
+    mode: &str,
+    of_task: &[(&str, String)],
+) -> io::Result<Xml<W>> {
+    let mut xml = Xml::begin(out)?;
+    xml.open("annotations", &[])?;
+    xml.text("version", &[], "1.1")?;
+    xml.open("meta", &[])?;
+    xml.open("task", &[])?;
+    xml.text("name", &[], "segue")?;
+    if of_task.is_empty() {
+        xml.text("mode", &[], mode)?;
+    }
+    for (name, value) in of_task {
+        xml.text(name, &[], value)?;
+    }
+    xml.open("labels", &[])?;
+    let mut names: BTreeMap<usize, std::collections::BTreeSet<&'s str>> = BTreeMap::new();
+    for label in &selection.labels {
+        let of_label = names.entry(label.category).or_default();
+        of_label.extend(label.object.attributes.keys().map(|name| &**name));
+    }
+    for (place, kind) in selection.categories.iter().enumerate() {
+        let [r, g, b] = kind.category.color;
+        xml.open("label", &[])?;
+        xml.text("name", &[], &kind.category.name)?;
+        xml.text("color", &[], &format!("#{r:02x}{g:02x}{b:02x}"))?;
+        xml.open("attributes", &[])?;
+        for name in names.get(&place).into_iter().flatten() {
+            xml.open("attribute", &[])?;
+            for (field, value) in [
+                ("name", *name),
+                ("mutable", "False"),
+                ("input_type", "text"),
+                ("default_value", ""),
+                ("values", ""),
+            ] {
+                xml.text(field, &[], value)?;
+            }
+            xml.close("attribute")?;
+        }
+        xml.close("attributes")?;
+        xml.close("label")?;
+    }
+    xml.close("labels")?;
+    xml.close("task")?;
+    xml.close("meta")?;
+    Ok(xml)
+}
+
+fn write_shape<W: io::Write>(
+    xml: &mut Xml<W>,
+    name: &str,
+    attributes: &[(&str, String)],
+    label: &Label<'_>,
+) -> io::Result<()> {
+    if label.object.attributes.is_empty() {
+        return xml.empty(name, attributes);
+    }
+    xml.open(name, attributes)?;
+    for (name, value) in &label.object.attributes {
+        xml.text("attribute", &[("name", name.clone())], value)?;
+    }
+    xml.close(name)
+}
+
+fn source(label: &Label<'_>) -> &'static str {
+    if label.segment.is_given() { "manual" } else { "auto" }
+}
+
+/// An element's name and attributes.
+fn shape(shape: &Shape) -> (&'static str, Attributes<'static>) {
+    let occluded = ("occluded", "0".to_owned());
+    match shape {
+        Shape::Box(rect) => {
+            let corners = [("xtl", rect.x0), ("ytl", rect.y0), ("xbr", rect.x1), ("ybr", rect.y1)];
+            let corners = corners.map(|(name, value)| (name, value.to_string()));
+            ("box", std::iter::once(occluded).chain(corners).collect())
+        }
+        Shape::Mask(mask) => {
+            let [left, top, width, height] = mask.bbox();
+            let numbers = [("left", left), ("top", top), ("width", width), ("height", height)];
+            let numbers = numbers.map(|(name, value)| (name, value.to_string()));
+            ("mask", [occluded, ("rle", rle(mask))].into_iter().chain(numbers).collect())
+        }
+    }
+}
+
+/// Run lengths of the pixels in a mask's box, row by row, the first run off the object.
+fn rle(mask: &Rle) -> String {
+    let [left, top, width, height] = mask.bbox().map(|v| v as usize);
+    let cut = mask.decode().part((left, top), crate::geometry::Size::new(width, height));
+    let mut runs: Vec<usize> = vec![0];
+    let mut last = false;
+    for bit in cut.bits() {
+        if *bit != last {
+            runs.push(0);
+            last = *bit;
+        }
+        if let Some(run) = runs.last_mut() {
+            *run += 1;
+        }
+    }
+    runs.iter().map(usize::to_string).collect::<Vec<String>>().join(", ")
+}
