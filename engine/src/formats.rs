@@ -4,28 +4,35 @@
 //! is what of a project a person wants, and puts files into an [`Output`]. To read, it makes a [`Dataset`].
 
 mod add;
+pub mod burst;
 mod check;
 pub mod coco;
 pub mod cvat;
 mod dataset;
 pub mod datumaro;
+pub mod davis;
 mod error;
 mod head;
 mod json;
 pub mod labelme;
 pub mod masks;
+pub mod mot;
+pub mod mots;
 mod output;
 mod parallel;
 mod png;
 mod polygon;
 mod report;
+pub mod sa_v;
 mod selection;
 mod stats;
+pub mod tao;
 #[cfg(test)]
 mod tests;
 pub mod voc;
 mod xml;
 pub mod yolo;
+pub mod youtube_vis;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -62,6 +69,13 @@ pub const FORMATS: &[&Format] = &[
     &datumaro::FORMAT,
     &masks::BINARY,
     &masks::INDEXED,
+    &youtube_vis::FORMAT,
+    &burst::FORMAT,
+    &tao::FORMAT,
+    &davis::FORMAT,
+    &mots::FORMAT,
+    &mot::FORMAT,
+    &sa_v::FORMAT,
 ];
 
 /// A way to write labels down.

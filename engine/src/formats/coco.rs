@@ -13,8 +13,11 @@ use crate::{
     project::{FrameId, MediumId, Project},
 };
 
-pub(super) use document::write_list;
 pub use document::{Annotation, Category, Document, Image, Video, VideoFrame};
+pub(super) use document::{measures, write_list};
+pub(super) use export::{annotation, categories, image, image_id, list_name};
+pub(super) use import::read;
+pub(super) use item::{mask_of, size_of};
 
 /// COCO instances.
 pub const INSTANCES: Format = Format {

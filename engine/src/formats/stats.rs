@@ -11,9 +11,9 @@ use super::counted;
 use crate::project::{CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment};
 
 /// Areas from which on COCO calls an object medium, and large, in pixels.
-pub const MEDIUM_AREA: u64 = 32 * 32;
+const MEDIUM_AREA: u64 = 32 * 32;
 /// See [`MEDIUM_AREA`].
-pub const LARGE_AREA: u64 = 96 * 96;
+const LARGE_AREA: u64 = 96 * 96;
 /// Masks that overlap by so much of the smaller one are likely one object twice.
 const MUCH: f64 = 0.5;
 

@@ -46,7 +46,7 @@ pub(in crate::formats) fn categories(selection: &Selection<'_>) -> Vec<Category>
     selection.categories.iter().map(category).collect()
 }
 
-fn annotation(
+pub(in crate::formats) fn annotation(
     selection: &Selection<'_>,
     image_id: u64,
     label: &Label<'_>,

@@ -18,7 +18,9 @@ use crate::{
 const BATCH: usize = 1 << 13;
 
 /// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
-pub(super) fn read(&Reading { path, progress, .. }: &Reading<'_>) -> Result<Dataset, FormatError> {
+pub(in crate::formats) fn read(
+    &Reading { path, progress, .. }: &Reading<'_>,
+) -> Result<Dataset, FormatError> {
     let bytes = Metered::open(path, progress).map_err(|error| FormatError::reading(path, error))?;
     let total = bytes.total;
     let (file, stop) = File::read(bytes);

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use crate::{
-    formats::{Id, polygon::PolygonError},
+    formats::{
+        Id,
+        polygon::{PolygonError, rasterize},
+    },
     geometry::{Rect, Size},
     mask::{Rle, RleError},
 };
@@ -192,8 +195,18 @@ fn size(width: &Value, height: &Value) -> Result<Size, Flaw> {
     side(width).zip(side(height)).and_then(|(width, height)| size_of(width, height)).ok_or(Flaw::Size)
 }
 
+/// The mask that a segmentation is on an image; none of none.
+pub(in crate::formats) fn mask_of(told: Value, size: Size) -> Result<Option<Arc<Rle>>, String> {
+    let read = segmentation(told).and_then(|told| match told {
+        Segmentation::None => Ok(None),
+        Segmentation::Mask(mask) => Ok(Some(mask)),
+        Segmentation::Polygons(polygons) => Ok(Some(Arc::new(rasterize(&polygons, size)?))),
+    });
+    read.map_err(|flaw| flaw.to_string())
+}
+
 /// An image's size; none if no image has so many pixels, or none.
-fn size_of(width: usize, height: usize) -> Option<Size> {
+pub(in crate::formats) fn size_of(width: usize, height: usize) -> Option<Size> {
     let area = width.checked_mul(height).filter(|area| (1..=1 << 31).contains(area));
     area.map(|_| Size::new(width, height))
 }

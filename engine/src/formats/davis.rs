@@ -1,0 +1,103 @@
+//! DAVIS: a PNG file a frame, in which each pixel is of one object.
+
+use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
+
+use super::{
+    Carries, Dataset, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, Splits,
+    dataset::{Builder, Id, without_suffix},
+    head, png,
+    report::Loss,
+};
+use crate::project::ObjectId;
+
+/// DAVIS 2017; also YouTube-VOS, whose folders lack the resolution.
+pub const FORMAT: Format = Format {
+    name: "davis",
+    title: "DAVIS",
+    is_of_videos: true,
+    carries: Carries { boxes: false, overlaps: false, attributes: false, categories: false, ..Carries::ALL },
+    write,
+    read: Some(Read {
+        suffix: None,
+        is_like: |path| !head::files(&path.join(ANNOTATIONS), "png").is_empty(),
+        read,
+    }),
+};
+
+const ANNOTATIONS: &str = "Annotations";
+const RESOLUTION: &str = "Full-Resolution";
+/// A palette has so many numbers besides 0, and 255 means "do not look here".
+const MOST: usize = 254;
+
+fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
+    for (part, frames) in selection.parts() {
+        let clips = selection.clips(&frames);
+        for clip in &clips {
+            let stem = selection.medium_stem(clip.id);
+            let numbers: BTreeMap<ObjectId, usize> = selection.tracks(clip).into_keys().zip(1..).collect();
+            for frame in &clip.frames {
+                let name = format!("{RESOLUTION}/{stem}/{:05}", frame.at.frame);
+                output.place(selection, frame, &format!("JPEGImages/{name}.jpg"));
+                let size = frame.medium.size;
+                let mut picture = vec![0; size.area()];
+                for label in selection.labels(frame) {
+                    output.step()?;
+                    let Shape::Mask(mask) = &label.shape else { continue };
+                    let number = numbers[&label.id];
+                    if number > MOST {
+                        output.report.leave_out(LeftOut::TooMany, 1);
+                        continue;
+                    }
+                    let n_covered = png::paint(&mut picture, mask, number as u8);
+                    output.report.lose(Loss::Overlaps, usize::from(n_covered > 0));
+                }
+                let left =
+                    picture.iter().filter(|number| **number > 0).collect::<std::collections::BTreeSet<&u8>>();
+                output.report.annotations -= selection.labels(frame).len() - left.len();
+                output.write(&format!("{ANNOTATIONS}/{name}.png"), |out| {
+                    png::write_indexed(out, size, &picture)
+                })?;
+                output.step()?;
+            }
+        }
+        output.write(&format!("ImageSets/2017/{}.txt", part.unwrap_or(Splits::NAMES[0])), |out| {
+            clips.iter().try_for_each(|clip| writeln!(out, "{}", selection.medium_stem(clip.id)))
+        })?;
+    }
+    Ok(())
+}
+
+fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    let folder = reading.path.join(ANNOTATIONS);
+    let resolution = [RESOLUTION, "480p"].iter().map(|name| folder.join(name)).find(|folder| folder.is_dir());
+    let folder = resolution.unwrap_or(folder);
+    let mut builder = Builder::default();
+    let files = head::files(&folder, "png");
+    for (i, file) in files.iter().enumerate() {
+        if !(reading.progress)(i, files.len()) {
+            return Err(FormatError::Canceled);
+        }
+        let name = file.strip_prefix(&folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        match frame_of(&name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
+            Ok((video, frame, (size, numbers))) => {
+                let image = builder.frame(video, frame, Some(size));
+                for (number, mask) in png::masks_of(size, &numbers).into_iter().filter(|(n, _)| *n != 255) {
+                    let category = builder.category("object");
+                    let shape = Shape::Mask(Arc::new(mask));
+                    if let Some(annotation) = builder.annotate(&name, image, category, shape) {
+                        annotation.track = Some(Id::Number(number.into()));
+                    }
+                }
+            }
+            Err(why) => builder.refuse(Path::new(&name).display(), why),
+        }
+    }
+    builder.finish(reading.path, "pictures as DAVIS has them")
+}
+
+/// The video and the number of a frame's file.
+pub(super) fn frame_of(name: &str) -> Result<(&str, usize), String> {
+    let (video, file) = name.rsplit_once('/').ok_or("it is in no folder of a video")?;
+    let frame = without_suffix(file).parse().map_err(|_| "its name is not a frame's number")?;
+    Ok((video, frame))
+}

@@ -1,0 +1,198 @@
+//! KITTI MOTS: PNG files of 16 bits and text with run lengths, both of ids that are a class times 1000 and a number.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, BufRead as _, Write as _},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    Carries, Clip, Dataset, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, coco,
+    dataset::{Builder, Id, without_suffix},
+    davis::frame_of,
+    head, png,
+    report::Loss,
+};
+use crate::{mask::Rle, project::ObjectId};
+
+/// KITTI MOTS.
+pub const FORMAT: Format = Format {
+    name: "mots",
+    title: "MOTS",
+    is_of_videos: true,
+    carries: Carries { boxes: false, overlaps: false, attributes: false, ..Carries::ALL },
+    write,
+    read: Some(Read { suffix: None, is_like, read }),
+};
+
+const LABELS: &str = "labels.txt";
+/// An id is its class times this and a number below it.
+const CLASS: u32 = 1000;
+/// What must not be looked at.
+const IGNORED: u32 = 10_000;
+/// Ids have 16 bits.
+const MOST_CLASSES: usize = 64;
+
+fn is_like(path: &Path) -> bool {
+    path.join("instances").is_dir() || path.join("instances_txt").is_dir()
+}
+
+fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
+    let frames: Vec<_> = selection.frames.iter().collect();
+    for clip in selection.clips(&frames) {
+        write_clip(selection, &clip, output)?;
+    }
+    output.write(LABELS, |out| {
+        selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", kind.category.name))
+    })
+}
+
+fn write_clip(
+    selection: &Selection<'_>,
+    clip: &Clip<'_, '_>,
+    output: &mut Output<'_>,
+) -> Result<(), FormatError> {
+    let stem = selection.medium_stem(clip.id);
+    let ids = ids(selection, clip);
+    let mut lines = Vec::new();
+    for frame in &clip.frames {
+        let name = format!("{stem}/{:06}", frame.at.frame);
+        output.place(selection, frame, &format!("images/{name}.jpg"));
+        let size = frame.medium.size;
+        let mut picture = vec![0_u16; size.area()];
+        for label in selection.labels(frame) {
+            output.step()?;
+            match (&label.shape, ids.get(&label.id)) {
+                (Shape::Mask(mask), Some(id)) => {
+                    let n_covered = png::paint(&mut picture, mask, *id);
+                    output.report.lose(Loss::Overlaps, usize::from(n_covered > 0));
+                }
+                _ => output.report.leave_out(LeftOut::TooMany, 1),
+            }
+        }
+        output.step()?;
+        let numbers: Vec<u32> = picture.iter().copied().map(u32::from).collect();
+        let masks = png::masks_of(size, &numbers);
+        output.report.annotations -= selection.labels(frame).len() - masks.len();
+        for (id, mask) in masks {
+            let (height, width, counts) = (size.height, size.width, mask.counts());
+            lines.push(format!("{} {id} {} {height} {width} {counts}", frame.at.frame, id / CLASS));
+        }
+        output.write(&format!("instances/{name}.png"), |out| png::write_wide(out, size, &picture))?;
+    }
+    output.write(&format!("instances_txt/{stem}.txt"), |out| {
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))
+    })
+}
+
+/// Of each object of a video its id, as long as there are some left.
+fn ids(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> BTreeMap<ObjectId, u16> {
+    let mut n_of_class: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut ids = BTreeMap::new();
+    for (object, track) in selection.tracks(clip) {
+        let Some((_, label)) = track.first().filter(|(_, label)| label.category < MOST_CLASSES) else {
+            continue;
+        };
+        let n = n_of_class.entry(label.category).or_default();
+        let id = (label.category as u32 + 1) * CLASS + *n;
+        if *n < CLASS && id != IGNORED {
+            ids.extend(u16::try_from(id).ok().map(|id| (object, id)));
+        }
+        *n += 1;
+    }
+    ids
+}
+
+fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    let root = reading.path;
+    let names = fs::read_to_string(root.join(LABELS)).unwrap_or_default();
+    let names: Vec<&str> = names.lines().collect();
+    let mut builder = Builder::default();
+    let texts = head::files(&root.join("instances_txt"), "txt");
+    let pictures = if texts.is_empty() { head::files(&root.join("instances"), "png") } else { Vec::new() };
+    for (i, file) in texts.iter().chain(&pictures).enumerate() {
+        if !(reading.progress)(i, texts.len() + pictures.len()) {
+            return Err(FormatError::Canceled);
+        }
+        let is_text = i < texts.len();
+        let inside = root.join(if is_text { "instances_txt" } else { "instances" });
+        let name = file.strip_prefix(&inside).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        match is_text {
+            true => read_text(file, without_suffix(&name), &names, &mut builder)?,
+            false => read_picture(file, &name, &names, &mut builder),
+        }
+    }
+    builder.finish(root, "instances as MOTS has them")
+}
+
+fn read_text(file: &Path, video: &str, names: &[&str], builder: &mut Builder) -> Result<(), FormatError> {
+    let reader = fs::File::open(file).map(io::BufReader::new);
+    let reader = reader.map_err(|cause| FormatError::Read { path: file.to_owned(), cause })?;
+    for (line, n) in reader.lines().zip(1..) {
+        let what = format!("line {n} of {video}.txt");
+        let line = line.map_err(|cause| FormatError::Read { path: file.to_owned(), cause })?;
+        match parse(&line) {
+            Ok(None) => {}
+            Ok(Some((frame, id, mask))) => add(&what, video, frame, id, mask, names, builder),
+            Err(why) => builder.refuse(what, why),
+        }
+    }
+    Ok(())
+}
+
+/// `frame id class height width counts`.
+fn parse(line: &str) -> Result<Option<(usize, u32, Rle)>, String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [frame, id, class, height, width, counts] = words[..] else {
+        return if words.is_empty() { Ok(None) } else { Err("it has not six fields".to_owned()) };
+    };
+    let number = |word: &str| word.parse::<u32>().map_err(|_| format!("{word} is no number"));
+    let size = coco::size_of(number(width)? as usize, number(height)? as usize);
+    let size = size.ok_or("its width and height are not those of an image")?;
+    let (frame, id, class) = (number(frame)? as usize, number(id)?, number(class)?);
+    let mask = Rle::from_counts(size, counts).map_err(|error| error.to_string())?;
+    // Some count objects without their class.
+    let id = if id < CLASS { class * CLASS + id } else { id };
+    Ok((id != IGNORED).then_some((frame, id, mask)))
+}
+
+fn read_picture(file: &Path, name: &str, names: &[&str], builder: &mut Builder) {
+    match frame_of(name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
+        Ok((video, frame, (size, numbers))) => {
+            for (id, mask) in png::masks_of(size, &numbers).into_iter().filter(|(id, _)| *id != IGNORED) {
+                add(name, video, frame, id, mask, names, builder);
+            }
+            builder.frame(video, frame, Some(size));
+        }
+        Err(why) => builder.refuse(name, why),
+    }
+}
+
+fn add(what: &str, video: &str, frame: usize, id: u32, mask: Rle, names: &[&str], builder: &mut Builder) {
+    let class = id / CLASS;
+    let name = (class as usize).checked_sub(1).and_then(|place| names.get(place));
+    let name = name.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
+    let category = builder.category(&name);
+    let image = builder.frame(video, frame, Some(mask.size()));
+    if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
+        annotation.track = Some(Id::Number(id.into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::testing::picture;
+
+    #[test]
+    fn a_line_is_read_as_the_devkit_writes_it() {
+        let mask = Rle::encode(&picture(&["..", "##"]));
+        let line = format!("52 1005 1 2 2 {}", mask.counts());
+        assert_eq!(parse(&line), Ok(Some((52, 1005, mask.clone()))));
+        assert_eq!(parse(&line.replace("1005", "10000")), Ok(None));
+        assert_eq!(parse(""), Ok(None));
+        assert!(parse("1 2 3").is_err() && parse(&line.replace(" 2 2 ", " 2 3 ")).is_err());
+    }
+}

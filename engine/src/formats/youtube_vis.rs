@@ -1,0 +1,212 @@
+//! YouTube-VIS and OVIS: videos with their frames, and objects with a mask for each frame.
+
+use std::{collections::BTreeMap, io::Write as _};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Carries, Clip, Dataset, Format, FormatError, Label, Output, Read, Reading, Selection, Shape,
+    coco::{self, list_name, measures},
+    dataset::{Builder, Id},
+    head,
+    json::{Stop, cut_lists},
+};
+use crate::{geometry::Rect, project::ObjectId};
+
+/// YouTube-VIS.
+pub const FORMAT: Format = Format {
+    name: "youtube-vis",
+    title: "YouTube-VIS",
+    is_of_videos: true,
+    carries: Carries::ALL,
+    write,
+    read: Some(Read {
+        suffix: Some("json"),
+        is_like: |path| head::is_json(path, &["segmentations", "videos"], &[]),
+        read,
+    }),
+};
+
+fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
+    let mut ids = 1..;
+    for (part, frames) in selection.parts() {
+        for frame in &frames {
+            let name = file_name(selection.medium_stem(frame.at.medium), frame.at.frame);
+            output.place(selection, frame, &format!("JPEGImages/{name}"));
+        }
+        let clips = selection.clips(&frames);
+        output.write_steps(&list_name("instances", part), |out, _, step| {
+            write!(out, "{{\"info\": {{\"description\": \"Made with Segue\"}},\n\"categories\": ")?;
+            coco::write_list(out, coco::categories(selection), &mut || Ok(()))?;
+            write!(out, ",\n\"videos\": ")?;
+            coco::write_list(out, clips.iter().map(|clip| video(selection, clip)), step)?;
+            write!(out, ",\n\"annotations\": ")?;
+            let annotations = clips.iter().flat_map(|clip| {
+                let tracks = selection.tracks(clip);
+                tracks.into_iter().map(move |track| (clip, track))
+            });
+            let annotations = annotations
+                .zip(&mut ids)
+                .map(|((clip, (object, track)), id)| annotation(selection, clip, object, &track, id));
+            coco::write_list(out, annotations, step)?;
+            writeln!(out, "}}")
+        })?;
+    }
+    Ok(())
+}
+
+fn file_name(stem: &str, frame: usize) -> String {
+    format!("{stem}/{frame:05}.jpg")
+}
+
+fn video(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Value {
+    let stem = selection.medium_stem(clip.id);
+    let frames: Vec<usize> = clip.frames.iter().map(|frame| frame.at.frame).collect();
+    let names: Vec<String> = frames.iter().map(|frame| file_name(stem, *frame)).collect();
+    let size = clip.medium.size;
+    json!({"id": clip.id.0, "name": selection.medium_name(clip.id), "width": size.width, "height": size.height,
+        "length": frames.len(), "file_names": names, "frame_indices": frames})
+}
+
+fn annotation(
+    selection: &Selection<'_>,
+    clip: &Clip<'_, '_>,
+    object: ObjectId,
+    track: &[(usize, &Label<'_>)],
+    id: usize,
+) -> Value {
+    let n = clip.frames.len();
+    let (mut masks, mut boxes, mut areas) =
+        (vec![Value::Null; n], vec![Value::Null; n], vec![Value::Null; n]);
+    for (place, label) in track {
+        if let Shape::Mask(mask) = &label.shape {
+            masks[*place] = serde_json::to_value(&**mask).unwrap_or_default();
+        }
+        let (bbox, area) = measures(&label.shape);
+        (boxes[*place], areas[*place]) = (json!(bbox), json!(area));
+    }
+    let size = clip.medium.size;
+    let first = track.first().map(|(_, label)| label);
+    json!({"id": id, "video_id": clip.id.0, "track_id": object.0,
+        "category_id": first.map(|label| selection.categories[label.category].id),
+        "attributes": first.map(|label| &label.object.attributes), "iscrowd": 0, "width": size.width,
+        "height": size.height, "length": n, "segmentations": masks, "bboxes": boxes, "areas": areas})
+}
+
+#[derive(Deserialize)]
+struct ToldVideo {
+    id: i64,
+    name: Option<String>,
+    width: usize,
+    height: usize,
+    #[serde(default)]
+    file_names: Vec<String>,
+    frame_indices: Option<Vec<usize>>,
+}
+
+#[derive(Deserialize)]
+struct ToldCategory {
+    id: i64,
+    name: String,
+    #[serde(default)]
+    supercategory: String,
+    color: Option<[u8; 3]>,
+}
+
+#[derive(Deserialize)]
+struct ToldAnnotation {
+    id: i64,
+    video_id: i64,
+    category_id: i64,
+    #[serde(default)]
+    segmentations: Vec<Value>,
+    #[serde(default)]
+    bboxes: Vec<Option<[f32; 4]>>,
+    attributes: Option<BTreeMap<String, String>>,
+}
+
+fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    let path = reading.path;
+    let mut builder = Builder::default();
+    let (mut videos, mut categories, mut annotations) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let file =
+        std::fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
+    let mut n = 0;
+    let stop = cut_lists(file, &["videos", "categories", "annotations"], &mut |cut| {
+        n += 1;
+        if !(reading.progress)(n, n + 1) {
+            return Err(std::io::Error::other(FormatError::Canceled));
+        }
+        let read =
+            match cut.key {
+                "videos" => serde_json::from_slice(cut.text)
+                    .map(|video: ToldVideo| drop(videos.insert(video.id, video))),
+                "categories" => serde_json::from_slice(cut.text)
+                    .map(|category: ToldCategory| drop(categories.insert(category.id, category))),
+                _ => serde_json::from_slice(cut.text)
+                    .map(|one: ToldAnnotation| annotations.push((cut.line, one))),
+            };
+        if let Err(error) = read {
+            builder.refuse(format_args!("what is on line {}", cut.line), error);
+        }
+        Ok(())
+    });
+    match stop {
+        Err(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
+        Err(Stop::Damaged { line, why }) => builder.refuse(format_args!("what follows line {line}"), why),
+        Ok(()) => {}
+    }
+    for category in categories.values() {
+        let place = builder.category(&category.name);
+        let told = builder.category_mut(place);
+        told.id = Id::Number(category.id);
+        (told.supercategory, told.color) = (category.supercategory.clone(), category.color);
+    }
+    for (line, annotation) in annotations {
+        let what = format!("annotation {} (line {line})", annotation.id);
+        match (videos.get(&annotation.video_id), categories.get(&annotation.category_id)) {
+            (None, _) => builder.refuse(what, "its video is not in the file"),
+            (_, None) => builder.refuse(what, "its category is not in the file"),
+            (Some(video), Some(category)) => {
+                read_track(&what, annotation, video, &category.name, &mut builder)
+            }
+        }
+    }
+    builder.finish(path, "videos or annotations as YouTube-VIS has them")
+}
+
+fn read_track(what: &str, told: ToldAnnotation, video: &ToldVideo, category: &str, builder: &mut Builder) {
+    let folder = video.file_names.first().and_then(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
+    let name = video.name.as_deref().or(folder).unwrap_or_default();
+    let Some(size) = coco::size_of(video.width, video.height) else {
+        return builder.refuse(what, "the width and height of its video are not those of images");
+    };
+    let category = builder.category(category);
+    let n = told.segmentations.len().max(told.bboxes.len());
+    let mut segmentations = told.segmentations.into_iter();
+    for place in 0..n {
+        let what = format!("frame {place} of {what}");
+        let segmentation = segmentations.next().unwrap_or_default();
+        let rect = told.bboxes.get(place).copied().flatten();
+        let rect = rect.map(|[x, y, width, height]| Rect { x0: x, y0: y, x1: x + width, y1: y + height });
+        // All zero is what some programs write for nothing.
+        let rect = rect.filter(|rect| rect.x1 > rect.x0 && rect.y1 > rect.y0);
+        let shape = match coco::mask_of(segmentation, size) {
+            Ok(None) => rect.map(Shape::Box),
+            Ok(Some(mask)) if mask.is_empty() => None,
+            Ok(Some(mask)) => Some(Shape::Mask(mask)),
+            Err(why) => {
+                builder.refuse(what, why);
+                continue;
+            }
+        };
+        let frame = video.frame_indices.as_ref().map_or(Some(place), |all| all.get(place).copied());
+        let (Some(shape), Some(frame)) = (shape, frame) else { continue };
+        let image = builder.frame(name, frame, Some(size));
+        if let Some(annotation) = builder.annotate(what, image, category, shape) {
+            annotation.track = Some(Id::Number(told.id));
+            annotation.attributes = told.attributes.clone().unwrap_or_default();
+        }
+    }
+}
