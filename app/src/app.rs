@@ -13,8 +13,9 @@ use crate::{
     command::Command,
     dialogs::Dialogs,
     panels::{
-        NewCategory, NewNumber, Palette, Pane, Purpose, SettingsScreen, Strip, Timeline, TypedPath,
-        categories_ui, help_ui, menu_ui, notices_ui, objects_ui, status_ui, tools_ui, welcome_ui,
+        ExportScreen, NewCategory, NewNumber, Palette, Pane, Purpose, SettingsScreen, Strip, Timeline,
+        TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui, statistics_ui, status_ui,
+        tools_ui, welcome_ui,
     },
     preferences::Preferences,
     session::{Model, Seen, Session},
@@ -43,6 +44,8 @@ enum Screen {
     Palette(Palette),
     Help,
     Settings(SettingsScreen),
+    Export(Box<ExportScreen>),
+    Statistics,
     NewCategory(NewCategory),
     NewNumber(NewNumber),
     TypedPath(TypedPath),
@@ -105,7 +108,19 @@ impl App {
             Command::ChooseFolder => self.dialogs.ask(Purpose::Folder, &self.session),
             Command::ChooseFiles => self.dialogs.ask(Purpose::Files, &self.session),
             Command::ChooseImport => self.dialogs.ask(Purpose::Import, &self.session),
-            Command::ChooseExport => self.dialogs.ask(Purpose::Export, &self.session),
+            Command::ChooseImportFolder => self.dialogs.ask(Purpose::ImportFolder, &self.session),
+            Command::ChooseExport => {
+                self.screen = ExportScreen::new(&self.session).map(Box::new).map(Screen::Export);
+            }
+            Command::ChooseExportFolder => self.dialogs.ask(Purpose::ExportFolder, &self.session),
+            Command::ExportInto(folder) => {
+                if let Some(Screen::Export(screen)) = &mut self.screen {
+                    screen.set_folder(folder);
+                }
+            }
+            Command::Statistics => {
+                self.screen = self.session.file().map(|_| Screen::Statistics);
+            }
             Command::ChooseMediaFolder => self.dialogs.ask(Purpose::FindMedia, &self.session),
             Command::ChooseFrames => self.dialogs.ask(Purpose::Frames, &self.session),
             // Without a text in the clipboard, the system says nothing when it is told to paste.
@@ -195,7 +210,7 @@ impl App {
             |extension: &str| paths.iter().all(|path| path.extension().is_some_and(|e| e == extension));
         match self.session.file().is_some() {
             _ if paths.is_empty() => Vec::new(),
-            true if all_are("json") => paths.into_iter().map(Command::Import).collect(),
+            true if all_are("json") || all_are("xml") => paths.into_iter().map(Command::Import).collect(),
             true if !all_are("segue") => vec![Command::AddMedia(paths)],
             _ => vec![Command::Open(paths)],
         }
@@ -259,6 +274,8 @@ impl App {
         let stays = match screen {
             Some(Screen::Palette(palette)) => palette.ui(ctx, &mut pane),
             Some(Screen::Help) => help_ui(ctx, &pane),
+            Some(Screen::Export(question)) => question.ui(ctx, &mut pane),
+            Some(Screen::Statistics) => statistics_ui(ctx, &pane),
             Some(Screen::NewCategory(question)) => question.ui(ctx, &mut pane),
             Some(Screen::NewNumber(question)) => question.ui(ctx, &mut pane),
             Some(Screen::TypedPath(question)) => question.ui(ctx, &mut pane),

@@ -42,8 +42,16 @@ pub enum Command {
     ChooseFiles,
     /// Ask for a file of labels and import it.
     ChooseImport,
+    /// Ask for a folder of labels and import it.
+    ChooseImportFolder,
     /// Ask how and where to, and export.
     ChooseExport,
+    /// Ask in which folder what is being chosen for export goes.
+    ChooseExportFolder,
+    /// Export what is being chosen into a folder in this one.
+    ExportInto(PathBuf),
+    /// Show what there is in the project.
+    Statistics,
     /// Ask where the media of a moved project are.
     ChooseMediaFolder,
     /// Ask for a folder of frames and add it as a video.
@@ -468,8 +476,10 @@ pub static CATALOG: &[Named] = {
         named(File, "add-new-images", "Add new images of the folder", AddNewMedia),
         named(File, "open-frames", "Add a folder of frames as video…", ChooseFrames),
         named(File, "find-media", "Find missing media…", ChooseMediaFolder),
-        named(File, "import", "Import…", ChooseImport),
-        named(File, "export", "Export…", ChooseExport),
+        named(File, "import", "Import COCO, YOLO, VOC…", ChooseImport),
+        named(File, "import-folder", "Import a folder of labels…", ChooseImportFolder),
+        named(File, "export", "Export COCO, YOLO, VOC…", ChooseExport),
+        named(File, "statistics", "Statistics", Statistics),
         named(File, "close-project", "Close project", CloseProject),
         named(File, "settings", "Settings", Settings),
         named(File, "quit", "Quit", Quit),

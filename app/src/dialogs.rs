@@ -38,18 +38,15 @@ impl Dialogs {
     pub(crate) fn ask(&self, purpose: Purpose, session: &Session) {
         let file = session.file();
         let folder = file.map(|file| file.folder.clone());
-        let name = file.map_or_else(|| "annotations".to_owned(), crate::job::ProjectFile::name);
         self.spawn(move || {
             let asked = Instant::now();
-            let file_name = format!("{name}.json");
-            let paths = paths(purpose, folder.as_deref(), &file_name);
+            let paths = paths(purpose, folder.as_deref());
             match paths.and_then(|paths| purpose.command(paths)) {
                 Some(command) => Some(Ok(command)),
                 None if asked.elapsed() > TOO_SOON => None,
                 None => {
                     let folder = folder.or_else(|| std::env::current_dir().ok()).unwrap_or_default();
-                    let proposal = if purpose == Purpose::Export { folder.join(file_name) } else { folder };
-                    Some(Err((purpose, proposal.display().to_string())))
+                    Some(Err((purpose, folder.display().to_string())))
                 }
             }
         });
@@ -77,7 +74,7 @@ impl Dialogs {
     }
 }
 
-fn paths(purpose: Purpose, folder: Option<&std::path::Path>, file_name: &str) -> Option<Vec<PathBuf>> {
+fn paths(purpose: Purpose, folder: Option<&std::path::Path>) -> Option<Vec<PathBuf>> {
     let mut dialog = rfd::FileDialog::new().set_title(purpose.title());
     if let Some(folder) = folder {
         dialog = dialog.set_directory(folder);
@@ -87,11 +84,17 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>, file_name: &str) ->
         "mpg", "mpeg", "wmv", "segue",
     ];
     match purpose {
-        Purpose::Folder | Purpose::FindMedia | Purpose::Frames => Some(vec![dialog.pick_folder()?]),
+        Purpose::Folder
+        | Purpose::FindMedia
+        | Purpose::Frames
+        | Purpose::ImportFolder
+        | Purpose::ExportFolder => Some(vec![dialog.pick_folder()?]),
         Purpose::Files => dialog.add_filter("Images, videos and projects", &media).pick_files(),
-        Purpose::Import => Some(vec![dialog.add_filter("COCO", &["json"]).pick_file()?]),
-        Purpose::Export => {
-            Some(vec![dialog.add_filter("COCO", &["json"]).set_file_name(file_name).save_file()?])
-        }
+        Purpose::Import => Some(vec![
+            dialog
+                .add_filter("Labels", &["json", "xml", "yaml", "yml"])
+                .add_filter("Everything", &["*"])
+                .pick_file()?,
+        ]),
     }
 }

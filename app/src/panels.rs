@@ -1,6 +1,7 @@
 //! The panels round the canvas: they read the session and push commands.
 
 mod categories;
+mod export;
 mod help;
 mod jobs;
 mod menu;
@@ -9,6 +10,7 @@ mod number;
 mod objects;
 mod palette;
 mod settings;
+mod statistics;
 mod status;
 mod strip;
 mod timeline;
@@ -26,6 +28,7 @@ use crate::{
 
 pub(crate) use self::{
     categories::{NewCategory, categories_ui},
+    export::ExportScreen,
     help::help_ui,
     menu::menu_ui,
     notices::notices_ui,
@@ -33,6 +36,7 @@ pub(crate) use self::{
     objects::objects_ui,
     palette::Palette,
     settings::SettingsScreen,
+    statistics::statistics_ui,
     status::status_ui,
     strip::Strip,
     timeline::Timeline,

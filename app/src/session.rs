@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use engine::{
+    formats::Stats,
     frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
@@ -56,6 +57,7 @@ pub struct Session {
     visibility: Visibility,
     cache: Cache,
     jobs: Vec<Job>,
+    stats: Option<Box<Stats>>,
     next_job: u64,
     /// What the user should know.
     pub notices: Notices,
@@ -158,6 +160,7 @@ impl Default for Session {
             visibility: Visibility { hidden: BTreeSet::new(), solo: false, masks: true },
             cache: Cache::default(),
             jobs: Vec::new(),
+            stats: None,
             next_job: 1,
             notices: Notices::default(),
             asked: needs::Asked::default(),
@@ -299,6 +302,11 @@ impl Session {
         (Some(preview.at) == self.frame()).then_some(preview)
     }
 
+    /// What there is in the project, as of when it was last asked; none until it is counted.
+    pub fn stats(&self) -> Option<&Stats> {
+        self.stats.as_deref()
+    }
+
     /// Running jobs, the oldest first.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
@@ -345,8 +353,9 @@ impl Session {
             Command::AddNewMedia => {
                 self.add_media(self.file.iter().map(|file| file.folder.clone()).collect())
             }
+            Command::Statistics => self.count(),
             Command::Import(path) => self.import(path),
-            Command::Export(export) => self.export(export),
+            Command::Export(export) => self.export(*export),
             Command::FindMedia(folder) => self.find_media(folder),
             Command::CloseProject => self.close(),
             Command::Undo => self.undo(),
@@ -454,6 +463,9 @@ impl Session {
             | Command::ChooseFiles
             | Command::ChooseImport
             | Command::ChooseExport
+            | Command::ChooseExportFolder
+            | Command::ChooseImportFolder
+            | Command::ExportInto(_)
             | Command::ChooseMediaFolder
             | Command::ChooseFrames
             | Command::ChooseNumber

@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use image::RgbImage;
 
 use crate::{
-    formats::{Dataset, Format, Options, Report},
+    formats::{Dataset, Format, Options, Report, Stats},
     geometry::Rect,
     mask::Rle,
     media::Sources,
@@ -158,6 +158,8 @@ pub enum Errand {
         /// Where to.
         target: PathBuf,
     },
+    /// Count what there is.
+    Count(Arc<Project>),
     /// Look for files of these media in a folder.
     Find {
         /// The media that are missing.
@@ -263,8 +265,10 @@ pub enum Outcome {
     Scanned(Vec<Medium>, Vec<String>),
     /// A COCO file that was read.
     Imported(PathBuf, Box<Dataset>),
-    /// A COCO file that was written.
+    /// Labels that were written.
     Exported(PathBuf, Report),
+    /// What there is.
+    Counted(Box<Stats>),
     /// Where missing media are.
     Located(Vec<(MediumId, String)>),
 }

@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn the_best_command_comes_first() {
         for (query, title) in [
-            ("exp", "Export COCO…"),
+            ("exp", "Export COCO, YOLO, VOC…"),
             ("ni", "Next image or frame"),
             ("Next Im", "Next image or frame"),
             ("nui", "Next unfinished image"),
@@ -71,7 +71,7 @@ mod tests {
             ("zoom", "Zoom in"),
             ("zo", "Zoom out"),
             ("brush", "Brush"),
-            ("coco", "Import COCO…"),
+            ("coco", "Import COCO, YOLO, VOC…"),
         ] {
             assert_eq!(titles(query).first(), Some(&title), "for {query}");
         }

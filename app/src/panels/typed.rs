@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use egui::{Context, Id, Key, Modal};
 
 use super::Pane;
-use crate::command::{Command, Export};
+use crate::command::Command;
 
 /// What a path is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,8 @@ pub(crate) enum Purpose {
     Folder,
     Files,
     Import,
-    Export,
+    ImportFolder,
+    ExportFolder,
     FindMedia,
     Frames,
 }
@@ -24,8 +25,9 @@ impl Purpose {
         match self {
             Self::Folder => "Open a folder",
             Self::Files => "Open images, videos or a project",
-            Self::Import => "Import a COCO file",
-            Self::Export => "Export as COCO",
+            Self::Import => "Import labels",
+            Self::ImportFolder => "Import a folder of labels",
+            Self::ExportFolder => "Folder in which the export is made",
             Self::Frames => "Add a folder of frames as a video",
             Self::FindMedia => "Folder in which the missing media are",
         }
@@ -35,8 +37,8 @@ impl Purpose {
     pub(crate) fn command(self, mut paths: Vec<PathBuf>) -> Option<Command> {
         Some(match self {
             Self::Folder | Self::Files => Command::Open(paths),
-            Self::Import => Command::Import(paths.pop()?),
-            Self::Export => Command::Export(Export::coco(paths.pop()?)),
+            Self::Import | Self::ImportFolder => Command::Import(paths.pop()?),
+            Self::ExportFolder => Command::ExportInto(paths.pop()?),
             Self::FindMedia => Command::FindMedia(paths.pop()?),
             Self::Frames => Command::AddFrames(paths.pop()?),
         })

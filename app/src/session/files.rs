@@ -179,12 +179,19 @@ impl Session {
         }
     }
 
-    pub(super) fn export(&mut self, export: Box<Export>) {
+    pub(super) fn export(&mut self, export: Export) {
         let Some(file) = &self.file else { return };
-        let Export { format, options, target } = *export;
+        let Export { format, options, target } = export;
         let (project, folder) = (self.project().clone(), file.folder.clone());
         let title = format!("Export {}", format.title);
         self.start(&title, Unsent::Errand(Errand::Export { project, folder, format, options, target }));
+    }
+
+    pub(super) fn count(&mut self) {
+        self.stats = None;
+        if self.file.is_some() {
+            self.start("Count", Unsent::Errand(Errand::Count(self.project().clone())));
+        }
     }
 
     pub(super) fn find_media(&mut self, inside: PathBuf) {

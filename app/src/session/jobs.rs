@@ -157,9 +157,10 @@ impl Session {
                 self.notices.add(
                     Level::Info,
                     format!("Exported to {}", path.display()),
-                    vec![report.to_string()],
+                    report.to_string().lines().map(str::to_owned).collect(),
                 );
             }
+            Outcome::Counted(stats) => self.stats = Some(stats),
             Outcome::Located(found) => {
                 self.notices.info(format!("Found {}", count(found.len(), "missing file")));
                 for (medium, _) in &found {

@@ -191,14 +191,17 @@ fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io::Write as _};
 
     use super::*;
-    use crate::formats::{Reading, coco::INSTANCES};
+    use crate::{
+        file::write_atomically,
+        formats::{Reading, coco::INSTANCES},
+    };
 
     fn findings(json: &str, folder: &Path) -> Vec<String> {
         let path = folder.join("labels.json");
-        fs::write(&path, json).unwrap();
+        write_atomically(&path, |out| out.write_all(json.as_ref())).unwrap();
         let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true };
         let dataset = INSTANCES.import(&reading).unwrap();
         check(&dataset, &path).iter().map(ToString::to_string).collect()

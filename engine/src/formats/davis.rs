@@ -98,6 +98,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
 /// The video and the number of a frame's file.
 pub(super) fn frame_of(name: &str) -> Result<(&str, usize), String> {
     let (video, file) = name.rsplit_once('/').ok_or("it is in no folder of a video")?;
-    let frame = without_suffix(file).parse().map_err(|_| "its name is not a frame's number")?;
+    let frame = without_suffix(file).parse();
+    let frame = frame.map_err(|error| format!("its name is not a frame's number ({error})"))?;
     Ok((video, frame))
 }

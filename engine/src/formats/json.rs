@@ -114,8 +114,9 @@ impl<R: io::Read> Cutter<R> {
         loop {
             self.peek()?;
             let text = self.value()?;
-            let key: String = serde_json::from_slice(&self.buffer[text.clone()])
-                .map_err(|_| self.damaged("a name is no text in quotes"))?;
+            let Ok(key) = serde_json::from_slice::<String>(&self.buffer[text]) else {
+                return Err(self.damaged("a name is no text in quotes"));
+            };
             if self.next_sign()? != b':' {
                 return Err(self.damaged("a name has no value"));
             }
@@ -125,7 +126,9 @@ impl<R: io::Read> Cutter<R> {
                     self.at += 1;
                     self.list(key, found)?;
                 }
-                _ => drop(self.value()?),
+                _ => {
+                    self.value()?;
+                }
             }
             match self.next_sign()? {
                 b',' => {}

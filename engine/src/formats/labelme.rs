@@ -215,7 +215,7 @@ fn read_file(name: &str, told: Told, reading: &Reading<'_>, builder: &mut Builde
         };
         let group =
             told.group_id.as_ref().filter(|id| !id.is_null()).map(|id| format!("{id} {}", told.label));
-        let known = group.as_ref().and_then(|group| groups.get(group)).map(|place| *place);
+        let known = group.as_ref().and_then(|group| groups.get(group)).copied();
         let known = known.and_then(|place| objects.get_mut(place)).map(|object| &mut object.2);
         if let (Some(Shape::Mask(all)), Shape::Mask(part)) = (known, &shape) {
             *all = Arc::new(all.union(part));

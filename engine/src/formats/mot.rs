@@ -114,7 +114,8 @@ fn parse(line: &str) -> Result<(usize, i64, usize, Rect), String> {
     let [frame, id, left, top, width, height, rest @ ..] = &fields[..] else {
         return Err("it has not six fields or more".to_owned());
     };
-    let number = |field: &str| field.parse::<f64>().map_err(|_| format!("{field} is no number"));
+    let number =
+        |field: &str| field.parse::<f64>().map_err(|error| format!("{field} is no number ({error})"));
     let frame = number(frame)?;
     if !(1.0..1e9).contains(&frame) {
         return Err("its frame is not a number from 1 on".to_owned());

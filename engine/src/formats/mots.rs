@@ -148,7 +148,7 @@ fn parse(line: &str) -> Result<Option<(usize, u32, Rle)>, String> {
     let [frame, id, class, height, width, counts] = words[..] else {
         return if words.is_empty() { Ok(None) } else { Err("it has not six fields".to_owned()) };
     };
-    let number = |word: &str| word.parse::<u32>().map_err(|_| format!("{word} is no number"));
+    let number = |word: &str| word.parse::<u32>().map_err(|error| format!("{word} is no number ({error})"));
     let size = coco::size_of(number(width)? as usize, number(height)? as usize);
     let size = size.ok_or("its width and height are not those of an image")?;
     let (frame, id, class) = (number(frame)? as usize, number(id)?, number(class)?);

@@ -57,7 +57,7 @@ impl<'a> Output<'a> {
 
     /// Writes a file whose name, with `/` between folders, is below the target.
     pub(super) fn write(
-        &mut self,
+        &self,
         name: &str,
         write: impl FnOnce(&mut io::BufWriter<fs::File>) -> io::Result<()>,
     ) -> Result<(), FormatError> {
@@ -150,7 +150,7 @@ impl<'a> Output<'a> {
     }
 
     /// The report goes with the rest; an earlier export gives way.
-    fn put_folder(&mut self) -> Result<io::Result<()>, FormatError> {
+    fn put_folder(&self) -> Result<io::Result<()>, FormatError> {
         let report = serde_json::to_vec_pretty(&self.report).map_err(io::Error::from);
         let report = report.map_err(|error| FormatError::writing(self.target, error))?;
         self.write(REPORT, |out| out.write_all(&report))?;

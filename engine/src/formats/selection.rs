@@ -207,7 +207,7 @@ impl<'a> Selection<'a> {
         let ids = project.categories.iter().filter(|(id, _)| is_wanted(&options.categories, id));
         let numbered = |(i, (id, category)): (u32, (&CategoryId, &'a std::sync::Arc<Category>))| Kind {
             id: options.first_category.map_or(id.0, |first| first + i),
-            category: &**category,
+            category,
         };
         let places: BTreeMap<CategoryId, usize> = ids.clone().map(|(id, _)| *id).zip(0..).collect();
         let categories = (0..).zip(ids).map(numbered).collect();

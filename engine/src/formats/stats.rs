@@ -111,9 +111,8 @@ impl Stats {
     pub fn of(project: &Project) -> Self {
         let names: BTreeMap<CategoryId, &str> =
             project.categories.iter().map(|(id, category)| (*id, &*category.name)).collect();
-        let mut stats = Self::default();
-        stats.categories =
-            names.values().map(|name| ((*name).to_owned(), CategoryStats::default())).collect();
+        let categories = names.values().map(|name| ((*name).to_owned(), CategoryStats::default()));
+        let mut stats = Self { categories: categories.collect(), ..Self::default() };
         let is_counted = |object: &Object| object.proposal.is_none();
         let mut on_image: BTreeMap<FrameId, Vec<&Segment>> = BTreeMap::new();
         for (&(id, object_id), object) in project.objects.iter().filter(|(_, object)| is_counted(object)) {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write as _,
     path::Path,
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    file::write_atomically,
     mask::{Mask, Rle, testing::picture},
     project::{self, CategoryId, Medium, MediumId, MediumKind, Object, ObjectId, Segment},
 };
@@ -248,7 +250,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file.json");
-        fs::write(&file, bytes).unwrap();
+        write_atomically(&file, |out| out.write_all(bytes.as_ref())).unwrap();
         for format in FORMATS.iter().filter(|format| format.is_read()) {
             for path in [&*file, folder.path()] {
                 if let Ok(dataset) = read(format, path, &media()) {
@@ -282,12 +284,12 @@ fn a_folder_with_other_things_in_it_is_left_alone_and_an_earlier_export_gives_wa
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
     fs::create_dir(&target).unwrap();
-    fs::write(target.join("mine.txt"), "mine").unwrap();
+    write_atomically(&target.join("mine.txt"), |out| out.write_all("mine".as_ref())).unwrap();
     let export = || coco::INSTANCES.export(&media(), folder.path(), &exact(), &target, &go_on);
     assert!(matches!(export(), Err(FormatError::NotEmpty { .. })));
     fs::remove_file(target.join("mine.txt")).unwrap();
     export().unwrap();
-    fs::write(target.join("annotations/stale.json"), "").unwrap();
+    write_atomically(&target.join("annotations/stale.json"), |out| out.write_all("".as_ref())).unwrap();
     export().unwrap();
     assert!(target.join(REPORT).is_file() && !target.join("annotations/stale.json").exists());
 }

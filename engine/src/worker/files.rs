@@ -4,7 +4,7 @@ use crossbeam_channel::Receiver;
 
 use super::{Errand, Event, JobId, Outcome, Reporter};
 use crate::{
-    formats::{self, Reading},
+    formats::{self, Reading, Stats},
     media::Sources,
     nn::Cancel,
     project::{locate, scan, scan_frames},
@@ -56,6 +56,7 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
                 Err(error) => Outcome::Failed(error.to_string()),
             }
         }
+        Errand::Count(project) => Outcome::Counted(Box::new(Stats::of(&project))),
         Errand::Find { media, inside, folder } => {
             Outcome::Located(locate(&media, &inside, &folder, sources, progress))
         }

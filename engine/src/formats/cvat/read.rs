@@ -152,8 +152,9 @@ fn read_shape(element: &Element, size: Size) -> Result<Shape, String> {
         "polygon" => {
             let points = element.attribute("points").ok_or("it has no points")?;
             let numbers = points.split([';', ',']).map(|number| number.trim().parse::<f64>());
-            let polygon: Vec<f64> =
-                numbers.collect::<Result<_, _>>().map_err(|_| "its points are no numbers".to_owned())?;
+            let polygon: Vec<f64> = numbers
+                .collect::<Result<_, _>>()
+                .map_err(|error| format!("its points are no numbers ({error})"))?;
             if polygon.len() < 6 || polygon.len() % 2 == 1 {
                 return Err("it has not three corners or more".to_owned());
             }
@@ -177,7 +178,8 @@ fn mask(element: &Element, size: Size) -> Result<Shape, String> {
     let mut bits = Vec::with_capacity(cut.area());
     let mut on = false;
     for run in element.attribute("rle").ok_or("it has no rle")?.split(',') {
-        let run: usize = run.trim().parse().map_err(|_| "its rle has what is no number".to_owned())?;
+        let run: usize =
+            run.trim().parse().map_err(|error| format!("its rle has what is no number ({error})"))?;
         if bits.len().saturating_add(run) > cut.area() {
             return Err("its rle is longer than its box".to_owned());
         }

@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// What a folder's lines are: what its YAML file says, or what the first lines look like.
-pub(super) fn task(folder: &Path) -> Option<&'static str> {
+pub(super) fn task(path: &Path) -> Option<&'static str> {
+    let folder = folder_of(path);
     let yaml = fs::read_to_string(yaml_of(folder)?).ok()?;
     let yaml: Value = serde_yaml_ng::from_str(&yaml).ok()?;
     yaml.get("names")?;
@@ -32,6 +33,13 @@ pub(super) fn task(folder: &Path) -> Option<&'static str> {
     let first = head::files(folder, "txt").into_iter().take(20).filter_map(|file| head::glance(&file));
     let is_long = first.into_iter().any(|text| text.lines().any(|line| line.split_whitespace().count() > 6));
     Some(if is_long { "segment" } else { "detect" })
+}
+
+/// The folder that a path is or, if it is the YAML file itself, that it is in.
+fn folder_of(path: &Path) -> &Path {
+    let is_yaml =
+        path.is_file() && path.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
+    path.parent().filter(|_| is_yaml).unwrap_or(path)
 }
 
 fn yaml_of(folder: &Path) -> Option<PathBuf> {
@@ -85,7 +93,7 @@ fn pixels([x0, y0, x1, y1]: [f64; 4], size: Size) -> Rect {
 type Told = dyn Fn(&[f64], Size) -> Result<Shape, String>;
 
 fn read_lines(reading: &Reading<'_>, told: &Told) -> Result<Dataset, FormatError> {
-    let folder = reading.path;
+    let folder = folder_of(reading.path);
     let lacks =
         FormatError::Lacks { path: folder.to_owned(), lacks: "YAML file with names beside its labels" };
     let yaml = yaml_of(folder).ok_or(lacks)?;
@@ -137,7 +145,7 @@ fn parse(
         words.next().and_then(|word| word.parse::<usize>().ok()).ok_or("it does not begin with a class")?;
     let category = *categories.get(class).ok_or_else(|| format!("there is no class {class}"))?;
     let numbers: Vec<f64> = words
-        .map(|word| word.parse().map_err(|_| format!("{word} is no number")))
+        .map(|word| word.parse().map_err(|error| format!("{word} is no number ({error})")))
         .collect::<Result<_, _>>()?;
     if let Some(number) = numbers.iter().find(|number| !(-1.0..=2.0).contains(*number)) {
         return Err(format!("{number} is no share of an image's side"));

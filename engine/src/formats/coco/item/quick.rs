@@ -78,7 +78,9 @@ impl<'de> Visitor<'de> for ToldVisitor {
             }
         }
         let (size, text): (Size, _) = size.zip(text).ok_or_else(wrong)?;
-        Rle::from_counts(size, &text).map(|mask| Told(Segmentation::Mask(mask.into()))).map_err(|_| wrong())
+        Rle::from_counts(size, &text)
+            .map(|mask| Told(Segmentation::Mask(mask.into())))
+            .map_err(de::Error::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Told, A::Error> {
