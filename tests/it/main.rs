@@ -12,6 +12,7 @@ mod cli;
 mod coco;
 mod end_to_end;
 mod everything;
+mod formats;
 mod gui;
 mod gui_video;
 mod look;

@@ -19,3 +19,10 @@ pub(crate) fn run(program: &str, argument: &Path) -> serde_json::Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
+
+/// What a program in a file prints as JSON.
+pub(crate) fn script(file: &Path, words: &[&str]) -> serde_json::Value {
+    let output = Command::new(interpreter()).arg(file).args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}

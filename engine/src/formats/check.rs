@@ -167,12 +167,24 @@ fn check_size(image: &Image, file: &Path, findings: &mut Findings) {
     }
 }
 
+/// Folders in which formats have their images.
+const FOLDERS: [&str; 9] = [
+    "",
+    "images",
+    "images/train",
+    "images/val",
+    "images/test",
+    "images/default",
+    "JPEGImages",
+    "JPEGImages/Full-Resolution",
+    "frames",
+];
+
 /// An image file by the name that labels at `path` have for it: in their folder, one further up, or in a folder for images.
 fn find(path: &Path, name: &str) -> Option<PathBuf> {
     let folder = if path.is_dir() { path } else { path.parent()? };
     let folders = folder.ancestors().take(3);
-    let mut places =
-        folders.flat_map(|folder| ["", "images", "JPEGImages"].map(|inner| folder.join(inner).join(name)));
+    let mut places = folders.flat_map(|folder| FOLDERS.map(|inner| folder.join(inner).join(name)));
     places.find(|place| place.is_file())
 }
 

@@ -5,7 +5,7 @@ mod read;
 use std::{collections::BTreeMap, io};
 
 use super::{Carries, Format, FormatError, Label, Output, Read, Selection, Shape, head, xml::Xml};
-use crate::mask::Rle;
+use crate::{geometry::Size, mask::Rle};
 
 /// A file for all images.
 pub const IMAGES: Format = Format {
@@ -39,7 +39,7 @@ fn write_images(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<()
         output.place(selection, frame, &format!("images/{}", selection.name(frame)));
     }
     output.write_steps("annotations.xml", |out, _, step| {
-        let mut xml = begin(selection, out, "annotation", &[])?;
+        let mut xml = begin(selection, out, "annotation", &[], None)?;
         let mut ids = 0..;
         for (part, frames) in &parts {
             for frame in frames {
@@ -85,13 +85,7 @@ fn write_videos(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<()
                 ("mode", "interpolation".to_owned()),
                 ("source", selection.medium_name(clip.id).to_owned()),
             ];
-            let original = [("width", size.width), ("height", size.height)];
-            let mut xml = begin(selection, out, "interpolation", &of_task)?;
-            xml.open("original_size", &[])?;
-            for (name, side) in original {
-                xml.text(name, &[], &side.to_string())?;
-            }
-            xml.close("original_size")?;
+            let mut xml = begin(selection, out, "interpolation", &of_task, Some(size))?;
             for (id, track) in &tracks {
                 let Some((_, first)) = track.first() else { continue };
                 let label = selection.categories[first.category].category.name.clone();
@@ -141,6 +135,7 @@ fn begin<'s, W: io::Write>(
     out: W,
     mode: &str,
     of_task: &[(&str, String)],
+    size: Option<Size>,
 ) -> io::Result<Xml<W>> {
     let mut xml = Xml::begin(out)?;
     xml.open("annotations", &[])?;
@@ -153,6 +148,12 @@ fn begin<'s, W: io::Write>(
     }
     for (name, value) in of_task {
         xml.text(name, &[], value)?;
+    }
+    if let Some(size) = size {
+        xml.open("original_size", &[])?;
+        xml.text("width", &[], &size.width.to_string())?;
+        xml.text("height", &[], &size.height.to_string())?;
+        xml.close("original_size")?;
     }
     xml.open("labels", &[])?;
     let mut names: BTreeMap<usize, std::collections::BTreeSet<&'s str>> = BTreeMap::new();
@@ -229,7 +230,7 @@ fn shape(shape: &Shape) -> (&'static str, Attributes<'static>) {
 /// Run lengths of the pixels in a mask's box, row by row, the first run off the object.
 fn rle(mask: &Rle) -> String {
     let [left, top, width, height] = mask.bbox().map(|v| v as usize);
-    let cut = mask.decode().part((left, top), crate::geometry::Size::new(width, height));
+    let cut = mask.decode().part((left, top), Size::new(width, height));
     let mut runs: Vec<usize> = vec![0];
     let mut last = false;
     for bit in cut.bits() {

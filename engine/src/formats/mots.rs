@@ -27,7 +27,8 @@ pub const FORMAT: Format = Format {
     read: Some(Read { suffix: None, is_like, read }),
 };
 
-const LABELS: &str = "labels.txt";
+/// The names of the classes, from 1 on, as Datumaro has them.
+const LABELS: &str = "instances/labels.txt";
 /// An id is its class times this and a number below it.
 const CLASS: u32 = 1000;
 /// What must not be looked at.

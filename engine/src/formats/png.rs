@@ -101,7 +101,7 @@ pub(super) fn paint<T: Copy + PartialEq + Default>(numbers: &mut [T], mask: &Rle
 
 /// The color of a number in PASCAL VOC's devkit (`VOClabelcolormap`), which DAVIS has too: its bits, the lowest first, become
 /// the highest bits of red, green and blue in turn.
-fn color(number: u8) -> [u8; 3] {
+pub(super) fn color(number: u8) -> [u8; 3] {
     let bit = |place: u32| (u32::from(number) >> place & 1) as u8;
     [0, 1, 2].map(|channel| (0..3).fold(0, |value, i| value | (bit(3 * i + channel) << (7 - i))))
 }

@@ -63,8 +63,9 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
     // As CVAT and Datumaro have it: name, color, parts, actions.
     output.write("labelmap.txt", |out| {
         writeln!(out, "# label:color_rgb:parts:actions\nbackground:0,0,0::")?;
-        selection.categories.iter().try_for_each(|kind| {
-            let [r, g, b] = kind.category.color;
+        selection.categories.iter().enumerate().try_for_each(|(i, kind)| {
+            // Of more classes than a palette has, none has pixels.
+            let [r, g, b] = png::color(u8::try_from(i + 1).unwrap_or(u8::MAX));
             writeln!(out, "{}:{r},{g},{b}::", kind.category.name)
         })
     })

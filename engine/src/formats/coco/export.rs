@@ -31,9 +31,9 @@ pub(super) fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Resul
     Ok(())
 }
 
-/// "annotations/instances.json", "annotations/instances_train.json".
+/// "annotations/instances_default.json" (as CVAT and Datumaro have it), "annotations/instances_train.json".
 pub(in crate::formats) fn list_name(kind: &str, part: Option<&str>) -> String {
-    part.map_or_else(|| format!("annotations/{kind}.json"), |part| format!("annotations/{kind}_{part}.json"))
+    format!("annotations/{kind}_{}.json", part.unwrap_or("default"))
 }
 
 pub(in crate::formats) fn categories(selection: &Selection<'_>) -> Vec<Category> {
