@@ -118,8 +118,8 @@ fn from_the_demo_photos_to_a_coco_file() {
     screen.xdotool(&drag.split(' ').collect::<Vec<_>>()).unwrap();
     screen.until("the box on the next photo has a mask", |_| counts(&project).1 == 2);
 
-    // There is no dialog for files here, so a path is asked for, with a proposal.
-    let coco = folder.join("demo.json");
+    // COCO is proposed, into a folder beside the project's file.
+    let coco = folder.join("demo-coco/annotations/instances_default.json");
     screen.xdotool(&["key", "Return", "key", "ctrl+e"]).unwrap();
     screen.until("the file is exported", |s| {
         s.xdotool(&["key", "Return"]).unwrap();

@@ -42,7 +42,7 @@ fn layers_do_not_look_up() {
         ("engine/src/nn", &["crate::sam2", "crate::media", "crate::formats"]),
         ("engine/src/sam2", &["crate::media", "crate::formats", "crate::models", "ort::"]),
         ("engine/src/media", &["crate::nn", "crate::sam2", "crate::formats"]),
-        ("engine/src/formats", &["crate::nn", "crate::sam2", "crate::media"]),
+        ("engine/src/formats", &["crate::nn", "crate::sam2", "crate::segmenter"]),
         ("engine/src/review", &["crate::nn", "crate::sam2", "crate::media", "crate::segmenter"]),
         ("engine/src/tracking.rs", &["crate::sam2", "crate::media", "crate::worker"]),
         ("engine/src/mask", &["crate::nn", "crate::sam2", "crate::media", "crate::formats"]),

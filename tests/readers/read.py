@@ -229,12 +229,15 @@ def read_labelme():
             add(name, label, polygon_area(polygons, data["imageHeight"], data["imageWidth"]))
 
 
-def cvat_area(shape):
+def cvat_area(shape, size=None):
     """https://docs.cvat.ai/docs/manual/advanced/xml_format: every second run is on the object."""
     if shape.tag == "mask":
         runs = [int(run) for run in shape.get("rle").split(",")]
         assert sum(runs) <= int(shape.get("width")) * int(shape.get("height"))
         return sum(runs[1::2])
+    if shape.tag == "polygon":
+        points = [float(v) for point in shape.get("points").split(";") for v in point.split(",")]
+        return polygon_area([points], *size)
     xtl, ytl, xbr, ybr = (float(shape.get(side)) for side in ("xtl", "ytl", "xbr", "ybr"))
     return (xbr - xtl) * (ybr - ytl)
 
@@ -247,10 +250,12 @@ def read_cvat_images():
 
 def read_cvat_video():
     for file in sorted(root.rglob("annotations.xml")):
-        for track in ElementTree.parse(file).getroot().iter("track"):
+        tree = ElementTree.parse(file).getroot()
+        size = [int(tree.find(f"meta/task/original_size/{side}").text) for side in ("height", "width")]
+        for track in tree.iter("track"):
             for shape in track:
                 if shape.get("outside") == "0":
-                    add(frame_name(file.parent.name, shape.get("frame")), track.get("label"), cvat_area(shape))
+                    add(frame_name(file.parent.name, shape.get("frame")), track.get("label"), cvat_area(shape, size))
 
 
 def read_datumaro():

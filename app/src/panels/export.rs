@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{ComboBox, Context, DragValue, Grid, Id, Modal, TextEdit, Ui};
+use egui::{ComboBox, Context, DragValue, Grid, Id, Key, Modal, Popup, TextEdit, Ui};
 use engine::formats::{Carries, FORMATS, Files, Format, Frames, Masks, Options, Splits};
 
 use super::Pane;
@@ -72,10 +72,14 @@ impl ExportScreen {
             ui.horizontal(|ui| {
                 let can = !self.target.trim().is_empty();
                 let export = ui.add_enabled(can, egui::Button::new("Export"));
-                if export.clicked() {
+                // In a list of choices Enter chooses.
+                let is_free = ui.memory(|memory| memory.focused().is_none()) && !Popup::is_any_open(ui.ctx());
+                let entered = is_free && ui.input(|input| input.key_pressed(Key::Enter));
+                let exports = export.clicked() || (can && entered);
+                if exports {
                     pane.push(Command::Export(Box::new(self.export())));
                 }
-                export.clicked() || ui.button("Cancel").clicked()
+                exports || ui.button("Cancel").clicked()
             })
             .inner
         });

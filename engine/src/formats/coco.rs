@@ -29,6 +29,14 @@ pub const INSTANCES: Format = Format {
     read: Some(Read {
         suffix: Some("json"),
         is_like: |path| {
+            // What lies beside instances and says nothing of where they are.
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if ["image_info", "captions", "labels_", "person_keypoints"]
+                .iter()
+                .any(|other| name.starts_with(other))
+            {
+                return false;
+            }
             let is_results = head::is_json(path, &["image_id", "category_id", "score"], &["annotations"]);
             is_results
                 || head::is_json(

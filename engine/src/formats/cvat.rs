@@ -4,7 +4,10 @@ mod read;
 
 use std::{collections::BTreeMap, io};
 
-use super::{Carries, Format, FormatError, Label, Output, Read, Selection, Shape, head, xml::Xml};
+use super::{
+    Carries, Format, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, head, polygon,
+    xml::Xml,
+};
 use crate::{geometry::Size, mask::Rle};
 
 /// A file for all images.
@@ -22,7 +25,8 @@ pub const VIDEO: Format = Format {
     name: "cvat-video",
     title: "CVAT for video",
     is_of_videos: true,
-    carries: Carries::ALL,
+    // Its tracks are of polygons; masks are of one frame alone.
+    carries: Carries { masks: Masks::Polygons, ..Carries::ALL },
     write: write_videos,
     read: Some(Read { suffix: Some("xml"), is_like: |path| is_like(path, "<track "), read: read::videos }),
 };
@@ -78,7 +82,7 @@ fn write_videos(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<()
             output.place(selection, frame, &format!("{stem}/images/frame_{:06}.jpg", frame.at.frame));
         }
         let tracks = selection.tracks(&clip);
-        output.write_steps(&format!("{stem}/annotations.xml"), |out, _, step| {
+        output.write_steps(&format!("{stem}/annotations.xml"), |out, report, step| {
             let size = clip.medium.size;
             let of_task = [
                 ("size", clip.medium.n_frames.to_string()),
@@ -91,19 +95,20 @@ fn write_videos(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<()
                 let label = selection.categories[first.category].category.name.clone();
                 let source = source(first).to_owned();
                 xml.open("track", &[("id", id.0.to_string()), ("label", label), ("source", source)])?;
-                let mut last: Option<(usize, &Label<'_>)> = None;
+                let mut last: Option<(usize, Drawn<'_>)> = None;
                 for (_, label) in track {
                     step().map_err(io::Error::other)?;
                     let frame = label.at.frame;
+                    let drawn = Drawn::of(label, selection.options.tolerance, report);
                     // Else CVAT goes on with the last shape over the gap.
                     if let Some((before, gone)) = last.filter(|(before, _)| before + 1 < frame) {
-                        write_in_track(&mut xml, gone, before + 1, true)?;
+                        gone.write(&mut xml, before + 1, true)?;
                     }
-                    write_in_track(&mut xml, label, frame, false)?;
-                    last = Some((frame, label));
+                    drawn.write(&mut xml, frame, false)?;
+                    last = Some((frame, drawn));
                 }
                 if let Some((before, gone)) = last.filter(|(before, _)| before + 1 < clip.medium.n_frames) {
-                    write_in_track(&mut xml, gone, before + 1, true)?;
+                    gone.write(&mut xml, before + 1, true)?;
                 }
                 xml.close("track")?;
             }
@@ -115,19 +120,37 @@ fn write_videos(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<()
     Ok(())
 }
 
-fn write_in_track<W: io::Write>(
-    xml: &mut Xml<W>,
-    label: &Label<'_>,
-    frame: usize,
-    is_outside: bool,
-) -> io::Result<()> {
-    let flag = |value: bool| if value { "1" } else { "0" }.to_owned();
-    let (name, of_shape) = shape(&label.shape);
-    let mut attributes =
-        vec![("frame", frame.to_string()), ("outside", flag(is_outside)), ("keyframe", flag(true))];
-    attributes.extend(of_shape);
-    attributes.push(("z_order", "0".to_owned()));
-    write_shape(xml, name, &attributes, label)
+/// An object on a frame as a track has it: a polygon, or a box.
+struct Drawn<'a> {
+    label: &'a Label<'a>,
+    element: &'static str,
+    attributes: Attributes<'static>,
+}
+
+impl<'a> Drawn<'a> {
+    fn of(label: &'a Label<'a>, tolerance: f32, report: &mut Report) -> Self {
+        let (element, attributes) = match &label.shape {
+            Shape::Box(_) => shape(&label.shape),
+            Shape::Mask(mask) => {
+                let drawn = polygon::drawn_as_one(mask, tolerance);
+                report.polygon(drawn.iou);
+                let corners = drawn.polygons.iter().flatten().copied().collect::<Vec<f32>>();
+                let points: Vec<String> =
+                    corners.chunks_exact(2).map(|xy| format!("{},{}", xy[0], xy[1])).collect();
+                ("polygon", vec![("occluded", "0".to_owned()), ("points", points.join(";"))])
+            }
+        };
+        Self { label, element, attributes }
+    }
+
+    fn write<W: io::Write>(&self, xml: &mut Xml<W>, frame: usize, is_outside: bool) -> io::Result<()> {
+        let flag = |value: bool| if value { "1" } else { "0" }.to_owned();
+        let mut attributes =
+            vec![("frame", frame.to_string()), ("outside", flag(is_outside)), ("keyframe", flag(true))];
+        attributes.extend(self.attributes.iter().cloned());
+        attributes.push(("z_order", "0".to_owned()));
+        write_shape(xml, self.element, &attributes, self.label)
+    }
 }
 
 fn begin<'s, W: io::Write>(

@@ -23,16 +23,30 @@ use crate::{
 /// What a folder's lines are: what its YAML file says, or what the first lines look like.
 pub(super) fn task(path: &Path) -> Option<&'static str> {
     let folder = folder_of(path);
-    let yaml = fs::read_to_string(yaml_of(folder)?).ok()?;
-    let yaml: Value = serde_yaml_ng::from_str(&yaml).ok()?;
-    yaml.get("names")?;
-    let said = yaml.get("task").and_then(Value::as_str);
-    if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == said) {
-        return Some(task);
+    let names = names_of(folder)?;
+    if let Ok(Value::Mapping(yaml)) = serde_yaml_ng::from_str::<Value>(&fs::read_to_string(&names).ok()?) {
+        yaml.get("names")?;
+        let said = yaml.get("task").and_then(Value::as_str);
+        if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == said) {
+            return Some(task);
+        }
     }
-    let first = head::files(folder, "txt").into_iter().take(20).filter_map(|file| head::glance(&file));
-    let is_long = first.into_iter().any(|text| text.lines().any(|line| line.split_whitespace().count() > 6));
-    Some(if is_long { "segment" } else { "detect" })
+    let files = head::files(folder, "txt").into_iter().take(20);
+    let lines: Vec<usize> = files
+        .filter_map(|file| head::glance(&file))
+        .flat_map(|text| text.lines().map(|line| n_numbers(line).unwrap_or(0)).collect::<Vec<usize>>())
+        .collect();
+    match () {
+        () if lines.iter().any(|n| *n > 6) => Some("segment"),
+        () if lines.contains(&5) => Some("detect"),
+        () => None,
+    }
+}
+
+/// How many numbers a line has, if it has nothing else.
+fn n_numbers(line: &str) -> Option<usize> {
+    let words = line.split_whitespace();
+    words.map(|word| word.parse::<f64>().ok()).collect::<Option<Vec<f64>>>().map(|numbers| numbers.len())
 }
 
 /// The folder that a path is or, if it is the YAML file itself, that it is in.
@@ -40,6 +54,12 @@ fn folder_of(path: &Path) -> &Path {
     let is_yaml =
         path.is_file() && path.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
     path.parent().filter(|_| is_yaml).unwrap_or(path)
+}
+
+/// The file that names the classes: YAML, or a name a line, as Darknet and LabelImg have it.
+fn names_of(folder: &Path) -> Option<PathBuf> {
+    let plain = ["obj.names", "classes.txt", "labels/classes.txt"].map(|name| folder.join(name));
+    yaml_of(folder).or_else(|| plain.into_iter().find(|file| file.is_file()))
 }
 
 fn yaml_of(folder: &Path) -> Option<PathBuf> {
@@ -94,16 +114,21 @@ type Told = dyn Fn(&[f64], Size) -> Result<Shape, String>;
 
 fn read_lines(reading: &Reading<'_>, told: &Told) -> Result<Dataset, FormatError> {
     let folder = folder_of(reading.path);
-    let lacks =
-        FormatError::Lacks { path: folder.to_owned(), lacks: "YAML file with names beside its labels" };
-    let yaml = yaml_of(folder).ok_or(lacks)?;
+    let lacks = FormatError::Lacks { path: folder.to_owned(), lacks: "names of classes beside its labels" };
+    let yaml = names_of(folder).ok_or(lacks)?;
     let text = fs::read_to_string(&yaml).map_err(|cause| FormatError::Read { path: yaml.clone(), cause })?;
-    let names = names(&text).map_err(|cause| FormatError::Damaged { path: yaml, cause })?;
+    let is_yaml = yaml_of(folder).is_some();
+    let plain = || Ok(text.lines().map(|line| line.trim().to_owned()).collect());
+    let names = if is_yaml { names(&text) } else { plain() };
+    let names = names.map_err(|cause| FormatError::Damaged { path: yaml.clone(), cause })?;
     let mut builder = Builder::default();
     let categories: Vec<usize> = names.iter().map(|name| builder.category(name)).collect();
     let labels = folder.join("labels");
     let inside = if labels.is_dir() { labels } else { folder.to_owned() };
-    let files = head::files(&inside, "txt");
+    let mut files = head::files(&inside, "txt");
+    // Lists of images, and names.
+    let others = ["classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"];
+    files.retain(|file| !others.iter().any(|other| file.file_name().is_some_and(|name| name == *other)));
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
@@ -179,8 +204,10 @@ fn names(yaml: &str) -> Result<Vec<String>, String> {
 fn image_of(folder: &Path, stem: &str, reading: &Reading<'_>) -> (String, Option<Size>) {
     const SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "JPG"];
     // The part is no folder of the image's own.
-    let own =
-        ["train/", "val/", "test/", "valid/"].iter().find_map(|part| stem.strip_prefix(part)).unwrap_or(stem);
+    let own = ["train/", "val/", "test/", "valid/", "obj_train_data/", "obj_valid_data/"]
+        .iter()
+        .find_map(|part| stem.strip_prefix(part))
+        .unwrap_or(stem);
     for suffix in SUFFIXES {
         let places = [format!("images/{stem}.{suffix}"), format!("{stem}.{suffix}")];
         if let Some(file) = places.iter().map(|place| folder.join(place)).find(|file| file.is_file()) {
