@@ -22,7 +22,11 @@ pub(crate) fn statistics_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
         ui.heading("Statistics");
         match pane.session.stats() {
             Some(stats) => {
-                ScrollArea::vertical().max_height(520.0).show(ui, |ui| shown(ui, stats, pane)).inner
+                ScrollArea::vertical()
+                    .max_height(520.0)
+                    .min_scrolled_height(460.0)
+                    .show(ui, |ui| shown(ui, stats, pane))
+                    .inner
             }
             None => {
                 ui.spinner();
