@@ -160,7 +160,8 @@ fn datumaro_reads_exports() {
         let masks: Vec<u64> = all.iter().filter(|a| a[0] == "mask").filter_map(|a| a[2].as_u64()).collect();
         let is_told = |object: &ObjectId| format != "mot" && (format != "mots" || object.0 >= 5);
         let told = project.segments.iter().filter(|((object, _), _)| is_told(object));
-        let mut want: Vec<u64> = told.filter_map(|(_, segment)| Some(segment.mask.as_ref()?.area())).collect();
+        let mut want: Vec<u64> =
+            told.filter_map(|(_, segment)| Some(segment.mask.as_ref()?.area())).collect();
         want.sort_unstable();
         let mut found = masks.clone();
         found.sort_unstable();
