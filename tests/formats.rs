@@ -38,20 +38,28 @@ const PARTS: [&str; 5] = ["export", "read", "import", "encode", "decode"];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    if let [part, file] = &words[..] {
-        let took = work(part, Path::new(file));
+    if let [part, file, n_images] = &words[..] {
+        let took = work(part, Path::new(file), n_images.parse().unwrap());
         println!("{} {}", took.as_secs_f64(), peak_memory());
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("instances.json");
+    if words.iter().any(|word| word == "million") {
+        million(&file);
+        return;
+    }
     export(&project(N_IMAGES), &file);
     println!("{} annotations, {} MB", N_IMAGES * N_ON_IMAGE, file.metadata().unwrap().len() >> 20);
     println!("part     Segue s   MB  pycocotools s   MB  times as fast  share of memory");
     for part in PARTS {
         let mut rows = Vec::new();
         for _ in 0..TURNS {
-            let ours = run(Command::new(std::env::current_exe().unwrap()).arg(part).arg(&file));
+            let ours = run(Command::new(std::env::current_exe().unwrap()).args([
+                part,
+                &file.display().to_string(),
+                &N_IMAGES.to_string(),
+            ]));
             let theirs = run(Command::new(python()).arg(script()).arg(part).arg(&file));
             rows.push((ours, theirs));
         }
@@ -61,6 +69,18 @@ fn main() {
         println!(
             "{part:8} {ours:7.3} {our_memory:4.0} {theirs:14.3} {their_memory:4.0} {faster:14.1} {share:16.2}"
         );
+    }
+}
+
+/// What a million annotations take; they are in memory as a project, which is written and read.
+fn million(file: &Path) {
+    let n_images = 1_000_000 / N_ON_IMAGE;
+    export(&project(n_images), file);
+    println!("1,000,000 annotations, {} MB", file.metadata().unwrap().len() >> 20);
+    for part in ["project", "export", "read", "import"] {
+        let words = [part, &file.display().to_string(), &n_images.to_string()];
+        let (seconds, memory) = run(Command::new(std::env::current_exe().unwrap()).args(words));
+        println!("{part:8} {seconds:6.2} s, peak memory {memory:.0} MB");
     }
 }
 
@@ -75,27 +95,26 @@ fn run(command: &mut Command) -> (f64, f64) {
     (seconds, kilobytes / 1024.0)
 }
 
-fn work(part: &str, file: &Path) -> Duration {
+fn work(part: &str, file: &Path, n_images: u32) -> Duration {
+    let n_annotations = (n_images * N_ON_IMAGE) as usize;
     match part {
+        "project" => timed(|| drop(black_box(project(n_images)))),
         "export" => {
-            let project = project(N_IMAGES);
+            let project = project(n_images);
             let out = file.with_file_name("again.json");
             timed(|| export(&project, &out))
         }
         "read" => timed(|| {
             let reading = Reading { path: file, size: &|_| None, progress: &|_, _| true };
-            assert_eq!(
-                INSTANCES.import(&reading).unwrap().annotations.len(),
-                (N_IMAGES * N_ON_IMAGE) as usize
-            );
+            assert_eq!(INSTANCES.import(&reading).unwrap().annotations.len(), n_annotations);
         }),
         "import" => {
-            let mut project = media(N_IMAGES);
+            let mut project = media(n_images);
             timed(|| {
                 let size = sizes(&project);
                 let reading = Reading { path: file, size: &size, progress: &|_, _| true };
                 let taken = INSTANCES.import(&reading).unwrap().add_to(&mut project);
-                assert_eq!(taken.n_annotations, (N_IMAGES * N_ON_IMAGE) as usize);
+                assert_eq!(taken.n_annotations, n_annotations);
             })
         }
         "encode" => {

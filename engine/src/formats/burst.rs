@@ -7,13 +7,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{
     Carries, Clip, Dataset, Format, FormatError, Output, Read, Reading, Selection, Shape, coco,
     dataset::{Builder, Id},
-    head,
-    json::{Stop, cut_lists},
+    head, json,
 };
 use crate::mask::Rle;
 
@@ -71,7 +69,11 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         let clips = selection.clips(&frames);
         let name = part.map_or_else(|| "annotations.json".to_owned(), |part| format!("{part}.json"));
         output.write_steps(&name, |out, _, step| {
-            write!(out, "{{\"split\": {},\n\"categories\": ", json!(part.unwrap_or("train")))?;
+            write!(
+                out,
+                "{{\"split\": {},\n\"categories\": ",
+                serde_json::Value::from(part.unwrap_or("train"))
+            )?;
             coco::write_list(out, coco::categories(selection), &mut || Ok(()))?;
             write!(out, ",\n\"sequences\": ")?;
             coco::write_list(out, clips.iter().map(|clip| sequence(selection, clip)), step)?;
@@ -114,45 +116,24 @@ fn sequence(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Sequence {
     }
 }
 
-#[derive(Deserialize)]
-struct Category {
-    id: i64,
-    name: String,
-}
-
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let path = reading.path;
     let mut builder = Builder::default();
-    let mut categories: HashMap<i64, String> = HashMap::new();
-    let mut sequences = Vec::new();
-    let file =
-        std::fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
-    let mut n = 0;
-    let stop = cut_lists(file, &["categories", "sequences"], &mut |cut| {
-        n += 1;
-        if !(reading.progress)(n, n + 1) {
-            return Err(std::io::Error::other(FormatError::Canceled));
-        }
-        let read = match cut.key {
-            "categories" => serde_json::from_slice(cut.text)
-                .map(|Category { id, name }| drop(categories.insert(id, name))),
-            _ => serde_json::from_slice(cut.text).map(|sequence: Sequence| sequences.push(sequence)),
-        };
-        if let Err(error) = read {
-            builder.refuse(format_args!("what is on line {}", cut.line), error);
+    let mut categories: HashMap<i64, usize> = HashMap::new();
+    let mut sequences: Vec<Sequence> = Vec::new();
+    json::read_lists(reading, &["categories", "sequences"], &mut builder, &mut |cut, builder| {
+        if cut.key == "categories" {
+            let category: coco::Category = serde_json::from_slice(cut.text)?;
+            categories.insert(category.id.into(), builder.told_category(&category));
+        } else {
+            sequences.push(serde_json::from_slice(cut.text)?);
         }
         Ok(())
-    });
-    match stop {
-        Err(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
-        Err(Stop::Damaged { line, why }) => builder.refuse(format_args!("what follows line {line}"), why),
-        Ok(()) => {}
-    }
+    })?;
     sequences.iter().for_each(|sequence| read_sequence(sequence, &categories, &mut builder));
-    builder.finish(path, "sequences as BURST has them")
+    builder.finish(reading.path, "sequences as BURST has them")
 }
 
-fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, String>, builder: &mut Builder) {
+fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, usize>, builder: &mut Builder) {
     let name = &sequence.seq_name;
     let Some(size) = coco::size_of(sequence.width, sequence.height) else {
         return builder.refuse(name, "its width and height are not those of images");
@@ -170,9 +151,8 @@ fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, String>, builder
             match read.and_then(|mask| Ok((mask, category.ok_or("its category is not in the file")?))) {
                 Ok((mask, category)) => {
                     let image = builder.frame(name, frame, Some(size));
-                    let category = builder.category(category);
                     let shape = Shape::Mask(Arc::new(mask));
-                    if let Some(annotation) = builder.annotate(what, image, category, shape) {
+                    if let Some(annotation) = builder.annotate(what, image, *category, shape) {
                         annotation.track = Some(Id::of(id));
                     }
                 }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{FormatError, Taken, clip};
+use super::{FormatError, Taken, clip, coco};
 use crate::{
     geometry::{Rect, Size},
     mask::Rle,
@@ -221,6 +221,16 @@ impl Builder {
             });
             categories.len() - 1
         })
+    }
+
+    /// A category as COCO tells it.
+    pub(super) fn told_category(&mut self, told: &coco::Category) -> usize {
+        let place = self.category(&told.name);
+        let category = self.category_mut(place);
+        category.id = Id::Number(told.id.into());
+        category.supercategory.clone_from(&told.supercategory);
+        category.color = told.color;
+        place
     }
 
     /// What else is known of a category.

@@ -3,14 +3,11 @@
 use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json as value};
 
 use super::{
     Carries, Dataset, Format, FormatError, Frame, Label, Output, Read, Reading, Selection, Shape, coco,
-    dataset::Builder,
-    head,
-    json::{Stop, cut_lists},
-    polygon::rasterize,
+    dataset::Builder, head, json, polygon::rasterize,
 };
 use crate::{
     geometry::{Rect, Size},
@@ -42,13 +39,13 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         }
         output.write_steps(&format!("annotations/{subset}.json"), |out, _, step| {
             let labels = selection.categories.iter().map(|kind| {
-                json!({"name": kind.category.name, "parent": kind.category.supercategory, "attributes": []})
+                value!({"name": kind.category.name, "parent": kind.category.supercategory, "attributes": []})
             });
             let colors = selection.categories.iter().enumerate().map(|(i, kind)| {
                 let [r, g, b] = kind.category.color;
-                json!({"label_id": i, "r": r, "g": g, "b": b})
+                value!({"label_id": i, "r": r, "g": g, "b": b})
             });
-            let categories = json!({
+            let categories = value!({
                 "label": {"labels": labels.collect::<Vec<Value>>(), "attributes": []},
                 "mask": {"colormap": colors.collect::<Vec<Value>>()},
             });
@@ -70,9 +67,9 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
 
 fn item(selection: &Selection<'_>, frame: &Frame<'_>, annotations: Vec<Value>) -> Value {
     let size = frame.medium.size;
-    let image = json!({"path": selection.name(frame), "size": [size.height, size.width]});
-    let attributes = if frame.is_of_video() { json!({"frame": frame.at.frame}) } else { json!({}) };
-    json!({"id": selection.stem(frame), "annotations": annotations, "attr": attributes, "image": image})
+    let image = value!({"path": selection.name(frame), "size": [size.height, size.width]});
+    let attributes = if frame.is_of_video() { value!({"frame": frame.at.frame}) } else { value!({}) };
+    value!({"id": selection.stem(frame), "annotations": annotations, "attr": attributes, "image": image})
 }
 
 fn annotation(id: usize, label: &Label<'_>) -> Value {
@@ -80,7 +77,7 @@ fn annotation(id: usize, label: &Label<'_>) -> Value {
         label.object.attributes.iter().map(|(name, value)| (&**name, Value::from(&**value))).collect();
     attributes.insert(TRACK, label.id.0.into());
     let mut value =
-        json!({"id": id, "label_id": label.category, "group": 0, "z_order": 0, "attributes": attributes});
+        value!({"id": id, "label_id": label.category, "group": 0, "z_order": 0, "attributes": attributes});
     match &label.shape {
         Shape::Mask(mask) => {
             value["type"] = "mask".into();
@@ -88,7 +85,7 @@ fn annotation(id: usize, label: &Label<'_>) -> Value {
         }
         Shape::Box(rect) => {
             value["type"] = "bbox".into();
-            value["bbox"] = json!([rect.x0, rect.y0, rect.x1 - rect.x0, rect.y1 - rect.y0]);
+            value["bbox"] = value!([rect.x0, rect.y0, rect.x1 - rect.x0, rect.y1 - rect.y0]);
         }
     }
     value
@@ -114,6 +111,8 @@ struct Told {
     #[serde(rename = "type")]
     kind: String,
     label_id: Option<usize>,
+    #[serde(default)]
+    group: i64,
     #[serde(default)]
     attributes: BTreeMap<String, Value>,
     rle: Option<Rle>,
@@ -143,31 +142,18 @@ struct Name {
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let path = reading.path;
-    let open =
-        || std::fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause });
+    let file = std::fs::File::open(path);
+    let file = file.map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
     // The categories are no list at the top: all but the items is skipped at first.
-    let head: Head = serde_json::from_reader(std::io::BufReader::new(open()?))
+    let head: Head = serde_json::from_reader(std::io::BufReader::new(file))
         .map_err(|error| FormatError::Damaged { path: path.to_owned(), cause: error.to_string() })?;
     let mut builder = Builder::default();
     let categories: Vec<usize> =
         head.categories.label.labels.iter().map(|label| builder.category(&label.name)).collect();
-    let mut n = 0;
-    let stop = cut_lists(open()?, &["items"], &mut |cut| {
-        n += 1;
-        if !(reading.progress)(n, n + 1) {
-            return Err(std::io::Error::other(FormatError::Canceled));
-        }
-        match serde_json::from_slice::<Item>(cut.text) {
-            Ok(item) => read_item(item, &categories, reading, &mut builder),
-            Err(error) => builder.refuse(format_args!("the item on line {}", cut.line), error),
-        }
+    json::read_lists(reading, &["items"], &mut builder, &mut |cut, builder| {
+        read_item(serde_json::from_slice(cut.text)?, &categories, reading, builder);
         Ok(())
-    });
-    match stop {
-        Err(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
-        Err(Stop::Damaged { line, why }) => builder.refuse(format_args!("what follows line {line}"), why),
-        Ok(()) => {}
-    }
+    })?;
     builder.finish(path, "items as Datumaro has them")
 }
 
@@ -180,25 +166,41 @@ fn read_item(item: Item, categories: &[usize], reading: &Reading<'_>, builder: &
     };
     let size = image.and_then(|image| image.size).and_then(fits).or_else(|| (reading.size)(path));
     let image = builder.image(path, size);
+    // What is of one group is one object: polygons together, and a mask rather than the box round it.
+    let mut objects: Vec<(String, usize, Shape, Told)> = Vec::new();
     for (annotation, n) in item.annotations.into_iter().zip(1..) {
         let what = format!("annotation {n} on {path}");
         let told = serde_json::from_value::<Told>(annotation).map_err(|error| error.to_string());
         let read = told.and_then(|told| {
             let place =
                 told.label_id.and_then(|id| categories.get(id)).ok_or("its label is not in the file")?;
-            Ok((*place, shape(&told, size)?, told.attributes))
+            Ok((*place, shape(&told, size)?, told))
         });
-        match read {
-            Ok((category, shape, mut attributes)) => {
-                let track = attributes.remove(TRACK);
-                if let Some(annotation) = builder.annotate(what, image, category, shape) {
-                    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    annotation.track = track.map(|track| super::Id::of(&text(track)));
-                    annotation.attributes =
-                        attributes.into_iter().map(|(name, value)| (name, text(value))).collect();
-                }
+        let (category, shape, told) = match read {
+            Ok(read) => read,
+            Err(why) => {
+                builder.refuse(what, why);
+                continue;
             }
-            Err(why) => builder.refuse(what, why),
+        };
+        let known = objects
+            .iter_mut()
+            .find(|(_, other, _, known)| told.group != 0 && (*other, known.group) == (category, told.group));
+        match (known.map(|(.., shape, _)| shape), shape) {
+            (Some(Shape::Mask(all)), Shape::Mask(part)) if all.size() == part.size() => {
+                *all = Arc::new(all.union(&part));
+            }
+            (Some(Shape::Mask(_)), Shape::Box(_)) => {}
+            (Some(known @ Shape::Box(_)), shape) => *known = shape,
+            (_, shape) => objects.push((what, category, shape, told)),
+        }
+    }
+    for (what, category, shape, Told { mut attributes, .. }) in objects {
+        let track = attributes.remove(TRACK);
+        if let Some(annotation) = builder.annotate(what, image, category, shape) {
+            let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            annotation.track = track.map(|track| super::Id::of(&text(track)));
+            annotation.attributes = attributes.into_iter().map(|(name, value)| (name, text(value))).collect();
         }
     }
 }

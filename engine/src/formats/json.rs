@@ -1,7 +1,9 @@
 //! The lists of a JSON file, cut into their items without reading these, so that items can be read in any number at once and
 //! a file costs no more memory than a piece of it.
 
-use std::io;
+use std::{fs, io, path::Path};
+
+use super::{FormatError, Reading, dataset::Builder};
 
 /// So much is read at once.
 const PIECE: usize = 1 << 18;
@@ -48,6 +50,58 @@ pub(super) fn cut_lists(
     match cutter.peek()? {
         None => Ok(()),
         Some(_) => Err(cutter.damaged("something follows its end")),
+    }
+}
+
+/// Reads the lists of a file for a builder: `take` takes an item in, and what it cannot read is refused with its line, as is
+/// what follows damage.
+pub(super) fn read_lists(
+    reading: &Reading<'_>,
+    wanted: &[&str],
+    builder: &mut Builder,
+    take: &mut dyn FnMut(&Cut<'_>, &mut Builder) -> serde_json::Result<()>,
+) -> Result<(), FormatError> {
+    let bytes = Metered::open(reading.path, reading.progress);
+    let bytes = bytes.map_err(|error| FormatError::reading(reading.path, error))?;
+    let stop = cut_lists(bytes, wanted, &mut |cut| {
+        if let Err(error) = take(&cut, builder) {
+            builder.refuse(format_args!("what is on line {}", cut.line), error);
+        }
+        Ok(())
+    });
+    match stop {
+        Ok(()) => {}
+        Err(Stop::Io(error)) => return Err(FormatError::reading(reading.path, error)),
+        Err(Stop::Damaged { line, why }) => builder.refuse(format_args!("what follows line {line}"), why),
+    }
+    Ok(())
+}
+
+/// A file that tells how far it is read.
+pub(super) struct Metered<'a> {
+    file: fs::File,
+    done: usize,
+    /// Bytes in all.
+    pub(super) total: usize,
+    progress: &'a dyn Fn(usize, usize) -> bool,
+}
+
+impl<'a> Metered<'a> {
+    pub(super) fn open(path: &Path, progress: &'a dyn Fn(usize, usize) -> bool) -> io::Result<Self> {
+        let file = fs::File::open(path)?;
+        let total = file.metadata()?.len() as usize;
+        Ok(Self { file, done: 0, total, progress })
+    }
+}
+
+impl io::Read for Metered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !(self.progress)(self.done, self.total) {
+            return Err(io::Error::other(FormatError::Canceled));
+        }
+        let n = self.file.read(buffer)?;
+        self.done += n;
+        Ok(n)
     }
 }
 

@@ -269,10 +269,7 @@ fn shape(told: &ToldShape, size: Size) -> Result<Shape, String> {
 fn mask(text: &str, [x0, y0, ..]: [f64; 4], size: Size) -> Result<Shape, String> {
     let png = BASE64.decode(text).map_err(|error| error.to_string())?;
     let (cut, numbers) = png::decode(io::Cursor::new(png))?;
-    let [x0, y0] = [x0, y0].map(|v| v.max(0.0) as usize);
-    if x0 + cut.width > size.width || y0 + cut.height > size.height {
-        return Err("its mask reaches out of the image".to_owned());
-    }
+    let corner = png::corner([x0, y0], cut, size)?;
     let bits = numbers.into_iter().map(|number| number > 0).collect();
-    Ok(Shape::Mask(Arc::new(Rle::encode(&Mask::new(cut, bits).placed((x0, y0), size)))))
+    Ok(Shape::Mask(Arc::new(Rle::encode(&Mask::new(cut, bits).placed(corner, size)))))
 }

@@ -1,11 +1,8 @@
 //! PNG files whose pixels are numbers: of classes, of objects.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
-use crate::{
-    geometry::Size,
-    mask::{Mask, Rle},
-};
+use crate::{geometry::Size, mask::Rle};
 
 /// More pixels than this are no image.
 const LARGEST: usize = 1 << 28;
@@ -81,12 +78,35 @@ pub(super) fn decode(input: impl io::BufRead + io::Seek) -> Result<(Size, Vec<u3
 
 /// The masks of all numbers of a picture but 0, in their order.
 pub(super) fn masks_of(size: Size, numbers: &[u32]) -> Vec<(u32, Rle)> {
-    let mut present: Vec<u32> = numbers.to_vec();
-    present.sort_unstable();
-    present.dedup();
-    let mask =
-        |number: u32| Rle::encode(&Mask::new(size, numbers.iter().map(|own| *own == number).collect()));
-    present.into_iter().filter(|number| *number > 0).map(|number| (number, mask(number))).collect()
+    // Column by column, as run lengths go: for each number its runs and the gaps before them, and where the last one ends.
+    let mut runs: BTreeMap<u32, (Vec<u32>, u32)> = BTreeMap::new();
+    let at = |place: usize| numbers[place % size.height * size.width + place / size.height];
+    let mut begin = 0;
+    while begin < size.area() {
+        let number = at(begin);
+        let end = (begin..size.area()).find(|place| at(*place) != number).unwrap_or(size.area());
+        if number > 0 {
+            let (of_number, last) = runs.entry(number).or_default();
+            of_number.extend([begin as u32 - *last, (end - begin) as u32]);
+            *last = end as u32;
+        }
+        begin = end;
+    }
+    let mask = |(number, (mut runs, last)): (u32, (Vec<u32>, u32))| {
+        runs.push(size.area() as u32 - last);
+        Some((number, Rle::from_runs(size, runs).ok()?))
+    };
+    runs.into_iter().filter_map(mask).collect()
+}
+
+/// Where a piece of an image is in it, whose corner a file tells; or the sentence that it is not.
+pub(super) fn corner(told: [f64; 2], piece: Size, image: Size) -> Result<(usize, usize), String> {
+    let [left, top] = told.map(f64::round);
+    let fits = |from: f64, n: usize, n_image: usize| from >= 0.0 && from + n as f64 <= n_image as f64;
+    let is_in = fits(left, piece.width, image.width) && fits(top, piece.height, image.height);
+    is_in
+        .then_some((left as usize, top as usize))
+        .ok_or_else(|| "its mask reaches out of its image".to_owned())
 }
 
 /// Paints a mask into a picture; how many pixels of others it covers.

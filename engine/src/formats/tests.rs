@@ -261,6 +261,69 @@ proptest! {
     }
 }
 
+/// What happens to files on the way.
+#[derive(Clone, Debug)]
+enum Damage {
+    Cut,
+    Set(u8),
+    Insert(Vec<u8>),
+    Remove(usize),
+}
+
+fn damages() -> impl Strategy<Value = Damage> {
+    let tokens = ["-1", "1e308", "99999999999", "\"", "<", "{}", "[", "\n", "nan", ",,"];
+    let token = prop::sample::select(tokens.to_vec()).prop_map(|token| Damage::Insert(token.into()));
+    prop_oneof![
+        Just(Damage::Cut),
+        any::<u8>().prop_map(Damage::Set),
+        prop::collection::vec(any::<u8>(), 1..9).prop_map(Damage::Insert),
+        token,
+        (1..40_usize).prop_map(Damage::Remove),
+    ]
+}
+
+fn damage(bytes: &mut Vec<u8>, at: prop::sample::Index, damage: Damage) {
+    if bytes.is_empty() {
+        return;
+    }
+    let at = at.index(bytes.len());
+    match damage {
+        Damage::Cut => bytes.truncate(at),
+        Damage::Set(byte) => bytes[at] = byte,
+        Damage::Insert(new) => drop(bytes.splice(at..at, new)),
+        Damage::Remove(n) => drop(bytes.drain(at..(at + n).min(bytes.len()))),
+    }
+}
+
+proptest! {
+    // `PROPTEST_CASES` asks for more: this is how readers are fuzzed.
+    #![proptest_config(ProptestConfig { max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_export_is_read_or_refused(
+        project in projects(),
+        file in any::<prop::sample::Index>(),
+        damage_done in prop::collection::vec((any::<prop::sample::Index>(), damages()), 1..4),
+        format in prop::sample::select(FORMATS.iter().filter(|format| format.is_read()).collect::<Vec<_>>()),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("out");
+        if format.export(&project, folder.path(), &exact(), &target, &go_on).is_ok() {
+            let files: Vec<_> =
+                ["json", "txt", "xml", "png", "yaml", "ini"].iter().flat_map(|suffix| head::files(&target, suffix)).collect();
+            let file = file.get(&files);
+            let mut bytes = fs::read(file).unwrap();
+            damage_done.into_iter().for_each(|(at, done)| damage(&mut bytes, at, done));
+            write_atomically(file, |out| out.write_all(&bytes)).unwrap();
+            if let Ok(dataset) = read(format, &target, &project) {
+                let _checked = super::check(&dataset, &target);
+                dataset.add_to(&mut media());
+                dataset.to_project();
+            }
+        }
+    }
+}
+
 #[test]
 fn formats_have_names_of_their_own() {
     let names: BTreeSet<&str> = FORMATS.iter().map(|format| format.name).collect();

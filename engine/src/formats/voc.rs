@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Carries, Dataset, Format, FormatError, Frame, LeftOut, Output, Read, Reading, Selection, Shape,
+    Carries, Dataset, Format, FormatError, Frame, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, without_suffix},
     head, png,
     report::Loss,
@@ -86,7 +86,8 @@ fn write_frame(
         output.step()?;
         let Shape::Mask(mask) = &label.shape else { continue };
         if i >= MOST || label.category >= MOST {
-            output.report.leave_out(LeftOut::TooMany, 1);
+            // Its box is there all the same.
+            output.report.lose(Loss::Masks, 1);
             continue;
         }
         is_any = true;

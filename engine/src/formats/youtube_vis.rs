@@ -3,14 +3,13 @@
 use std::{collections::BTreeMap, io::Write as _};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json as value};
 
 use super::{
     Carries, Clip, Dataset, Format, FormatError, Label, Output, Read, Reading, Selection, Shape,
     coco::{self, list_name, measures},
     dataset::{Builder, Id},
-    head,
-    json::{Stop, cut_lists},
+    head, json,
 };
 use crate::{geometry::Rect, project::ObjectId};
 
@@ -65,7 +64,7 @@ fn video(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Value {
     let frames: Vec<usize> = clip.frames.iter().map(|frame| frame.at.frame).collect();
     let names: Vec<String> = frames.iter().map(|frame| file_name(stem, *frame)).collect();
     let size = clip.medium.size;
-    json!({"id": clip.id.0, "name": selection.medium_name(clip.id), "width": size.width, "height": size.height,
+    value!({"id": clip.id.0, "name": selection.medium_name(clip.id), "width": size.width, "height": size.height,
         "length": frames.len(), "file_names": names, "frame_indices": frames})
 }
 
@@ -84,11 +83,11 @@ fn annotation(
             masks[*place] = serde_json::to_value(&**mask).unwrap_or_default();
         }
         let (bbox, area) = measures(&label.shape);
-        (boxes[*place], areas[*place]) = (json!(bbox), json!(area));
+        (boxes[*place], areas[*place]) = (value!(bbox), value!(area));
     }
     let size = clip.medium.size;
     let first = track.first().map(|(_, label)| label);
-    json!({"id": id, "video_id": clip.id.0, "track_id": object.0,
+    value!({"id": id, "video_id": clip.id.0, "track_id": object.0,
         "category_id": first.map(|label| selection.categories[label.category].id),
         "attributes": first.map(|label| &label.object.attributes), "iscrowd": 0, "width": size.width,
         "height": size.height, "length": n, "segmentations": masks, "bboxes": boxes, "areas": areas})
@@ -106,15 +105,6 @@ struct ToldVideo {
 }
 
 #[derive(Deserialize)]
-struct ToldCategory {
-    id: i64,
-    name: String,
-    #[serde(default)]
-    supercategory: String,
-    color: Option<[u8; 3]>,
-}
-
-#[derive(Deserialize)]
 struct ToldAnnotation {
     id: i64,
     video_id: i64,
@@ -127,62 +117,44 @@ struct ToldAnnotation {
 }
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let path = reading.path;
     let mut builder = Builder::default();
     let (mut videos, mut categories, mut annotations) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let file =
-        std::fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
-    let mut n = 0;
-    let stop = cut_lists(file, &["videos", "categories", "annotations"], &mut |cut| {
-        n += 1;
-        if !(reading.progress)(n, n + 1) {
-            return Err(std::io::Error::other(FormatError::Canceled));
-        }
-        let read =
+    json::read_lists(
+        reading,
+        &["videos", "categories", "annotations"],
+        &mut builder,
+        &mut |cut, builder| {
             match cut.key {
-                "videos" => serde_json::from_slice(cut.text)
-                    .map(|video: ToldVideo| drop(videos.insert(video.id, video))),
-                "categories" => serde_json::from_slice(cut.text)
-                    .map(|category: ToldCategory| drop(categories.insert(category.id, category))),
-                _ => serde_json::from_slice(cut.text)
-                    .map(|one: ToldAnnotation| annotations.push((cut.line, one))),
-            };
-        if let Err(error) = read {
-            builder.refuse(format_args!("what is on line {}", cut.line), error);
-        }
-        Ok(())
-    });
-    match stop {
-        Err(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
-        Err(Stop::Damaged { line, why }) => builder.refuse(format_args!("what follows line {line}"), why),
-        Ok(()) => {}
-    }
-    for category in categories.values() {
-        let place = builder.category(&category.name);
-        let told = builder.category_mut(place);
-        told.id = Id::Number(category.id);
-        (told.supercategory, told.color) = (category.supercategory.clone(), category.color);
-    }
+                "videos" => {
+                    let video: ToldVideo = serde_json::from_slice(cut.text)?;
+                    videos.insert(video.id, video);
+                }
+                "categories" => {
+                    let category: coco::Category = serde_json::from_slice(cut.text)?;
+                    categories.insert(i64::from(category.id), builder.told_category(&category));
+                }
+                _ => annotations.push((cut.line, serde_json::from_slice::<ToldAnnotation>(cut.text)?)),
+            }
+            Ok(())
+        },
+    )?;
     for (line, annotation) in annotations {
         let what = format!("annotation {} (line {line})", annotation.id);
         match (videos.get(&annotation.video_id), categories.get(&annotation.category_id)) {
             (None, _) => builder.refuse(what, "its video is not in the file"),
             (_, None) => builder.refuse(what, "its category is not in the file"),
-            (Some(video), Some(category)) => {
-                read_track(&what, annotation, video, &category.name, &mut builder)
-            }
+            (Some(video), Some(category)) => read_track(&what, annotation, video, *category, &mut builder),
         }
     }
-    builder.finish(path, "videos or annotations as YouTube-VIS has them")
+    builder.finish(reading.path, "videos or annotations as YouTube-VIS has them")
 }
 
-fn read_track(what: &str, told: ToldAnnotation, video: &ToldVideo, category: &str, builder: &mut Builder) {
+fn read_track(what: &str, told: ToldAnnotation, video: &ToldVideo, category: usize, builder: &mut Builder) {
     let folder = video.file_names.first().and_then(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
     let name = video.name.as_deref().or(folder).unwrap_or_default();
     let Some(size) = coco::size_of(video.width, video.height) else {
         return builder.refuse(what, "the width and height of its video are not those of images");
     };
-    let category = builder.category(category);
     let n = told.segmentations.len().max(told.bboxes.len());
     let mut segmentations = told.segmentations.into_iter();
     for place in 0..n {

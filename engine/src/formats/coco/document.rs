@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     file,
@@ -51,16 +51,17 @@ pub struct VideoFrame {
 }
 
 /// A category.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Category {
     /// Its id, from 1.
     pub id: u32,
     /// Its name.
     pub name: String,
     /// What it is a kind of; may be empty.
+    #[serde(default)]
     pub supercategory: String,
     /// Red, green, blue, as COCO's panoptic categories have it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<[u8; 3]>,
 }
 

@@ -1,6 +1,6 @@
 //! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
 
-use std::{collections::HashMap, fs, io, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     item::{self, Flaw, Segmentation, Video},
@@ -9,7 +9,10 @@ use super::{
 use crate::{
     formats::{
         Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted,
-        dataset::Refused, json::Stop, parallel, polygon::rasterize,
+        dataset::Refused,
+        json::{Metered, Stop},
+        parallel,
+        polygon::rasterize,
     },
     geometry::{Rect, Size},
 };
@@ -205,36 +208,9 @@ fn doubt(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -> Op
     Some(format!("its area is {said}, that of its mask {own}"))
 }
 
-/// A file that tells how far it is read.
-struct Metered<'a> {
-    file: fs::File,
-    done: usize,
-    total: usize,
-    progress: &'a dyn Fn(usize, usize) -> bool,
-}
-
-impl<'a> Metered<'a> {
-    fn open(path: &Path, progress: &'a dyn Fn(usize, usize) -> bool) -> io::Result<Self> {
-        let file = fs::File::open(path)?;
-        let total = file.metadata()?.len() as usize;
-        Ok(Self { file, done: 0, total, progress })
-    }
-}
-
-impl io::Read for Metered<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !(self.progress)(self.done, self.total) {
-            return Err(io::Error::other(FormatError::Canceled));
-        }
-        let n = self.file.read(buffer)?;
-        self.done += n;
-        Ok(n)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, io::Write as _};
+    use std::{collections::BTreeMap, io::Write as _, path::Path};
 
     use proptest::prelude::*;
 

@@ -1,19 +1,17 @@
 //! COCO panoptic: a PNG file an image, whose pixels are the ids of segments as R + 256 G + 65536 B, and what each segment is.
 
-use std::{io::Write as _, path::Path, sync::Arc};
+use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    document::{Image, write_list},
+    document::{Category, Image, write_list},
     export::{categories, image, image_id, list_name},
+    item::size_of,
 };
 use crate::{
     formats::{
-        Dataset, FormatError, Frame, Output, Reading, Selection, Shape,
-        dataset::Builder,
-        json::{Stop, cut_lists},
-        png,
+        Dataset, FormatError, Frame, Output, Reading, Selection, Shape, dataset::Builder, json, png,
         report::Loss,
     },
     geometry::Size,
@@ -106,15 +104,6 @@ struct ToldImage {
 }
 
 #[derive(Deserialize)]
-struct ToldCategory {
-    id: i64,
-    name: String,
-    #[serde(default)]
-    supercategory: String,
-    color: Option<[u8; 3]>,
-}
-
-#[derive(Deserialize)]
 struct ToldAnnotation {
     image_id: i64,
     file_name: String,
@@ -130,34 +119,29 @@ struct ToldSegment {
 pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let path = reading.path;
     let mut builder = Builder::default();
-    let (mut images, mut categories, mut annotations) = (Vec::new(), Vec::new(), Vec::new());
-    let file =
-        std::fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
-    let stop = cut_lists(file, &["images", "categories", "annotations"], &mut |cut| {
-        let read = match cut.key {
-            "images" => serde_json::from_slice(cut.text).map(|image: ToldImage| images.push(image)),
-            "categories" => {
-                serde_json::from_slice(cut.text).map(|category: ToldCategory| categories.push(category))
+    let mut images: BTreeMap<i64, (usize, ToldImage)> = BTreeMap::new();
+    let mut categories: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut annotations = Vec::new();
+    json::read_lists(
+        reading,
+        &["images", "categories", "annotations"],
+        &mut builder,
+        &mut |cut, builder| {
+            match cut.key {
+                "images" => {
+                    let image: ToldImage = serde_json::from_slice(cut.text)?;
+                    let place = builder.image(&image.file_name, size_of(image.width, image.height));
+                    images.insert(image.id, (place, image));
+                }
+                "categories" => {
+                    let category: Category = serde_json::from_slice(cut.text)?;
+                    categories.insert(category.id.into(), builder.told_category(&category));
+                }
+                _ => annotations.push((cut.line, serde_json::from_slice::<ToldAnnotation>(cut.text)?)),
             }
-            _ => {
-                serde_json::from_slice(cut.text).map(|one: ToldAnnotation| annotations.push((cut.line, one)))
-            }
-        };
-        read.or_else(|error| {
-            builder.refuse(format_args!("what is on line {}", cut.line), error);
             Ok(())
-        })
-    });
-    match stop {
-        Err(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
-        Err(Stop::Damaged { line, why }) => builder.refuse(format_args!("what follows line {line}"), why),
-        Ok(()) => {}
-    }
-    for category in &categories {
-        let place = builder.category(&category.name);
-        let told = builder.category_mut(place);
-        (told.supercategory, told.color) = (category.supercategory.clone(), category.color);
-    }
+        },
+    )?;
     // The pictures are in a folder of the file's name, or beside it.
     let folder = path.with_extension("");
     let n = annotations.len();
@@ -166,31 +150,25 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
             return Err(FormatError::Canceled);
         }
         let what = format!("the annotation on line {line}");
-        let Some(told) = images.iter().find(|image| image.id == annotation.image_id) else {
+        let Some((image, told)) = images.get(&annotation.image_id) else {
             builder.refuse(what, "its image is not in the file");
             continue;
         };
-        let image = builder.image(&told.file_name, Some(Size::new(told.width, told.height)));
         match pixels(&folder, &annotation.file_name) {
             Ok((size, ids)) => {
                 for segment in &annotation.segments_info {
                     let what = format!("segment {} on {}", segment.id, told.file_name);
-                    let category = categories.iter().find(|category| category.id == segment.category_id);
-                    let Some(category) = category else {
+                    let Some(category) = categories.get(&segment.category_id) else {
                         builder.refuse(what, "its category is not in the file");
                         continue;
                     };
-                    let category = builder.category(&category.name);
                     let bits = ids.iter().map(|id| *id == segment.id).collect();
                     let mask = Shape::Mask(Arc::new(Rle::encode(&Mask::new(size, bits))));
-                    builder.annotate(what, image, category, mask);
+                    builder.annotate(what, *image, *category, mask);
                 }
             }
             Err(why) => builder.refuse(what, why),
         }
-    }
-    for image in &images {
-        builder.image(&image.file_name, Some(Size::new(image.width, image.height)));
     }
     builder.finish(path, "images, categories or annotations as COCO panoptic has them")
 }

@@ -6,6 +6,7 @@ use crate::{
     formats::{
         Dataset, FormatError, Id, Reading, Shape,
         dataset::Builder,
+        png,
         polygon::rasterize,
         xml::{self, Element},
     },
@@ -168,13 +169,10 @@ fn read_shape(element: &Element, size: Size) -> Result<Shape, String> {
 }
 
 fn mask(element: &Element, size: Size) -> Result<Shape, String> {
-    let [left, top, width, height] = ["left", "top", "width", "height"]
-        .map(|name| element.number::<f64>(name).map(|v| v.max(0.0) as usize));
-    let (left, top, cut) = (left?, top?, Size::new(width?, height?));
-    let is_in = left.saturating_add(cut.width) <= size.width && top.saturating_add(cut.height) <= size.height;
-    if !is_in {
-        return Err("it reaches out of its image".to_owned());
-    }
+    let [left, top, width, height] =
+        ["left", "top", "width", "height"].map(|name| element.number::<f64>(name));
+    let cut = Size::new(width?.max(0.0) as usize, height?.max(0.0) as usize);
+    let corner = png::corner([left?, top?], cut, size)?;
     let mut bits = Vec::with_capacity(cut.area());
     let mut on = false;
     for run in element.attribute("rle").ok_or("it has no rle")?.split(',') {
@@ -187,6 +185,6 @@ fn mask(element: &Element, size: Size) -> Result<Shape, String> {
         on = !on;
     }
     bits.resize(cut.area(), false);
-    let mask = Mask::new(cut, bits).placed((left, top), size);
+    let mask = Mask::new(cut, bits).placed(corner, size);
     Ok(Shape::Mask(Arc::new(Rle::encode(&mask))))
 }

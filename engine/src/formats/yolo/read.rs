@@ -123,18 +123,18 @@ fn read_lines(reading: &Reading<'_>, told: &Told) -> Result<Dataset, FormatError
     let names = names.map_err(|cause| FormatError::Damaged { path: yaml.clone(), cause })?;
     let mut builder = Builder::default();
     let categories: Vec<usize> = names.iter().map(|name| builder.category(name)).collect();
-    let labels = folder.join("labels");
-    let inside = if labels.is_dir() { labels } else { folder.to_owned() };
-    let mut files = head::files(&inside, "txt");
+    let mut files = head::files(folder, "txt");
     // Lists of images, and names.
     let others = ["classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"];
-    files.retain(|file| !others.iter().any(|other| file.file_name().is_some_and(|name| name == *other)));
+    files.retain(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        !others.contains(&&*name) && !name.starts_with("README")
+    });
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
         }
-        let name = file.strip_prefix(&inside).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let (image_name, size) = image_of(folder, without_suffix(&name), reading);
+        let (image_name, size) = image_of(folder, file, reading);
         let image = builder.image(&image_name, size);
         let lines = fs::File::open(file).map(io::BufReader::new);
         let lines = lines.map_err(|cause| FormatError::Read { path: file.clone(), cause })?.lines();
@@ -200,19 +200,24 @@ fn names(yaml: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The image of a label file, with its size as far as it is known.
-fn image_of(folder: &Path, stem: &str, reading: &Reading<'_>) -> (String, Option<Size>) {
+/// The image of a label file, with its size as far as it is known. Ultralytics has it in the same place of a folder of
+/// images as the label is in one of labels; others have it beside the label.
+fn image_of(folder: &Path, file: &Path, reading: &Reading<'_>) -> (String, Option<Size>) {
     const SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "JPG"];
-    // The part is no folder of the image's own.
-    let own = ["train/", "val/", "test/", "valid/", "obj_train_data/", "obj_valid_data/"]
-        .iter()
-        .find_map(|part| stem.strip_prefix(part))
-        .unwrap_or(stem);
+    /// Folders that are no part of an image's own name.
+    const PARTS: [&str; 8] =
+        ["labels", "train", "val", "valid", "test", "images", "obj_train_data", "obj_valid_data"];
+    let path = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
+    let names: Vec<&str> = without_suffix(&path).split('/').collect();
+    let twin: Vec<&str> = names.iter().map(|name| if *name == "labels" { "images" } else { *name }).collect();
+    let n_parts = names[..names.len() - 1].iter().take_while(|name| PARTS.contains(*name)).count();
+    let own = names[n_parts..].join("/");
     for suffix in SUFFIXES {
-        let places = [format!("images/{stem}.{suffix}"), format!("{stem}.{suffix}")];
-        if let Some(file) = places.iter().map(|place| folder.join(place)).find(|file| file.is_file()) {
-            return (format!("{own}.{suffix}"), image_size(&file).ok());
+        let places = [&twin, &names].map(|names| folder.join(format!("{}.{suffix}", names.join("/"))));
+        if let Some(file) = places.iter().find(|file| file.is_file()) {
+            return (format!("{own}.{suffix}"), image_size(file).ok());
         }
     }
-    (format!("{own}.jpg"), (reading.size)(own))
+    let size = (reading.size)(&own);
+    (own, size)
 }
