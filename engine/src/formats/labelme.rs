@@ -273,3 +273,40 @@ fn mask(text: &str, [x0, y0, ..]: [f64; 4], size: Size) -> Result<Shape, String>
     let bits = numbers.into_iter().map(|number| number > 0).collect();
     Ok(Shape::Mask(Arc::new(Rle::encode(&Mask::new(cut, bits).placed(corner, size)))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::write_atomically;
+
+    fn read_text(text: &str) -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomically(&path, |out| out.write_all(text.as_bytes())).unwrap();
+        super::read(&Reading { path: &path, size: &|_| None, progress: &|_, _| true }).unwrap()
+    }
+
+    #[test]
+    fn shapes_of_all_kinds_are_read_and_those_without_area_are_refused() {
+        let text = r#"{"version": "3.2.1", "flags": {}, "imagePath": "..\\a.jpg", "imageHeight": 40, "imageWidth": 50,
+            "imageData": "aGVsbG8=", "shapes": [
+            {"label": "dog", "shape_type": "rectangle", "points": [[1, 2], [11, 2], [11, 12], [1, 12]], "score": 0.5,
+             "flags": {"old": true, "new": false}, "attributes": {"color": "red"}, "difficult": false},
+            {"label": "dog", "shape_type": "polygon", "group_id": 7, "points": [[0, 0], [4, 0], [4, 4], [0, 4]]},
+            {"label": "dog", "shape_type": "polygon", "group_id": 7, "points": [[9, 0], [12, 0], [12, 4], [9, 4]]},
+            {"label": "cat", "shape_type": "circle", "points": [[20, 20], [25, 20]]},
+            {"label": "cat", "shape_type": "linestrip", "points": [[1, 1], [5, 5]]},
+            {"label": "cat", "shape_type": "mask", "mask": "!", "points": [[1e20, 1], [5, 5]]},
+            {"label": "cat", "points": [[1, 1], [5, 5]]}]}"#;
+        let dataset = read_text(text);
+        assert_eq!(dataset.images[0].file_name.as_deref(), Some("a.jpg"));
+        assert_eq!(dataset.refused.len(), 3, "{:?}", dataset.refused);
+        let areas: Vec<f64> =
+            dataset.annotations.iter().map(|one| super::super::coco::measures(&one.shape).1).collect();
+        assert_eq!(areas[..2], [100.0, 28.0]);
+        assert!((areas[2] - 78.5).abs() < 5.0, "{areas:?}");
+        let attributes = &dataset.annotations[0].attributes;
+        assert_eq!((attributes["color"].as_str(), attributes["old"].as_str()), ("red", "true"));
+        assert_eq!(attributes.len(), 2);
+    }
+}

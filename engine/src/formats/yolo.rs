@@ -123,10 +123,11 @@ fn oriented(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, sync::Arc};
+    use std::{fs, io::Write as _, sync::Arc};
 
     use crate::{
-        formats::{Files, Options, Splits, named, tests::media},
+        file::write_atomically,
+        formats::{Files, Options, Reading, Shape, Splits, detect, named, tests::media},
         geometry::Rect,
         project::{Category, CategoryId, MediumId, Object, ObjectId, Segment},
     };
@@ -153,5 +154,40 @@ mod tests {
         let options = Options { splits, ..options };
         named("yolo").unwrap().export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
         assert!(read("data.yaml").contains("test: images/test"));
+    }
+
+    #[test]
+    fn folders_as_roboflow_and_labelimg_make_them_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            write_atomically(&path, |out| out.write_all(text.as_bytes())).unwrap();
+        };
+        let photo = |name: &str| image::RgbImage::new(8, 4).save(folder.path().join(name)).unwrap();
+        write("roboflow/data.yaml", "train: ../train/images\nnc: 2\nnames: ['cat', 'dog']\n");
+        write("roboflow/README.roboflow.txt", "Not a label.");
+        for part in ["train", "valid"] {
+            write(&format!("roboflow/{part}/labels/{part}_1.txt"), "1 0.5 0.5 0.5 0.5\n");
+            fs::create_dir(folder.path().join(format!("roboflow/{part}/images"))).unwrap();
+            photo(&format!("roboflow/{part}/images/{part}_1.png"));
+        }
+        write("labelimg/classes.txt", "cat\ndog\n");
+        write("labelimg/a.txt", "1 0.5 0.5 0.5 0.5\n");
+        photo("labelimg/a.png");
+        for (name, images) in [("roboflow", &["train_1.png", "valid_1.png"][..]), ("labelimg", &["a.png"])] {
+            let path = folder.path().join(name);
+            let format = detect(&path).unwrap();
+            assert_eq!(format.name, "yolo");
+            let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true };
+            let dataset = format.import(&reading).unwrap();
+            assert_eq!(dataset.refused, [] as [&str; 0]);
+            let names: Vec<&str> =
+                dataset.images.iter().filter_map(|image| image.file_name.as_deref()).collect();
+            assert_eq!(names, images);
+            let rect = Rect { x0: 2.0, y0: 1.0, x1: 6.0, y1: 3.0 };
+            assert!(dataset.annotations.iter().all(|one| one.shape == Shape::Box(rect)));
+            assert_eq!(dataset.categories[1].name.as_deref(), Some("dog"));
+        }
     }
 }
