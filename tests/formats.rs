@@ -105,14 +105,14 @@ fn work(part: &str, file: &Path, n_images: u32) -> Duration {
             timed(|| export(&project, &out))
         }
         "read" => timed(|| {
-            let reading = Reading { path: file, size: &|_| None, progress: &|_, _| true };
+            let reading = Reading { path: file, size: &|_| None, progress: &|_, _| true, checks: false };
             assert_eq!(INSTANCES.import(&reading).unwrap().annotations.len(), n_annotations);
         }),
         "import" => {
             let mut project = media(n_images);
             timed(|| {
                 let size = sizes(&project);
-                let reading = Reading { path: file, size: &size, progress: &|_, _| true };
+                let reading = Reading { path: file, size: &size, progress: &|_, _| true, checks: false };
                 let taken = INSTANCES.import(&reading).unwrap().add_to(&mut project);
                 assert_eq!(taken.n_annotations, n_annotations);
             })

@@ -167,6 +167,8 @@ pub struct Reading<'a> {
     pub size: &'a dyn Fn(&str) -> Option<Size>,
     /// Told how much is read, of how much; says whether to go on.
     pub progress: &'a dyn Fn(usize, usize) -> bool,
+    /// Whether to look for what is wrong and does no harm ([`Dataset::doubts`]), which takes a little longer.
+    pub checks: bool,
 }
 
 /// Finds a format by its name.

@@ -53,7 +53,7 @@ fn export(project: &Project, file: &Path) -> Report {
 }
 
 fn import(file: &Path) -> Dataset {
-    INSTANCES.import(&Reading { path: file, size: &|_| None, progress: &|_, _| true }).unwrap()
+    INSTANCES.import(&Reading { path: file, size: &|_| None, progress: &|_, _| true, checks: true }).unwrap()
 }
 
 /// What pycocotools makes of a file.

@@ -78,7 +78,8 @@ fn each_format_is_written_with_its_images_and_read_again() {
         let target = export(&project, folder.path(), format.name);
         let found = formats::detect(&target).unwrap();
         assert_eq!(found.name, format.name);
-        let reading = formats::Reading { path: &target, size: &|_| None, progress: &|_, _| true };
+        let reading =
+            formats::Reading { path: &target, size: &|_| None, progress: &|_, _| true, checks: true };
         let dataset = format.import(&reading).unwrap();
         assert_eq!(dataset.refused, [] as [&str; 0], "{}", format.name);
         assert!(dataset.annotations.len() >= 5, "{}", format.name);
@@ -222,7 +223,7 @@ fn holes_survive_even_as_polygons() {
             assert!(likeness.least_iou > 0.85, "{format}: {likeness:?}");
         }
         let size = formats::sizes(&project);
-        let reading = formats::Reading { path: &target, size: &size, progress: &|_, _| true };
+        let reading = formats::Reading { path: &target, size: &size, progress: &|_, _| true, checks: true };
         let dataset = written.import(&reading).unwrap();
         let has_hole = |annotation: &&formats::Annotation| match &annotation.shape {
             formats::Shape::Mask(mask) => {

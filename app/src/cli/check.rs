@@ -70,7 +70,7 @@ pub(super) fn read(
     ensure!(labels.exists(), "there is no {}", labels.display());
     let format = format.map_or_else(|| formats::detect(labels), Ok)?;
     let dataset = with_progress("read", cancel, |progress| -> Result<Dataset, FormatError> {
-        format.import(&Reading { path: labels, size: &|_| None, progress })
+        format.import(&Reading { path: labels, size: &|_| None, progress, checks: true })
     })?;
     Ok((format, dataset))
 }

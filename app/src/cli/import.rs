@@ -70,7 +70,7 @@ fn take(
     }
     let size = formats::sizes(history.now());
     let dataset = with_progress("import", cancel, |progress| {
-        format.import(&Reading { path: labels, size: &size, progress })
+        format.import(&Reading { path: labels, size: &size, progress, checks: false })
     })?;
     let taken = history.edit("Import", |project| dataset.add_to(project));
     store.write(&history.take_unwritten())?;

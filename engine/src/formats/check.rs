@@ -214,7 +214,7 @@ mod tests {
     fn findings(json: &str, folder: &Path) -> Vec<String> {
         let path = folder.join("labels.json");
         write_atomically(&path, |out| out.write_all(json.as_ref())).unwrap();
-        let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true };
+        let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true };
         let dataset = INSTANCES.import(&reading).unwrap();
         check(&dataset, &path).iter().map(ToString::to_string).collect()
     }

@@ -283,7 +283,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         write_atomically(&path, |out| out.write_all(text.as_bytes())).unwrap();
-        super::read(&Reading { path: &path, size: &|_| None, progress: &|_, _| true }).unwrap()
+        super::read(&Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true }).unwrap()
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn go_on(_: usize, _: usize) -> bool {
 }
 
 fn read(format: &Format, path: &Path, project: &Project) -> Result<Dataset, FormatError> {
-    format.import(&Reading { path, size: &sizes(project), progress: &go_on })
+    format.import(&Reading { path, size: &sizes(project), progress: &go_on, checks: true })
 }
 
 /// What is said of one object on one frame.

@@ -179,7 +179,7 @@ mod tests {
             let path = folder.path().join(name);
             let format = detect(&path).unwrap();
             assert_eq!(format.name, "yolo");
-            let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true };
+            let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true };
             let dataset = format.import(&reading).unwrap();
             assert_eq!(dataset.refused, [] as [&str; 0]);
             let names: Vec<&str> =

@@ -44,7 +44,7 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
         }
         Errand::Import { path, project } => {
             let size = formats::sizes(&project);
-            let reading = Reading { path: &path, size: &size, progress };
+            let reading = Reading { path: &path, size: &size, progress, checks: false };
             match formats::detect(&path).and_then(|format| format.import(&reading)) {
                 Ok(dataset) => Outcome::Imported(path, Box::new(dataset)),
                 Err(error) => Outcome::Failed(error.to_string()),

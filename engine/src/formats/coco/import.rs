@@ -22,7 +22,7 @@ const BATCH: usize = 1 << 13;
 
 /// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
 pub(in crate::formats) fn read(
-    &Reading { path, progress, .. }: &Reading<'_>,
+    &Reading { path, progress, checks, .. }: &Reading<'_>,
 ) -> Result<Dataset, FormatError> {
     let bytes = Metered::open(path, progress).map_err(|error| FormatError::reading(path, error))?;
     let total = bytes.total;
@@ -33,7 +33,7 @@ pub(in crate::formats) fn read(
         None => None,
     };
     let n_read = file.annotations.items.len();
-    let mut imported = Dataset::of(file, || progress(total, total))?;
+    let mut imported = Dataset::of(file, checks, || progress(total, total))?;
     if imported.is_empty() {
         let path = path.to_owned();
         return Err(match (damage, imported.refused.into_iter().next()) {
@@ -57,7 +57,7 @@ pub(in crate::formats) fn read(
 
 impl Dataset {
     /// Holds the lists against each other; `go_on` is asked now and then.
-    fn of(file: File, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
+    fn of(file: File, checks: bool, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
         let File { images, videos, categories, annotations, is_results, mut refused } = file;
         let image = |image: item::Image| Image {
             id: image.id,
@@ -85,7 +85,7 @@ impl Dataset {
             if !go_on() {
                 return Err(FormatError::Canceled);
             }
-            let checked = parallel::map(batch, |(_, annotation)| imported.check(annotation, &places));
+            let checked = parallel::map(batch, |(_, annotation)| imported.check(annotation, &places, checks));
             for ((title, _), checked) in batch.iter().zip(checked) {
                 match checked {
                     Ok((annotation, doubt)) => {
@@ -126,11 +126,12 @@ impl Dataset {
         }
     }
 
-    /// Also what is wrong with it nevertheless.
+    /// Also what is wrong with it nevertheless, if that is asked.
     fn check(
         &self,
         annotation: &item::Annotation,
         places: &Places,
+        checks: bool,
     ) -> Result<(Annotation, Option<String>), Flaw> {
         let item::Annotation { image, category, track, score, segmentation, rect, attributes, .. } =
             annotation;
@@ -138,7 +139,7 @@ impl Dataset {
         let category = *places.categories.get(category).ok_or_else(|| Flaw::NoCategory(category.clone()))?;
         let Image { size, file_name, .. } = &self.images[image];
         let shape = shape(segmentation, *rect, *size)?;
-        let doubt = doubt(annotation, &shape, *size);
+        let doubt = checks.then(|| doubt(annotation, &shape, *size)).flatten();
         let annotation = Annotation {
             image,
             category,
@@ -218,7 +219,7 @@ mod tests {
     use crate::mask::{Rle, testing::picture};
 
     fn read_file(path: &Path) -> Result<Dataset, FormatError> {
-        super::read(&Reading { path, size: &|_| None, progress: &|_, _| true })
+        super::read(&Reading { path, size: &|_| None, progress: &|_, _| true, checks: true })
     }
 
     fn read(text: &str) -> Result<Dataset, FormatError> {
