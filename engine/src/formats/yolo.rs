@@ -76,7 +76,8 @@ fn write(
     }
     let names: Vec<&str> = parts.iter().map(|(part, _)| part.unwrap_or(Splits::NAMES[0])).collect();
     output.write("data.yaml", |out| {
-        writeln!(out, "path: .\ntask: {task}")?;
+        // Without a path, Ultralytics looks beside this file.
+        writeln!(out, "task: {task}")?;
         // Ultralytics wants both, whatever there is.
         for part in Splits::NAMES {
             let there = if names.contains(&part) { part } else { names.first().copied().unwrap_or(part) };
@@ -148,7 +149,7 @@ mod tests {
         let read = |name: &str| fs::read_to_string(target.join(name)).unwrap();
         assert_eq!(read("labels/train/a/1.txt"), "1 0.25 0.25 0.5 0.5\n");
         assert_eq!(read("labels/train/a/2.txt"), "");
-        let want = "path: .\ntask: detect\ntrain: images/train\nval: images/train\nnames:\n  0: \"cat\"\n  1: \"dog: \\\"a\\\"\"\n";
+        let want = "task: detect\ntrain: images/train\nval: images/train\nnames:\n  0: \"cat\"\n  1: \"dog: \\\"a\\\"\"\n";
         assert_eq!(read("data.yaml"), want);
         let splits = Some(Splits { shares: [1.0, 1.0, 1.0], seed: 1 });
         let options = Options { splits, ..options };

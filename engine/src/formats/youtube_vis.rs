@@ -80,7 +80,9 @@ fn annotation(
         (vec![Value::Null; n], vec![Value::Null; n], vec![Value::Null; n]);
     for (place, label) in track {
         if let Shape::Mask(mask) = &label.shape {
-            masks[*place] = serde_json::to_value(&**mask).unwrap_or_default();
+            // Not compressed, as in the original files, and for readers that take nothing else.
+            masks[*place] =
+                value!({"size": [mask.size().height, mask.size().width], "counts": mask.run_lengths()});
         }
         let (bbox, area) = measures(&label.shape);
         (boxes[*place], areas[*place]) = (value!(bbox), value!(area));

@@ -202,6 +202,11 @@ impl Rle {
         &self.counts
     }
 
+    /// The lengths themselves, column by column, the first off the object.
+    pub fn run_lengths(&self) -> Vec<u32> {
+        self.runs().collect()
+    }
+
     /// Reads what [`Self::counts`] writes.
     ///
     /// # Errors
