@@ -18,6 +18,7 @@ use super::{
 use crate::{
     geometry::{Rect, Size},
     mask::Rle,
+    media::image_size,
 };
 
 /// Boxes and masks.
@@ -38,7 +39,7 @@ fn is_like(path: &Path) -> bool {
         if path.is_dir() { head::files(path, "xml").into_iter().next() } else { Some(path.to_owned()) };
     first
         .and_then(|file| head::glance(&file))
-        .is_some_and(|text| text.contains("<annotation>") && text.contains("<size>"))
+        .is_some_and(|text| text.contains("<annotation>") && text.contains("<filename>"))
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -169,7 +170,10 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
             root_of_file = element;
             Ok(())
         });
-        match read.map_err(|error| error.to_string()).and_then(|()| size_of(&root_of_file, &name, reading)) {
+        match read
+            .map_err(|error| error.to_string())
+            .and_then(|()| size_of(root, &root_of_file, &name, reading))
+        {
             Ok(size) => read_file(root, &name, stem, size, &root_of_file, &mut builder),
             Err(why) => builder.refuse(name, why),
         }
@@ -177,14 +181,15 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     builder.finish(reading.path, "annotations as PASCAL VOC has them")
 }
 
-fn size_of(told: &Element, name: &str, reading: &Reading<'_>) -> Result<Size, String> {
+fn size_of(root: &Path, told: &Element, name: &str, reading: &Reading<'_>) -> Result<Size, String> {
     let side = |name| told.child("size")?.told(name)?.parse::<usize>().ok();
     let size = side("width").zip(side("height")).map(|(width, height)| Size::new(width, height));
     let fits =
         |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area));
-    size.filter(fits)
-        .or_else(|| (reading.size)(name))
-        .ok_or_else(|| "it tells no size of its image".to_owned())
+    // Some leave it to the image.
+    let of_image = || image_size(&root.join("JPEGImages").join(told.told("filename")?)).ok();
+    let size = size.filter(fits).or_else(of_image).or_else(|| (reading.size)(name));
+    size.ok_or_else(|| "it tells no size of its image, which is not there".to_owned())
 }
 
 fn read_file(root: &Path, name: &str, stem: &str, size: Size, told: &Element, builder: &mut Builder) {
