@@ -68,29 +68,35 @@ impl Dataset {
         }
         let categories = self.add_categories(project, &mut taken);
         let mut tracks: HashMap<(MediumId, CategoryId, &Id), ObjectId> = HashMap::new();
-        let mut labeled = BTreeSet::new();
+        let mut has_got = vec![false; self.images.len()];
+        let mut new_objects = (project.new_object().0..).map(ObjectId);
         for annotation in &self.annotations {
             let Some(at) = frames[annotation.image] else { continue };
-            let Some(segment) = segment(&annotation.shape, project.media[&at.medium].size) else {
+            let medium = &project.media[&at.medium];
+            let Some(segment) = segment(&annotation.shape, medium.size) else {
                 let image = &self.images[annotation.image];
                 refused.push(format!("a box on {image}"), "it has no part of the image");
                 continue;
             };
             let category = categories[annotation.category];
-            let track = annotation.track.as_ref().map(|track| (at.medium, category, track));
+            let track = annotation.track.as_ref().filter(|_| medium.n_frames > 1);
+            let track = track.map(|track| (at.medium, category, track));
             let begun = track.and_then(|track| tracks.get(&track).copied());
             let object = begun.filter(|object| project.segment(*object, at.frame).is_none());
-            let object = object.unwrap_or_else(|| {
-                let new = project.new_object();
+            let Some(object) = object.or_else(|| {
+                let new = new_objects.next()?;
                 project.objects.insert((at.medium, new), Arc::new(object_of(annotation, category)));
-                new
-            });
+                Some(new)
+            }) else {
+                break;
+            };
             tracks.extend(track.map(|track| (track, object)));
             project.segments.insert((object, at.frame), Arc::new(segment));
             taken.n_annotations += 1;
-            labeled.insert(at);
+            has_got[annotation.image] = true;
         }
-        taken.n_images = labeled.len();
+        let labeled = frames.iter().zip(has_got).filter(|(_, has_got)| *has_got).map(|(at, _)| at);
+        taken.n_images = labeled.collect::<BTreeSet<_>>().len();
         taken.refused = refused.into_sentences();
         taken
     }

@@ -1,27 +1,34 @@
-//! Work on many small things, shared among the processors.
+//! Work on many things, shared among the processors.
 
-use std::thread;
+use std::{collections::VecDeque, thread};
 
-/// Fewer things than this are not worth a thread.
-const FEW: usize = 64;
-
-/// What work makes of each thing, in their order.
-pub(super) fn map<T: Sync, R: Send>(things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let n_threads = thread::available_parallelism().map_or(1, |n| n.get()).min(things.len() / FEW + 1);
-    if n_threads == 1 {
-        return things.iter().map(work).collect();
-    }
-    let work = &work;
+/// Works on things while more of them are brought: `bring` has a function that takes them, and `done` gets what became of
+/// them, in their order. Few are in work at once, so that what is brought faster waits.
+pub(super) fn stream<T: Send, R: Send, B>(
+    bring: impl FnOnce(&mut dyn FnMut(T)) -> B,
+    work: impl Fn(T) -> R + Sync,
+    mut done: impl FnMut(R),
+) -> B {
+    let (work, n_threads) = (&work, n_processors());
     thread::scope(|scope| {
-        let parts = things.chunks(things.len().div_ceil(n_threads));
-        let threads: Vec<_> =
-            parts.map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<R>>())).collect();
-        let done = threads.into_iter().map(|thread| match thread.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let mut in_work = VecDeque::new();
+        let brought = bring(&mut |thing| {
+            in_work.push_back(scope.spawn(move || work(thing)));
+            if in_work.len() > n_threads {
+                in_work.pop_front().map(join).into_iter().for_each(&mut done);
+            }
         });
-        done.flatten().collect()
+        in_work.into_iter().map(join).for_each(done);
+        brought
     })
+}
+
+fn n_processors() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]
@@ -32,7 +39,17 @@ mod tests {
     fn order_stays() {
         for n in [0, 1, 63, 64, 1000, 1001] {
             let things: Vec<usize> = (0..n).collect();
-            assert_eq!(map(&things, |i| i * 2), things.iter().map(|i| i * 2).collect::<Vec<usize>>());
+            let twice: Vec<usize> = things.iter().map(|i| i * 2).collect();
+            let mut streamed = Vec::new();
+            let n_brought = stream(
+                |take| {
+                    things.iter().for_each(|i| take(*i));
+                    n
+                },
+                |i| i * 2,
+                |i| streamed.push(i),
+            );
+            assert_eq!((n_brought, streamed), (n, twice));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, mem::take, sync::Arc};
 
 use super::{
     item::{self, Flaw, Segmentation, Video},
@@ -17,9 +17,6 @@ use crate::{
     geometry::{Rect, Size},
 };
 
-/// So many annotations are held against the images at once by all processors.
-const BATCH: usize = 1 << 13;
-
 /// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
 pub(in crate::formats) fn read(
     &Reading { path, progress, checks, .. }: &Reading<'_>,
@@ -32,7 +29,7 @@ pub(in crate::formats) fn read(
         Some(Stop::Damaged { line, why }) => Some(format!("line {line}: {why}")),
         None => None,
     };
-    let n_read = file.annotations.items.len();
+    let n_read = file.annotations.len();
     let mut imported = Dataset::of(file, checks, || progress(total, total))?;
     if imported.is_empty() {
         let path = path.to_owned();
@@ -58,7 +55,8 @@ pub(in crate::formats) fn read(
 impl Dataset {
     /// Holds the lists against each other; `go_on` is asked now and then.
     fn of(file: File, checks: bool, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
-        let File { images, videos, categories, annotations, is_results, mut refused } = file;
+        let File { mut images, videos, mut categories, mut annotations, is_results, mut refused } = file;
+        let mut places = Places { images: take(&mut images.by_id), categories: take(&mut categories.by_id) };
         let image = |image: item::Image| Image {
             id: image.id,
             file_name: Some(image.file_name),
@@ -71,35 +69,53 @@ impl Dataset {
             supercategory: category.supercategory,
             color: category.color,
         };
-        let mut places = Places { images: images.by_id, categories: categories.by_id };
         let mut imported = Self {
-            images: images.items.into_iter().map(|(_, told)| image(told)).collect(),
-            categories: categories.items.into_iter().map(|(_, told)| category(told)).collect(),
-            videos: videos.items.into_iter().map(|(_, Video(path))| path).collect(),
-            annotations: Vec::with_capacity(annotations.items.len()),
+            images: images.into_items().map(image).collect(),
+            categories: categories.into_items().map(category).collect(),
             ..Self::default()
         };
-        let mut doubts = Refused::default();
+        imported.videos = videos.into_items().map(|Video(path)| path).collect();
         imported.add_unlisted(&annotations, is_results, &mut places);
-        for batch in annotations.items.chunks(BATCH) {
-            if !go_on() {
-                return Err(FormatError::Canceled);
-            }
-            let checked = parallel::map(batch, |(_, annotation)| imported.check(annotation, &places, checks));
-            for ((title, _), checked) in batch.iter().zip(checked) {
-                match checked {
+        // Ids have done their work.
+        annotations.by_id = HashMap::new();
+        let mut taken = Vec::with_capacity(annotations.len());
+        let mut doubts = Refused::default();
+        let is_whole = parallel::stream(
+            |check| {
+                annotations.batches.into_iter().all(|batch| {
+                    check(batch);
+                    go_on()
+                })
+            },
+            |batch| {
+                let check = |(title, told)| match imported.check(told, &places, checks) {
                     Ok((annotation, doubt)) => {
-                        imported.annotations.push(annotation);
-                        doubt.into_iter().for_each(|doubt| doubts.say(format_args!("{title}: {doubt}")));
+                        Ok((annotation, doubt.map(|doubt| format!("{title}: {doubt}"))))
                     }
-                    Err(flaw) => refused.push(title, flaw),
+                    Err(flaw) => Err((title, flaw)),
+                };
+                batch.into_iter().map(check).collect::<Vec<_>>()
+            },
+            |checked| {
+                for checked in checked {
+                    match checked {
+                        Ok((annotation, doubt)) => {
+                            taken.push(annotation);
+                            doubt.into_iter().for_each(|doubt| doubts.say(doubt));
+                        }
+                        Err((title, flaw)) => refused.push(title, flaw),
+                    }
                 }
-            }
+            },
+        );
+        if !is_whole {
+            return Err(FormatError::Canceled);
         }
-        if is_results && imported.annotations.is_empty() {
+        if is_results && taken.is_empty() {
             imported.images.clear();
             imported.categories.clear();
         }
+        imported.annotations = taken;
         imported.refused = refused.into_sentences();
         imported.doubts = doubts.into_sentences();
         Ok(imported)
@@ -108,7 +124,7 @@ impl Dataset {
     /// Results list neither images nor categories, other files may lack categories: there are those that annotations name.
     fn add_unlisted(&mut self, annotations: &List<item::Annotation>, is_results: bool, places: &mut Places) {
         let has_categories = !self.categories.is_empty();
-        for (_, annotation) in &annotations.items {
+        for (_, annotation) in annotations.batches.iter().flatten() {
             if is_results {
                 places.images.entry(annotation.image.clone()).or_insert_with_key(|id| {
                     self.images.push(Image { id: id.clone(), file_name: None, size: None, frame: None });
@@ -129,25 +145,24 @@ impl Dataset {
     /// Also what is wrong with it nevertheless, if that is asked.
     fn check(
         &self,
-        annotation: &item::Annotation,
+        told: item::Annotation,
         places: &Places,
         checks: bool,
     ) -> Result<(Annotation, Option<String>), Flaw> {
-        let item::Annotation { image, category, track, score, segmentation, rect, attributes, .. } =
-            annotation;
-        let image = *places.images.get(image).ok_or_else(|| Flaw::NoImage(image.clone()))?;
-        let category = *places.categories.get(category).ok_or_else(|| Flaw::NoCategory(category.clone()))?;
+        let image = *places.images.get(&told.image).ok_or_else(|| Flaw::NoImage(told.image.clone()))?;
+        let category = places.categories.get(&told.category);
+        let category = *category.ok_or_else(|| Flaw::NoCategory(told.category.clone()))?;
         let Image { size, file_name, .. } = &self.images[image];
-        let shape = shape(segmentation, *rect, *size)?;
-        let doubt = checks.then(|| doubt(annotation, &shape, *size)).flatten();
+        let shape = shape(&told.segmentation, told.rect, *size)?;
+        let doubt = checks.then(|| doubt(&told, &shape, *size)).flatten();
         let annotation = Annotation {
             image,
             category,
-            track: track.clone(),
+            track: told.track,
             // Of what is no result, a score says nothing of who made it.
-            score: score.filter(|_| file_name.is_none()),
+            score: told.score.filter(|_| file_name.is_none()),
             shape,
-            attributes: attributes.clone(),
+            attributes: told.attributes,
         };
         Ok((annotation, doubt))
     }

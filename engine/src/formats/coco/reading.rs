@@ -1,7 +1,7 @@
 //! The lists of a COCO file, read item by item.
 //!
-//! Files are large, so only a batch of items at a time is held as text, which all processors read; and they are made by many
-//! programs, so an item of the wrong form costs no other.
+//! Files are large, so only a few batches of items are held as text, which all processors read while more are cut; and they
+//! are made by many programs, so an item of the wrong form costs no other.
 
 use std::{collections::HashMap, fmt, io, ops::Range};
 
@@ -15,8 +15,8 @@ use crate::formats::{
     parallel,
 };
 
-/// So much text is read at once by all processors.
-const BATCH: usize = 4 << 20;
+/// So much text is read at once by a processor.
+const BATCH: usize = 1 << 20;
 
 /// The lists of a file, before they are held against each other.
 #[derive(Default)]
@@ -32,15 +32,17 @@ pub(super) struct File {
 
 /// What was taken of a list, in its order.
 pub(super) struct List<T> {
-    pub(super) items: Vec<(Title, T)>,
-    /// Places in `items`.
+    /// In batches, so that those that are done with need no memory.
+    pub(super) batches: Vec<Vec<(Title, T)>>,
+    /// Places among all items.
     pub(super) by_id: HashMap<Id, usize>,
+    n_taken: usize,
     n_seen: usize,
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), by_id: HashMap::new(), n_seen: 0 }
+        Self { batches: Vec::new(), by_id: HashMap::new(), n_taken: 0, n_seen: 0 }
     }
 }
 
@@ -67,32 +69,35 @@ impl File {
     /// Reads a file as far as it is JSON; also what ended it before its end, if anything.
     pub(super) fn read(bytes: impl io::Read) -> (Self, Option<Stop>) {
         let mut file = Self::default();
-        let mut batch = Batch::default();
-        let lists = ["images", "videos", "categories", "annotations"];
-        let stop = cut_lists(bytes, &lists, &mut |cut| {
-            if batch.text.len() > BATCH || batch.key != cut.key {
-                file.take(&mut batch);
-            }
-            batch.push(cut);
-            Ok(())
-        });
-        file.take(&mut batch);
-        (file, stop.err())
+        let cut = |take: &mut dyn FnMut(Batch)| {
+            let mut batch = Batch::default();
+            let lists = ["images", "videos", "categories", "annotations"];
+            let stop = cut_lists(bytes, &lists, &mut |cut| {
+                if batch.text.len() > BATCH || batch.key != cut.key {
+                    take(std::mem::take(&mut batch));
+                }
+                batch.push(cut);
+                Ok(())
+            });
+            take(batch);
+            stop.err()
+        };
+        let stop = parallel::stream(cut, Batch::read, |items| file.take(items));
+        (file, stop)
     }
 
-    fn take(&mut self, batch: &mut Batch) {
-        let Self { images, videos, categories, annotations, is_results, refused } = self;
-        match &*batch.key {
-            "images" => images.take(batch, refused),
-            "videos" => videos.take(batch, refused),
-            "categories" => categories.take(batch, refused),
-            key => {
-                *is_results |= key.is_empty() && !batch.items.is_empty();
-                annotations.take(batch, refused);
+    fn take(&mut self, items: Items) {
+        let refused = &mut self.refused;
+        match items {
+            Items::Images(items) => self.images.take(items, refused),
+            Items::Videos(items) => self.videos.take(items, refused),
+            Items::Categories(items) => self.categories.take(items, refused),
+            Items::Annotations(items) => self.annotations.take(items, refused),
+            Items::Results(items) => {
+                self.is_results |= !items.is_empty();
+                self.annotations.take(items, refused);
             }
         }
-        batch.text.clear();
-        batch.items.clear();
     }
 }
 
@@ -105,6 +110,22 @@ struct Batch {
     items: Vec<(Range<usize>, usize)>,
 }
 
+/// The same when they are read.
+enum Items {
+    Images(Vec<Told<Image>>),
+    Videos(Vec<Told<Video>>),
+    Categories(Vec<Told<Category>>),
+    Annotations(Vec<Told<Annotation>>),
+    Results(Vec<Told<Annotation>>),
+}
+
+/// An item, its id if it has one, and its line.
+struct Told<T> {
+    id: Option<Id>,
+    item: Result<T, Flaw>,
+    line: usize,
+}
+
 impl Batch {
     fn push(&mut self, Cut { key, text, line }: Cut<'_>) {
         if self.key != key {
@@ -114,26 +135,55 @@ impl Batch {
         self.text.extend_from_slice(text);
         self.items.push((begin..self.text.len(), line));
     }
+
+    fn read(self) -> Items {
+        match &*self.key {
+            "images" => Items::Images(self.told()),
+            "videos" => Items::Videos(self.told()),
+            "categories" => Items::Categories(self.told()),
+            "annotations" => Items::Annotations(self.told()),
+            _ => Items::Results(self.told()),
+        }
+    }
+
+    fn told<T: Item>(&self) -> Vec<Told<T>> {
+        let told = |(text, line): &(Range<usize>, usize)| {
+            let (id, item) = read(&self.text[text.clone()]);
+            Told { id, item, line: *line }
+        };
+        self.items.iter().map(told).collect()
+    }
 }
 
-impl<T: Item + Send> List<T> {
-    fn take(&mut self, batch: &Batch, refused: &mut Refused) {
-        let read = |(text, _): &(Range<usize>, usize)| read::<T>(&batch.text[text.clone()]);
-        let items = parallel::map(&batch.items, read);
-        for ((_, line), (id, item)) in batch.items.iter().zip(items) {
+impl<T: Item> List<T> {
+    fn take(&mut self, told: Vec<Told<T>>, refused: &mut Refused) {
+        let mut batch = Vec::with_capacity(told.len());
+        for Told { id, item, line } in told {
             self.n_seen += 1;
-            let title = Title { kind: T::KIND, id, place: self.n_seen, line: *line };
+            let title = Title { kind: T::KIND, id, place: self.n_seen, line };
             let has_same_id = title.id.as_ref().is_some_and(|id| self.by_id.contains_key(id));
             match if has_same_id { Err(Flaw::SameId) } else { item } {
                 Ok(item) => {
                     if let Some(id) = &title.id {
-                        self.by_id.insert(id.clone(), self.items.len());
+                        self.by_id.insert(id.clone(), self.n_taken);
                     }
-                    self.items.push((title, item));
+                    self.n_taken += 1;
+                    batch.push((title, item));
                 }
                 Err(flaw) => refused.push(title, flaw),
             }
         }
+        self.batches.push(batch);
+    }
+
+    /// How many were taken.
+    pub(super) fn len(&self) -> usize {
+        self.n_taken
+    }
+
+    /// All of them, without what to call them.
+    pub(super) fn into_items(self) -> impl Iterator<Item = T> {
+        self.batches.into_iter().flatten().map(|(_, item)| item)
     }
 }
 
