@@ -289,7 +289,7 @@ fn clip(rect: Rect, size: Size) -> Option<Rect> {
 }
 
 /// "1 image", "2 images".
-fn counted(n: usize, noun: &str) -> String {
+pub fn counted(n: usize, noun: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {noun}{plural}")
 }

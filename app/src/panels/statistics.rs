@@ -3,7 +3,7 @@
 use egui::{
     Align2, Color32, Context, FontId, Grid, Id, Modal, Rect, ScrollArea, Sense, Ui, Vec2, pos2, vec2,
 };
-use engine::formats::{CategoryStats, Stats};
+use engine::formats::{CategoryStats, Stats, counted};
 
 use super::Pane;
 use crate::theme;
@@ -41,10 +41,12 @@ pub(crate) fn statistics_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
 fn shown(ui: &mut Ui, stats: &Stats, pane: &Pane<'_>) {
     let Stats { photos, videos, labeled_images, empty_photos, total, overlapping_pairs, .. } = stats;
     ui.label(format!(
-        "{} objects, {} annotations on {labeled_images} images; {photos} photos ({empty_photos} with nothing on them), \
-         {videos} videos; {:.0} % confirmed",
-        total.objects,
-        total.annotations,
+        "{}, {} on {}; {} ({empty_photos} with nothing on them), {}; {:.0} % confirmed",
+        counted(total.objects, "object"),
+        counted(total.annotations, "annotation"),
+        counted(*labeled_images, "image"),
+        counted(*photos, "photo"),
+        counted(*videos, "video"),
         100.0 * total.confirmed_share()
     ));
     if *overlapping_pairs > 0 {
