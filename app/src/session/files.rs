@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use engine::{
+    formats::counted,
     project::{Category, CategoryId, History, Medium, MediumKind, Project, StepId, category_color},
     worker::{Engine, Errand, Storing},
 };
@@ -160,12 +161,12 @@ impl Session {
             _ => "image or video",
         };
         if n_new > 0 {
-            self.notices.info(format!("Added {}", count(n_new, what)));
+            self.notices.info(format!("Added {}", counted(n_new, what)));
         } else if self.project().media.is_empty() {
             self.notices.warn("There are no images and no videos here; Segue opens JPEG, PNG, WebP, TIFF, BMP, GIF, MP4, MOV, MKV, WebM and AVI");
         }
         if !refused.is_empty() {
-            self.notices.add(Level::Warning, format!("{} left out", count(refused.len(), "file")), refused);
+            self.notices.add(Level::Warning, format!("{} left out", counted(refused.len(), "file")), refused);
         }
         if self.shown.is_none() {
             self.shown = self.project().media.keys().next().copied();
@@ -201,9 +202,4 @@ impl Session {
         let errand = Errand::Find { media, inside, folder: file.folder.clone() };
         self.start("Find missing media", Unsent::Errand(errand));
     }
-}
-
-/// "1 image", "2 images".
-pub(crate) fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

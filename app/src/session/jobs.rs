@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{
+    formats::counted,
     geometry::Rect,
     nn::Cancel,
     project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, path_of},
@@ -10,7 +11,7 @@ use engine::{
     worker::{Engine, JobId, Outcome, Task, Work, WorkFrame},
 };
 
-use super::{Model, Session, files::count};
+use super::{Model, Session};
 use crate::{
     command::Scope,
     job::{Job, Unsent},
@@ -141,7 +142,7 @@ impl Session {
         let job = self.jobs.remove(i);
         let n_found = job.found.len();
         self.keep(&job.title, job.found);
-        let kept = if n_found > 0 { format!(": {}", count(n_found, "mask")) } else { String::new() };
+        let kept = if n_found > 0 { format!(": {}", counted(n_found, "mask")) } else { String::new() };
         match outcome {
             Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
@@ -162,7 +163,7 @@ impl Session {
             }
             Outcome::Counted(stats) => self.stats = Some(stats),
             Outcome::Located(found) => {
-                self.notices.info(format!("Found {}", count(found.len(), "missing file")));
+                self.notices.info(format!("Found {}", counted(found.len(), "missing file")));
                 for (medium, _) in &found {
                     self.cache.thumbnails.remove(medium);
                     self.cache.pictures.remove(&FrameId { medium: *medium, frame: 0 });

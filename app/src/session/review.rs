@@ -7,12 +7,13 @@ use std::{
 };
 
 use engine::{
+    formats::counted,
     project::{FrameId, MediumId, ObjectId, Project},
     review::{Concern, Review},
     worker::Engine,
 };
 
-use super::{Session, files::count};
+use super::Session;
 
 /// Reviewing, as far as it is not in the project.
 #[derive(Default)]
@@ -101,7 +102,7 @@ impl Session {
         };
         if !is_new(&&next) {
             self.reviewing.visited.clear();
-            self.notices.info(format!("That was all once; {} are still open", count(open.len(), "place")));
+            self.notices.info(format!("That was all once; {} are still open", counted(open.len(), "place")));
         }
         self.reviewing.visited.insert((next.object, next.frame));
         self.player.direction = None;

@@ -3,13 +3,14 @@
 use std::{ops::RangeInclusive, sync::Arc, time::Instant};
 
 use engine::{
+    formats::counted,
     nn::Cancel,
     project::{self, FrameId, MediumId, ObjectId, Project, RunId, Segment},
     tracking::Tracked,
     worker::{Engine, Track},
 };
 
-use super::{Model, Session, files::count};
+use super::{Model, Session};
 use crate::command::{Extent, Way};
 
 /// Tracking, as far as it is not in the project.
@@ -146,7 +147,7 @@ impl Session {
         let (left, _) = self.tracking();
         if left > 0 {
             self.pause(true);
-            self.notices.info(format!("Tracking was interrupted, {} are left", count(left, "frame")));
+            self.notices.info(format!("Tracking was interrupted, {} are left", counted(left, "frame")));
         }
     }
 

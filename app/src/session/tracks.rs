@@ -3,11 +3,12 @@
 use std::ops::RangeInclusive;
 
 use engine::{
+    formats::counted,
     frame::Direction,
     project::{FrameId, MediumId, Object, ObjectId, Project},
 };
 
-use super::{Session, files::count};
+use super::Session;
 
 impl Session {
     /// The chosen frames, or else the one that is shown.
@@ -112,7 +113,7 @@ impl Session {
             return;
         };
         self.tracks.copied = self.project().copy_track(object, frames);
-        self.notices.info(format!("Copied {}", count(self.tracks.copied.len(), "mask")));
+        self.notices.info(format!("Copied {}", counted(self.tracks.copied.len(), "mask")));
     }
 
     /// Onto the selected object, or as a new one.

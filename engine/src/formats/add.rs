@@ -69,7 +69,7 @@ impl Dataset {
         let categories = self.add_categories(project, &mut taken);
         let mut tracks: HashMap<(MediumId, CategoryId, &Id), ObjectId> = HashMap::new();
         let mut has_got = vec![false; self.images.len()];
-        let mut new_objects = (project.new_object().0..).map(ObjectId);
+        let mut next = project.new_object();
         for annotation in &self.annotations {
             let Some(at) = frames[annotation.image] else { continue };
             let medium = &project.media[&at.medium];
@@ -83,13 +83,12 @@ impl Dataset {
             let track = track.map(|track| (at.medium, category, track));
             let begun = track.and_then(|track| tracks.get(&track).copied());
             let object = begun.filter(|object| project.segment(*object, at.frame).is_none());
-            let Some(object) = object.or_else(|| {
-                let new = new_objects.next()?;
+            let object = object.unwrap_or_else(|| {
+                let new = next;
+                next = ObjectId(new.0 + 1);
                 project.objects.insert((at.medium, new), Arc::new(object_of(annotation, category)));
-                Some(new)
-            }) else {
-                break;
-            };
+                new
+            });
             tracks.extend(track.map(|track| (track, object)));
             project.segments.insert((object, at.frame), Arc::new(segment));
             taken.n_annotations += 1;

@@ -9,7 +9,8 @@ pub(super) fn stream<T: Send, R: Send, B>(
     work: impl Fn(T) -> R + Sync,
     mut done: impl FnMut(R),
 ) -> B {
-    let (work, n_threads) = (&work, n_processors());
+    let n_threads = thread::available_parallelism().map_or(1, |n| n.get());
+    let work = &work;
     thread::scope(|scope| {
         let mut in_work = VecDeque::new();
         let brought = bring(&mut |thing| {
@@ -21,10 +22,6 @@ pub(super) fn stream<T: Send, R: Send, B>(
         in_work.into_iter().map(join).for_each(done);
         brought
     })
-}
-
-fn n_processors() -> usize {
-    thread::available_parallelism().map_or(1, |n| n.get())
 }
 
 fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {

@@ -1,10 +1,10 @@
 //! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
 
-use std::{collections::HashMap, mem::take, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     item::{self, Flaw, Segmentation, Video},
-    reading::{File, List},
+    reading::{File, Title, items},
 };
 use crate::{
     formats::{
@@ -55,8 +55,7 @@ pub(in crate::formats) fn read(
 impl Dataset {
     /// Holds the lists against each other; `go_on` is asked now and then.
     fn of(file: File, checks: bool, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
-        let File { mut images, videos, mut categories, mut annotations, is_results, mut refused } = file;
-        let mut places = Places { images: take(&mut images.by_id), categories: take(&mut categories.by_id) };
+        let File { images, videos, categories, annotations, is_results, mut refused } = file;
         let image = |image: item::Image| Image {
             id: image.id,
             file_name: Some(image.file_name),
@@ -69,48 +68,44 @@ impl Dataset {
             supercategory: category.supercategory,
             color: category.color,
         };
+        let mut places = Places { images: images.by_id, categories: categories.by_id };
         let mut imported = Self {
-            images: images.into_items().map(image).collect(),
-            categories: categories.into_items().map(category).collect(),
+            images: items(images.batches).map(image).collect(),
+            categories: items(categories.batches).map(category).collect(),
+            videos: items(videos.batches).map(|Video(path)| path).collect(),
             ..Self::default()
         };
-        imported.videos = videos.into_items().map(|Video(path)| path).collect();
-        imported.add_unlisted(&annotations, is_results, &mut places);
-        // Ids have done their work.
-        annotations.by_id = HashMap::new();
         let mut taken = Vec::with_capacity(annotations.len());
+        // They told what had the same id; what follows needs the memory.
+        drop(annotations.by_id);
+        imported.add_unlisted(&annotations.batches, is_results, &mut places);
         let mut doubts = Refused::default();
-        let is_whole = parallel::stream(
+        parallel::stream(
             |check| {
-                annotations.batches.into_iter().all(|batch| {
+                for batch in annotations.batches {
+                    if !go_on() {
+                        return Err(FormatError::Canceled);
+                    }
                     check(batch);
-                    go_on()
-                })
+                }
+                Ok(())
             },
             |batch| {
-                let check = |(title, told)| match imported.check(told, &places, checks) {
-                    Ok((annotation, doubt)) => {
-                        Ok((annotation, doubt.map(|doubt| format!("{title}: {doubt}"))))
-                    }
-                    Err(flaw) => Err((title, flaw)),
-                };
+                let check = |(title, told)| (title, imported.check(told, &places, checks));
                 batch.into_iter().map(check).collect::<Vec<_>>()
             },
             |checked| {
-                for checked in checked {
+                for (title, checked) in checked {
                     match checked {
                         Ok((annotation, doubt)) => {
                             taken.push(annotation);
-                            doubt.into_iter().for_each(|doubt| doubts.say(doubt));
+                            doubt.into_iter().for_each(|doubt| doubts.say(format_args!("{title}: {doubt}")));
                         }
-                        Err((title, flaw)) => refused.push(title, flaw),
+                        Err(flaw) => refused.push(title, flaw),
                     }
                 }
             },
-        );
-        if !is_whole {
-            return Err(FormatError::Canceled);
-        }
+        )?;
         if is_results && taken.is_empty() {
             imported.images.clear();
             imported.categories.clear();
@@ -122,9 +117,14 @@ impl Dataset {
     }
 
     /// Results list neither images nor categories, other files may lack categories: there are those that annotations name.
-    fn add_unlisted(&mut self, annotations: &List<item::Annotation>, is_results: bool, places: &mut Places) {
+    fn add_unlisted(
+        &mut self,
+        annotations: &[Vec<(Title, item::Annotation)>],
+        is_results: bool,
+        places: &mut Places,
+    ) {
         let has_categories = !self.categories.is_empty();
-        for (_, annotation) in annotations.batches.iter().flatten() {
+        for (_, annotation) in annotations.iter().flatten() {
             if is_results {
                 places.images.entry(annotation.image.clone()).or_insert_with_key(|id| {
                     self.images.push(Image { id: id.clone(), file_name: None, size: None, frame: None });

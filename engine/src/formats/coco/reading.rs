@@ -36,13 +36,12 @@ pub(super) struct List<T> {
     pub(super) batches: Vec<Vec<(Title, T)>>,
     /// Places among all items.
     pub(super) by_id: HashMap<Id, usize>,
-    n_taken: usize,
     n_seen: usize,
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { batches: Vec::new(), by_id: HashMap::new(), n_taken: 0, n_seen: 0 }
+        Self { batches: Vec::new(), by_id: HashMap::new(), n_seen: 0 }
     }
 }
 
@@ -157,6 +156,7 @@ impl Batch {
 
 impl<T: Item> List<T> {
     fn take(&mut self, told: Vec<Told<T>>, refused: &mut Refused) {
+        let n_before = self.len();
         let mut batch = Vec::with_capacity(told.len());
         for Told { id, item, line } in told {
             self.n_seen += 1;
@@ -165,9 +165,8 @@ impl<T: Item> List<T> {
             match if has_same_id { Err(Flaw::SameId) } else { item } {
                 Ok(item) => {
                     if let Some(id) = &title.id {
-                        self.by_id.insert(id.clone(), self.n_taken);
+                        self.by_id.insert(id.clone(), n_before + batch.len());
                     }
-                    self.n_taken += 1;
                     batch.push((title, item));
                 }
                 Err(flaw) => refused.push(title, flaw),
@@ -178,13 +177,13 @@ impl<T: Item> List<T> {
 
     /// How many were taken.
     pub(super) fn len(&self) -> usize {
-        self.n_taken
+        self.batches.iter().map(Vec::len).sum()
     }
+}
 
-    /// All of them, without what to call them.
-    pub(super) fn into_items(self) -> impl Iterator<Item = T> {
-        self.batches.into_iter().flatten().map(|(_, item)| item)
-    }
+/// The items of batches, without what to call them.
+pub(super) fn items<T>(batches: Vec<Vec<(Title, T)>>) -> impl Iterator<Item = T> {
+    batches.into_iter().flatten().map(|(_, item)| item)
 }
 
 /// An item, and its id if it has one.
