@@ -11,12 +11,12 @@ if ! cmp -s "$wanted" "$venv/requirements.txt"; then
     cp "$wanted" "$venv/requirements.txt"
 fi
 
-# Datumaro reads what we export; it wants other versions than the rest.
+# Other people's readers of our exports; without what they need for anything else.
 wanted=tests/readers/requirements.txt
-venv=target/datumaro-venv
+venv=target/readers-venv
 if ! cmp -s "$wanted" "$venv/requirements.txt"; then
     python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$wanted"
     cp "$wanted" "$venv/requirements.txt"
 fi
 

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use engine::{file::write_atomically, mask::Rle, project::ObjectId, sam2};
+use engine::{file::write_atomically, mask::Rle, sam2};
 
 use crate::{formats, formula, parity, segue};
 
@@ -126,46 +126,45 @@ fn webgpu_makes_the_masks_that_the_processor_makes() {
     }
 }
 
+/// With masks, or as boxes alone.
 #[test]
-fn datumaro_reads_exports() {
-    if !asked_for("datumaro_reads_exports") {
+fn packages_read_exports() {
+    if !asked_for("packages_read_exports") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let project = formats::project(folder.path());
-    let kinds = [
-        ("coco", "coco_instances"),
-        ("coco-panoptic", "coco_panoptic"),
-        ("voc", "voc"),
-        ("cvat-images", "cvat"),
-        ("datumaro", "datumaro"),
-        ("mots", "mots"),
-        ("mot", "mot_seq"),
-    ];
-    let python = root().join("target/datumaro-venv/bin/python");
-    for (format, kind) in kinds {
-        let target = formats::export(&project, folder.path(), format);
-        let script = root().join("tests/readers/datumaro_reads.py");
-        let output =
-            Command::new(&python).arg(script).args([kind, target.to_str().unwrap()]).output().unwrap();
+    let python = root().join("target/readers-venv/bin/python");
+    let script = root().join("tests/readers/packages.py");
+    for (package, format, boxes) in [
+        ("datumaro", "coco", false),
+        ("datumaro", "coco-panoptic", false),
+        ("datumaro", "voc", false),
+        ("datumaro", "cvat-images", false),
+        ("datumaro", "datumaro", false),
+        ("datumaro", "mots", false),
+        ("datumaro", "mot", true),
+        ("labelme", "labelme", false),
+        ("panopticapi", "coco-panoptic", false),
+        ("supervision", "coco", false),
+        ("supervision", "voc", true),
+        ("supervision", "yolo", true),
+        ("trackeval", "davis", false),
+        ("trackeval", "mots", false),
+        ("trackeval", "mot", true),
+        ("trackeval", "youtube-vis", false),
+        ("trackeval", "burst", false),
+        ("trackeval", "tao", true),
+    ] {
+        let target = folder.path().join(format);
+        if !target.exists() {
+            formats::export(&project, folder.path(), format);
+        }
+        let words = [package, format, target.to_str().unwrap()];
+        let output = Command::new(&python).arg(&script).args(words).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        let read: serde_json::Value = serde_json::from_str(text.lines().last().unwrap_or_default())
-            .unwrap_or_else(|_| panic!("{format}: {}", String::from_utf8_lossy(&output.stderr)));
-        let labels: Vec<&str> =
-            read["labels"].as_array().unwrap().iter().filter_map(|l| l.as_str()).collect();
-        assert!(labels.ends_with(&["cat", "dog"]), "{format}: {labels:?}");
-        // Boxes come with masks too, so only masks are counted where there are any.
-        let items = read["items"].as_object().unwrap().values();
-        let all: Vec<&serde_json::Value> = items.flat_map(|item| item.as_array().unwrap()).collect();
-        let masks: Vec<u64> = all.iter().filter(|a| a[0] == "mask").filter_map(|a| a[2].as_u64()).collect();
-        let is_told = |object: &ObjectId| format != "mot" && (format != "mots" || object.0 >= 5);
-        let told = project.segments.iter().filter(|((object, _), _)| is_told(object));
-        let mut want: Vec<u64> =
-            told.filter_map(|(_, segment)| Some(segment.mask.as_ref()?.area())).collect();
-        want.sort_unstable();
-        let mut found = masks.clone();
-        found.sort_unstable();
-        assert_eq!(found, want, "{format}");
-        assert!(format != "mot" || all.len() == 6, "{format}");
+        let read: serde_json::Value = serde_json::from_str(&text)
+            .unwrap_or_else(|_| panic!("{words:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(read, formats::expected(&project, format, boxes), "{words:?}");
     }
 }
