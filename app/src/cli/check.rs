@@ -35,7 +35,7 @@ pub(crate) struct Check {
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
-        let (format, dataset) = read(&self.labels, self.format, &cancel)?;
+        let (format, mut dataset) = read(&self.labels, self.format, &cancel)?;
         let findings = formats::check(&dataset, &self.labels);
         if self.json {
             say(serde_json::to_string_pretty(&findings)?)?;

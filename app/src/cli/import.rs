@@ -69,7 +69,7 @@ fn take(
         history.edit("Add media", |project| project.add_media(media));
     }
     let size = formats::sizes(history.now());
-    let dataset = with_progress("import", cancel, |progress| {
+    let mut dataset = with_progress("import", cancel, |progress| {
         format.import(&Reading { path: labels, size: &size, progress, checks: false })
     })?;
     let taken = history.edit("Import", |project| dataset.add_to(project));

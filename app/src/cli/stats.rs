@@ -45,7 +45,7 @@ pub(super) fn project(
     if source.extension().is_some_and(|suffix| suffix == "segue") {
         return Ok((**open(source)?.history.now()).clone());
     }
-    let (_, dataset) = check::read(source, format, cancel)?;
+    let (_, mut dataset) = check::read(source, format, cancel)?;
     let (project, taken) = dataset.to_project();
     dataset.refused.iter().chain(&taken.refused).try_for_each(say)?;
     Ok(project)

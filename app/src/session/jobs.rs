@@ -148,7 +148,7 @@ impl Session {
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
             Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
             Outcome::Scanned(media, refused) => self.scanned(media, refused),
-            Outcome::Imported(path, imported) => {
+            Outcome::Imported(path, mut imported) => {
                 let taken = self.history.edit("Import", |project| imported.add_to(project));
                 let refused = imported.refused.iter().chain(&taken.missing).cloned().collect();
                 let name = path.file_name().unwrap_or_default().display().to_string();

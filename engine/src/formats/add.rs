@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
+    fmt, mem,
     sync::Arc,
 };
 
@@ -16,6 +16,14 @@ use crate::{
         self, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment, category_color,
     },
 };
+
+/// A frame of a project, and what of its medium counts for it.
+#[derive(Clone, Copy)]
+struct Place {
+    at: FrameId,
+    size: Size,
+    is_video: bool,
+}
 
 /// What was added to a project, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,48 +61,49 @@ impl fmt::Display for Taken {
 }
 
 impl Dataset {
-    /// Adds all annotations on images of the project, each as an object or, where it goes on with a track, as a segment of
-    /// one; results become proposals.
+    /// Moves all annotations on images of the project there, each as an object or, where it goes on with a track, as a
+    /// segment of one; results become proposals.
     ///
     /// An image is a medium's if their paths are the same, or else if no other medium's path shares as many last names with
     /// its path. A category is the project's of the same name, or else new.
-    pub fn add_to(&self, project: &mut Project) -> Taken {
+    pub fn add_to(&mut self, project: &mut Project) -> Taken {
         let (mut taken, mut refused) = (Taken::default(), Refused::default());
         let frames = self.frames(project, &mut taken.missing, &mut refused);
-        if let Some(image) = self.stranger(&frames, project) {
+        if let Some(image) = self.stranger(&frames) {
             let why =
                 format!("{image} is of another size in the project, so the results are of other images");
             return Taken { refused: vec![format!("nothing is taken: {why}")], ..Taken::default() };
         }
         let categories = self.add_categories(project, &mut taken);
-        let mut tracks: HashMap<(MediumId, CategoryId, &Id), ObjectId> = HashMap::new();
+        let mut tracks: HashMap<(MediumId, CategoryId, Id), ObjectId> = HashMap::new();
         let mut has_got = vec![false; self.images.len()];
         let mut next = project.new_object();
-        for annotation in &self.annotations {
-            let Some(at) = frames[annotation.image] else { continue };
-            let medium = &project.media[&at.medium];
-            let Some(segment) = segment(&annotation.shape, medium.size) else {
-                let image = &self.images[annotation.image];
-                refused.push(format!("a box on {image}"), "it has no part of the image");
+        for Annotation { image, category, track, score, shape, attributes } in
+            mem::take(&mut self.annotations)
+        {
+            let Some(Place { at, size, is_video }) = frames[image] else { continue };
+            let Some(segment) = segment(shape, size) else {
+                refused.push(format!("a box on {}", self.images[image]), "it has no part of the image");
                 continue;
             };
-            let category = categories[annotation.category];
-            let track = annotation.track.as_ref().filter(|_| medium.n_frames > 1);
-            let track = track.map(|track| (at.medium, category, track));
-            let begun = track.and_then(|track| tracks.get(&track).copied());
+            let category = categories[category];
+            let track = track.filter(|_| is_video).map(|track| (at.medium, category, track));
+            let begun = track.as_ref().and_then(|track| tracks.get(track).copied());
             let object = begun.filter(|object| project.segment(*object, at.frame).is_none());
             let object = object.unwrap_or_else(|| {
                 let new = next;
                 next = ObjectId(new.0 + 1);
-                project.objects.insert((at.medium, new), Arc::new(object_of(annotation, category)));
+                let object = Object { category, proposal: score, attributes };
+                project.objects.insert((at.medium, new), Arc::new(object));
                 new
             });
             tracks.extend(track.map(|track| (track, object)));
             project.segments.insert((object, at.frame), Arc::new(segment));
             taken.n_annotations += 1;
-            has_got[annotation.image] = true;
+            has_got[image] = true;
         }
-        let labeled = frames.iter().zip(has_got).filter(|(_, has_got)| *has_got).map(|(at, _)| at);
+        let labeled = frames.iter().zip(has_got).filter(|(_, has_got)| *has_got);
+        let labeled = labeled.filter_map(|(place, _)| Some(place.as_ref()?.at));
         taken.n_images = labeled.collect::<BTreeSet<_>>().len();
         taken.refused = refused.into_sentences();
         taken
@@ -102,12 +111,14 @@ impl Dataset {
 
     /// An image whose masks are not of the size that it has in the project. Only results can have one, whose images are
     /// found by bare ids: ids of an export of something else.
-    fn stranger(&self, frames: &[Option<FrameId>], project: &Project) -> Option<&Image> {
-        let stranger =
-            self.annotations.iter().find(|annotation| match (&annotation.shape, frames[annotation.image]) {
-                (Shape::Mask(mask), Some(at)) => mask.size() != project.media[&at.medium].size,
+    fn stranger(&self, frames: &[Option<Place>]) -> Option<&Image> {
+        let stranger = self.annotations.iter().find(|annotation| {
+            let place = frames[annotation.image].filter(|_| self.images[annotation.image].size.is_none());
+            match (&annotation.shape, place) {
+                (Shape::Mask(mask), Some(place)) => mask.size() != place.size,
                 _ => false,
-            });
+            }
+        });
         stranger.map(|annotation| &self.images[annotation.image])
     }
 
@@ -117,7 +128,7 @@ impl Dataset {
         project: &Project,
         missing: &mut Vec<String>,
         refused: &mut Refused,
-    ) -> Vec<Option<FrameId>> {
+    ) -> Vec<Option<Place>> {
         let photos = project.media.iter().filter(|(_, medium)| medium.n_frames <= 1);
         let videos_here = || project.media.iter().filter(|(_, medium)| medium.n_frames > 1);
         let files = self.images.iter().filter_map(|image| image.file_name.as_deref());
@@ -149,15 +160,18 @@ impl Dataset {
         };
         let mut frames = Vec::with_capacity(self.images.len());
         for image in &self.images {
-            let at = frame_of(image);
-            let size = at.map(|at| project.media[&at.medium].size);
-            let misfit = size.zip(image.size).filter(|(here, told)| here != told);
+            let place = frame_of(image).map(|at| {
+                let medium = &project.media[&at.medium];
+                Place { at, size: medium.size, is_video: medium.n_frames > 1 }
+            });
+            let misfit = place.zip(image.size).filter(|(here, told)| here.size != *told);
             if let Some((here, told)) = misfit {
+                let here = here.size;
                 refused.push(image, format!("it is {told} in the file and {here} in the project"));
-            } else if at.is_none() {
+            } else if place.is_none() {
                 missing.push(image.to_string());
             }
-            frames.push(at.filter(|_| misfit.is_none()));
+            frames.push(place.filter(|_| misfit.is_none()));
         }
         frames
     }
@@ -198,15 +212,11 @@ impl fmt::Display for Image {
     }
 }
 
-fn object_of(annotation: &Annotation, category: CategoryId) -> Object {
-    Object { category, proposal: annotation.score, attributes: annotation.attributes.clone() }
-}
-
 /// The segment of a shape on an image; none if it has no part of it.
-fn segment(shape: &Shape, image: Size) -> Option<Segment> {
+fn segment(shape: Shape, image: Size) -> Option<Segment> {
     match shape {
-        Shape::Mask(mask) => Some(Segment::by_hand(mask.clone())),
-        Shape::Box(rect) => clip(*rect, image).map(Segment::boxed),
+        Shape::Mask(mask) => Some(Segment::by_hand(mask)),
+        Shape::Box(rect) => clip(rect, image).map(Segment::boxed),
     }
 }
 
@@ -306,7 +316,7 @@ mod tests {
         let project = media();
         let all = imported(file_names.map(image).to_vec(), Vec::new());
         let frames = all.frames(&project, &mut Vec::new(), &mut Refused::default());
-        std::array::from_fn(|i| frames[i].map(|at| at.medium.0))
+        std::array::from_fn(|i| frames[i].map(|place| place.at.medium.0))
     }
 
     #[test]
@@ -326,7 +336,7 @@ mod tests {
         let mut project = media();
         let larger = Image { size: Some(Size::new(90, 70)), ..image("b/1.jpg") };
         let images = vec![image("a/1.jpg"), image("x.jpg"), larger];
-        let all = imported(images, (0..3).map(|image| annotation(image, None)).collect());
+        let mut all = imported(images, (0..3).map(|image| annotation(image, None)).collect());
         let taken = all.add_to(&mut project);
         assert_eq!(taken.missing, ["x.jpg"]);
         assert_eq!(taken.refused, ["b/1.jpg is not taken: it is 90x70 in the file and 9x7 in the project"]);

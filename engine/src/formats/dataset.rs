@@ -291,8 +291,9 @@ impl Builder {
 }
 
 impl Dataset {
-    /// A project of all that it says, with its images and videos as media, wherever they are; and what has no place there.
-    pub fn to_project(&self) -> (Project, Taken) {
+    /// A project of all that it says, with its images and videos as media, wherever they are; and what has no place there. Its
+    /// annotations move there.
+    pub fn to_project(&mut self) -> (Project, Taken) {
         let mut project = Project::default();
         let medium = |path: &str, kind, size, n_frames| {
             let path = path.to_owned();

@@ -1,7 +1,7 @@
 //! The lists of a JSON file, cut into their items without reading these, so that items can be read in any number at once and
 //! a file costs no more memory than a piece of it.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, ops::Range, path::Path};
 
 use super::{FormatError, Reading, dataset::Builder};
 
@@ -13,11 +13,32 @@ const LONGEST: usize = 1 << 30;
 /// An item of a list.
 pub(super) struct Cut<'a> {
     /// The key of the list; empty if the file is a list.
-    pub(super) key: &'a str,
+    pub(super) key: &'static str,
     /// The item's text.
     pub(super) text: &'a [u8],
     /// Its line, from 1.
     pub(super) line: usize,
+}
+
+/// Items of a list that follow each other.
+#[derive(Default)]
+pub(super) struct Piece {
+    pub(super) key: &'static str,
+    /// A part of the file.
+    text: Vec<u8>,
+    /// Where in the text each item is, and its line.
+    items: Vec<(Range<usize>, usize)>,
+}
+
+impl Piece {
+    pub(super) fn items(&self) -> impl ExactSizeIterator<Item = Cut<'_>> {
+        let item = |(place, line): &(Range<usize>, usize)| Cut {
+            key: self.key,
+            text: &self.text[place.clone()],
+            line: *line,
+        };
+        self.items.iter().map(item)
+    }
 }
 
 /// Why a file is not read to its end.
@@ -34,40 +55,36 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Tells the items of all lists at the top of a file in their order, as long as `found` has no error. Of lists whose keys are
-/// not wanted, and of what is no list, nothing is told.
+/// Gives the items of all lists at the top of a file in their order, piece by piece. Of lists whose keys are not wanted,
+/// and of what is no list, nothing is given.
 pub(super) fn cut_lists(
     input: impl io::Read,
-    wanted: &[&str],
-    found: &mut dyn FnMut(Cut<'_>) -> io::Result<()>,
+    wanted: &[&'static str],
+    give: &mut dyn FnMut(Piece),
 ) -> Result<(), Stop> {
-    let mut cutter = Cutter { input, buffer: Vec::new(), at: 0, line: 1 };
-    match cutter.next_sign()? {
-        b'[' => cutter.list("", found)?,
-        b'{' => cutter.object(wanted, found)?,
-        _ => return Err(cutter.damaged("it is neither an object nor a list")),
-    }
-    match cutter.peek()? {
-        None => Ok(()),
-        Some(_) => Err(cutter.damaged("something follows its end")),
-    }
+    let mut cutter = Cutter { input, give, piece: Piece::default(), begin: 0, at: 0, line: 1 };
+    let cut = cutter.top(wanted);
+    // What was cut before damage counts.
+    cutter.hand_over();
+    cut
 }
 
-/// Reads the lists of a file for a builder: `take` takes an item in, and what it cannot read is refused with its line, as is
-/// what follows damage.
+/// Reads the lists of a file for a builder: `take` takes an item of a list in, and what it cannot read is refused with its
+/// line, as is what follows damage.
 pub(super) fn read_lists(
     reading: &Reading<'_>,
-    wanted: &[&str],
+    wanted: &[&'static str],
     builder: &mut Builder,
     take: &mut dyn FnMut(&Cut<'_>, &mut Builder) -> serde_json::Result<()>,
 ) -> Result<(), FormatError> {
     let bytes = Metered::open(reading.path, reading.progress);
     let bytes = bytes.map_err(|error| FormatError::reading(reading.path, error))?;
-    let stop = cut_lists(bytes, wanted, &mut |cut| {
-        if let Err(error) = take(&cut, builder) {
-            builder.refuse(format_args!("what is on line {}", cut.line), error);
+    let stop = cut_lists(bytes, wanted, &mut |piece| {
+        for cut in piece.items() {
+            if let Err(error) = take(&cut, builder) {
+                builder.refuse(format_args!("what is on line {}", cut.line), error);
+            }
         }
-        Ok(())
     });
     match stop {
         Ok(()) => {}
@@ -105,33 +122,52 @@ impl io::Read for Metered<'_> {
     }
 }
 
-struct Cutter<R> {
+struct Cutter<'a, R> {
     input: R,
-    /// What is read and not yet done with.
-    buffer: Vec<u8>,
-    /// The next character in the buffer.
+    give: &'a mut dyn FnMut(Piece),
+    /// The piece in the making, whose text is what is read of the file and not yet given.
+    piece: Piece,
+    /// Where in the text begins what is not yet cut.
+    begin: usize,
+    /// The next character in the text.
     at: usize,
     line: usize,
 }
 
-impl<R: io::Read> Cutter<R> {
+impl<R: io::Read> Cutter<'_, R> {
     fn damaged(&self, why: &'static str) -> Stop {
         Stop::Damaged { line: self.line, why }
     }
 
+    /// Gives what is cut; what is not stays.
+    fn hand_over(&mut self) {
+        if self.begin == 0 {
+            return;
+        }
+        let text = self.piece.text.split_off(self.begin);
+        let next = Piece { key: self.piece.key, text, items: Vec::new() };
+        let piece = std::mem::replace(&mut self.piece, next);
+        self.at -= std::mem::take(&mut self.begin);
+        if !piece.items.is_empty() {
+            (self.give)(piece);
+        }
+    }
+
     /// Reads more; false at the end of the file.
     fn fill(&mut self) -> Result<bool, Stop> {
-        let n = self.buffer.len();
-        self.buffer.resize(n + PIECE, 0);
-        let n_new = self.input.read(&mut self.buffer[n..])?;
-        self.buffer.truncate(n + n_new);
+        self.hand_over();
+        let text = &mut self.piece.text;
+        let n = text.len();
+        text.resize(n + PIECE, 0);
+        let n_new = self.input.read(&mut text[n..])?;
+        text.truncate(n + n_new);
         Ok(n_new > 0)
     }
 
     /// The next character that is no space, which is not taken.
     fn peek(&mut self) -> Result<Option<u8>, Stop> {
         loop {
-            while let Some(&byte) = self.buffer.get(self.at) {
+            while let Some(&byte) = self.piece.text.get(self.at) {
                 match byte {
                     b'\n' => self.line += 1,
                     b' ' | b'\t' | b'\r' => {}
@@ -141,8 +177,7 @@ impl<R: io::Read> Cutter<R> {
                 }
                 self.at += 1;
             }
-            self.buffer.clear();
-            self.at = 0;
+            self.begin = self.at;
             if !self.fill()? {
                 return Ok(None);
             }
@@ -156,11 +191,20 @@ impl<R: io::Read> Cutter<R> {
         Ok(sign)
     }
 
-    fn object(
-        &mut self,
-        wanted: &[&str],
-        found: &mut dyn FnMut(Cut<'_>) -> io::Result<()>,
-    ) -> Result<(), Stop> {
+    /// All that the file holds.
+    fn top(&mut self, wanted: &[&'static str]) -> Result<(), Stop> {
+        match self.next_sign()? {
+            b'[' => self.list("")?,
+            b'{' => self.object(wanted)?,
+            _ => return Err(self.damaged("it is neither an object nor a list")),
+        }
+        match self.peek()? {
+            None => Ok(()),
+            Some(_) => Err(self.damaged("something follows its end")),
+        }
+    }
+
+    fn object(&mut self, wanted: &[&'static str]) -> Result<(), Stop> {
         if self.peek()? == Some(b'}') {
             self.at += 1;
             return Ok(());
@@ -168,7 +212,7 @@ impl<R: io::Read> Cutter<R> {
         loop {
             self.peek()?;
             let text = self.value()?;
-            let Ok(key) = serde_json::from_slice::<String>(&self.buffer[text]) else {
+            let Ok(key) = serde_json::from_slice::<String>(&self.piece.text[text]) else {
                 return Err(self.damaged("a name is no text in quotes"));
             };
             if self.next_sign()? != b':' {
@@ -178,7 +222,7 @@ impl<R: io::Read> Cutter<R> {
             match (key, self.peek()?) {
                 (Some(key), Some(b'[')) => {
                     self.at += 1;
-                    self.list(key, found)?;
+                    self.list(key)?;
                 }
                 _ => {
                     self.value()?;
@@ -192,7 +236,11 @@ impl<R: io::Read> Cutter<R> {
         }
     }
 
-    fn list(&mut self, key: &str, found: &mut dyn FnMut(Cut<'_>) -> io::Result<()>) -> Result<(), Stop> {
+    fn list(&mut self, key: &'static str) -> Result<(), Stop> {
+        // A piece is of one list.
+        self.begin = self.at;
+        self.hand_over();
+        self.piece.key = key;
         if self.peek()? == Some(b']') {
             self.at += 1;
             return Ok(());
@@ -201,7 +249,8 @@ impl<R: io::Read> Cutter<R> {
             self.peek()?;
             let line = self.line;
             let text = self.value()?;
-            found(Cut { key, text: &self.buffer[text], line })?;
+            self.piece.items.push((text, line));
+            self.begin = self.at;
             match self.next_sign()? {
                 b',' => {}
                 b']' => return Ok(()),
@@ -210,23 +259,22 @@ impl<R: io::Read> Cutter<R> {
         }
     }
 
-    /// Where the value that begins here is in the buffer; it is then taken.
-    fn value(&mut self) -> Result<std::ops::Range<usize>, Stop> {
-        // What is done with goes, so that the buffer holds little more than the value.
-        if self.at > PIECE {
-            self.buffer.drain(..self.at);
-            self.at = 0;
-        }
-        let (begin, mut depth) = (self.at, 0_usize);
+    /// Where the value that begins here is in the text; it is then taken.
+    fn value(&mut self) -> Result<Range<usize>, Stop> {
+        self.begin = self.at;
+        let mut depth = 0_usize;
         loop {
-            let Some(&byte) = self.buffer.get(self.at) else {
+            let rest = self.piece.text.get(self.at..).unwrap_or_default();
+            let Some(n) = rest.iter().position(|byte| IS_SIGN[usize::from(*byte)]) else {
+                self.at = self.piece.text.len();
                 // A number at the end of a file ends with it.
-                if self.buffer.len() - begin > LONGEST || !self.fill()? {
+                if self.piece.text.len() - self.begin > LONGEST || !self.fill()? {
                     return Err(self.damaged("it ends too early"));
                 }
                 continue;
             };
-            match byte {
+            self.at += n;
+            match rest[n] {
                 b'"' => {
                     self.text()?;
                     if depth == 0 {
@@ -243,23 +291,24 @@ impl<R: io::Read> Cutter<R> {
                         break;
                     }
                 }
-                b',' | b':' if depth == 0 => break,
                 b'\n' => self.line += 1,
+                // A comma or a colon.
+                _ if depth == 0 => break,
                 _ => {}
             }
             self.at += 1;
         }
-        if self.at == begin {
+        if self.at == self.begin {
             return Err(self.damaged("a value is missing"));
         }
-        Ok(begin..self.at)
+        Ok(self.begin..self.at)
     }
 
     /// Goes behind the quotes of a text.
     fn text(&mut self) -> Result<(), Stop> {
         self.at += 1;
         loop {
-            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            let rest = self.piece.text.get(self.at..).unwrap_or_default();
             match memchr::memchr2(b'"', b'\\', rest) {
                 Some(n) if rest[n] == b'"' => {
                     self.at += n + 1;
@@ -268,8 +317,8 @@ impl<R: io::Read> Cutter<R> {
                 // What follows a backslash is no end.
                 Some(n) => self.at += n + 2,
                 None => {
-                    self.at = self.at.max(self.buffer.len());
-                    if self.buffer.len() > LONGEST || !self.fill()? {
+                    self.at = self.at.max(self.piece.text.len());
+                    if self.piece.text.len() - self.begin > LONGEST || !self.fill()? {
                         return Err(self.damaged("it ends within a text"));
                     }
                 }
@@ -277,6 +326,17 @@ impl<R: io::Read> Cutter<R> {
         }
     }
 }
+
+/// What is not passed over in a value.
+const IS_SIGN: [bool; 256] = {
+    let mut is_sign = [false; 256];
+    let (signs, mut i) = (b"\"{}[],:\n", 0);
+    while i < signs.len() {
+        is_sign[signs[i] as usize] = true;
+        i += 1;
+    }
+    is_sign
+};
 
 #[cfg(test)]
 mod tests {
@@ -297,9 +357,9 @@ mod tests {
             }
         }
         let mut items = Vec::new();
-        let cut = cut_lists(Slow(text.as_bytes(), at_once), &["a"], &mut |cut| {
-            items.push((serde_json::from_slice(cut.text)?, cut.line));
-            Ok(())
+        let cut = cut_lists(Slow(text.as_bytes(), at_once), &["a"], &mut |piece| {
+            let item = |Cut { text, line, .. }: Cut<'_>| (serde_json::from_slice(text).unwrap(), line);
+            items.extend(piece.items().map(item));
         });
         match cut {
             Ok(()) => Ok(items),

@@ -1,6 +1,6 @@
 //! Work on many things, shared among the processors.
 
-use std::{collections::VecDeque, thread};
+use std::{sync::mpsc, thread};
 
 /// Works on things while more of them are brought: `bring` has a function that takes them, and `done` gets what became of
 /// them, in their order. Few are in work at once, so that what is brought faster waits.
@@ -9,23 +9,36 @@ pub(super) fn stream<T: Send, R: Send, B>(
     work: impl Fn(T) -> R + Sync,
     mut done: impl FnMut(R),
 ) -> B {
-    let n_threads = thread::available_parallelism().map_or(1, |n| n.get());
+    /// For each worker: one in work, one that waits.
+    const AHEAD: usize = 2;
     let work = &work;
     thread::scope(|scope| {
-        let mut in_work = VecDeque::new();
+        let n_workers = thread::available_parallelism().map_or(1, |n| n.get());
+        let worker = |_| {
+            let (things, to_do) = mpsc::sync_channel(AHEAD);
+            let (results, is_done) = mpsc::sync_channel(AHEAD);
+            scope.spawn(move || to_do.into_iter().try_for_each(|thing| results.send(work(thing))));
+            (things, is_done)
+        };
+        let workers: Vec<_> = (0..n_workers).map(worker).collect();
+        let (mut n_brought, mut n_done) = (0, 0);
+        // A worker that ended early has panicked, as then the scope does at its end.
+        let mut finish_one = |n_done: &mut usize| {
+            workers[*n_done % n_workers].1.recv().into_iter().for_each(&mut done);
+            *n_done += 1;
+        };
         let brought = bring(&mut |thing| {
-            in_work.push_back(scope.spawn(move || work(thing)));
-            if in_work.len() > n_threads {
-                in_work.pop_front().map(join).into_iter().for_each(&mut done);
+            if n_brought - n_done == AHEAD * n_workers {
+                finish_one(&mut n_done);
             }
+            workers[n_brought % n_workers].0.send(thing).ok();
+            n_brought += 1;
         });
-        in_work.into_iter().map(join).for_each(done);
+        while n_done < n_brought {
+            finish_one(&mut n_done);
+        }
         brought
     })
-}
-
-fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn check(format: &Format, project: &Project) {
     if !want.is_empty() {
         assert_eq!(detect(&target).unwrap().name, format.name);
     }
-    let dataset = match read(format, &target, project) {
+    let mut dataset = match read(format, &target, project) {
         Err(FormatError::Lacks { .. } | FormatError::UnknownFormat { .. }) if want.is_empty() => return,
         result => result.unwrap(),
     };
@@ -315,9 +315,9 @@ proptest! {
             let mut bytes = fs::read(file).unwrap();
             damage_done.into_iter().for_each(|(at, done)| damage(&mut bytes, at, done));
             write_atomically(file, |out| out.write_all(&bytes)).unwrap();
-            if let Ok(dataset) = read(format, &target, &project) {
+            if let Ok(mut dataset) = read(format, &target, &project) {
                 let _checked = super::check(&dataset, &target);
-                dataset.add_to(&mut media());
+                dataset.clone().add_to(&mut media());
                 dataset.to_project();
             }
         }

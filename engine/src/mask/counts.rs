@@ -47,6 +47,44 @@ impl From<Counts> for Box<str> {
     }
 }
 
+/// How many pixels the runs of a text cover that is written as it should be: each run in as few characters as it needs, and
+/// none empty but the first. None of any other text.
+pub(super) fn covered(text: &str) -> Option<u64> {
+    let (mut covered, mut last, mut before) = (0_u64, 0_i64, 0_i64);
+    let mut is_first = true;
+    let mut groups = text.bytes().map(|byte| byte.wrapping_sub(48));
+    while let Some(mut group) = groups.next() {
+        let mut value = sign_extended(group);
+        let (mut shift, mut sign) = (0, 0);
+        while group >= 0x20 {
+            // What has more characters is no count, or not written in the fewest.
+            if group >= 0x40 || shift > 30 {
+                return None;
+            }
+            sign = group & 0x10;
+            value &= !(-0x20 << shift);
+            shift += 5;
+            group = groups.next()?;
+            value |= sign_extended(group) << shift;
+        }
+        let repeats = shift > 0 && sign_extended(group) == if sign == 0 { 0 } else { -1 };
+        let run = value + before;
+        if repeats || run < i64::from(!is_first) {
+            return None;
+        }
+        covered += run as u64;
+        // The third run is told as it is, not by the first.
+        (last, before) = (if is_first { 0 } else { run }, last);
+        is_first = false;
+    }
+    (!is_first).then_some(covered)
+}
+
+/// The number of a group of five bits, of which the last is the sign.
+fn sign_extended(group: u8) -> i64 {
+    (i64::from(group & 0x1f) ^ 0x10) - 0x10
+}
+
 /// The runs of a text.
 #[derive(Clone)]
 pub(super) struct Runs<'a> {
@@ -54,28 +92,17 @@ pub(super) struct Runs<'a> {
     at: usize,
     n: usize,
     last: [u32; 2],
-    is_shortest: bool,
 }
 
 impl<'a> Runs<'a> {
     pub(super) fn of(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), at: 0, n: 0, last: [0; 2], is_shortest: true }
-    }
-
-    /// How many characters are read.
-    pub(super) fn place(&self) -> usize {
-        self.at
-    }
-
-    /// Whether all runs so far were written in as few characters as they need.
-    pub(super) fn is_shortest(&self) -> bool {
-        self.is_shortest
+        Self { text: text.as_bytes(), at: 0, n: 0, last: [0; 2] }
     }
 
     /// The next run of a text that need not be one, or the place where it is damaged.
     pub(super) fn checked_next(&mut self) -> Option<Result<u32, usize>> {
         let first = self.at;
-        let (mut value, mut shift, mut before) = (0_i64, 0, 0);
+        let (mut value, mut shift) = (0_i64, 0);
         loop {
             let Some(&byte) = self.text.get(self.at) else {
                 return (self.at > first).then_some(Err(self.at));
@@ -91,13 +118,8 @@ impl<'a> Runs<'a> {
                 if group & 0x10 != 0 {
                     value |= -1 << shift;
                 }
-                // A last group that only repeats the sign of the one before it is one too many.
-                let idle = if group & 0x10 == 0 { 0 } else { 0x1f };
-                let repeats = self.at - first > 1 && group == idle && (before ^ group) & 0x10 == 0;
-                self.is_shortest &= !repeats;
                 break;
             }
-            before = group;
         }
         if self.n > 2 {
             value += i64::from(self.last[1]);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::Error as _};
 
 use super::{
     Mask,
-    counts::{Counts, Runs},
+    counts::{self, Counts, Runs},
     spans::{Bounds, Turns},
 };
 use crate::geometry::Size;
@@ -212,27 +212,12 @@ impl Rle {
     /// # Errors
     /// If the string is damaged or of an image of another size.
     pub fn from_counts(size: Size, text: &str) -> Result<Self, RleError> {
+        if counts::covered(text) == Some(size.area() as u64) {
+            return Ok(Self { size, counts: text.into() });
+        }
         let mut runs = Runs::of(text);
-        let (mut covered, mut n_empty, mut n_runs) = (0_u64, 0, 0_usize);
-        let mut again = 0;
-        while let Some(run) = runs.checked_next() {
-            let run = run.map_err(RleError::Damaged)?;
-            covered += u64::from(run);
-            if covered > size.area() as u64 {
-                return Err(RleError::Damaged(runs.place() - 1));
-            }
-            n_empty += usize::from(run == 0 && n_runs > 0);
-            n_runs += 1;
-            again = runs.place();
-        }
-        debug_assert_eq!(again, text.len(), "all is read");
-        if n_empty > 0 || n_runs == 0 || !runs.is_shortest() {
-            return Self::from_runs(size, Runs::of(text));
-        }
-        match covered == size.area() as u64 {
-            true => Ok(Self { size, counts: text.into() }),
-            false => Err(RleError::WrongArea { covered, size }),
-        }
+        let runs = std::iter::from_fn(|| runs.checked_next()).collect::<Result<Vec<u32>, usize>>();
+        Self::from_runs(size, runs.map_err(RleError::Damaged)?)
     }
 
     /// From the runs themselves.

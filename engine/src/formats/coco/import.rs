@@ -1,14 +1,14 @@
 //! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     item::{self, Flaw, Segmentation, Video},
-    reading::{File, Title, items},
+    reading::{File, Places, Told},
 };
 use crate::{
     formats::{
-        Annotation, Category, Dataset, FormatError, Id, Image, Reading, Shape, clip, counted,
+        Annotation, Category, Dataset, FormatError, Image, Reading, Shape, clip, counted,
         dataset::Refused,
         json::{Metered, Stop},
         parallel,
@@ -29,7 +29,7 @@ pub(in crate::formats) fn read(
         Some(Stop::Damaged { line, why }) => Some(format!("line {line}: {why}")),
         None => None,
     };
-    let n_read = file.annotations.len();
+    let n_read = file.annotations.n_good;
     let mut imported = Dataset::of(file, checks, || progress(total, total))?;
     if imported.is_empty() {
         let path = path.to_owned();
@@ -55,12 +55,17 @@ pub(in crate::formats) fn read(
 impl Dataset {
     /// Holds the lists against each other; `go_on` is asked now and then.
     fn of(file: File, checks: bool, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
-        let File { images, videos, categories, annotations, is_results, mut refused } = file;
+        let File { images, videos, categories, annotations, is_results } = file;
+        let (mut refused, mut doubts) = (Refused::default(), Refused::default());
+        let mut refuse = |title, flaw| refused.push(title, flaw);
+        let (images, images_by_id) = images.into_items(&mut refuse);
+        let (videos, videos_by_id) = videos.into_items(&mut refuse);
+        let (categories, categories_by_id) = categories.into_items(&mut refuse);
         let image = |image: item::Image| Image {
             id: image.id,
             file_name: Some(image.file_name),
             size: Some(image.size),
-            frame: image.frame.and_then(|(video, frame)| Some((*videos.by_id.get(&video)?, frame))),
+            frame: image.frame.and_then(|(video, frame)| Some((*videos_by_id.get(&video)?, frame))),
         };
         let category = |category: item::Category| Category {
             id: category.id,
@@ -68,21 +73,19 @@ impl Dataset {
             supercategory: category.supercategory,
             color: category.color,
         };
-        let mut places = Places { images: images.by_id, categories: categories.by_id };
         let mut imported = Self {
-            images: items(images.batches).map(image).collect(),
-            categories: items(categories.batches).map(category).collect(),
-            videos: items(videos.batches).map(|Video(path)| path).collect(),
+            images: images.into_iter().map(image).collect(),
+            categories: categories.into_iter().map(category).collect(),
+            videos: videos.into_iter().map(|Video(path)| path).collect(),
             ..Self::default()
         };
-        let mut taken = Vec::with_capacity(annotations.len());
-        // They told what had the same id; what follows needs the memory.
-        drop(annotations.by_id);
-        imported.add_unlisted(&annotations.batches, is_results, &mut places);
-        let mut doubts = Refused::default();
+        let mut places = ByIds { images: images_by_id, categories: categories_by_id };
+        let mut taken = Vec::with_capacity(annotations.n_good);
+        let batches = annotations.into_batches();
+        imported.add_unlisted(&batches, is_results, &mut places);
         parallel::stream(
             |check| {
-                for batch in annotations.batches {
+                for batch in batches {
                     if !go_on() {
                         return Err(FormatError::Canceled);
                     }
@@ -91,19 +94,23 @@ impl Dataset {
                 Ok(())
             },
             |batch| {
-                let check = |(title, told)| (title, imported.check(told, &places, checks));
-                batch.into_iter().map(check).collect::<Vec<_>>()
-            },
-            |checked| {
-                for (title, checked) in checked {
-                    match checked {
+                let (mut good, mut refused, mut doubts) =
+                    (Vec::with_capacity(batch.len()), Vec::new(), Vec::new());
+                for Told { item, title } in batch {
+                    match item.and_then(|told| imported.check(told, &places, checks)) {
                         Ok((annotation, doubt)) => {
-                            taken.push(annotation);
-                            doubt.into_iter().for_each(|doubt| doubts.say(format_args!("{title}: {doubt}")));
+                            good.push(annotation);
+                            doubts.extend(doubt.map(|doubt| (title, doubt)));
                         }
-                        Err(flaw) => refused.push(title, flaw),
+                        Err(flaw) => refused.push((title, flaw)),
                     }
                 }
+                (good, refused, doubts)
+            },
+            |(good, flawed, doubtful)| {
+                taken.extend(good);
+                flawed.into_iter().for_each(|(title, flaw)| refused.push(title, flaw));
+                doubtful.into_iter().for_each(|(title, doubt)| doubts.say(format_args!("{title}: {doubt}")));
             },
         )?;
         if is_results && taken.is_empty() {
@@ -119,12 +126,15 @@ impl Dataset {
     /// Results list neither images nor categories, other files may lack categories: there are those that annotations name.
     fn add_unlisted(
         &mut self,
-        annotations: &[Vec<(Title, item::Annotation)>],
+        annotations: &[Vec<Told<item::Annotation>>],
         is_results: bool,
-        places: &mut Places,
+        places: &mut ByIds,
     ) {
         let has_categories = !self.categories.is_empty();
-        for (_, annotation) in annotations.iter().flatten() {
+        if has_categories && !is_results {
+            return;
+        }
+        for annotation in annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok()) {
             if is_results {
                 places.images.entry(annotation.image.clone()).or_insert_with_key(|id| {
                     self.images.push(Image { id: id.clone(), file_name: None, size: None, frame: None });
@@ -146,7 +156,7 @@ impl Dataset {
     fn check(
         &self,
         told: item::Annotation,
-        places: &Places,
+        places: &ByIds,
         checks: bool,
     ) -> Result<(Annotation, Option<String>), Flaw> {
         let image = *places.images.get(&told.image).ok_or_else(|| Flaw::NoImage(told.image.clone()))?;
@@ -168,10 +178,10 @@ impl Dataset {
     }
 }
 
-/// Where items are, by their ids.
-struct Places {
-    images: HashMap<Id, usize>,
-    categories: HashMap<Id, usize>,
+/// What annotations name.
+struct ByIds {
+    images: Places,
+    categories: Places,
 }
 
 /// The mask if it has a pixel, else the box.
@@ -231,7 +241,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::mask::{Rle, testing::picture};
+    use crate::{
+        formats::Id,
+        mask::{Rle, testing::picture},
+    };
 
     fn read_file(path: &Path) -> Result<Dataset, FormatError> {
         super::read(&Reading { path, size: &|_| None, progress: &|_, _| true, checks: true })
@@ -347,13 +360,13 @@ mod tests {
         assert_eq!((imported.images.len(), imported.categories.len()), (1, 1));
         assert_eq!(imported.images[0].size, Some(Size::new(6, 4)));
         let want = [
-            "category 1",
-            "category 2",
-            "category number 4",
             "image 1",
             "image 2",
             "image number 3",
             "image 3",
+            "category 1",
+            "category 2",
+            "category number 4",
         ];
         for (sentence, want) in imported.refused.iter().zip(want) {
             assert!(sentence.starts_with(want), "{sentence}, {want}");

@@ -3,20 +3,19 @@
 //! Files are large, so only a few batches of items are held as text, which all processors read while more are cut; and they
 //! are made by many programs, so an item of the wrong form costs no other.
 
-use std::{collections::HashMap, fmt, io, ops::Range};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt, io,
+};
 
 use serde_json::Value;
 
 use super::item::{Annotation, Category, Flaw, Image, Item, Video, id_of};
 use crate::formats::{
     Id,
-    dataset::Refused,
-    json::{Cut, Stop, cut_lists},
+    json::{Cut, Piece, Stop, cut_lists},
     parallel,
 };
-
-/// So much text is read at once by a processor.
-const BATCH: usize = 1 << 20;
 
 /// The lists of a file, before they are held against each other.
 #[derive(Default)]
@@ -27,22 +26,32 @@ pub(super) struct File {
     pub(super) annotations: List<Annotation>,
     /// Whether the file is a bare list of annotations.
     pub(super) is_results: bool,
-    pub(super) refused: Refused,
 }
 
-/// What was taken of a list, in its order.
+/// Where things are, by their ids.
+pub(super) type Places = HashMap<Id, usize, foldhash::fast::RandomState>;
+
+/// What is read of a list, in its order.
 pub(super) struct List<T> {
     /// In batches, so that those that are done with need no memory.
-    pub(super) batches: Vec<Vec<(Title, T)>>,
-    /// Places among all items.
-    pub(super) by_id: HashMap<Id, usize>,
-    n_seen: usize,
+    batches: Vec<Vec<Told<T>>>,
+    /// Places among the items that have no flaw.
+    by_id: Places,
+    n_seen: u32,
+    /// How many have no flaw.
+    pub(super) n_good: usize,
 }
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { batches: Vec::new(), by_id: HashMap::new(), n_seen: 0 }
+        Self { batches: Vec::new(), by_id: HashMap::default(), n_seen: 0, n_good: 0 }
     }
+}
+
+/// An item, or why it is none.
+pub(super) struct Told<T> {
+    pub(super) item: Result<T, Flaw>,
+    pub(super) title: Title,
 }
 
 /// What to call an item in a sentence.
@@ -50,9 +59,9 @@ pub(super) struct Title {
     kind: &'static str,
     id: Option<Id>,
     /// From 1.
-    place: usize,
+    place: u32,
     /// From 1.
-    line: usize,
+    line: u32,
 }
 
 impl fmt::Display for Title {
@@ -64,52 +73,7 @@ impl fmt::Display for Title {
     }
 }
 
-impl File {
-    /// Reads a file as far as it is JSON; also what ended it before its end, if anything.
-    pub(super) fn read(bytes: impl io::Read) -> (Self, Option<Stop>) {
-        let mut file = Self::default();
-        let cut = |take: &mut dyn FnMut(Batch)| {
-            let mut batch = Batch::default();
-            let lists = ["images", "videos", "categories", "annotations"];
-            let stop = cut_lists(bytes, &lists, &mut |cut| {
-                if batch.text.len() > BATCH || batch.key != cut.key {
-                    take(std::mem::take(&mut batch));
-                }
-                batch.push(cut);
-                Ok(())
-            });
-            take(batch);
-            stop.err()
-        };
-        let stop = parallel::stream(cut, Batch::read, |items| file.take(items));
-        (file, stop)
-    }
-
-    fn take(&mut self, items: Items) {
-        let refused = &mut self.refused;
-        match items {
-            Items::Images(items) => self.images.take(items, refused),
-            Items::Videos(items) => self.videos.take(items, refused),
-            Items::Categories(items) => self.categories.take(items, refused),
-            Items::Annotations(items) => self.annotations.take(items, refused),
-            Items::Results(items) => {
-                self.is_results |= !items.is_empty();
-                self.annotations.take(items, refused);
-            }
-        }
-    }
-}
-
-/// Items of one list that are not yet read.
-#[derive(Default)]
-struct Batch {
-    key: String,
-    text: Vec<u8>,
-    /// Where in the text, and on which line of the file.
-    items: Vec<(Range<usize>, usize)>,
-}
-
-/// The same when they are read.
+/// Items of any list.
 enum Items {
     Images(Vec<Told<Image>>),
     Videos(Vec<Told<Video>>),
@@ -118,76 +82,75 @@ enum Items {
     Results(Vec<Told<Annotation>>),
 }
 
-/// An item, its id if it has one, and its line.
-struct Told<T> {
-    id: Option<Id>,
-    item: Result<T, Flaw>,
-    line: usize,
-}
-
-impl Batch {
-    fn push(&mut self, Cut { key, text, line }: Cut<'_>) {
-        if self.key != key {
-            key.clone_into(&mut self.key);
-        }
-        let begin = self.text.len();
-        self.text.extend_from_slice(text);
-        self.items.push((begin..self.text.len(), line));
-    }
-
-    fn read(self) -> Items {
-        match &*self.key {
-            "images" => Items::Images(self.told()),
-            "videos" => Items::Videos(self.told()),
-            "categories" => Items::Categories(self.told()),
-            "annotations" => Items::Annotations(self.told()),
-            _ => Items::Results(self.told()),
-        }
-    }
-
-    fn told<T: Item>(&self) -> Vec<Told<T>> {
-        let told = |(text, line): &(Range<usize>, usize)| {
-            let (id, item) = read(&self.text[text.clone()]);
-            Told { id, item, line: *line }
+impl File {
+    /// Reads a file as far as it is JSON; also what ended it before its end, if anything.
+    pub(super) fn read(bytes: impl io::Read) -> (Self, Option<Stop>) {
+        let mut file = Self::default();
+        let cut = |read: &mut dyn FnMut(Piece)| {
+            let lists = ["images", "videos", "categories", "annotations"];
+            cut_lists(bytes, &lists, read).err()
         };
-        self.items.iter().map(told).collect()
+        let read = |piece: Piece| match piece.key {
+            "images" => Items::Images(read(&piece)),
+            "videos" => Items::Videos(read(&piece)),
+            "categories" => Items::Categories(read(&piece)),
+            "annotations" => Items::Annotations(read(&piece)),
+            _ => Items::Results(read(&piece)),
+        };
+        let stop = parallel::stream(cut, read, |items| match items {
+            Items::Images(items) => file.images.take(items),
+            Items::Videos(items) => file.videos.take(items),
+            Items::Categories(items) => file.categories.take(items),
+            Items::Annotations(items) => file.annotations.take(items),
+            Items::Results(items) => {
+                file.is_results = true;
+                file.annotations.take(items);
+            }
+        });
+        (file, stop)
     }
 }
 
-impl<T: Item> List<T> {
-    fn take(&mut self, told: Vec<Told<T>>, refused: &mut Refused) {
-        let n_before = self.len();
+impl<T> List<T> {
+    fn take(&mut self, mut told: Vec<Told<T>>) {
+        // In memory of this thread's: what another has allocated, an allocator gives to nobody else once it is free.
         let mut batch = Vec::with_capacity(told.len());
-        for Told { id, item, line } in told {
+        batch.append(&mut told);
+        for Told { item, title } in &mut batch {
             self.n_seen += 1;
-            let title = Title { kind: T::KIND, id, place: self.n_seen, line };
-            let has_same_id = title.id.as_ref().is_some_and(|id| self.by_id.contains_key(id));
-            match if has_same_id { Err(Flaw::SameId) } else { item } {
-                Ok(item) => {
-                    if let Some(id) = &title.id {
-                        self.by_id.insert(id.clone(), n_before + batch.len());
-                    }
-                    batch.push((title, item));
-                }
-                Err(flaw) => refused.push(title, flaw),
+            title.place = self.n_seen;
+            match title.id.as_ref().map(|id| self.by_id.entry(id.clone())) {
+                Some(Entry::Occupied(_)) => *item = Err(Flaw::SameId),
+                Some(Entry::Vacant(new)) if item.is_ok() => _ = new.insert(self.n_good),
+                _ => {}
             }
+            self.n_good += usize::from(item.is_ok());
         }
         self.batches.push(batch);
     }
 
-    /// How many were taken.
-    pub(super) fn len(&self) -> usize {
-        self.batches.iter().map(Vec::len).sum()
+    /// All of them; what told which had the same id goes.
+    pub(super) fn into_batches(self) -> Vec<Vec<Told<T>>> {
+        self.batches
+    }
+
+    /// The items, and where they are by their ids; of those with flaws, `refuse` is told.
+    pub(super) fn into_items(self, refuse: &mut dyn FnMut(Title, Flaw)) -> (Vec<T>, Places) {
+        let good = |Told { item, title }: Told<T>| item.map_err(|flaw| refuse(title, flaw)).ok();
+        (self.batches.into_iter().flatten().filter_map(good).collect(), self.by_id)
     }
 }
 
-/// The items of batches, without what to call them.
-pub(super) fn items<T>(batches: Vec<Vec<(Title, T)>>) -> impl Iterator<Item = T> {
-    batches.into_iter().flatten().map(|(_, item)| item)
+fn read<T: Item>(piece: &Piece) -> Vec<Told<T>> {
+    let told = |Cut { text, line, .. }: Cut<'_>| {
+        let (id, item) = read_item(text);
+        Told { item, title: Title { kind: T::KIND, id, place: 0, line: line as u32 } }
+    };
+    piece.items().map(told).collect()
 }
 
 /// An item, and its id if it has one.
-fn read<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
+fn read_item<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
     if let Some((id, item)) = T::quick(text) {
         return (id, Ok(item));
     }
