@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test` do all set-up on Debian and Ubuntu, and are quick when it is done.
 
-.PHONY: run test test-slow bench study setup clean
+.PHONY: run test test-slow bench study fuzz setup clean
 
 run: setup
 	cargo build --release --package segue
@@ -35,6 +35,10 @@ bench: setup
 # How many clicks it takes to correct videos, by several ways of going about it.
 study: setup
 	cargo bench --package tests --bench study
+
+# Any bytes at all to the readers of all formats.
+fuzz: setup
+	packaging/fuzz.sh
 
 setup:
 	packaging/setup.sh
