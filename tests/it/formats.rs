@@ -320,7 +320,7 @@ fn the_command_line_imports_counts_exports_converts_checks_and_mends() {
     segue::fail(folder.path(), &["check", "broken.json"], 1, "errors: ");
     run(&["check", "broken.json", "--fix", "mended.json"]);
     let said = run(&["check", "mended.json"]);
-    assert!(!said.contains("error:") && said.contains("1 annotations on"), "{said}");
+    assert!(!said.contains("error:") && said.contains("1 annotation on"), "{said}");
 
     segue::fail(
         folder.path(),

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use engine::{
     file::folder_of,
-    formats::{self, Dataset, Format, FormatError, Gravity, Options, Reading},
+    formats::{self, Dataset, Format, FormatError, Gravity, Options, Reading, counted},
     nn::Cancel,
 };
 
@@ -41,8 +41,9 @@ impl Check {
             say(serde_json::to_string_pretty(&findings)?)?;
         } else {
             findings.iter().try_for_each(say)?;
-            let (images, annotations) = (dataset.images.len(), dataset.annotations.len());
-            say(format_args!("{}: {annotations} annotations on {images} images can be used", format.title))?;
+            let annotations = counted(dataset.annotations.len(), "annotation");
+            let images = counted(dataset.images.len(), "image");
+            say(format_args!("{}: {annotations} on {images} can be used", format.title))?;
         }
         if let Some(out) = &self.fix {
             let (project, taken) = dataset.to_project();

@@ -51,7 +51,8 @@ fn shown(ui: &mut Ui, stats: &Stats, pane: &Pane<'_>) {
     ));
     if *overlapping_pairs > 0 {
         ui.label(format!(
-            "{overlapping_pairs} pairs of masks overlap by half of the smaller: likely one object twice"
+            "Masks that overlap by half of the smaller, likely one object twice: {}",
+            counted(*overlapping_pairs, "pair")
         ));
     }
     ui.add_space(8.0);

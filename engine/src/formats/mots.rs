@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, BufRead as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -37,7 +37,20 @@ const IGNORED: u32 = 10_000;
 const MOST_CLASSES: usize = 64;
 
 fn is_like(path: &Path) -> bool {
-    path.join("instances").is_dir() || path.join("instances_txt").is_dir()
+    !parts(path).is_empty()
+}
+
+/// The folder, or those in it that hold the parts of a split, as Datumaro writes them.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let is_part = |path: &PathBuf| path.join("instances").is_dir() || path.join("instances_txt").is_dir();
+    let path = path.to_owned();
+    if is_part(&path) {
+        return vec![path];
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut parts: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_part).collect();
+    parts.sort();
+    parts
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -107,25 +120,31 @@ fn ids(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> BTreeMap<ObjectId, u16
 }
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let root = reading.path;
-    let names = fs::read_to_string(root.join(LABELS)).unwrap_or_default();
-    let names: Vec<&str> = names.lines().collect();
     let mut builder = Builder::default();
-    let texts = head::files(&root.join("instances_txt"), "txt");
-    let pictures = if texts.is_empty() { head::files(&root.join("instances"), "png") } else { Vec::new() };
+    for part in parts(reading.path) {
+        read_part(&part, reading, &mut builder)?;
+    }
+    builder.finish(reading.path, "instances as MOTS has them")
+}
+
+fn read_part(folder: &Path, reading: &Reading<'_>, builder: &mut Builder) -> Result<(), FormatError> {
+    let names = fs::read_to_string(folder.join(LABELS)).unwrap_or_default();
+    let names: Vec<&str> = names.lines().collect();
+    let texts = head::files(&folder.join("instances_txt"), "txt");
+    let pictures = if texts.is_empty() { head::files(&folder.join("instances"), "png") } else { Vec::new() };
     for (i, file) in texts.iter().chain(&pictures).enumerate() {
         if !(reading.progress)(i, texts.len() + pictures.len()) {
             return Err(FormatError::Canceled);
         }
         let is_text = i < texts.len();
-        let inside = root.join(if is_text { "instances_txt" } else { "instances" });
+        let inside = folder.join(if is_text { "instances_txt" } else { "instances" });
         let name = file.strip_prefix(&inside).unwrap_or(file).to_string_lossy().replace('\\', "/");
         match is_text {
-            true => read_text(file, without_suffix(&name), &names, &mut builder)?,
-            false => read_picture(file, &name, &names, &mut builder),
+            true => read_text(file, without_suffix(&name), &names, builder)?,
+            false => read_picture(file, &name, &names, builder),
         }
     }
-    builder.finish(root, "instances as MOTS has them")
+    Ok(())
 }
 
 fn read_text(file: &Path, video: &str, names: &[&str], builder: &mut Builder) -> Result<(), FormatError> {
@@ -185,7 +204,28 @@ fn add(what: &str, video: &str, frame: usize, id: u32, mask: Rle, names: &[&str]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mask::testing::picture;
+    use crate::{file::write_atomically, geometry::Size, mask::testing::picture};
+
+    #[test]
+    fn parts_of_a_split_are_read_from_their_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join("default");
+        fs::create_dir_all(part.join("instances/clip")).unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            write_atomically(&part.join(name), |out| out.write_all(bytes)).unwrap();
+        };
+        write("instances/labels.txt", b"cat\ndog\n");
+        let mut png = Vec::new();
+        png::write_wide(&mut png, Size::new(2, 2), &[0, 0, 2001, 2001]).unwrap();
+        write("instances/clip/000003.png", &png);
+        assert!(is_like(folder.path()));
+        let reading = Reading { path: folder.path(), size: &|_| None, progress: &|_, _| true, checks: true };
+        let dataset = read(&reading).unwrap();
+        assert_eq!(dataset.categories[0].name.as_deref(), Some("dog"));
+        assert_eq!(dataset.images[0].frame, Some((0, 3)));
+        let mask = Rle::encode(&picture(&["..", "##"]));
+        assert_eq!(dataset.annotations[0].shape, Shape::Mask(Arc::new(mask)));
+    }
 
     #[test]
     fn a_line_is_read_as_the_devkit_writes_it() {

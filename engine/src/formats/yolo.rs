@@ -191,4 +191,17 @@ mod tests {
             assert_eq!(dataset.categories[1].name.as_deref(), Some("dog"));
         }
     }
+
+    #[test]
+    fn lines_that_all_have_four_corners_are_turned_boxes_if_nothing_says_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            write_atomically(&folder.path().join(name), |out| out.write_all(text.as_bytes())).unwrap();
+        };
+        write("data.yaml", "nc: 1\nnames: ['cat']\n");
+        write("a.txt", "0 0.1 0.1 0.4 0.2 0.3 0.5 0 0.4\n\n");
+        assert_eq!(detect(folder.path()).unwrap().name, "yolo-obb");
+        write("b.txt", "0 0.1 0.1 0.4 0.2 0.3 0.5\n");
+        assert_eq!(detect(folder.path()).unwrap().name, "yolo-segment");
+    }
 }

@@ -448,6 +448,19 @@ mod tests {
         assert_eq!(imported.annotations[0].score, None);
     }
 
+    #[test]
+    fn a_track_may_be_an_attribute() {
+        for (fields, want) in [
+            (r#""attributes": {"track_id": 3, "keyframe": true}"#, 3),
+            (r#""attributes": {"track_id": 3}, "id": "x""#, 3),
+            (r#""attributes": {"track_id": 3}, "track_id": 4"#, 4),
+        ] {
+            let imported =
+                read(&dataset(&annotation(&format!(r#"{fields}, "bbox": [0, 0, 1, 1]"#)))).unwrap();
+            assert_eq!(imported.annotations[0].track, Some(Id::Number(want)), "{fields}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_file_with_a_hole_in_it_is_read_or_refused(

@@ -155,15 +155,17 @@ impl Item for Annotation {
         };
         let attributes = item["attributes"].as_object();
         let attributes = attributes.into_iter().flatten();
+        let mut attributes =
+            attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect();
         Ok(Self {
             image: id(&item, "image_id")?,
             category: id(&item, "category_id")?,
-            track: id_of(&item["track_id"]),
+            track: id_of(&item["track_id"]).or_else(|| track_among(&mut attributes)),
             score: item["score"].as_f64().map(|score| score.clamp(0.0, 1.0) as f32),
             segmentation,
             rect,
             area: item["area"].as_f64(),
-            attributes: attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect(),
+            attributes,
         })
     }
 }
@@ -258,6 +260,11 @@ fn polygon(value: &Value) -> Result<Vec<f64>, Flaw> {
 
 fn numbers(value: &Value) -> Option<Vec<f64>> {
     value.as_array()?.iter().map(Value::as_f64).collect()
+}
+
+/// The track that CVAT and Datumaro tell as an attribute.
+fn track_among(attributes: &mut BTreeMap<String, String>) -> Option<Id> {
+    attributes.remove("track_id").map(|id| Id::of(&id))
 }
 
 /// A value of an attribute as text.

@@ -34,19 +34,22 @@ pub(super) fn task(path: &Path) -> Option<&'static str> {
     let files = head::files(folder, "txt").into_iter().take(20);
     let lines: Vec<usize> = files
         .filter_map(|file| head::glance(&file))
-        .flat_map(|text| text.lines().map(|line| n_numbers(line).unwrap_or(0)).collect::<Vec<usize>>())
+        .flat_map(|text| text.lines().filter_map(n_numbers).collect::<Vec<usize>>())
         .collect();
     match () {
+        // Of polygons, not all would have four corners.
+        () if !lines.is_empty() && lines.iter().all(|n| *n == 9) => Some("obb"),
         () if lines.iter().any(|n| *n > 6) => Some("segment"),
         () if lines.contains(&5) => Some("detect"),
         () => None,
     }
 }
 
-/// How many numbers a line has, if it has nothing else.
+/// How many numbers a line has, if it has any and nothing else.
 fn n_numbers(line: &str) -> Option<usize> {
     let words = line.split_whitespace();
-    words.map(|word| word.parse::<f64>().ok()).collect::<Option<Vec<f64>>>().map(|numbers| numbers.len())
+    let n = words.map(|word| word.parse::<f64>().ok().map(|_| 1)).sum::<Option<usize>>();
+    n.filter(|n| *n > 0)
 }
 
 /// The folder that a path is or, if it is the YAML file itself, that it is in.

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Annotation, Segmentation, answer, size_of};
+use super::{Annotation, Segmentation, answer, size_of, track_among};
 use crate::{
     formats::Id,
     geometry::{Rect, Size},
@@ -20,16 +20,17 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
     let Plain { id, image_id, category_id, track_id, score, bbox, area, segmentation, attributes } =
         serde_json::from_slice(text).ok()?;
     let attributes = attributes.unwrap_or_default();
-    let attributes = attributes.iter().filter_map(|(name, value)| Some((name.clone(), answer(value)?)));
+    let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, answer(&value)?)));
+    let mut attributes = attributes.collect();
     let annotation = Annotation {
         image: Id::Number(image_id),
         category: Id::Number(category_id),
-        track: track_id.map(Id::Number),
+        track: track_id.map(Id::Number).or_else(|| track_among(&mut attributes)),
         score: score.map(|score| score.clamp(0.0, 1.0) as f32),
         segmentation: segmentation.map_or(Segmentation::None, |told| told.0),
         rect: bbox.map(|[x, y, width, height]| Rect::from([x, y, x + width, y + height].map(|v| v as f32))),
         area,
-        attributes: attributes.collect(),
+        attributes,
     };
     Some((id.map(Id::Number), annotation))
 }
