@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     geometry::{Rect, Size},
-    mask::{Mask, Outline, Rle},
+    mask::{Mask, Outline, Patch, Rle},
 };
 
 /// LabelMe.
@@ -271,7 +271,7 @@ fn mask(text: &str, [x0, y0, ..]: [f64; 4], size: Size) -> Result<Shape, String>
     let (cut, numbers) = png::decode(io::Cursor::new(png))?;
     let corner = png::corner([x0, y0], cut, size)?;
     let bits = numbers.into_iter().map(|number| number > 0).collect();
-    Ok(Shape::Mask(Arc::new(Rle::encode(&Mask::new(cut, bits).placed(corner, size)))))
+    Ok(Shape::Mask(Arc::new(Rle::of_patch(&Patch { corner, mask: Mask::new(cut, bits) }, size))))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
         xml::{self, Element},
     },
     geometry::{Rect, Size},
-    mask::{Mask, Rle},
+    mask::{Mask, Patch, Rle},
 };
 
 /// More frames than this are no video.
@@ -185,6 +185,5 @@ fn mask(element: &Element, size: Size) -> Result<Shape, String> {
         on = !on;
     }
     bits.resize(cut.area(), false);
-    let mask = Mask::new(cut, bits).placed(corner, size);
-    Ok(Shape::Mask(Arc::new(Rle::encode(&mask))))
+    Ok(Shape::Mask(Arc::new(Rle::of_patch(&Patch { corner, mask: Mask::new(cut, bits) }, size))))
 }
