@@ -47,7 +47,9 @@ fn parts(path: &Path) -> Vec<PathBuf> {
     if is_part(&path) {
         return vec![path];
     }
+    // A folder of many images is not asked for each of them.
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_file()));
     let mut parts: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_part).collect();
     parts.sort();
     parts

@@ -86,16 +86,14 @@ impl File {
     /// Reads a file as far as it is JSON; also what ended it before its end, if anything.
     pub(super) fn read(bytes: impl io::Read) -> (Self, Option<Stop>) {
         let mut file = Self::default();
-        let cut = |read: &mut dyn FnMut(Piece)| {
-            let lists = ["images", "videos", "categories", "annotations"];
-            cut_lists(bytes, &lists, read).err()
-        };
+        let lists = ["images", "videos", "categories", "annotations"];
+        let cut = |give: &mut dyn FnMut(Piece)| cut_lists(bytes, &lists, give).err();
         let read = |piece: Piece| match piece.key {
-            "images" => Items::Images(read(&piece)),
-            "videos" => Items::Videos(read(&piece)),
-            "categories" => Items::Categories(read(&piece)),
-            "annotations" => Items::Annotations(read(&piece)),
-            _ => Items::Results(read(&piece)),
+            "images" => Items::Images(told(&piece)),
+            "videos" => Items::Videos(told(&piece)),
+            "categories" => Items::Categories(told(&piece)),
+            "annotations" => Items::Annotations(told(&piece)),
+            _ => Items::Results(told(&piece)),
         };
         let stop = parallel::stream(cut, read, |items| match items {
             Items::Images(items) => file.images.take(items),
@@ -141,16 +139,16 @@ impl<T> List<T> {
     }
 }
 
-fn read<T: Item>(piece: &Piece) -> Vec<Told<T>> {
-    let told = |Cut { text, line, .. }: Cut<'_>| {
-        let (id, item) = read_item(text);
+fn told<T: Item>(piece: &Piece) -> Vec<Told<T>> {
+    let item = |Cut { text, line, .. }: Cut<'_>| {
+        let (id, item) = read(text);
         Told { item, title: Title { kind: T::KIND, id, place: 0, line: line as u32 } }
     };
-    piece.items().map(told).collect()
+    piece.items().map(item).collect()
 }
 
 /// An item, and its id if it has one.
-fn read_item<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
+fn read<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
     if let Some((id, item)) = T::quick(text) {
         return (id, Ok(item));
     }
