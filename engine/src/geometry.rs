@@ -68,3 +68,35 @@ impl From<Rect> for [f32; 4] {
         [r.x0, r.y0, r.x1, r.y1]
     }
 }
+
+impl Rect {
+    /// Square pixels; none where its edges are crossed.
+    pub fn area(self) -> f32 {
+        (self.x1 - self.x0).max(0.0) * (self.y1 - self.y0).max(0.0)
+    }
+
+    /// What both cover; its edges are crossed where they have nothing in common.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self {
+            x0: self.x0.max(other.x0),
+            y0: self.y0.max(other.y0),
+            x1: self.x1.min(other.x1),
+            y1: self.y1.min(other.y1),
+        }
+    }
+
+    /// What both cover as a share of what either covers (intersection over union).
+    pub fn iou(self, other: Self) -> f32 {
+        let both = self.intersection(other).area();
+        let either = self.area() + other.area() - both;
+        if either > 0.0 { both / either } else { 0.0 }
+    }
+
+    /// The part that lies in an image of `size`.
+    #[must_use]
+    pub fn within(self, size: Size) -> Self {
+        let (width, height) = (size.width as f32, size.height as f32);
+        self.intersection(Self { x0: 0.0, y0: 0.0, x1: width, y1: height })
+    }
+}

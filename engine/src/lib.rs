@@ -1,7 +1,7 @@
 //! What Segue knows and computes, without a screen.
 //!
 //! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `project` with
-//! `formats` and `review` on it, and `nn` with `sam2` on it; `models` finds weights. On all of them `segmenter` answers
+//! `formats` and `review` on it, and `nn` with `sam2` and `detect` on it; `models` finds weights. On all of them `segmenter` answers
 //! clicks on pictures and carries masks from frame to frame, `tracking` has it work off a project's runs, and
 //! `everything` asks it about all that can be seen; `worker` is the threads that do all this for a window.
 
@@ -18,6 +18,7 @@ pub mod review;
 
 pub mod media;
 
+pub mod detect;
 pub mod nn;
 pub mod sam2;
 

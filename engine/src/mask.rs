@@ -19,7 +19,9 @@ pub use components::{Components, Connectivity, fill_holes};
 pub use guided::{Fit, Guide};
 pub use outline::{Outline, Polygon};
 pub use patch::Patch;
-pub use resize::{resize_bilinear, resize_bilinear_antialias, resize_bilinear_part, sample_bilinear};
+pub use resize::{
+    resize_bicubic, resize_bilinear, resize_bilinear_antialias, resize_bilinear_part, sample_bilinear,
+};
 pub use rle::{Rle, RleError};
 pub use shape::Shape;
 

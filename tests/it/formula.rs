@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use engine::{geometry::Size, mask::Mask, sam2};
+use engine::{geometry::Size, mask::Mask, nn::graph::Required, sam2};
 use image::{Rgb, RgbImage};
 
 /// Numbers in [-1, 1) from a name.
@@ -84,10 +84,19 @@ pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 
 /// Every tensor of a model, by Meta's names; `object_bias` is added to the object score's bias.
 pub(crate) fn tensors(config: &sam2::Config, object_bias: f32) -> Tensors {
+    biased(sam2::required_tensors(config), object_bias)
+}
+
+/// These tensors by the formula.
+pub(crate) fn of(required: Required) -> Tensors {
+    biased(required, 0.0)
+}
+
+fn biased(required: Required, object_bias: f32) -> Tensors {
     let bytes = |name: &str, shape: &[usize]| {
         weight(name, shape, object_bias).iter().flat_map(|v| v.to_le_bytes()).collect()
     };
-    sam2::required_tensors(config)
+    required
         .into_iter()
         .map(|(name, shape)| {
             let data = bytes(&name, &shape);

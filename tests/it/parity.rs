@@ -25,13 +25,13 @@ const TOLERANCE: f32 = 1e-3;
 const CLAMP: f32 = 32.0;
 
 /// One file of reference numbers.
-struct Reference {
+pub(crate) struct Reference {
     bytes: Vec<u8>,
-    about: Json,
+    pub(crate) about: Json,
 }
 
 impl Reference {
-    fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let about = header.metadata().iter().flatten();
@@ -46,7 +46,7 @@ impl Reference {
         tensors.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}")).data().to_vec()
     }
 
-    fn floats(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
         self.bytes(name).chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
     }
 
@@ -61,7 +61,7 @@ impl Reference {
 }
 
 #[track_caller]
-fn assert_close(what: &str, got: &[f32], want: &[f32]) {
+pub(crate) fn assert_close(what: &str, got: &[f32], want: &[f32]) {
     assert_eq!(got.len(), want.len(), "{what}");
     let worst = got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let range = want.iter().map(|v| v.abs()).fold(CLAMP, f32::max);

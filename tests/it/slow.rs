@@ -6,9 +6,9 @@ use std::{
     process::Command,
 };
 
-use engine::{file::write_atomically, mask::Rle, sam2};
+use engine::{detect::owlv2, file::write_atomically, mask::Rle, sam2};
 
-use crate::{formats, formula, parity, segue};
+use crate::{detect, formats, formula, parity, segue};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -83,6 +83,122 @@ fn checkpoints_of_all_sizes_are_read_as_pytorch_and_transformers_write_them() {
                 );
             }
         }
+    }
+}
+
+/// Strings of all kinds, the same each time.
+fn strings(n: usize) -> Vec<String> {
+    const PARTS: [&str; 48] = [
+        "a",
+        "photo",
+        "of",
+        "the",
+        "Forklift",
+        "PERSON",
+        "without",
+        "helmet",
+        "red",
+        "don't",
+        "we'll",
+        "it's",
+        "I'd",
+        "'re",
+        "'s",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\u{a0}",
+        "\u{2003}",
+        "1",
+        "2024",
+        "3.14",
+        "½",
+        "Ⅷ",
+        "!",
+        "?!",
+        "--",
+        "_x_",
+        "é",
+        "e\u{301}",
+        "ﬁ",
+        "İ",
+        "ß",
+        "ΑΣ",
+        "猫",
+        "日本語",
+        "тест",
+        "عربى",
+        "हिन्दी",
+        "😀",
+        "👩‍👩‍👧‍👦",
+        "🇩🇪",
+        "\u{200b}",
+        "<|startoftext|>",
+        "</w>",
+        "\u{0}",
+    ];
+    let mut state = 1_u64;
+    let mut next = move |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut one = || {
+        let n_parts = [1, 2, 4, 8, 30][next(5)];
+        let mut text = String::new();
+        for _ in 0..n_parts {
+            match next(6) {
+                0 => text.extend(char::from_u32(next(0x3000) as u32)),
+                1 => text.push(char::from(32 + next(95) as u8)),
+                _ => text.push_str(PARTS[next(PARTS.len())]),
+            }
+            if next(2) == 0 {
+                text.push(' ');
+            }
+        }
+        text
+    };
+    std::iter::once(String::new()).chain(std::iter::repeat_with(&mut one)).take(n).collect()
+}
+
+/// Cut as transformers cuts them, by CLIP's own vocabulary.
+#[test]
+fn phrases_of_all_kinds_are_cut_as_transformers_cuts_them() {
+    if !asked_for("phrases_of_all_kinds_are_cut_as_transformers_cuts_them") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    reference("detectors.py", &["clip_vocabulary", "--out", &path("")]);
+    let strings = strings(10_000);
+    let json = serde_json::to_vec(&strings).unwrap();
+    write_atomically(Path::new(&path("strings.json")), |file| file.write_all(&json)).unwrap();
+    let words =
+        ["--vocabulary", &path(""), "--strings", &path("strings.json"), "--out", &path("tokens.json")];
+    reference("detectors.py", &[&["tokens"][..], &words].concat());
+    let wanted: Vec<Vec<u32>> = serde_json::from_slice(&std::fs::read(path("tokens.json")).unwrap()).unwrap();
+    let words = owlv2::Tokenizer::open(folder.path(), usize::MAX, 49_408).unwrap();
+    let mut n_refused = 0;
+    for (string, wanted) in strings.iter().zip(wanted) {
+        match words.encode(string) {
+            Ok(ids) => assert_eq!(ids, wanted, "{string:?}"),
+            Err(_) => n_refused += usize::from(string.trim().is_empty()),
+        }
+    }
+    assert!(strings.iter().filter(|s| s.trim().is_empty()).count() == n_refused && n_refused < 1000);
+}
+
+#[test]
+fn owlv2_of_both_sizes_matches_transformers_at_full_size() {
+    if !asked_for("owlv2_of_both_sizes_matches_transformers_at_full_size") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    reference("detectors.py", &["clip_vocabulary", "--out", out]);
+    for (name, config) in [("base", owlv2::Config::base()), ("large", owlv2::Config::large())] {
+        reference("detectors.py", &["owlv2", "--config", name, "--vocabulary", out, "--out", out]);
+        detect::check_owlv2(&config, folder.path(), folder.path(), name, config.image_size);
     }
 }
 

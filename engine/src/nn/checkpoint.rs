@@ -330,6 +330,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>),
             safetensors::Dtype::F32 => ElementType::F32,
             safetensors::Dtype::F16 => ElementType::F16,
             safetensors::Dtype::BF16 => ElementType::Bf16,
+            // Counters and indices, which PyTorch saves beside weights.
+            safetensors::Dtype::I64 => continue,
             other => return Err(FormatError::ElementType(name, format!("{other:?}"))),
         };
         let place = data_start + info.data_offsets.0..data_start + info.data_offsets.1;

@@ -64,6 +64,19 @@ impl Graph {
         self.node("Sigmoid", &[x], &[], x.shape.clone())
     }
 
+    /// Gaussian error linear unit as CLIP has it: `x * sigmoid(1.702 x)`.
+    pub fn quick_gelu(&mut self, x: &Value) -> Value {
+        let factor = self.scalar(1.702);
+        let scaled = self.mul(x, &factor);
+        let gate = self.sigmoid(&scaled);
+        self.mul(x, &gate)
+    }
+
+    /// Exponential linear unit: `x` above zero, `exp(x) - 1` below.
+    pub fn elu(&mut self, x: &Value) -> Value {
+        self.node("Elu", &[x], &[], x.shape.clone())
+    }
+
     /// Sine.
     pub fn sin(&mut self, x: &Value) -> Value {
         self.node("Sin", &[x], &[], x.shape.clone())
@@ -188,6 +201,47 @@ impl Graph {
         let mut shape = x.shape.clone();
         shape[1] = Dim::Fixed(1);
         self.node("ReduceMean", &[x, &axis], &[("keepdims", Attribute::Int(1))], shape)
+    }
+
+    /// Each row of `x` `[n, c]` divided by its length plus `epsilon`.
+    pub fn unit_rows(&mut self, x: &Value, epsilon: f32) -> Value {
+        let axis = self.integers(&[1]);
+        let length = self.node(
+            "ReduceL2",
+            &[x, &axis],
+            &[("keepdims", Attribute::Int(1))],
+            vec![x.shape[0], 1.into()],
+        );
+        let epsilon = self.scalar(epsilon);
+        let length = self.add(&length, &epsilon);
+        self.div(x, &length)
+    }
+
+    /// Bytes `[h, w, 3]` to floats `[1, 3, h, w]` that are 0 at `mean` and 1 one `deviation` above, both of values in 0..=1.
+    pub fn normalized_pixels(&mut self, pixels: &Value, mean: [f32; 3], deviation: [f32; 3]) -> Value {
+        let scale = deviation.map(|d| 1.0 / (255.0 * d));
+        let shift: [f32; 3] = std::array::from_fn(|c| -mean[c] / deviation[c]);
+        let scale = self.constant("pixel_scale", &[3], &scale);
+        let shift = self.constant("pixel_shift", &[3], &shift);
+        let x = self.to_float(pixels);
+        let x = self.mul(&x, &scale);
+        let x = self.add(&x, &shift);
+        let x = self.transpose(&x, &[2, 0, 1]);
+        self.reshape_to(&x, &[1, 3, pixels.dim(0), pixels.dim(1)])
+    }
+
+    /// `x` `[1, in, h, w]` in square patches without overlap, each mapped linearly: `[patches, n_out]`, row by row.
+    ///
+    /// `weight` is stored as the convolution that does it, `[n_out, in, patch, patch]`.
+    #[track_caller]
+    pub fn patches(&mut self, x: &Value, weight: &str, n_out: usize, patch: usize) -> Value {
+        let weight = self.weight(weight, &[n_out, x.dim(1), patch, patch]);
+        let (h, w) = (x.dim(2) / patch, x.dim(3) / patch);
+        let attributes = [("strides", Attribute::Ints(&[patch as i64; 2]))];
+        let x =
+            self.node("Conv", &[x, &weight], &attributes, vec![1.into(), n_out.into(), h.into(), w.into()]);
+        let x = self.reshape_to(&x, &[n_out, h * w]);
+        self.transpose(&x, &[1, 0])
     }
 
     /// Convolution of `x` `[1, in, h, w]` by `{prefix}.weight` `[n_out, in / groups, k, k]` and `{prefix}.bias`.
@@ -328,6 +382,29 @@ impl Graph {
     /// [`Self::attention`] in plain operators, which is faster where `l` and `s` are small and `b` is large.
     #[track_caller]
     pub fn plain_attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
+        self.masked_attention(q, k, v, n_heads, None)
+    }
+
+    /// [`Self::plain_attention`] in which the row `i` of `l` does not see what comes after it; `l` and `s` are equal.
+    #[track_caller]
+    pub fn causal_attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
+        let n = q.dim(1);
+        let hidden = |i: usize| if i % n > i / n { f32::MIN } else { 0.0 };
+        let hidden: Vec<f32> = (0..n * n).map(hidden).collect();
+        let hidden = self.constant("later", &[n, n], &hidden);
+        self.masked_attention(q, k, v, n_heads, Some(&hidden))
+    }
+
+    /// `mask` `[l, s]` is added to how much each sees of each.
+    #[track_caller]
+    fn masked_attention(
+        &mut self,
+        q: &Value,
+        k: &Value,
+        v: &Value,
+        n_heads: usize,
+        mask: Option<&Value>,
+    ) -> Value {
         let heads = |graph: &mut Self, x: &Value, order: &[usize]| {
             let split = [x.shape[0], x.shape[1], n_heads.into(), (x.last_dim() / n_heads).into()];
             let x = graph.reshape(x, &split);
@@ -338,7 +415,10 @@ impl Graph {
         let q_heads = heads(self, &scaled, &[0, 2, 1, 3]);
         let k_heads = heads(self, k, &[0, 2, 3, 1]);
         let v_heads = heads(self, v, &[0, 2, 1, 3]);
-        let scores = self.matmul(&q_heads, &k_heads);
+        let mut scores = self.matmul(&q_heads, &k_heads);
+        if let Some(mask) = mask {
+            scores = self.add(&scores, mask);
+        }
         let weights = self.softmax(&scores);
         let mixed = self.matmul(&weights, &v_heads);
         let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);

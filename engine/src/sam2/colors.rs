@@ -9,12 +9,13 @@ use std::{ops::Range, sync::Arc};
 use image::{Rgb, RgbImage, imageops};
 
 use crate::{
+    frame::resized,
     geometry::{Point, Rect, Size},
     mask::{Components, Connectivity, Guide, Mask, Rle, resize_bilinear_part},
     prompt::{Label, Prompt},
 };
 
-use super::image::{Logits, resized};
+use super::image::Logits;
 
 /// Colors are compared with the image's longer side at this many pixels.
 const SIDE: usize = 256;

@@ -2,12 +2,12 @@
 //!
 //! Tokens stay in the order of their windows from block to block and are reordered only where the window changes.
 
-use crate::nn::{Graph, Value, ops::Window};
-
-use super::{
-    config::{Config, POS_EMBED_WINDOW},
-    position,
+use crate::{
+    mask::resize_bicubic,
+    nn::{Graph, Value, ops::Window},
 };
+
+use super::config::{Config, POS_EMBED_WINDOW};
 
 const LAYER_NORM_EPSILON: f32 = 1e-6;
 const MLP_RATIO: usize = 4;
@@ -115,7 +115,7 @@ fn embed_patches(graph: &mut Graph, config: &Config, pixels: &Value) -> Tokens {
             ("image_encoder.trunk.pos_embed_window", &[1, channels, POS_EMBED_WINDOW, POS_EMBED_WINDOW]),
         ],
         move |w| {
-            let whole = position::resize_bicubic(&w[0], stored, side);
+            let whole = resize_bicubic(&w[0], stored, side);
             let at = |place: usize, channel: usize| {
                 let (y, x) = (place / side % POS_EMBED_WINDOW, place % side % POS_EMBED_WINDOW);
                 whole[channel * side * side + place]

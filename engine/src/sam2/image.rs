@@ -1,9 +1,9 @@
 //! Masks on one image: encode it once, then predict as often as asked.
 
-use fast_image_resize as resize;
 use image::RgbImage;
 
 use crate::{
+    frame::resized,
     geometry::{Rect, Size},
     mask::{self, Mask, Rle},
     nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
@@ -331,41 +331,4 @@ impl ImageModel {
 /// Whether the prompt may mean several things: at most one point, and no box. Mirrors `_use_multimask`.
 pub(super) fn is_ambiguous(prompt: Option<&Prompt>) -> bool {
     prompt.is_none_or(|prompt| prompt.points.len() <= 1 && prompt.rect.is_none())
-}
-
-/// The image at another size, whatever its aspect ratio; bilinear with antialiasing.
-pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    if image.dimensions() == (width, height) {
-        return image.clone();
-    }
-    let source =
-        resize::images::ImageRef::new(image.width(), image.height(), image.as_raw(), resize::PixelType::U8x3)
-            .expect("an RgbImage has three bytes a pixel");
-    let mut target = resize::images::Image::new(width, height, resize::PixelType::U8x3);
-    let bilinear = resize::ResizeAlg::Convolution(resize::FilterType::Bilinear);
-    resize::Resizer::new()
-        .resize(&source, &mut target, &resize::ResizeOptions::new().resize_alg(bilinear))
-        .expect("both images have the same pixel type");
-    RgbImage::from_raw(width, height, target.into_vec()).expect("the target has three bytes a pixel")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Pillow's `resize((4, 4), Image.Resampling.BILINEAR)` of the same picture.
-    const PILLOW: [u8; 48] = [
-        48, 131, 159, 115, 186, 105, 177, 108, 99, 104, 82, 165, 131, 165, 78, 166, 117, 108, 108, 110, 168,
-        94, 153, 158, 167, 68, 126, 123, 114, 150, 105, 173, 111, 167, 116, 93, 84, 126, 186, 110, 173, 88,
-        164, 115, 94, 112, 90, 160,
-    ];
-
-    #[test]
-    fn pictures_are_resized_as_pillow_does() {
-        let channel = |x: u32, y: u32, c: u32| ((x * 37 + y * 59 + c * 83) % 256) as u8;
-        let picture = RgbImage::from_fn(8, 6, |x, y| image::Rgb([0, 1, 2].map(|c| channel(x, y, c))));
-        let resized = resized(&picture, 4, 4);
-        // The two round differently.
-        assert!(resized.iter().zip(PILLOW).all(|(a, b)| a.abs_diff(b) <= 1), "{resized:?}");
-    }
 }

@@ -25,7 +25,7 @@ pub(super) fn image_encoder(config: &Config) -> Graph {
     let mut graph = Graph::new("image_encoder");
     let pixels =
         graph.input_u8(names::PIXELS, &[config.image_size.into(), config.image_size.into(), Dim::Fixed(3)]);
-    let pixels = normalize(&mut graph, &pixels);
+    let pixels = graph.normalized_pixels(&pixels, MEAN, DEVIATION);
     let levels = hiera::hiera(&mut graph, config, &pixels);
     let [level_0, level_1, level_2, level_3] = &levels;
     let features = top_down(&mut graph, config, level_2, level_3);
@@ -41,19 +41,6 @@ pub(super) fn image_encoder(config: &Config) -> Graph {
         graph.output(output, &x);
     }
     graph
-}
-
-/// Bytes `[S, S, 3]` to normalized floats `[1, 3, S, S]`.
-fn normalize(graph: &mut Graph, pixels: &Value) -> Value {
-    let scale: Vec<f32> = DEVIATION.iter().map(|d| 1.0 / (255.0 * d)).collect();
-    let shift: Vec<f32> = MEAN.iter().zip(DEVIATION).map(|(m, d)| -m / d).collect();
-    let scale = graph.constant("pixel_scale", &[3], &scale);
-    let shift = graph.constant("pixel_shift", &[3], &shift);
-    let x = graph.to_float(pixels);
-    let x = graph.mul(&x, &scale);
-    let x = graph.add(&x, &shift);
-    let x = graph.transpose(&x, &[2, 0, 1]);
-    graph.reshape_to(&x, &[1, 3, pixels.dim(0), pixels.dim(1)])
 }
 
 /// Stride 16 with stride 32 added at twice its size. Mirrors `FpnNeck` with top-down levels 2 and 3 and `scalp` 1.

@@ -77,60 +77,9 @@ pub(super) fn even_then_odd_rows(matrix: &[f32], n_rows: usize) -> Vec<f32> {
     rows.iter().step_by(2).chain(rows.iter().skip(1).step_by(2)).flat_map(|row| row.iter().copied()).collect()
 }
 
-/// `planes` of `from` x `from` resized to `to` x `to` as PyTorch's bicubic does (A = -0.75, half-pixel centers, edges
-/// repeated).
-pub(super) fn resize_bicubic(planes: &[f32], from: usize, to: usize) -> Vec<f32> {
-    let taps: Vec<[(usize, f64); 4]> = (0..to)
-        .map(|i| {
-            let at = (i as f64 + 0.5) * from as f64 / to as f64 - 0.5;
-            [-1.0, 0.0, 1.0, 2.0].map(|offset| {
-                let tap = at.floor() + offset;
-                (tap.clamp(0.0, from as f64 - 1.0) as usize, keys_kernel(at - tap))
-            })
-        })
-        .collect();
-    let mut out = Vec::with_capacity(planes.len() / (from * from) * to * to);
-    for plane in planes.chunks_exact(from * from) {
-        for row_taps in &taps {
-            for column_taps in &taps {
-                let sum: f64 = row_taps
-                    .iter()
-                    .map(|&(y, wy)| {
-                        let along_x = column_taps.iter().map(|&(x, wx)| wx * f64::from(plane[y * from + x]));
-                        wy * along_x.sum::<f64>()
-                    })
-                    .sum();
-                out.push(sum as f32);
-            }
-        }
-    }
-    out
-}
-
-/// The cubic convolution kernel (Keys, 1981).
-fn keys_kernel(distance: f64) -> f64 {
-    const A: f64 = -0.75;
-    let d = distance.abs();
-    if d <= 1.0 {
-        ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0
-    } else {
-        ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bicubic_matches_pytorch() {
-        // torch.nn.functional.interpolate(torch.tensor([[[[1., 2.], [3., 5.]]]]), size=4, mode="bicubic")
-        let resized = resize_bicubic(&[1.0, 2.0, 3.0, 5.0], 2, 4);
-        let rows = [[0.6947, 0.9917, 1.4809, 1.7779], [1.3238, 1.7310, 2.4018, 2.8091]];
-        for (got, want) in resized.iter().zip(rows.as_flattened()) {
-            assert!((got - want).abs() < 1e-4, "{resized:?}");
-        }
-    }
 
     #[test]
     fn rows_are_parted_by_parity() {

@@ -1,0 +1,214 @@
+//! OWLv2 (Minderer et al., 2023): finds what a phrase names, or what looks like an example.
+//!
+//! The image tower runs once an image and says for each patch where the thing is that it belongs to, and what that is
+//! like; a query is then one product with each patch. Phrases and examples are the same kind of query.
+
+mod config;
+mod image_tower;
+mod text_tower;
+mod tokenizer;
+mod transformer;
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use image::RgbImage;
+
+use crate::{
+    frame::resized,
+    geometry::{Rect, Size},
+    nn::{Cancel, Checkpoint, CheckpointError, Model, Runtime, Tensor, graph::Required},
+};
+
+use super::{DetectError, Detection};
+use image_tower::image_tower;
+use text_tower::text_tower;
+
+pub use config::{Config, Tower};
+pub use tokenizer::Tokenizer;
+
+/// Prefixes of the two towers' tensors.
+const IMAGE: &str = "owlv2.vision_model";
+const TEXT: &str = "owlv2.text_model";
+
+/// Tensors of official files that finding does not use.
+const UNUSED: [&str; 2] = ["owlv2.logit_scale", "owlv2.visual_projection.weight"];
+
+/// What to look for: a direction in the space that patches and phrases share.
+pub type Embedding = Arc<[f32]>;
+
+/// The model, loaded.
+pub struct Owlv2 {
+    config: Config,
+    image_tower: Model,
+    text_tower: Model,
+    tokenizer: Tokenizer,
+    /// By phrase.
+    embeddings: HashMap<String, Embedding>,
+}
+
+impl Owlv2 {
+    /// Loads the official `.safetensors`, for images of `image_size` or else of the size that it was trained on; the
+    /// vocabulary lies beside it.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or of another model, the size is no multiple of its patches, or ONNX Runtime refuses.
+    pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
+        let checkpoint = Checkpoint::open(path)?;
+        let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
+        let config = Config::of(&checkpoint)
+            .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;
+        let config = config.with_image_size(image_size).map_err(bad)?;
+        let required = required_tensors(&config);
+        checkpoint.require(&required)?;
+        let unknown = checkpoint.beyond(&required).into_iter().filter(|name| !UNUSED.contains(name));
+        let problems: Vec<String> =
+            unknown.map(|name| format!("{name} is not a part of the model")).collect();
+        if !problems.is_empty() {
+            return Err(CheckpointError::Tensors { problems }.into());
+        }
+        let tokenizer = Tokenizer::open(checkpoint.folder(), config.n_tokens, config.n_words)?;
+        Ok(Self {
+            image_tower: Model::load(runtime, image_tower(&config), &checkpoint)?,
+            text_tower: Model::load(runtime, text_tower(&config), &checkpoint)?,
+            config,
+            tokenizer,
+            embeddings: HashMap::new(),
+        })
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What a phrase means; asked again it is known.
+    ///
+    /// # Errors
+    /// If it is empty or too long, it was canceled, or the model cannot run.
+    pub fn embed(&mut self, phrase: &str, cancel: &Cancel) -> Result<Embedding, DetectError> {
+        use text_tower::names;
+        if let Some(known) = self.embeddings.get(phrase) {
+            return Ok(known.clone());
+        }
+        let mut tokens: Vec<f32> = self.tokenizer.encode(phrase)?.iter().map(|&id| id as f32).collect();
+        let end = tokens.len() - 1;
+        tokens.resize(self.config.n_tokens, 0.0);
+        let inputs = [
+            (names::TOKENS, &Tensor::from_floats(&[tokens.len()], tokens)?),
+            (names::END, &Tensor::from_floats(&[1], vec![end as f32])?),
+        ];
+        let embedding: Embedding = self.text_tower.run(&inputs, cancel)?[0].floats().into();
+        self.embeddings.insert(phrase.to_owned(), embedding.clone());
+        Ok(embedding)
+    }
+
+    /// Looks at an image.
+    ///
+    /// # Errors
+    /// If canceled, or the model cannot run.
+    pub fn look(&mut self, image: &RgbImage, cancel: &Cancel) -> Result<Patches, DetectError> {
+        let side = self.config.image_size;
+        let pixels = Tensor::from_bytes(&[side, side, 3], padded(image, side as u32).into_raw())?;
+        let outputs = self.image_tower.run(&[(image_tower::names::PIXELS, &pixels)], cancel)?;
+        let [boxes, objectness, embeddings, shift, scale] =
+            <[Tensor; 5]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        Ok(Patches { size, boxes, objectness, embeddings, shift, scale })
+    }
+}
+
+/// Every tensor of a model.
+pub fn required_tensors(config: &Config) -> Required {
+    let parts = [image_tower, text_tower].map(|part| part(config).required().clone());
+    parts.into_iter().flatten().collect()
+}
+
+/// The image in the upper left of a black square, as large as fits. Mirrors `Owlv2ImageProcessor`, but on bytes and with
+/// the filter that all our models use.
+fn padded(image: &RgbImage, side: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let longer = width.max(height);
+    let edge = |n: u32| ((f64::from(n) * f64::from(side) / f64::from(longer)).round() as u32).max(1);
+    let mut square = RgbImage::new(side, side);
+    image::imageops::replace(&mut square, &resized(image, edge(width), edge(height)), 0, 0);
+    square
+}
+
+/// What the model sees in an image, patch by patch; a clone shares it.
+#[derive(Clone)]
+pub struct Patches {
+    size: Size,
+    boxes: Tensor,
+    objectness: Tensor,
+    embeddings: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+}
+
+impl Patches {
+    /// The image's size.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// How much each patch is like `query`, above zero if it is. Mirrors `Owlv2ClassPredictionHead`.
+    pub fn logits(&self, query: &[f32]) -> Vec<f32> {
+        let rows = self.embeddings.floats().chunks_exact(query.len());
+        let more = self.shift.floats().iter().zip(self.scale.floats());
+        rows.zip(more).map(|(row, (shift, scale))| (dot(row, query) + shift) * scale).collect()
+    }
+
+    /// Whether each patch is of anything, above zero if it is.
+    pub fn objectness(&self) -> &[f32] {
+        self.objectness.floats()
+    }
+
+    /// The thing that each patch belongs to, as center x and y, width and height, in shares of the padded square.
+    pub fn boxes(&self) -> &[f32] {
+        self.boxes.floats()
+    }
+
+    /// The thing that patch `i` belongs to, in pixels of the image.
+    fn rect(&self, i: usize) -> Rect {
+        let longer = self.size.width.max(self.size.height) as f32;
+        let [x, y, w, h] = [0, 1, 2, 3].map(|k| self.boxes()[4 * i + k] * longer);
+        Rect { x0: x - w / 2.0, y0: y - h / 2.0, x1: x + w / 2.0, y1: y + h / 2.0 }.within(self.size)
+    }
+
+    /// What answers `queries` with a score of at least `least`; a patch answers the query that it is most like.
+    pub fn detections(&self, queries: &[Embedding], least: f32) -> Vec<Detection> {
+        let logits: Vec<Vec<f32>> = queries.iter().map(|query| self.logits(query)).collect();
+        let best = |i: usize| {
+            let (class, logit) =
+                logits.iter().map(|l| l[i]).enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+            let score = 1.0 / (1.0 + (-logit).exp());
+            (score >= least).then(|| Detection { rect: self.rect(i), score, class })
+        };
+        (0..self.objectness().len()).filter_map(best).collect()
+    }
+
+    /// The query for whatever looks like what is in `example`: of the patches whose boxes fit it best, the one that is
+    /// most of a thing.
+    ///
+    /// # Errors
+    /// If `example` has no pixels in the image.
+    pub fn like(&self, example: Rect) -> Result<Embedding, DetectError> {
+        /// Boxes that fit almost as well as the best fit, as in the original's image-conditioned detection.
+        const ALMOST: f32 = 0.8;
+        let example = example.within(self.size);
+        if example.area() < 1.0 {
+            return Err(DetectError::EmptyExample);
+        }
+        let fits: Vec<f32> = (0..self.objectness().len()).map(|i| self.rect(i).iou(example)).collect();
+        let best = fits.iter().copied().fold(0.0, f32::max);
+        let objectness = self.objectness();
+        let fitting = (0..fits.len()).filter(|&i| fits[i] >= ALMOST * best);
+        let chosen = fitting.max_by(|&a, &b| objectness[a].total_cmp(&objectness[b])).unwrap_or(0);
+        let width = self.embeddings.floats().len() / fits.len();
+        Ok(self.embeddings.floats()[chosen * width..][..width].into())
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,108 @@
+//! Detectors against transformers: numbers that `tests/reference/detectors.py` made from the same weights and frames.
+
+use std::path::{Path, PathBuf};
+
+use engine::{
+    detect::owlv2::{self, Owlv2, Tokenizer},
+    geometry::Size,
+    nn::{Cancel, Device, Runtime},
+};
+
+use crate::{
+    formula,
+    parity::{Reference, assert_close},
+};
+
+pub(crate) fn vocabulary() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect")
+}
+
+/// Pieces of words in [`vocabulary`].
+const N_WORDS: usize = 696;
+
+/// The small model that committed reference numbers are of.
+fn small() -> owlv2::Config {
+    owlv2::Config {
+        image_size: 96,
+        patch_size: 16,
+        stored_grid: 6,
+        image: owlv2::Tower { width: 128, depth: 2, mlp: 256 },
+        text: owlv2::Tower { width: 64, depth: 2, mlp: 128 },
+        n_words: N_WORDS,
+        n_tokens: 16,
+    }
+}
+
+/// Writes formula weights and the vocabulary into `folder`; the checkpoint.
+pub(crate) fn owlv2_checkpoint(config: &owlv2::Config, words: &Path, folder: &Path) -> PathBuf {
+    for file in ["vocab.json", "merges.txt"] {
+        std::fs::copy(words.join(file), folder.join(file)).unwrap();
+    }
+    let path = folder.join("model.safetensors");
+    formula::write_tensors(&formula::of(owlv2::required_tensors(config)), None, &path);
+    path
+}
+
+/// Checks the model of formula weights at `side` pixels against the file of `case` in `folder`.
+pub(crate) fn check_owlv2(config: &owlv2::Config, words: &Path, folder: &Path, case: &str, side: usize) {
+    let reference = Reference::read(&folder.join(format!("owlv2_{case}{side}.safetensors")));
+    let runtime = Runtime::start(Some(Device::Cpu), None).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = owlv2_checkpoint(config, words, scratch.path());
+    let mut model = Owlv2::load(&runtime, &path, Some(side)).unwrap();
+    assert_eq!(model.config(), &owlv2::Config { image_size: side, ..config.clone() });
+    let cancel = Cancel::default();
+    let patches = model.look(&formula::frame(0, Size::square(side)), &cancel).unwrap();
+    assert_close("boxes", patches.boxes(), &reference.floats("boxes"));
+    assert_close("objectness", patches.objectness(), &reference.floats("objectness"));
+    let phrases = reference.about["phrases"].as_array().unwrap();
+    let (texts, logits) = (reference.floats("text"), reference.floats("logits"));
+    for (i, phrase) in phrases.iter().enumerate() {
+        let embedding = model.embed(phrase.as_str().unwrap(), &cancel).unwrap();
+        assert_close("text", &embedding, &texts[i * embedding.len()..][..embedding.len()]);
+        let wanted: Vec<f32> = logits.iter().skip(i).step_by(phrases.len()).copied().collect();
+        assert_close("logits", &patches.logits(&embedding), &wanted);
+    }
+}
+
+fn committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/reference")
+}
+
+#[test]
+fn a_small_owlv2_matches_transformers() {
+    check_owlv2(&small(), &vocabulary(), &committed(), "small", 96);
+}
+
+/// At another size the places of patches are stretched.
+#[test]
+fn a_small_owlv2_at_another_size_matches_transformers() {
+    check_owlv2(&small(), &vocabulary(), &committed(), "small", 128);
+}
+
+#[test]
+fn phrases_that_cannot_be_read_are_refused_with_a_reason() {
+    let words = Tokenizer::open(&vocabulary(), 16, N_WORDS).unwrap();
+    assert_eq!(words.encode("red circle").unwrap().len(), 4);
+    for nothing in ["", "  ", "\n\t"] {
+        assert!(words.encode(nothing).unwrap_err().to_string().starts_with("there is nothing to look for"));
+    }
+    let long = "red ".repeat(2500);
+    let error = words.encode(&long).unwrap_err().to_string();
+    assert!(error.contains("at most 14") && error.len() < 200, "{error}");
+}
+
+#[test]
+fn a_vocabulary_that_is_none_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Tokenizer::open(folder.path(), 16, N_WORDS).map(|_| ()).unwrap_err().to_string();
+    assert!(open().contains("merges.txt"), "{}", open());
+    std::fs::write(folder.path().join("tokenizer.json"), r#"{"model": {"vocab": {"a": 1}, "merges": []}}"#)
+        .unwrap();
+    assert!(open().contains("<|startoftext|>"), "{}", open());
+    std::fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    assert!(open().contains("tokenizer.json"), "{}", open());
+    // A vocabulary of another model.
+    let error = Tokenizer::open(&vocabulary(), 16, 100).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("knows 100 words"), "{error}");
+}
