@@ -1,7 +1,8 @@
 //! Finds objects in pictures: what a phrase names, what looks like an example, or what a detector was trained on.
 //!
-//! `owlv2` finds by phrases and examples. `suppress` thins out what means the same.
+//! `owlv2` finds by phrases and examples, `detr` what it was trained on. `suppress` thins out what means the same.
 
+pub mod detr;
 pub mod owlv2;
 mod suppress;
 
@@ -77,4 +78,8 @@ impl From<RuntimeError> for DetectError {
             error => Self::Model(error),
         }
     }
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
 }

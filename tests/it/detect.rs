@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use engine::{
-    detect::owlv2::{self, Owlv2, Tokenizer},
+    detect::{
+        detr::{self, Detr},
+        owlv2::{self, Owlv2, Tokenizer},
+    },
     geometry::Size,
     nn::{Cancel, Device, Runtime},
 };
@@ -105,4 +108,33 @@ fn a_vocabulary_that_is_none_is_refused_by_name() {
     // A vocabulary of another model.
     let error = Tokenizer::open(&vocabulary(), 16, 100).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("knows 100 words"), "{error}");
+}
+
+/// Checks a detector of formula weights at `side` pixels against the file of `case` in `folder`.
+pub(crate) fn check_detr(folder: &Path, case: &str, side: usize) {
+    let reference = Reference::read(&folder.join(format!("{case}{side}.safetensors")));
+    let runtime = Runtime::start(Some(Device::Cpu), None).unwrap();
+    let mut model = detr_of_formula(&runtime, &folder.join(format!("{case}.json")), side);
+    let [logits, boxes] = model.look(&formula::frame(0, Size::square(side)), &Cancel::default()).unwrap();
+    assert_close("logits", logits.floats(), &reference.floats("logits"));
+    assert_close("boxes", boxes.floats(), &reference.floats("boxes"));
+}
+
+fn detr_of_formula(runtime: &Runtime, config: &Path, side: usize) -> Detr {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(config, folder.path().join("config.json")).unwrap();
+    let path = folder.path().join("model.safetensors");
+    let config = detr::Config::read(config).unwrap();
+    formula::write_tensors(&formula::of(detr::required_tensors(&config)), None, &path);
+    Detr::load(runtime, &path, Some(side)).unwrap()
+}
+
+#[test]
+fn a_small_rt_detr_matches_transformers() {
+    check_detr(&committed(), "rt_detr_v2_small", 128);
+}
+
+#[test]
+fn a_small_d_fine_matches_transformers() {
+    check_detr(&committed(), "d_fine_small", 128);
 }

@@ -47,7 +47,15 @@ fn matrix_amplitude(shape: &[usize], gain: f64) -> f64 {
 
 /// Offset and amplitude of a tensor.
 fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
-    if shape.len() == 1 && name.ends_with("weight") {
+    if name.ends_with(".up") {
+        (0.5, 0.0)
+    } else if name.ends_with(".reg_scale") {
+        (4.0, 0.0)
+    } else if name.ends_with("running_var") || name.ends_with("lab.scale") {
+        (1.0, 0.2)
+    } else if name.ends_with("running_mean") {
+        (0.0, 0.1)
+    } else if shape.len() == 1 && name.ends_with("weight") {
         (1.0, 0.2)
     } else if name.ends_with("gamma") {
         (0.0, 0.5)

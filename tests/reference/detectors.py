@@ -3,6 +3,7 @@
     python detectors.py vocabulary --out ../data/detect
     python detectors.py owlv2 --config small --vocabulary ../data/detect --out ../data/reference
     python detectors.py owlv2 --config large --vocabulary FOLDER --out /tmp/reference
+    python detectors.py detr --config d_fine_small --out ../data/reference
     python detectors.py tokens --vocabulary FOLDER --strings STRINGS.json --out TOKENS.json
 """
 
@@ -12,7 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import CLIPTokenizer, Owlv2Config, Owlv2ForObjectDetection
+from transformers import (
+    CLIPTokenizer,
+    DFineConfig,
+    DFineForObjectDetection,
+    HGNetV2Config,
+    Owlv2Config,
+    Owlv2ForObjectDetection,
+    RTDetrResNetConfig,
+    RTDetrV2Config,
+    RTDetrV2ForObjectDetection,
+)
 
 import formula
 from store import save
@@ -41,11 +52,150 @@ def owlv2_config(name, n_words):
     )
 
 
-def with_formula(model):
+def rt_detr_config(name):
+    if name == "small":
+        backbone = {"embedding_size": 16, "hidden_sizes": [16, 32, 64, 96], "depths": [2, 1, 1, 1], "layer_type": "basic"}
+        return rt_detr(backbone, SMALL | {"encoder_in_channels": [32, 64, 96], "hidden_expansion": 0.5})
+    basic = {"hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"}
+    narrow = {"encoder_in_channels": [128, 256, 512], "hidden_expansion": 0.5}
+    wide = {"encoder_ffn_dim": 2048, "encoder_hidden_dim": 384, "decoder_in_channels": [384, 384, 384]}
+    return {
+        "r18": lambda: rt_detr(basic | {"depths": [2, 2, 2, 2]}, narrow | {"decoder_layers": 3}),
+        "r34": lambda: rt_detr(basic | {"depths": [3, 4, 6, 3]}, narrow | {"decoder_layers": 4}),
+        "r50m": lambda: rt_detr({}, {"hidden_expansion": 0.5}),
+        "r50": lambda: rt_detr({}, {}),
+        "r101": lambda: rt_detr({"depths": [3, 4, 23, 3]}, wide),
+    }[name]()
+
+
+def rt_detr(backbone, sizes):
+    backbone = RTDetrResNetConfig(**backbone, out_indices=[2, 3, 4])
+    return RTDetrV2Config(backbone_config=backbone, **({"num_labels": 80} | sizes))
+
+
+# Of a detector for tests; 5 classes.
+SMALL = {
+    "encoder_hidden_dim": 64,
+    "encoder_ffn_dim": 96,
+    "d_model": 64,
+    "decoder_in_channels": [64, 64, 64],
+    "decoder_ffn_dim": 96,
+    "decoder_layers": 2,
+    "num_queries": 20,
+    "num_labels": 5,
+}
+
+
+def d_fine_config(name):
+    def stages(stem, first, middle, out, blocks, layers, affine):
+        return {
+            "stem_channels": [3, *stem],
+            "stage_in_channels": [stem[1], *first],
+            "stage_mid_channels": middle,
+            "stage_out_channels": out,
+            "hidden_sizes": out,
+            "stage_num_blocks": blocks,
+            "stage_numb_of_layers": [layers] * 4,
+            "use_learnable_affine_block": affine,
+        }
+
+    points = {"decoder_n_points": [3, 6, 3]}
+    small_stages = stages([16, 16], [64, 256, 512], [16, 32, 64, 128], [64, 256, 512, 1024], [1, 1, 2, 1], 3, True)
+    backbone, sizes = {
+        "small": lambda: (
+            stages([8, 8], [16, 24, 32], [8, 8, 8, 16], [16, 24, 32, 48], [1, 1, 2, 1], 2, True),
+            SMALL
+            | points
+            | {"encoder_in_channels": [24, 32, 48], "depth_mult": 0.34, "hidden_expansion": 0.5, "lqe_hidden_dim": 16},
+        ),
+        "n": lambda: (
+            small_stages,
+            {
+                "num_feature_levels": 2,
+                "encoder_ffn_dim": 512,
+                "encode_proj_layers": [1],
+                "d_model": 128,
+                "encoder_hidden_dim": 128,
+                "decoder_ffn_dim": 512,
+                "encoder_in_channels": [512, 1024],
+                "decoder_n_points": [6, 6],
+                "decoder_in_channels": [128, 128],
+                "feat_strides": [16, 32],
+                "depth_mult": 0.5,
+                "decoder_layers": 3,
+                "hidden_expansion": 0.34,
+            },
+        ),
+        "s": lambda: (
+            small_stages,
+            points
+            | {
+                "decoder_layers": 3,
+                "hidden_expansion": 0.5,
+                "depth_mult": 0.34,
+                "encoder_in_channels": [256, 512, 1024],
+            },
+        ),
+        "m": lambda: (
+            stages([24, 32], [96, 384, 768], [32, 64, 128, 256], [96, 384, 768, 1536], [1, 1, 3, 1], 4, True),
+            points | {"decoder_layers": 4, "encoder_in_channels": [384, 768, 1536], "depth_mult": 0.67},
+        ),
+        "l": lambda: ({}, points),
+        "x": lambda: (
+            stages([32, 64], [128, 512, 1024], [64, 128, 256, 512], [128, 512, 1024, 2048], [1, 2, 5, 2], 6, False),
+            points
+            | {
+                "encoder_hidden_dim": 384,
+                "encoder_ffn_dim": 2048,
+                "decoder_in_channels": [384, 384, 384],
+            },
+        ),
+    }[name]()
+    levels = [3, 4] if name == "n" else [2, 3, 4]
+    backbone = HGNetV2Config(**backbone, out_indices=levels)
+    return DFineConfig(backbone_config=backbone, **({"num_labels": 80} | sizes))
+
+
+FAMILIES = {
+    "rt_detr_v2": (rt_detr_config, RTDetrV2ForObjectDetection, [(".o_proj.", ".out_proj."), (".mlp.", ".")]),
+    "d_fine": (
+        d_fine_config,
+        DFineForObjectDetection,
+        [(".o_proj.", ".out_proj."), (".mlp.layers.0.", ".fc1."), (".mlp.layers.1.", ".fc2.")],
+    ),
+}
+
+
+def detr(args):
+    """`--config FAMILY_SIZE`; beside the numbers, the model's config.json as a checkpoint's repository has it."""
+    family = next(family for family in FAMILIES if args.config.startswith(family))
+    config_of, model_of, renamed = FAMILIES[family]
+    config = config_of(args.config.removeprefix(family + "_"))
+    config.tie_word_embeddings = False
+    model = model_of(config)
+
+    def official(name):
+        for new, old in [*renamed, ("encoder.aifi.", "encoder.encoder.")]:
+            name = name.replace(new, old)
+        heads = name.startswith(("class_embed", "bbox_embed"))
+        return f"model.decoder.{name}" if heads else name
+
+    with_formula(model, official, skipped=("points_scale",))
+    for side in args.sides or [640]:
+        frame = torch.from_numpy(formula.frame(0, side, side).astype(np.float32) / 255).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            out = model(frame)
+        tensors = {"logits": out.logits[0].numpy(), "boxes": out.pred_boxes[0].numpy()}
+        save(args.out, f"{args.config}{side}", tensors, {"side": side})
+    (Path(args.out) / f"{args.config}.json").write_text(config.to_json_string())
+
+
+def with_formula(model, official=lambda name: name, skipped=()):
     """The model with the formula's weights, by the names that checkpoints have."""
     state = model.state_dict()
     for name, tensor in state.items():
-        if tensor.is_floating_point():
+        if tensor.is_floating_point() and not name.endswith(skipped):
+            name = official(name)
             tensor.copy_(torch.from_numpy(np.asarray(formula.weight(name, tuple(tensor.shape)))))
     return model.eval()
 
@@ -136,7 +286,7 @@ def clip_vocabulary(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["vocabulary", "clip_vocabulary", "owlv2", "tokens"])
+    parser.add_argument("what", choices=["vocabulary", "clip_vocabulary", "owlv2", "detr", "tokens"])
     parser.add_argument("--config", default="small")
     parser.add_argument("--sides", nargs="*", type=int)
     parser.add_argument("--vocabulary", type=Path)

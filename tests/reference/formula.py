@@ -60,6 +60,14 @@ def rule(name, shape):
     contains counts. The first third of the rows of `attn.qkv.weight` (q) has its own amplitude,
     see `weight`.
     """
+    if name.endswith(".up"):  # D-FINE's two constants
+        return 0.5, 0.0
+    if name.endswith(".reg_scale"):
+        return 4.0, 0.0
+    if name.endswith(("running_var", "lab.scale")):
+        return 1.0, 0.2
+    if name.endswith("running_mean"):
+        return 0.0, 0.1
     if len(shape) == 1 and name.endswith("weight"):  # every norm
         return 1.0, 0.2
     if name.endswith("gamma"):  # layer scale of the memory encoder's fuser

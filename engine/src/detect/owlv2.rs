@@ -19,7 +19,7 @@ use crate::{
     nn::{Cancel, Checkpoint, CheckpointError, Model, Runtime, Tensor, graph::Required},
 };
 
-use super::{DetectError, Detection};
+use super::{DetectError, Detection, sigmoid};
 use image_tower::image_tower;
 use text_tower::text_tower;
 
@@ -181,7 +181,7 @@ impl Patches {
         let best = |i: usize| {
             let (class, logit) =
                 logits.iter().map(|l| l[i]).enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
-            let score = 1.0 / (1.0 + (-logit).exp());
+            let score = sigmoid(logit);
             (score >= least).then(|| Detection { rect: self.rect(i), score, class })
         };
         (0..self.objectness().len()).filter_map(best).collect()

@@ -2,21 +2,14 @@
 //!
 //! Semantics are those of ONNX opset 20; a method differs from its operator only where it says so.
 
+mod spatial;
+
 use super::{
     graph::{Dim, FUSED_ATTENTION, FusedAttention, Graph, Value},
     onnx::{Attribute, DataType},
 };
 
-/// Kernel, stride and padding of a square convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct Window {
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Step.
-    pub stride: usize,
-    /// Zeros put round the image.
-    pub padding: usize,
-}
+pub use spatial::Window;
 
 impl Graph {
     /// `a + b`, broadcast.
@@ -87,6 +80,23 @@ impl Graph {
         self.node("Cos", &[x], &[], x.shape.clone())
     }
 
+    /// Natural logarithm.
+    pub fn ln(&mut self, x: &Value) -> Value {
+        self.node("Log", &[x], &[], x.shape.clone())
+    }
+
+    /// `x * sigmoid(x)`, also called swish.
+    pub fn silu(&mut self, x: &Value) -> Value {
+        let gate = self.sigmoid(x);
+        self.mul(x, &gate)
+    }
+
+    /// `x` no lower than `low` and no higher than `high`.
+    pub fn clamp(&mut self, x: &Value, low: f32, high: f32) -> Value {
+        let (low, high) = (self.scalar(low), self.scalar(high));
+        self.node("Clip", &[x, &low, &high], &[], x.shape.clone())
+    }
+
     /// Square root.
     pub fn sqrt(&mut self, x: &Value) -> Value {
         self.node("Sqrt", &[x], &[], x.shape.clone())
@@ -95,6 +105,40 @@ impl Graph {
     /// Softmax over the last axis.
     pub fn softmax(&mut self, x: &Value) -> Value {
         self.node("Softmax", &[x], &[("axis", Attribute::Int(-1))], x.shape.clone())
+    }
+
+    /// The sum over the last axis, which goes.
+    pub fn sum_of_last(&mut self, x: &Value) -> Value {
+        self.reduce_last("ReduceSum", x)
+    }
+
+    /// The largest over the last axis, which goes.
+    pub fn max_of_last(&mut self, x: &Value) -> Value {
+        self.reduce_last("ReduceMax", x)
+    }
+
+    fn reduce_last(&mut self, op: &str, x: &Value) -> Value {
+        let last = x.shape.len() - 1;
+        let axis = self.integers(&[last as i64]);
+        self.node(op, &[x, &axis], &[("keepdims", Attribute::Int(0))], x.shape[..last].to_vec())
+    }
+
+    /// The `k` largest along the last axis, the largest first, and where they are, as integers.
+    pub fn top_k(&mut self, x: &Value, k: usize) -> [Value; 2] {
+        let mut shape = x.shape.clone();
+        let last = shape.len() - 1;
+        shape[last] = Dim::Fixed(k);
+        let k = self.integers(&[k as i64]);
+        let [values, mut places] = <[Value; 2]>::try_from(self.nodes(
+            "TopK",
+            &[x, &k],
+            &[("axis", Attribute::Int(-1))],
+            vec![shape; 2],
+            x.data_type,
+        ))
+        .expect("as many results as shapes");
+        places.data_type = DataType::I64;
+        [values, places]
     }
 
     /// `x` as floats.
@@ -217,57 +261,6 @@ impl Graph {
         self.div(x, &length)
     }
 
-    /// Bytes `[h, w, 3]` to floats `[1, 3, h, w]` that are 0 at `mean` and 1 one `deviation` above, both of values in 0..=1.
-    pub fn normalized_pixels(&mut self, pixels: &Value, mean: [f32; 3], deviation: [f32; 3]) -> Value {
-        let scale = deviation.map(|d| 1.0 / (255.0 * d));
-        let shift: [f32; 3] = std::array::from_fn(|c| -mean[c] / deviation[c]);
-        let scale = self.constant("pixel_scale", &[3], &scale);
-        let shift = self.constant("pixel_shift", &[3], &shift);
-        let x = self.to_float(pixels);
-        let x = self.mul(&x, &scale);
-        let x = self.add(&x, &shift);
-        let x = self.transpose(&x, &[2, 0, 1]);
-        self.reshape_to(&x, &[1, 3, pixels.dim(0), pixels.dim(1)])
-    }
-
-    /// `x` `[1, in, h, w]` in square patches without overlap, each mapped linearly: `[patches, n_out]`, row by row.
-    ///
-    /// `weight` is stored as the convolution that does it, `[n_out, in, patch, patch]`.
-    #[track_caller]
-    pub fn patches(&mut self, x: &Value, weight: &str, n_out: usize, patch: usize) -> Value {
-        let weight = self.weight(weight, &[n_out, x.dim(1), patch, patch]);
-        let (h, w) = (x.dim(2) / patch, x.dim(3) / patch);
-        let attributes = [("strides", Attribute::Ints(&[patch as i64; 2]))];
-        let x =
-            self.node("Conv", &[x, &weight], &attributes, vec![1.into(), n_out.into(), h.into(), w.into()]);
-        let x = self.reshape_to(&x, &[n_out, h * w]);
-        self.transpose(&x, &[1, 0])
-    }
-
-    /// Convolution of `x` `[1, in, h, w]` by `{prefix}.weight` `[n_out, in / groups, k, k]` and `{prefix}.bias`.
-    #[track_caller]
-    pub fn conv(&mut self, x: &Value, prefix: &str, n_out: usize, window: Window, groups: usize) -> Value {
-        let Window { kernel: k, stride, padding } = window;
-        let weight = self.weight(&format!("{prefix}.weight"), &[n_out, x.dim(1) / groups, k, k]);
-        let bias = self.weight(&format!("{prefix}.bias"), &[n_out]);
-        let out = |n: usize| Dim::Fixed((n + 2 * padding - k) / stride + 1);
-        let shape = vec![Dim::Fixed(1), n_out.into(), out(x.dim(2)), out(x.dim(3))];
-        let attributes = [
-            ("kernel_shape", Attribute::Ints(&[k as i64; 2])),
-            ("strides", Attribute::Ints(&[stride as i64; 2])),
-            ("pads", Attribute::Ints(&[padding as i64; 4])),
-            ("group", Attribute::Int(groups as i64)),
-        ];
-        self.node("Conv", &[x, &weight, &bias], &attributes, shape)
-    }
-
-    /// 2x2 max pooling of `x` `[n, channels, h, w]`.
-    pub fn max_pool(&mut self, x: &Value) -> Value {
-        let shape = vec![x.shape[0], x.shape[1], (x.dim(2) / 2).into(), (x.dim(3) / 2).into()];
-        let attributes = [("kernel_shape", Attribute::Ints(&[2, 2])), ("strides", Attribute::Ints(&[2, 2]))];
-        self.node("MaxPool", &[x], &attributes, shape)
-    }
-
     /// The same values in another shape; at most one dimension is named, and takes what is left.
     #[track_caller]
     pub fn reshape(&mut self, x: &Value, shape: &[Dim]) -> Value {
@@ -337,13 +330,6 @@ impl Graph {
         let end = self.integers(&[range.end as i64]);
         let axis = self.integers(&[axis as i64]);
         self.node("Slice", &[x, &start, &end, &axis], &[], shape)
-    }
-
-    /// `x` `[h, w, c]` with zeros below and to the right: `[side, side, c]`.
-    pub fn pad_to_square(&mut self, x: &Value, side: usize) -> Value {
-        let (down, right) = ((side - x.dim(0)) as i64, (side - x.dim(1)) as i64);
-        let pads = self.integers(&[0, 0, 0, down, right, 0]);
-        self.node("Pad", &[x, &pads], &[], vec![side.into(), side.into(), x.shape[2]])
     }
 
     /// `x` repeated along its axes of size one.

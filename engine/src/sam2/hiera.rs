@@ -63,7 +63,7 @@ fn pool(graph: &mut Graph, tokens: &Value, n: usize, side: usize) -> Value {
     let channels = tokens.last_dim();
     let x = graph.reshape_to(tokens, &[n, side, side, channels]);
     let x = graph.transpose(&x, &[0, 3, 1, 2]);
-    let x = graph.max_pool(&x);
+    let x = graph.max_pool(&x, Window::new(2, 2, 0));
     let x = graph.transpose(&x, &[0, 2, 3, 1]);
     graph.reshape_to(&x, &[n * side * side / 4, channels])
 }

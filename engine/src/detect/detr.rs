@@ -1,0 +1,177 @@
+//! Detectors for fixed classes of the DETR family: RT-DETRv2 (Lv et al., 2024) and D-FINE (Peng et al., 2024).
+//!
+//! `config` reads the authors' `config.json`; `resnet` and `hgnet` are backbones, `hybrid_encoder` the neck, `decoder` and
+//! `d_fine` make queries and what they find; `layers` is what these share.
+
+mod config;
+mod d_fine;
+mod decoder;
+mod hgnet;
+mod hybrid_encoder;
+mod layers;
+mod resnet;
+
+use std::path::Path;
+
+use image::RgbImage;
+
+use crate::{
+    frame::resized,
+    geometry::{Rect, Size},
+    nn::{
+        Cancel, Checkpoint, CheckpointError, Dim, Graph, Model, Runtime, Tensor, checkpoint::Rename,
+        graph::Required,
+    },
+};
+
+use super::{DetectError, Detection, sigmoid};
+
+pub use config::{Backbone, Config, Family, Points};
+
+/// Names of the graph's input and outputs.
+mod names {
+    /// Bytes `[S, S, 3]`, RGB.
+    pub(super) const PIXELS: &str = "pixels";
+    /// `[queries, classes]`.
+    pub(super) const LOGITS: &str = "logits";
+    /// `[queries, 4]`: center x and y, width, height, as shares of the image.
+    pub(super) const BOXES: &str = "boxes";
+}
+
+/// Parts of names of tensors that finding does not use: training's, and constants that follow from the sizes.
+const UNUSED: [&str; 5] =
+    ["denoising_class_embed", "n_points_scale", "num_points_scale", "decoder.anchors", "decoder.valid_mask"];
+
+/// Mirrors `RTDetrV2ForObjectDetection.forward` and `DFineForObjectDetection.forward`.
+fn detr(config: &Config) -> Graph {
+    let mut graph = Graph::new("detr");
+    let side = config.image_size;
+    let pixels = graph.input_u8(names::PIXELS, &[side, side, 3].map(Dim::Fixed));
+    let pixels = graph.normalized_pixels(&pixels, [0.0; 3], [1.0; 3]);
+    let stages = match config.family {
+        Family::RtDetrV2 => resnet::resnet(&mut graph, &config.backbone_config, &pixels),
+        Family::DFine => hgnet::hgnet(&mut graph, &config.backbone_config, &pixels),
+    };
+    let levels = &stages[stages.len() - config.feat_strides.len()..];
+    let maps = hybrid_encoder::hybrid_encoder(&mut graph, config, levels);
+    let found = decoder::decoder(&mut graph, config, &maps);
+    graph.output(names::LOGITS, &found.logits);
+    graph.output(names::BOXES, &found.boxes);
+    graph
+}
+
+/// Every tensor of a model, as its authors' files call them.
+pub fn required_tensors(config: &Config) -> Required {
+    detr(config).required().clone()
+}
+
+/// The name in official files of a tensor that newer releases of transformers call otherwise; heads that are stored
+/// outside the decoder belong to it.
+fn official_name(name: &str) -> Rename {
+    let mut name = name.to_owned();
+    for (new, official) in [
+        (".o_proj.", ".out_proj."),
+        (".mlp.fc1.", ".fc1."),
+        (".mlp.fc2.", ".fc2."),
+        (".mlp.layers.0.", ".fc1."),
+        (".mlp.layers.1.", ".fc2."),
+        ("encoder.aifi.", "encoder.encoder."),
+    ] {
+        name = name.replace(new, official);
+    }
+    if name.starts_with("class_embed.") || name.starts_with("bbox_embed.") {
+        name = format!("{}.{name}", decoder::PREFIX);
+    }
+    Rename::To(name)
+}
+
+/// A detector, loaded.
+pub struct Detr {
+    config: Config,
+    model: Model,
+    classes: Vec<String>,
+}
+
+impl Detr {
+    /// Loads the authors' `.safetensors`, for images resized to `image_size` or else 640 pixels; `config.json` lies beside it.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or of another model, the size does not work, or ONNX Runtime refuses.
+    pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
+        let checkpoint = Checkpoint::open(path)?.renamed(official_name);
+        let beside = checkpoint.folder().join("config.json");
+        let config = Config::read(&beside).and_then(|config| config.with_image_size(image_size));
+        let config =
+            config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
+        let graph = detr(&config);
+        checkpoint.require(graph.required())?;
+        let problems: Vec<String> = checkpoint
+            .beyond(graph.required())
+            .into_iter()
+            // Heads of earlier layers teach; only the last one's classes are looked at.
+            .filter(|name| !UNUSED.iter().any(|part| name.contains(part)))
+            .filter(|name| !["class_embed.", "lqe_layers."].iter().any(|part| name.contains(part)))
+            .map(|name| format!("{name} is not a part of the model"))
+            .collect();
+        if !problems.is_empty() {
+            return Err(CheckpointError::Tensors { problems }.into());
+        }
+        let model = Model::load(runtime, graph, &checkpoint)?;
+        let classes = config.id2label.values().cloned().collect();
+        Ok(Self { config, model, classes })
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// What each query sees: logits `[queries, classes]` and boxes `[queries, 4]` (center x and y, width, height, as shares
+    /// of the image).
+    ///
+    /// # Errors
+    /// If canceled, or the model cannot run.
+    pub fn look(&mut self, image: &RgbImage, cancel: &Cancel) -> Result<[Tensor; 2], DetectError> {
+        let side = self.config.image_size;
+        let square = resized(image, side as u32, side as u32).into_raw();
+        let pixels = Tensor::from_bytes(&[side, side, 3], square)?;
+        let outputs = self.model.run(&[(names::PIXELS, &pixels)], cancel)?;
+        Ok(<[Tensor; 2]>::try_from(outputs).unwrap_or_else(|_| unreachable!()))
+    }
+
+    /// What is found with a score of at least `least`. Mirrors `post_process_object_detection`.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub fn detect(
+        &mut self,
+        image: &RgbImage,
+        least: f32,
+        cancel: &Cancel,
+    ) -> Result<Vec<Detection>, DetectError> {
+        let [logits, boxes] = self.look(image, cancel)?;
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        let n_classes = self.config.n_classes();
+        let mut found: Vec<Detection> = Vec::new();
+        for (logits, share) in logits.floats().chunks_exact(n_classes).zip(boxes.floats().chunks_exact(4)) {
+            let scores = logits.iter().map(|&logit| sigmoid(logit)).enumerate();
+            let rect = rect_of_shares([share[0], share[1], share[2], share[3]], size);
+            let sure = scores.filter(|(_, score)| *score >= least);
+            found.extend(sure.map(|(class, score)| Detection { rect, score, class }));
+        }
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        found.truncate(self.config.num_queries);
+        Ok(found)
+    }
+}
+
+fn rect_of_shares([x, y, w, h]: [f32; 4], size: Size) -> Rect {
+    let (width, height) = (size.width as f32, size.height as f32);
+    let rect = Rect { x0: x - w / 2.0, y0: y - h / 2.0, x1: x + w / 2.0, y1: y + h / 2.0 };
+    Rect { x0: rect.x0 * width, y0: rect.y0 * height, x1: rect.x1 * width, y1: rect.y1 * height }.within(size)
+}
