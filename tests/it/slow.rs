@@ -202,6 +202,19 @@ fn owlv2_of_both_sizes_matches_transformers_at_full_size() {
     }
 }
 
+#[test]
+fn detectors_of_all_sizes_match_transformers_at_full_size() {
+    if !asked_for("detectors_of_all_sizes_match_transformers_at_full_size") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sizes = ["r18", "r34", "r50m", "r50", "r101"].map(|size| format!("rt_detr_v2_{size}"));
+    for case in sizes.into_iter().chain(["n", "s", "m", "l", "x"].map(|size| format!("d_fine_{size}"))) {
+        reference("detectors.py", &["detr", "--config", &case, "--out", folder.path().to_str().unwrap()]);
+        detect::check_detr(folder.path(), &case, 640);
+    }
+}
+
 /// The path to a GPU, on one that software plays.
 #[test]
 fn webgpu_makes_the_masks_that_the_processor_makes() {
