@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod detect;
 mod devices;
 mod export;
 mod import;
@@ -40,6 +41,7 @@ enum Command {
     App(window::Window),
     Segment(segment::Segment),
     Track(track::Track),
+    Detect(detect::Detect),
     Export(export::Export),
     Import(import::Import),
     Check(check::Check),
@@ -60,6 +62,7 @@ impl Cli {
             Command::App(window) => window.run(),
             Command::Segment(segment) => segment.run(),
             Command::Track(track) => track.run(),
+            Command::Detect(detect) => detect.run(),
             Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
             Command::Check(check) => check.run(),

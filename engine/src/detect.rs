@@ -1,23 +1,63 @@
 //! Finds objects in pictures: what a phrase names, what looks like an example, or what a detector was trained on.
 //!
-//! `owlv2` finds by phrases and examples, `detr` what it was trained on. `suppress` thins out what means the same.
+//! `owlv2` finds by phrases and examples, `detr` what it was trained on, `onnx` with a detector
+//! that somebody else made. `suppress` thins out what means the same.
 
 pub mod detr;
+pub mod onnx;
 pub mod owlv2;
 mod suppress;
 
 use crate::{
-    geometry::Rect,
+    geometry::{Point, Rect},
     nn::{CheckpointError, RuntimeError},
+    prompt::{Label, PointPrompt, Prompt},
 };
 
 pub use suppress::{NMS_IOU, suppress};
 
+/// Where something is, in pixels of the picture and within it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    /// In a box.
+    Rect(Rect),
+    /// At a point.
+    Point(Point),
+}
+
+impl Place {
+    /// The prompt that asks for its mask.
+    pub fn prompt(self) -> Prompt {
+        match self {
+            Self::Rect(rect) => Prompt { points: Vec::new(), rect: Some(rect) },
+            Self::Point(at) => {
+                Prompt { points: vec![PointPrompt { at, label: Label::Positive }], rect: None }
+            }
+        }
+    }
+
+    /// Whether it is a point, or a box with an area; of numbers.
+    fn is_somewhere(self) -> bool {
+        match self {
+            Self::Rect(rect) => rect.area() > 0.0,
+            Self::Point(at) => at.x.is_finite() && at.y.is_finite(),
+        }
+    }
+
+    /// How much two boxes overlap (intersection over union); points and boxes do not.
+    fn iou(self, other: Self) -> f32 {
+        match (self, other) {
+            (Self::Rect(a), Self::Rect(b)) => a.iou(b),
+            _ => 0.0,
+        }
+    }
+}
+
 /// Something found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
-    /// Where, in pixels of the picture; within it.
-    pub rect: Rect,
+    /// Where.
+    pub place: Place,
     /// How sure the model is, 0 to 1.
     pub score: f32,
     /// Which of the queries it answers, or of the detector's classes it is.
@@ -65,6 +105,25 @@ pub enum DetectError {
         /// How many the model reads.
         most: usize,
     },
+    /// A detector of fixed classes is asked for something else.
+    #[error("this detector finds what it was trained on ({}); words and examples need OWLv2", classes.join(", "))]
+    FixedClasses {
+        /// What it finds.
+        classes: Vec<String>,
+    },
+    /// An ONNX file is no detector that Segue knows.
+    #[error("cannot use {file} as a detector: {cause}")]
+    Layout {
+        /// The file's name.
+        file: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// A detector returns what is no number.
+    #[error(
+        "the detector returns no numbers (NaN) for this picture; its weights are damaged, or it overflows"
+    )]
+    NotNumbers,
     /// An example is a box with no pixels in the picture.
     #[error("the example is not inside the picture")]
     EmptyExample,

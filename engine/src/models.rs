@@ -40,6 +40,59 @@ known_models! {
     "sam2-large", "072824", "sam2_hiera_large.pt";
 }
 
+/// A detector whose weights are published.
+#[derive(Debug)]
+pub struct KnownDetector {
+    /// Its name on the command line, and of the folder that its files are put into.
+    pub name: &'static str,
+    /// Its repository on Hugging Face.
+    pub repository: &'static str,
+    /// The files that are needed.
+    pub files: &'static [&'static str],
+}
+
+macro_rules! known_detectors {
+    ($($name:literal, $repository:literal, $files:expr;)*) => {
+        /// The official OWLv2, D-FINE and RT-DETRv2 models.
+        pub const DETECTORS: &[KnownDetector] =
+            &[$(KnownDetector { name: $name, repository: $repository, files: $files }),*];
+    };
+}
+
+const OPEN: &[&str] = &["model.safetensors", "vocab.json", "merges.txt"];
+const CLOSED: &[&str] = &["model.safetensors", "config.json"];
+
+known_detectors! {
+    "owlv2-base", "google/owlv2-base-patch16-ensemble", OPEN;
+    "owlv2-large", "google/owlv2-large-patch14-ensemble", OPEN;
+    "owlv2-base-plain", "google/owlv2-base-patch16", OPEN;
+    "owlv2-large-plain", "google/owlv2-large-patch14", OPEN;
+    "dfine-nano", "ustc-community/dfine-nano-coco", CLOSED;
+    "dfine-small", "ustc-community/dfine-small-coco", CLOSED;
+    "dfine-medium", "ustc-community/dfine-medium-coco", CLOSED;
+    "dfine-large", "ustc-community/dfine-large-coco", CLOSED;
+    "dfine-xlarge", "ustc-community/dfine-xlarge-coco", CLOSED;
+    "rtdetr-r18", "PekingU/rtdetr_v2_r18vd", CLOSED;
+    "rtdetr-r34", "PekingU/rtdetr_v2_r34vd", CLOSED;
+    "rtdetr-r50", "PekingU/rtdetr_v2_r50vd", CLOSED;
+    "rtdetr-r101", "PekingU/rtdetr_v2_r101vd", CLOSED;
+}
+
+/// The file of `detector`: a known name, a file, or a folder with `model.safetensors`.
+///
+/// # Errors
+/// If there is no such detector, or its files are not here.
+pub fn find_detector(detector: &str) -> Result<PathBuf, ModelError> {
+    let known = DETECTORS.iter().find(|known| known.name == detector);
+    let path = known.map_or_else(|| PathBuf::from(detector), |known| folder().join(known.name));
+    let path = if path.is_dir() { path.join(CLOSED[0]) } else { path };
+    match known {
+        _ if path.is_file() => Ok(path),
+        Some(known) => Err(ModelError::DetectorNotHere { known, folder: folder().join(known.name) }),
+        None => Err(ModelError::UnknownDetector(detector.to_owned())),
+    }
+}
+
 /// Why a model cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -56,6 +109,20 @@ pub enum ModelError {
         /// Where they are looked for.
         folder: PathBuf,
     },
+    /// Neither a known detector nor a file.
+    #[error("there is no detector or file '{0}'; detectors are {names}", names = detector_names())]
+    UnknownDetector(String),
+    /// A known detector whose files are not here.
+    #[error(
+        "{} is not here; get {} from https://huggingface.co/{} and put them into {}",
+        known.name, known.files.join(", "), known.repository, folder.display()
+    )]
+    DetectorNotHere {
+        /// The detector.
+        known: &'static KnownDetector,
+        /// Where its files are looked for.
+        folder: PathBuf,
+    },
     /// The weights are not right.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -63,6 +130,10 @@ pub enum ModelError {
 
 fn names() -> String {
     KNOWN.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
+}
+
+fn detector_names() -> String {
+    DETECTORS.iter().map(|known| known.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Where downloaded weights are kept.

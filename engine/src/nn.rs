@@ -18,4 +18,4 @@ pub mod runtime;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use device::Device;
 pub use graph::{Dim, Graph, Value};
-pub use runtime::{Cancel, Model, Runtime, RuntimeError, Tensor};
+pub use runtime::{Cancel, Model, Port, PortKind, Runtime, RuntimeError, Tensor};

@@ -19,6 +19,7 @@ mod gui_video;
 mod look;
 mod masks;
 mod media;
+mod onnx_detectors;
 mod packaging;
 mod parity;
 mod segmenter;

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-use super::{DetectError, Detection, sigmoid};
+use super::{DetectError, Detection, Place, sigmoid};
 
 pub use config::{Backbone, Config, Family, Points};
 
@@ -162,7 +162,7 @@ impl Detr {
             let scores = logits.iter().map(|&logit| sigmoid(logit)).enumerate();
             let rect = rect_of_shares([share[0], share[1], share[2], share[3]], size);
             let sure = scores.filter(|(_, score)| *score >= least);
-            found.extend(sure.map(|(class, score)| Detection { rect, score, class }));
+            found.extend(sure.map(|(class, score)| Detection { place: Place::Rect(rect), score, class }));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         found.truncate(self.config.num_queries);

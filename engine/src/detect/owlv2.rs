@@ -19,7 +19,7 @@ use crate::{
     nn::{Cancel, Checkpoint, CheckpointError, Model, Runtime, Tensor, graph::Required},
 };
 
-use super::{DetectError, Detection, sigmoid};
+use super::{DetectError, Detection, Place, sigmoid};
 use image_tower::image_tower;
 use text_tower::text_tower;
 
@@ -175,16 +175,14 @@ impl Patches {
         Rect { x0: x - w / 2.0, y0: y - h / 2.0, x1: x + w / 2.0, y1: y + h / 2.0 }.within(self.size)
     }
 
-    /// What answers `queries` with a score of at least `least`; a patch answers the query that it is most like.
+    /// What answers each of `queries` with a score of at least `least`.
     pub fn detections(&self, queries: &[Embedding], least: f32) -> Vec<Detection> {
-        let logits: Vec<Vec<f32>> = queries.iter().map(|query| self.logits(query)).collect();
-        let best = |i: usize| {
-            let (class, logit) =
-                logits.iter().map(|l| l[i]).enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
-            let score = sigmoid(logit);
-            (score >= least).then(|| Detection { rect: self.rect(i), score, class })
+        let answers = |(class, query): (usize, &Embedding)| {
+            let scores = self.logits(query).into_iter().map(sigmoid).enumerate();
+            let sure = scores.filter(move |(_, score)| *score >= least);
+            sure.map(move |(i, score)| Detection { place: Place::Rect(self.rect(i)), score, class })
         };
-        (0..self.objectness().len()).filter_map(best).collect()
+        queries.iter().enumerate().flat_map(answers).collect()
     }
 
     /// The query for whatever looks like what is in `example`: of the patches whose boxes fit it best, the one that is

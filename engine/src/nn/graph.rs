@@ -13,7 +13,7 @@ use super::{
     checkpoint::{Checkpoint, CheckpointError},
     onnx::{
         self, Attribute, AttributeProto, DataType, DimensionValue, GraphProto, ModelProto, NodeProto,
-        OperatorSetIdProto, TensorProto, ValueInfoProto,
+        OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
     },
 };
 use prost::Message as _;
@@ -116,6 +116,7 @@ pub struct Graph {
     initializers: BTreeMap<String, Initializer>,
     required: Required,
     known_constants: HashMap<Vec<i64>, Value>,
+    metadata: Vec<StringStringEntryProto>,
     n_names: usize,
 }
 
@@ -131,6 +132,7 @@ impl Graph {
             initializers: BTreeMap::new(),
             required: Required::new(),
             known_constants: HashMap::new(),
+            metadata: Vec::new(),
             n_names: 0,
         }
     }
@@ -138,6 +140,11 @@ impl Graph {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its file says of itself under `key`.
+    pub fn describe(&mut self, key: &str, value: &str) {
+        self.metadata.push(StringStringEntryProto { key: key.to_owned(), value: value.to_owned() });
     }
 
     /// A float input.
@@ -148,6 +155,11 @@ impl Graph {
     /// An input of bytes.
     pub fn input_u8(&mut self, name: &str, shape: &[Dim]) -> Value {
         self.input_of(name, shape, DataType::U8)
+    }
+
+    /// An input of integers.
+    pub fn input_integers(&mut self, name: &str, shape: &[Dim]) -> Value {
+        self.input_of(name, shape, DataType::I64)
     }
 
     fn input_of(&mut self, name: &str, shape: &[Dim], data_type: DataType) -> Value {
@@ -329,6 +341,7 @@ impl Graph {
                 output: self.outputs,
             }),
             opset_import: vec![opset("", onnx::OPSET), opset(onnx::MICROSOFT, 1)],
+            metadata_props: self.metadata,
         };
         Ok(model.encode_to_vec())
     }

@@ -311,6 +311,89 @@ impl Tensor {
     }
 }
 
+impl Tensor {
+    /// Whole numbers in row-major order.
+    ///
+    /// # Errors
+    /// If there are more or fewer than the shape says.
+    pub fn from_integers(shape: &[usize], values: Vec<i64>) -> Result<Self, RuntimeError> {
+        let tensor = ort::value::Tensor::from_array((shape.to_vec(), values));
+        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
+    }
+
+    /// Floats in row-major order, kept as halves.
+    ///
+    /// # Errors
+    /// If there are more or fewer than the shape says.
+    pub fn from_floats_as_halves(shape: &[usize], values: &[f32]) -> Result<Self, RuntimeError> {
+        let halves: Vec<half::f16> = values.iter().map(|v| half::f16::from_f32(*v)).collect();
+        let tensor = ort::value::Tensor::from_array((shape.to_vec(), halves));
+        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
+    }
+
+    /// Shape and values in row-major order, whatever numbers they are; none if they are no numbers.
+    pub fn numbers(&self) -> Option<(Vec<usize>, Vec<f32>)> {
+        let shape = |shape: &ort::value::Shape| shape.iter().map(|&n| n as usize).collect();
+        if let Ok((of, values)) = self.0.try_extract_tensor::<f32>() {
+            return Some((shape(of), values.to_vec()));
+        }
+        if let Ok((of, values)) = self.0.try_extract_tensor::<half::f16>() {
+            return Some((shape(of), values.iter().map(|v| v.to_f32()).collect()));
+        }
+        if let Ok((of, values)) = self.0.try_extract_tensor::<i64>() {
+            return Some((shape(of), values.iter().map(|&v| v as f32).collect()));
+        }
+        let (of, values) = self.0.try_extract_tensor::<i32>().ok()?;
+        Some((shape(of), values.iter().map(|&v| v as f32).collect()))
+    }
+}
+
+/// Something that a model takes or makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions, outermost first; none where they are only known when it runs.
+    pub shape: Vec<Option<usize>>,
+    /// What numbers it is of.
+    pub kind: PortKind,
+}
+
+/// Kinds of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortKind {
+    /// 32-bit floats.
+    Float,
+    /// 16-bit floats.
+    Half,
+    /// Bytes.
+    Byte,
+    /// 64-bit integers.
+    Integer,
+    /// Something else.
+    Other,
+}
+
+impl Port {
+    fn of(outlet: &ort::value::Outlet) -> Self {
+        use ort::value::{TensorElementType as Type, ValueType};
+        let (shape, kind) = match outlet.dtype() {
+            ValueType::Tensor { ty, shape, .. } => {
+                let kind = match ty {
+                    Type::Float32 => PortKind::Float,
+                    Type::Float16 => PortKind::Half,
+                    Type::Uint8 => PortKind::Byte,
+                    Type::Int64 => PortKind::Integer,
+                    _ => PortKind::Other,
+                };
+                (shape.iter().map(|&n| usize::try_from(n).ok()).collect(), kind)
+            }
+            _ => (Vec::new(), PortKind::Other),
+        };
+        Self { name: outlet.name().to_owned(), shape, kind }
+    }
+}
+
 static NANOS_IN_MODELS: AtomicU64 = AtomicU64::new(0);
 
 /// How long this process has been within ONNX Runtime's runs, over all models; what else a step takes is ours.
@@ -341,11 +424,33 @@ impl Model {
         checkpoint: &Checkpoint,
     ) -> Result<Self, RuntimeError> {
         let name = graph.name().to_owned();
-        let load_error = || format!("load {name}");
         if matches!(attention, Attention::Plain) {
             graph.spell_out_attention();
         }
         let onnx = graph.bind(checkpoint)?;
+        Self::of_onnx(runtime, device, name, &onnx, checkpoint.folder())
+    }
+
+    /// Loads an ONNX file that somebody else made.
+    ///
+    /// # Errors
+    /// If it cannot be read, or ONNX Runtime refuses it.
+    pub fn open(runtime: &Runtime, path: &Path) -> Result<Self, RuntimeError> {
+        let open_error = |cause| CheckpointError::Open { path: path.to_owned(), cause };
+        let onnx = std::fs::read(path).map_err(open_error)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::of_onnx(runtime, runtime.device, name, &onnx, folder)
+    }
+
+    fn of_onnx(
+        runtime: &Runtime,
+        device: Device,
+        name: String,
+        onnx: &[u8],
+        folder: &Path,
+    ) -> Result<Self, RuntimeError> {
+        let load_error = || format!("load {name}");
         let mut builder = Session::builder(&runtime.environment).map_err(ort_error(load_error()))?;
         if let Some(provider) = device.provider() {
             builder = builder.with_execution_providers([provider]).map_err(ort_error(load_error()))?;
@@ -358,12 +463,27 @@ impl Model {
             .map_err(ort_error(load_error()))?
             .with_config_entry(
                 "session.model_external_initializers_file_folder_path",
-                checkpoint.folder().to_string_lossy(),
+                folder.to_string_lossy(),
             )
             .map_err(ort_error(load_error()))?
-            .commit_from_memory(&onnx)
+            .commit_from_memory(onnx)
             .map_err(ort_error(load_error()))?;
         Ok(Self { name, session })
+    }
+
+    /// What it takes.
+    pub fn inputs(&self) -> Vec<Port> {
+        self.session.inputs().iter().map(Port::of).collect()
+    }
+
+    /// What it makes.
+    pub fn outputs(&self) -> Vec<Port> {
+        self.session.outputs().iter().map(Port::of).collect()
+    }
+
+    /// What its file says of itself under `key`.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        self.session.metadata().ok()?.custom(key)
     }
 
     /// Runs on `inputs` (name and value each); the outputs are in the graph's order.

@@ -1,0 +1,285 @@
+//! `segue detect`: finds objects by words, by examples, or with a detector.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use engine::{
+    detect::{Detection, NMS_IOU, Place, suppress},
+    detector::{self, Detector, Query, Wanted},
+    file::folder_of,
+    formats::{Format, Options},
+    geometry::Rect,
+    media::{self, Sources},
+    models,
+    nn::Cancel,
+    picture::Picture,
+    project::{
+        self, Category, CategoryId, FrameId, MediumId, Object, Project, Question, Segment, Store, Tracked,
+        category_color, scan,
+    },
+    segmenter::{Sam2Segmenter, Segmenter},
+};
+
+use super::{
+    ModelArgs, cancel_on_interrupt,
+    export::{format_named, with_progress},
+    prompts::RectArg,
+    say,
+};
+use crate::progress;
+
+/// Find objects by a word, by an example, or with a detector
+#[derive(Args)]
+#[command(after_help = "Examples:
+  segue detect photos --text \"forklift; person without helmet\" --out found.json
+  segue detect photos --text \"vehicle = car, truck @0.3\" --masks --format yolo-seg --out labels
+  segue detect video.mp4 --example photo.jpg:120,80,260,190 --every 10 --out found.json
+  segue detect photos --detector my.onnx --into project.segue
+Words and examples need OWLv2 (--detector owlv2-base, unless said otherwise), which is downloaded once by hand:
+`segue models list` says from where. With --into, what is found waits in the project to be accepted.")]
+pub(crate) struct Detect {
+    /// An image, a video or a folder
+    source: PathBuf,
+    /// What to look for: categories parted by semicolons, each a phrase, or NAME = PHRASE, PHRASE; @0.3 behind one is its
+    /// own threshold
+    #[arg(long, value_name = "WORDS")]
+    text: Option<String>,
+    /// Look for whatever looks like what is in this box of this image; may be repeated
+    #[arg(long = "example", value_name = "IMAGE:X0,Y0,X1,Y1")]
+    examples: Vec<Example>,
+    /// The detector: a name (`segue models list`), or the path of its weights
+    #[arg(long, value_name = "FILE")]
+    detector: Option<String>,
+    /// Side in pixels of the square that the detector sees; smaller is faster
+    #[arg(long, value_name = "PIXELS")]
+    detector_size: Option<usize>,
+    /// How sure the detector must be, 0 to 1
+    #[arg(long, value_name = "SCORE", default_value_t = 0.2, value_parser = share)]
+    threshold: f32,
+    /// Of boxes that overlap by more than this share only the surest counts
+    #[arg(long, value_name = "IOU", default_value_t = NMS_IOU, value_parser = share)]
+    nms: f32,
+    /// Of videos, look at every N-th frame
+    #[arg(long, value_name = "N", default_value = "1")]
+    every: std::num::NonZeroUsize,
+    /// Make the mask of everything found
+    #[arg(long)]
+    masks: bool,
+    /// The format to write
+    #[arg(long, value_parser = format_named, default_value = "coco", conflicts_with = "into")]
+    format: &'static Format,
+    /// A file, or a folder, as the format wants it
+    #[arg(long, required_unless_present = "into", conflicts_with = "into")]
+    out: Option<PathBuf>,
+    /// Add what is found to this project (.segue), made if there is none, as proposals; no window may have it open
+    #[arg(long, value_name = "PROJECT")]
+    into: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+fn share(word: &str) -> Result<f32, String> {
+    let number = word.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    number.ok_or_else(|| "it is a number from 0 to 1".to_owned())
+}
+
+/// A box of an image.
+#[derive(Clone)]
+struct Example {
+    image: PathBuf,
+    rect: Rect,
+}
+
+impl FromStr for Example {
+    type Err = anyhow::Error;
+    fn from_str(word: &str) -> anyhow::Result<Self> {
+        let (image, rect) = word.rsplit_once(':').context("an example is IMAGE:X0,Y0,X1,Y1")?;
+        Ok(Self { image: image.into(), rect: rect.parse::<RectArg>()?.0 })
+    }
+}
+
+/// What is asked, and what becomes of the answers.
+struct Asked {
+    queries: Vec<Query>,
+    /// Of each query or class, the category and the threshold.
+    classes: Vec<(String, f32)>,
+}
+
+impl Detect {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        ensure!(self.source.exists(), "there is no {}", self.source.display());
+        let cancel = cancel_on_interrupt()?;
+        let is_open = self.text.is_some() || !self.examples.is_empty();
+        ensure!(
+            is_open || self.detector.is_some(),
+            "say what to look for with --text or --example, or what with by --detector"
+        );
+        let wanted = self.text.as_deref().map(Wanted::list).transpose()?.unwrap_or_default();
+        let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;
+        let path = models::find_detector(self.detector.as_deref().unwrap_or("owlv2-base"))?;
+        let (runtime, weights) = self.model.open()?;
+        let mut detector = detector::open(&runtime, &path, self.detector_size)?;
+        let mut segmenter = if self.masks {
+            Some(Sam2Segmenter::load("segmenter", &runtime, &weights, self.model.look())?)
+        } else {
+            None
+        };
+        let asked = self.asked(&*detector, &wanted, examples);
+
+        let folder = self.into.as_deref().map_or_else(|| folder_of(&self.source), folder_of);
+        let (found_media, refused) =
+            scan(std::slice::from_ref(&self.source), &folder, &Sources::default(), &|_, _| {
+                !cancel.is_canceled()
+            });
+        refused.iter().try_for_each(say)?;
+        ensure!(!found_media.is_empty(), "there is no image or video in {}", self.source.display());
+        let is_new = self.into.as_ref().is_some_and(|project| !project.exists());
+        let mut opened = self.into.as_deref().map(Store::open).transpose()?;
+        let before = opened.as_ref().map_or_else(Project::default, |opened| (**opened.history.now()).clone());
+        let mut project = before.clone();
+        let paths: Vec<String> = found_media.iter().map(|medium| medium.path.clone()).collect();
+        project.add_media(found_media);
+        let media = project.media.iter().filter(|(_, medium)| paths.contains(&medium.path));
+        let media: Vec<MediumId> = media.map(|(id, _)| *id).collect();
+        let looked =
+            self.look(&mut project, &media, &folder, &mut *detector, &asked, segmenter.as_mut(), &cancel);
+        let n_found = match looked {
+            Ok(n_found) => n_found,
+            Err(error) => {
+                drop(opened);
+                if let Some(project) = self.into.filter(|_| is_new) {
+                    std::fs::remove_file(&project).ok();
+                }
+                return Err(error);
+            }
+        };
+        if let Some(opened) = &mut opened {
+            opened.history.edit("Detect", |now| *now = project);
+            opened.store.write(&opened.history.take_unwritten())?;
+            return say(format_args!("{n_found} proposals added"));
+        }
+        let out = self.out.context("clap asks for --out or --into")?;
+        let options = Options { unconfirmed: true, ..Options::default() };
+        let report = with_progress("export", &cancel, |progress| {
+            self.format.export(&project, &folder, &options, &out, progress)
+        })?;
+        say(report)?;
+        say(format_args!("{}", out.display()))
+    }
+
+    fn asked(
+        &self,
+        detector: &dyn Detector,
+        wanted: &[Wanted],
+        examples: Vec<(Arc<Picture>, Rect)>,
+    ) -> Asked {
+        let mut asked = Asked { queries: Vec::new(), classes: Vec::new() };
+        for Wanted { category, phrases, threshold } in wanted {
+            for phrase in phrases {
+                asked.queries.push(Query::Phrase(phrase.clone()));
+                asked.classes.push((category.clone(), threshold.unwrap_or(self.threshold)));
+            }
+        }
+        for (picture, rect) in examples {
+            asked.queries.push(Query::Example(picture, rect));
+            asked.classes.push(("example".to_owned(), self.threshold));
+        }
+        if asked.queries.is_empty() {
+            let classes = detector.classes().unwrap_or_default();
+            asked.classes = classes.iter().map(|class| (class.clone(), self.threshold)).collect();
+        }
+        asked
+    }
+
+    /// Looks at all frames that are to be looked at, and adds what is found; how much that is.
+    #[expect(clippy::too_many_arguments, reason = "it is `run`, from where on there is no way back")]
+    fn look(
+        &self,
+        project: &mut Project,
+        media: &[MediumId],
+        folder: &Path,
+        detector: &mut dyn Detector,
+        asked: &Asked,
+        mut segmenter: Option<&mut Sam2Segmenter>,
+        cancel: &Cancel,
+    ) -> anyhow::Result<usize> {
+        let frames = |id: &MediumId| project.media[id].n_frames.div_ceil(self.every.get());
+        let bar = progress::bar(media.iter().map(frames).sum(), "frames");
+        let least = asked.classes.iter().map(|(_, threshold)| *threshold).fold(1.0, f32::min);
+        let sources = Sources::default();
+        let mut n_found = 0;
+        for &medium in media {
+            let (path, n_frames) = {
+                let medium = &project.media[&medium];
+                (folder.join(&medium.path), medium.n_frames)
+            };
+            let mut source = sources.open(&path)?;
+            for frame in (0..n_frames).step_by(self.every.get()) {
+                let at = FrameId { medium, frame };
+                let picture = Arc::new(Picture::new(at, source.frame(frame)?));
+                let found = detector.detect(&picture, &asked.queries, least, cancel)?;
+                let sure = found.into_iter().filter(|d| d.score >= asked.classes[d.class].1).collect();
+                for detection in suppress(sure, self.nms) {
+                    let segment = segment(&detection, &picture, segmenter.as_deref_mut(), cancel)?;
+                    let Some(segment) = segment else { continue };
+                    let category = category(project, &asked.classes[detection.class].0);
+                    let proposal = self.into.is_some().then_some(detection.score);
+                    let object = project.new_object();
+                    let new = Object { proposal, ..Object::new(category) };
+                    project.objects.insert((medium, object), Arc::new(new));
+                    project.segments.insert((object, frame), Arc::new(segment));
+                    n_found += 1;
+                }
+                bar.inc(1);
+                if cancel.is_canceled() {
+                    bail!("canceled");
+                }
+            }
+        }
+        bar.finish_and_clear();
+        Ok(n_found)
+    }
+}
+
+/// What a detection is on its frame: its mask if there is somebody to ask, else its box; a point without a mask is nothing.
+fn segment(
+    detection: &Detection,
+    picture: &Arc<Picture>,
+    segmenter: Option<&mut Sam2Segmenter>,
+    cancel: &Cancel,
+) -> anyhow::Result<Option<Segment>> {
+    // Nobody has said it, so that its score is kept.
+    let found = Segment {
+        iou: detection.score,
+        tracked: Some(Tracked { object_score: detection.score, agreement: None }),
+        is_answered: true,
+        ..Segment::default()
+    };
+    let Some(segmenter) = segmenter else {
+        let Place::Rect(rect) = detection.place else { return Ok(None) };
+        return Ok(Some(Segment { rect: Some(rect), ..found }));
+    };
+    let question = Question { prompt: detection.place.prompt(), ..Question::default() };
+    let answer = segmenter.answer(picture, &question, cancel)?;
+    Ok((answer.mask.area() > 0).then(|| Segment { question, mask: Some(Arc::new(answer.mask)), ..found }))
+}
+
+/// The project's category of this name, made if there is none.
+fn category(project: &mut Project, name: &str) -> CategoryId {
+    project.category_named(name).unwrap_or_else(|| {
+        let id = project.new_category();
+        let color = category_color(project.categories.len());
+        project.categories.insert(id, Arc::new(Category::new(name, color)));
+        id
+    })
+}
+
+fn read_example(example: &Example) -> anyhow::Result<(Arc<Picture>, Rect)> {
+    let at = FrameId { medium: project::MediumId(0), frame: 0 };
+    Ok((Arc::new(Picture::new(at, media::read_image(&example.image)?)), example.rect))
+}

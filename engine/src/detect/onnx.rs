@@ -1,0 +1,221 @@
+//! A detector of one's own: an ONNX file as training code exports it.
+//!
+//! `layout` tells from names and shapes what its outputs mean, `names` what its classes are called. The picture is
+//! prepared as those who export that way prepare it.
+
+mod layout;
+mod names;
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+
+use super::{DetectError, Detection, Place};
+use crate::{
+    frame::resized,
+    geometry::{Rect, Size},
+    nn::{Cancel, Model, Port, PortKind, Runtime, Tensor},
+};
+use layout::{Boxes, Layout};
+
+/// The side of images where neither the file nor anybody else tells it.
+const USUAL_SIDE: usize = 640;
+const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// The detector, loaded.
+pub struct OnnxDetector {
+    model: Model,
+    input: Input,
+    /// Of an input that wants to know the picture's size.
+    size_input: Option<Port>,
+    layout: Layout,
+    classes: Vec<String>,
+}
+
+/// How it takes a picture.
+struct Input {
+    port: Port,
+    size: Size,
+    /// `[1, h, w, 3]` instead of `[1, 3, h, w]`.
+    channels_last: bool,
+}
+
+impl OnnxDetector {
+    /// Loads it, for images of `image_size` where the file leaves that open.
+    ///
+    /// # Errors
+    /// If it cannot be read, takes no picture, its outputs are none that Segue knows, or its classes are not as many as
+    /// are named.
+    pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
+        let model = Model::open(runtime, path)?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bad = |cause: String| DetectError::Layout { file: file.clone(), cause };
+        let side = image_size.or_else(|| names::image_size(&model)).unwrap_or(USUAL_SIDE);
+        let (input, size_input) = inputs(&model.inputs(), side).map_err(bad)?;
+        let named = names::of(&model, path).map_err(bad)?;
+        let n_named = named.as_ref().map(Vec::len);
+        let layout = Layout::of(&model.outputs(), n_named, names::normalizes(path)).map_err(bad)?;
+        let classes = match (named, layout.n_classes()) {
+            (Some(named), Some(n)) if named.len() != n => {
+                return Err(bad(format!("it tells {n} classes apart and {} are named", named.len())));
+            }
+            (Some(named), _) => named,
+            (None, n) => (0..n.unwrap_or(0)).map(|i| format!("class {i}")).collect(),
+        };
+        Ok(Self { model, input, size_input, layout, classes })
+    }
+
+    /// Names of the classes, as far as they are known.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// What is found with a score of at least `least`.
+    ///
+    /// # Errors
+    /// If canceled, the model cannot run, or what it returns is not what its file says.
+    pub fn detect(
+        &mut self,
+        image: &RgbImage,
+        least: f32,
+        cancel: &Cancel,
+    ) -> Result<Vec<Detection>, DetectError> {
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        let fit = Fit::new(size, self.input.size, self.layout.keeps_aspect());
+        let pixels = self.input.pixels(&fit.apply(image), self.layout.is_normalized())?;
+        let mut inputs = vec![(self.input.port.name.as_str(), &pixels)];
+        let told;
+        if let Some(port) = &self.size_input {
+            told = Tensor::from_integers(&[1, 2], vec![size.width as i64, size.height as i64])?;
+            inputs.push((port.name.as_str(), &told));
+        }
+        let outputs = self.model.run(&inputs, cancel)?;
+        let found = self.layout.read(&outputs, least)?;
+        let in_picture = |[x0, y0, x1, y1]: [f32; 4]| match found.boxes {
+            Boxes::InPicture => Rect { x0, y0, x1, y1 },
+            Boxes::InInput => fit.back(Rect { x0, y0, x1, y1 }),
+            Boxes::Shares => {
+                let Size { width, height } = self.input.size;
+                let (w, h) = (width as f32, height as f32);
+                fit.back(Rect { x0: x0 * w, y0: y0 * h, x1: x1 * w, y1: y1 * h })
+            }
+        };
+        let detections = found.raw.into_iter().map(|raw| Detection {
+            place: Place::Rect(in_picture(raw.corners).within(size)),
+            score: raw.score,
+            class: raw.class,
+        });
+        let detections: Vec<Detection> = detections.collect();
+        // Classes beyond those that are named still are classes.
+        let n = detections.iter().map(|d| d.class + 1).max().unwrap_or(0);
+        for i in self.classes.len()..n {
+            self.classes.push(format!("class {i}"));
+        }
+        Ok(detections)
+    }
+}
+
+/// The input that takes the picture, and the one that takes its size, if there is one.
+fn inputs(ports: &[Port], side: usize) -> Result<(Input, Option<Port>), String> {
+    let is_picture = |port: &&Port| port.shape.len() == 4 && port.kind != PortKind::Other;
+    let port =
+        ports.iter().find(is_picture).ok_or("it has no input for a picture ([1, 3, height, width])")?;
+    let channels_last = port.shape[3] == Some(3) && port.shape[1] != Some(3);
+    let [channels, height, width] = if channels_last { [3, 1, 2] } else { [1, 2, 3] }.map(|i| port.shape[i]);
+    if channels.is_some_and(|n| n != 3) || port.shape[0].is_some_and(|n| n != 1) {
+        return Err(format!("its input {} is {:?}, not one picture of three colors", port.name, port.shape));
+    }
+    let size = Size::new(width.unwrap_or(side), height.unwrap_or(side));
+    if size.area() == 0 || size.width.max(size.height) > 8192 {
+        return Err(format!("its input is {size} pixels"));
+    }
+    let others: Vec<&Port> = ports.iter().filter(|other| other.name != port.name).collect();
+    let size_input = match others[..] {
+        [] => None,
+        [one] if one.kind == PortKind::Integer && one.shape.last() == Some(&Some(2)) => Some(one.clone()),
+        _ => {
+            let names: Vec<&str> = others.iter().map(|port| port.name.as_str()).collect();
+            return Err(format!("it takes more than a picture: {}", names.join(", ")));
+        }
+    };
+    Ok((Input { port: port.clone(), size, channels_last }, size_input))
+}
+
+impl Input {
+    /// A picture of the input's size as the model takes it.
+    fn pixels(&self, image: &RgbImage, is_normalized: bool) -> Result<Tensor, DetectError> {
+        let Size { width, height } = self.size;
+        let shape = if self.channels_last { [1, height, width, 3] } else { [1, 3, height, width] };
+        if self.port.kind == PortKind::Byte {
+            return Ok(Tensor::from_bytes(&shape, self.ordered(image, |_, byte| byte))?);
+        }
+        let value = |c: usize, byte: u8| {
+            let share = f32::from(byte) / 255.0;
+            if is_normalized { (share - MEAN[c]) / DEVIATION[c] } else { share }
+        };
+        let values = self.ordered(image, value);
+        Ok(match self.port.kind {
+            PortKind::Half => Tensor::from_floats_as_halves(&shape, &values)?,
+            _ => Tensor::from_floats(&shape, values)?,
+        })
+    }
+
+    fn ordered<T>(&self, image: &RgbImage, value: impl Fn(usize, u8) -> T) -> Vec<T> {
+        if self.channels_last {
+            return image.pixels().flat_map(|p| [0, 1, 2].map(|c| value(c, p.0[c]))).collect();
+        }
+        (0..3)
+            .flat_map(|c| image.pixels().map(move |p| (c, p.0[c])))
+            .map(|(c, byte)| value(c, byte))
+            .collect()
+    }
+}
+
+/// How a picture is laid into the input.
+struct Fit {
+    input: Size,
+    /// Pixels of the input a pixel of the picture, along x and y.
+    scale: [f32; 2],
+    /// Where the picture begins in the input.
+    start: [f32; 2],
+    inner: Size,
+}
+
+impl Fit {
+    /// Stretched over the whole input, or in its middle at its own aspect ratio.
+    fn new(picture: Size, input: Size, keeps_aspect: bool) -> Self {
+        let whole = [input.width as f32 / picture.width as f32, input.height as f32 / picture.height as f32];
+        if !keeps_aspect {
+            return Self { input, scale: whole, start: [0.0; 2], inner: input };
+        }
+        let scale = whole[0].min(whole[1]);
+        let edge = |n: usize| ((n as f32 * scale).round() as usize).max(1);
+        let inner = Size::new(edge(picture.width), edge(picture.height));
+        let start = [(input.width - inner.width) / 2, (input.height - inner.height) / 2].map(|n| n as f32);
+        let scale = [inner.width as f32 / picture.width as f32, inner.height as f32 / picture.height as f32];
+        Self { input, scale, start, inner }
+    }
+
+    fn apply(&self, image: &RgbImage) -> RgbImage {
+        let inner = resized(image, self.inner.width as u32, self.inner.height as u32);
+        if self.inner == self.input {
+            return inner;
+        }
+        // The gray that YOLO is trained with.
+        let mut whole =
+            RgbImage::from_pixel(self.input.width as u32, self.input.height as u32, Rgb([114; 3]));
+        image::imageops::replace(&mut whole, &inner, self.start[0] as i64, self.start[1] as i64);
+        whole
+    }
+
+    fn back(&self, rect: Rect) -> Rect {
+        let ([x, y], [sx, sy]) = (self.start, self.scale);
+        Rect {
+            x0: (rect.x0 - x) / sx,
+            y0: (rect.y0 - y) / sy,
+            x1: (rect.x1 - x) / sx,
+            y1: (rect.y1 - y) / sy,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Who finds objects on pictures: models behind one trait, so that another is one more file.
+
+mod owlv2;
+mod query;
+mod trained;
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    detect::{
+        DetectError, Detection,
+        detr::Detr,
+        onnx::OnnxDetector,
+        owlv2::{Config as Owlv2Config, Owlv2},
+    },
+    geometry::Rect,
+    nn::{Cancel, Checkpoint, Runtime},
+    picture::Picture,
+};
+
+pub use query::{QueryError, Wanted};
+
+/// What to look for.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// What a phrase names.
+    Phrase(String),
+    /// What looks like the thing in a box of a picture, in its pixels.
+    Example(Arc<Picture>, Rect),
+}
+
+/// A model that finds objects: boxes or points for phrases and examples, or whatever it was trained on.
+pub trait Detector {
+    /// What it finds, if that is fixed; such a detector is asked no queries.
+    fn classes(&self) -> Option<&[String]>;
+
+    /// All that it finds on a picture with a score of at least `least`, unordered and as often as it finds it;
+    /// [`Detection::class`] is the query, or the class.
+    ///
+    /// # Errors
+    /// If a query cannot be understood, it was canceled, or the model cannot run.
+    fn detect(
+        &mut self,
+        picture: &Arc<Picture>,
+        queries: &[Query],
+        least: f32,
+        cancel: &Cancel,
+    ) -> Result<Vec<Detection>, DetectError>;
+}
+
+/// Loads the detector in a file, whichever it is, for images of `image_size` pixels or of the size that suits it.
+///
+/// # Errors
+/// If it is no detector, a file that it needs is missing or damaged, or ONNX Runtime refuses.
+pub fn open(
+    runtime: &Runtime,
+    path: &Path,
+    image_size: Option<usize>,
+) -> Result<Box<dyn Detector>, DetectError> {
+    if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
+        return Ok(Box::new(OnnxDetector::load(runtime, path, image_size)?));
+    }
+    let is_owlv2 = Owlv2Config::of(&Checkpoint::open(path)?).is_some();
+    Ok(if is_owlv2 {
+        Box::new(owlv2::Owlv2Detector::new(Owlv2::load(runtime, path, image_size)?))
+    } else {
+        Box::new(Detr::load(runtime, path, image_size)?)
+    })
+}

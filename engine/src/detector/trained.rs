@@ -1,0 +1,35 @@
+//! Detectors that find what they were trained on.
+
+use std::sync::Arc;
+
+use super::{Detector, Query};
+use crate::{
+    detect::{DetectError, Detection, detr::Detr, onnx::OnnxDetector},
+    nn::Cancel,
+    picture::Picture,
+};
+
+macro_rules! trained {
+    ($($model:ty),*) => {$(
+        impl Detector for $model {
+            fn classes(&self) -> Option<&[String]> {
+                Some(self.classes())
+            }
+
+            fn detect(
+                &mut self,
+                picture: &Arc<Picture>,
+                queries: &[Query],
+                least: f32,
+                cancel: &Cancel,
+            ) -> Result<Vec<Detection>, DetectError> {
+                if !queries.is_empty() {
+                    return Err(DetectError::FixedClasses { classes: self.classes().to_vec() });
+                }
+                self.detect(picture.pixels(), least, cancel)
+            }
+        }
+    )*};
+}
+
+trained!(Detr, OnnxDetector);
