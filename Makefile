@@ -31,6 +31,7 @@ bench: setup
 	cargo bench --package tests --bench scrub
 	cargo bench --package tests --bench tracks
 	cargo bench --package tests --bench formats
+	cargo bench --package tests --bench detectors
 
 # How many clicks it takes to correct videos, by several ways of going about it.
 study: setup

@@ -1,12 +1,16 @@
 //! Detectors against transformers: numbers that `tests/reference/detectors.py` made from the same weights and frames.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use engine::{
     detect::{
         detr::{self, Detr},
         owlv2::{self, Owlv2, Tokenizer},
     },
+    file::write_atomically,
     geometry::Size,
     nn::{Cancel, Device, Runtime},
 };
@@ -17,7 +21,7 @@ use crate::{
 };
 
 pub(crate) fn vocabulary() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/owlv2")
 }
 
 /// Pieces of words in [`vocabulary`].
@@ -100,10 +104,12 @@ fn a_vocabulary_that_is_none_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Tokenizer::open(folder.path(), 16, N_WORDS).map(|_| ()).unwrap_err().to_string();
     assert!(open().contains("merges.txt"), "{}", open());
-    std::fs::write(folder.path().join("tokenizer.json"), r#"{"model": {"vocab": {"a": 1}, "merges": []}}"#)
-        .unwrap();
+    let write = |text: &str| {
+        write_atomically(&folder.path().join("tokenizer.json"), |file| write!(file, "{text}")).unwrap();
+    };
+    write(r#"{"model": {"vocab": {"a": 1}, "merges": []}}"#);
     assert!(open().contains("<|startoftext|>"), "{}", open());
-    std::fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    write("{");
     assert!(open().contains("tokenizer.json"), "{}", open());
     // A vocabulary of another model.
     let error = Tokenizer::open(&vocabulary(), 16, 100).map(|_| ()).unwrap_err().to_string();

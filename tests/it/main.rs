@@ -13,6 +13,7 @@ mod cli;
 mod coco;
 mod end_to_end;
 mod everything;
+mod finding;
 mod formats;
 mod gui;
 mod gui_video;

@@ -41,6 +41,7 @@ fn layers_do_not_look_up() {
         ("engine/src", &["egui", "eframe", "wgpu::", "rfd"][..]),
         ("engine/src/nn", &["crate::sam2", "crate::media", "crate::formats"]),
         ("engine/src/sam2", &["crate::media", "crate::formats", "crate::models", "ort::"]),
+        ("engine/src/detect/", &["crate::sam2", "crate::media", "crate::formats", "crate::project", "ort::"]),
         ("engine/src/media", &["crate::nn", "crate::sam2", "crate::formats"]),
         ("engine/src/formats", &["crate::nn", "crate::sam2", "crate::segmenter"]),
         ("engine/src/review", &["crate::nn", "crate::sam2", "crate::media", "crate::segmenter"]),

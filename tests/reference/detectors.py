@@ -1,7 +1,7 @@
 """Makes the reference numbers of detectors with transformers: formula weights, one frame of the formula.
 
-    python detectors.py vocabulary --out ../data/detect
-    python detectors.py owlv2 --config small --vocabulary ../data/detect --out ../data/reference
+    python detectors.py vocabulary --out ../data/detect/owlv2
+    python detectors.py owlv2 --config small --vocabulary ../data/detect/owlv2 --out ../data/reference
     python detectors.py owlv2 --config large --vocabulary FOLDER --out /tmp/reference
     python detectors.py detr --config d_fine_small --out ../data/reference
     python detectors.py tokens --vocabulary FOLDER --strings STRINGS.json --out TOKENS.json
@@ -166,21 +166,21 @@ FAMILIES = {
 }
 
 
+def official_name(family, name):
+    """What checkpoints call a tensor that this release of transformers calls `name`."""
+    for new, old in [*FAMILIES[family][2], ("encoder.aifi.", "encoder.encoder.")]:
+        name = name.replace(new, old)
+    return f"model.decoder.{name}" if name.startswith(("class_embed", "bbox_embed")) else name
+
+
 def detr(args):
     """`--config FAMILY_SIZE`; beside the numbers, the model's config.json as a checkpoint's repository has it."""
     family = next(family for family in FAMILIES if args.config.startswith(family))
-    config_of, model_of, renamed = FAMILIES[family]
+    config_of, model_of, _ = FAMILIES[family]
     config = config_of(args.config.removeprefix(family + "_"))
     config.tie_word_embeddings = False
     model = model_of(config)
-
-    def official(name):
-        for new, old in [*renamed, ("encoder.aifi.", "encoder.encoder.")]:
-            name = name.replace(new, old)
-        heads = name.startswith(("class_embed", "bbox_embed"))
-        return f"model.decoder.{name}" if heads else name
-
-    with_formula(model, official, skipped=("points_scale",))
+    with_formula(model, lambda name: official_name(family, name), skipped=("points_scale",))
     for side in args.sides or [640]:
         frame = torch.from_numpy(formula.frame(0, side, side).astype(np.float32) / 255).permute(2, 0, 1)[None]
         with torch.inference_mode():
@@ -188,6 +188,13 @@ def detr(args):
         tensors = {"logits": out.logits[0].numpy(), "boxes": out.pred_boxes[0].numpy()}
         save(args.out, f"{args.config}{side}", tensors, {"side": side})
     (Path(args.out) / f"{args.config}.json").write_text(config.to_json_string())
+
+
+def config(args):
+    """The config.json of a detector, as a checkpoint's repository has it."""
+    family = next(family for family in FAMILIES if args.config.startswith(family))
+    config = FAMILIES[family][0](args.config.removeprefix(family + "_"))
+    (args.out / "config.json").write_text(config.to_json_string())
 
 
 def with_formula(model, official=lambda name: name, skipped=()):
@@ -286,7 +293,7 @@ def clip_vocabulary(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["vocabulary", "clip_vocabulary", "owlv2", "detr", "tokens"])
+    parser.add_argument("what", choices=["vocabulary", "clip_vocabulary", "owlv2", "detr", "config", "tokens"])
     parser.add_argument("--config", default="small")
     parser.add_argument("--sides", nargs="*", type=int)
     parser.add_argument("--vocabulary", type=Path)

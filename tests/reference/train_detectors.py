@@ -1,12 +1,11 @@
 """Trains the two small detectors of tests/data/detect on shapes; minutes on two cores each.
 
-    python train_detectors.py owlv2 --vocabulary ../data/detect --out ../data/detect/owlv2
+    python train_detectors.py owlv2 --out ../data/detect/owlv2
     python train_detectors.py d_fine --out ../data/detect/d_fine
 """
 
 import argparse
 import json
-import shutil
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss
 from transformers import DFineConfig, DFineForObjectDetection, HGNetV2Config, Owlv2Config, Owlv2ForObjectDetection
 
-from detectors import CLIP_DEVIATION, CLIP_MEAN, N_TOKENS, tokenizer
+from detectors import CLIP_DEVIATION, CLIP_MEAN, N_TOKENS, official_name, tokenizer
 from shapes import CLASSES, scene
 
 SIDE = 160
@@ -61,7 +60,7 @@ def train(model, loss_of, minutes, rate):
 
 def owlv2(args):
     """A patch is taught the thing whose center is in it."""
-    cut = tokenizer(args.vocabulary)
+    cut = tokenizer(args.out)
     n_words = len(cut)
     vision = {"hidden_size": 128, "intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 2}
     text = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 1}
@@ -111,10 +110,7 @@ def owlv2(args):
 
     train(model, loss_of, args.minutes, 1e-3)
     keep = {k: v.half() for k, v in model.state_dict().items() if v.is_floating_point()}
-    args.out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in keep.items()}, args.out / "model.safetensors")
-    for name in ["vocab.json", "merges.txt"]:
-        shutil.copy(args.vocabulary / name, args.out / name)
 
 
 def d_fine(args):
@@ -155,13 +151,10 @@ def d_fine(args):
     # The heads outside are the decoder's.
     model.class_embed, model.bbox_embed = model.model.decoder.class_embed, model.model.decoder.bbox_embed
     train(model, lambda pixels, labels: model(pixels, labels=labels).loss, args.minutes, 1e-3)
-    renamed = [(".o_proj.", ".out_proj."), (".mlp.layers.0.", ".fc1."), (".mlp.layers.1.", ".fc2."), ("encoder.aifi.", "encoder.encoder.")]
     keep = {}
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and name.startswith("model."):
-            for new, old in renamed:
-                name = name.replace(new, old)
-            keep[name] = tensor.half().contiguous().clone()
+            keep[official_name("d_fine", name)] = tensor.half().contiguous().clone()
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(keep, args.out / "model.safetensors")
     (args.out / "config.json").write_text(json.dumps(json.loads(config.to_json_string())))
@@ -170,7 +163,6 @@ def d_fine(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["owlv2", "d_fine"])
-    parser.add_argument("--vocabulary", type=Path)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

@@ -144,6 +144,12 @@ impl Detect {
         let mut project = before.clone();
         let paths: Vec<String> = found_media.iter().map(|medium| medium.path.clone()).collect();
         project.add_media(found_media);
+        if self.out.is_some() {
+            // Training code wants all classes, found or not; a project only those that it needs.
+            for (name, _) in &asked.classes {
+                category(&mut project, name);
+            }
+        }
         let media = project.media.iter().filter(|(_, medium)| paths.contains(&medium.path));
         let media: Vec<MediumId> = media.map(|(id, _)| *id).collect();
         let looked =

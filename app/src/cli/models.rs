@@ -41,7 +41,18 @@ fn list() -> anyhow::Result<()> {
         };
         say(format_args!("{:17} {state}", known.name))?;
     }
-    say(format_args!("weights are looked for in {}", models::folder().display()))
+    for known in models::DETECTORS {
+        let state = match models::find_detector(known.name) {
+            Ok(path) => format!("here: {}", path.display()),
+            Err(_) => format!("https://huggingface.co/{}: {}", known.repository, known.files.join(", ")),
+        };
+        say(format_args!("{:17} {state}", known.name))?;
+    }
+    let folder = models::folder();
+    say(format_args!(
+        "weights of SAM are looked for in {}, the files of a detector in a folder of its name there",
+        folder.display()
+    ))
 }
 
 fn describe(weights: &Weights) -> String {
