@@ -45,7 +45,7 @@ impl Place {
     }
 
     /// How much two boxes overlap (intersection over union); points and boxes do not.
-    fn iou(self, other: Self) -> f32 {
+    pub fn iou(self, other: Self) -> f32 {
         match (self, other) {
             (Self::Rect(a), Self::Rect(b)) => a.iou(b),
             _ => 0.0,
@@ -105,6 +105,11 @@ pub enum DetectError {
         /// How many the model reads.
         most: usize,
     },
+    /// The built-in model is asked for words.
+    #[error(
+        "the built-in model finds what looks like an example, not words; for words get OWLv2, `segue models list` says where"
+    )]
+    WordsNeedOwlv2,
     /// A detector of fixed classes is asked for something else.
     #[error("this detector finds what it was trained on ({}); words and examples need OWLv2", classes.join(", "))]
     FixedClasses {

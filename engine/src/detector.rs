@@ -1,5 +1,6 @@
 //! Who finds objects on pictures: models behind one trait, so that another is one more file.
 
+mod alike;
 mod owlv2;
 mod query;
 mod trained;
@@ -18,6 +19,7 @@ use crate::{
     picture::Picture,
 };
 
+pub use alike::AlikeDetector;
 pub use query::{QueryError, Wanted};
 
 /// What to look for.
@@ -33,6 +35,9 @@ pub enum Query {
 pub trait Detector {
     /// What it finds, if that is fixed; such a detector is asked no queries.
     fn classes(&self) -> Option<&[String]>;
+
+    /// The score from which on something counts, unless a person says otherwise.
+    fn usual_threshold(&self) -> f32;
 
     /// All that it finds on a picture with a score of at least `least`, unordered and as often as it finds it;
     /// [`Detection::class`] is the query, or the class.

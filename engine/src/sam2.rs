@@ -2,7 +2,7 @@
 //!
 //! `config` holds the sizes, and `hiera` to `memory_encoder` write the parts as graphs, each as the paper has it; `cells`
 //! is the order of pixels that two of them share. `weights` finds the parts' tensors in official files. `image` predicts
-//! masks on one image and `look` on views of it, which `colors` corrects; `video_model` is all parts, `memory` the memory
+//! masks on one image and `look` on views of it, which `colors` corrects; `alike` compares what things look like; `video_model` is all parts, `memory` the memory
 //! bank of one object, `memorize` makes what is in it, and `tracker` carries objects through a video.
 
 mod config;
@@ -20,6 +20,7 @@ mod prompt_encoder;
 mod memory_attention;
 mod memory_encoder;
 
+mod alike;
 mod carried;
 mod colors;
 mod image;
@@ -34,6 +35,7 @@ mod memorize;
 mod tracker;
 
 pub use crate::frame::Direction;
+pub use alike::{Appearance, Looks};
 pub use carried::{corrected, palette};
 pub use colors::Palette;
 pub use config::{Config, ConfigError};

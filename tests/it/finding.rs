@@ -127,7 +127,7 @@ fn scenes(n: u64) -> (TempDir, Vec<Vec<Thing>>) {
     let named = classes();
     let categories: Vec<Json> =
         named.iter().enumerate().map(|(i, name)| json!({"id": i + 1, "name": name})).collect();
-    let truth = json!({"images": images, "annotations": annotations, "categories": categories});
+    let truth = json!({"info": {}, "images": images, "annotations": annotations, "categories": categories});
     write_atomically(&folder.path().join("truth.json"), |file| write!(file, "{truth}")).unwrap();
     (folder, all)
 }
@@ -169,6 +169,15 @@ fn a_detector_of_fixed_classes_finds_what_it_learned() {
     segue::succeed(folder.path(), &[&words[..], &rest].concat());
     let precision = average_precision(folder.path());
     assert!(precision >= 0.8, "AP@0.5 {precision}");
+    // One class alone, called otherwise.
+    let one = ["--class", "red circle=ball", "--out", "one.json"];
+    segue::succeed(folder.path(), &[&words[..], &one].concat());
+    let coco: Json = serde_json::from_slice(&std::fs::read(folder.path().join("one.json")).unwrap()).unwrap();
+    assert_eq!(coco["categories"].as_array().unwrap().len(), 1);
+    assert_eq!(coco["categories"][0]["name"], "ball");
+    assert!(!coco["annotations"].as_array().unwrap().is_empty());
+    let unknown = [&words[..], &["--class", "dog", "--out", "none.json"]].concat();
+    segue::fail(folder.path(), &unknown, 1, "no class 'dog'; it has red circle");
     // It is asked for nothing else.
     let asked = [&words[..], &["--text", "dog", "--out", "none.json"]].concat();
     segue::fail(folder.path(), &asked, 1, "words and examples need OWLv2");
@@ -212,23 +221,42 @@ fn what_words_find_gets_its_mask() {
     );
 }
 
+/// Looks for all that is like each of the first scenes' things; how many of those alike were found, how many there are,
+/// and how many were found altogether.
+fn find_by_examples(detector: Option<&Path>, threshold: &str) -> (usize, usize, usize) {
+    let (folder, scenes) = scenes(16);
+    let (mut n_found, mut n_alike, mut n_all) = (0, 0, 0);
+    for first in scenes[..4].iter().filter_map(|things| things.first().map(|thing| (things, thing))) {
+        let (things, first) = first;
+        let scene = scenes.iter().position(|other| std::ptr::eq(other, things)).unwrap();
+        let Rect { x0, y0, x1, y1 } = first.rect;
+        let example = format!("photos/{scene:03}.png:{x0},{y0},{x1},{y1}");
+        let mut words = vec!["detect", "photos", "--example", &example, "--threshold", threshold];
+        words.extend(detector.iter().flat_map(|path| ["--detector", path.to_str().unwrap()]));
+        segue::succeed(folder.path(), &[&words[..], &["--out", "found.json"]].concat());
+        let found = annotations(folder.path(), "found.json");
+        n_all += found.len();
+        for (i, thing) in scenes.iter().enumerate().flat_map(|(i, all)| all.iter().map(move |t| (i, t))) {
+            if thing.class == first.class {
+                n_alike += 1;
+                let is_it = |a: &Json| a["image_id"] == i + 1 && rect(a).iou(thing.rect) >= 0.5;
+                n_found += usize::from(found.iter().any(is_it));
+            }
+        }
+    }
+    (n_found, n_alike, n_all)
+}
+
 #[test]
 fn an_example_finds_what_looks_like_it() {
-    let (folder, scenes) = scenes(40);
-    let first = scenes[0].first().unwrap();
-    let Rect { x0, y0, x1, y1 } = first.rect;
-    let (example, detector) = (format!("photos/000.png:{x0},{y0},{x1},{y1}"), model("owlv2"));
-    let words = ["detect", "photos", "--example", &example, "--detector", detector.to_str().unwrap()];
-    segue::succeed(folder.path(), &[&words[..], &["--threshold", "0.3", "--out", "found.json"]].concat());
-    let found = annotations(folder.path(), "found.json");
-    let alike = scenes.iter().enumerate().flat_map(|(i, things)| things.iter().map(move |t| (i, t)));
-    let alike: Vec<(usize, &Thing)> = alike.filter(|(_, thing)| thing.class == first.class).collect();
-    let is_found = |(i, thing): &&(usize, &Thing)| {
-        found.iter().any(|a| a["image_id"] == i + 1 && rect(a).iou(thing.rect) >= 0.5)
-    };
-    let n_found = alike.iter().filter(is_found).count();
-    assert!(alike.len() >= 4 && n_found * 4 >= alike.len() * 3, "{n_found} of {}", alike.len());
-    assert!(found.len() <= 2 * alike.len(), "{} found, {} alike", found.len(), alike.len());
+    let (n_found, n_alike, n_all) = find_by_examples(Some(&model("owlv2")), "0.3");
+    assert!(n_found * 4 >= n_alike * 3 && n_all <= 2 * n_alike, "{n_found} of {n_alike}, {n_all} in all");
+}
+
+#[test]
+fn an_example_finds_what_looks_like_it_without_a_download() {
+    let (n_found, n_alike, n_all) = find_by_examples(None, "0.7");
+    assert!(n_found * 4 >= n_alike * 3 && n_all <= 3 * n_alike, "{n_found} of {n_alike}, {n_all} in all");
 }
 
 #[test]

@@ -19,13 +19,12 @@ def inside(shape, x, y):
 
 def scene(rng, side):
     """An image [side, side, 3] of bytes, boxes [n, 4] (x0, y0, x1, y1 in pixels), classes [n]."""
-    ys, xs = np.mgrid[:side, :side].astype(np.float32) + 0.5
-    gray = rng.uniform(50, 200)
-    slope = rng.uniform(-60, 60, 2)
-    ground = gray + (xs / side - 0.5) * slope[0] + (ys / side - 0.5) * slope[1]
-    image = ground[..., None] + rng.uniform(-12, 12, 3) + rng.normal(0, rng.uniform(2, 12), (side, side, 3))
+    at = np.arange(side, dtype=np.float32) + 0.5
+    slope = rng.uniform(-60, 60, 2).astype(np.float32)
+    ground = rng.uniform(50, 200) + (at / side - 0.5) * slope[0] + ((at / side - 0.5) * slope[1])[:, None]
+    image = ground[..., None] + rng.uniform(-12, 12, 3).astype(np.float32)
     boxes, classes = [], []
-    for _ in range(rng.integers(1, 7)):
+    for _ in range(rng.integers(2, 9)):
         half = side * rng.uniform(0.07, 0.2)
         cx, cy = rng.uniform(half, side - half, 2)
         box = np.array([cx - half, cy - half, cx + half, cy + half])
@@ -34,15 +33,19 @@ def scene(rng, side):
             continue
         label = int(rng.integers(len(CLASSES)))
         fill, shape = CLASSES[label].split()
-        here = inside(shape, (xs - cx) / half, (ys - cy) / half)
+        x0, y0, x1, y1 = (int(v) for v in (*np.floor(box[:2]), *np.ceil(box[2:])))
+        x, y = at[x0:x1], at[y0:y1][:, None]
+        here = inside(shape, (x - cx) / half, (y - cy) / half)
         if fill == "striped":
             angle, width = rng.uniform(0, np.pi), half * rng.uniform(0.35, 0.6)
-            dark = ((xs * np.cos(angle) + ys * np.sin(angle)) // width) % 2 < 1
-            color = np.where(dark, rng.uniform(15, 50), rng.uniform(205, 240))[..., None].repeat(3, -1)
+            dark = ((x * np.cos(angle) + y * np.sin(angle)) // width) % 2 < 1
+            color = np.where(dark, rng.uniform(15, 50), rng.uniform(205, 240))[..., None]
         else:
             color = np.array(COLORS[fill]) * rng.uniform(0.85, 1.1) + rng.uniform(-15, 15, 3)
-        noise = rng.normal(0, 5, (side, side, 3))
-        image = np.where(here[..., None], color + noise, image)
+        part = image[y0:y1, x0:x1]
+        part[...] = np.where(here[..., None], color, part)
         boxes.append(box)
         classes.append(label)
-    return image.clip(0, 255).astype(np.uint8), np.array(boxes, np.float32).reshape(-1, 4), np.array(classes)
+    noise = rng.standard_normal((side, side, 1), dtype=np.float32) * rng.uniform(2, 9)
+    image = (image + noise).clip(0, 255).astype(np.uint8)
+    return image, np.array(boxes, np.float32).reshape(-1, 4), np.array(classes)

@@ -10,12 +10,12 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use engine::{
     detect::{Detection, NMS_IOU, Place, suppress},
-    detector::{self, Detector, Query, Wanted},
+    detector::{self, AlikeDetector, Detector, Query, Wanted},
     file::folder_of,
     formats::{Format, Options},
     geometry::Rect,
     media::{self, Sources},
-    models,
+    models::{self, BUILTIN},
     nn::Cancel,
     picture::Picture,
     project::{
@@ -40,8 +40,8 @@ use crate::progress;
   segue detect photos --text \"vehicle = car, truck @0.3\" --masks --format yolo-seg --out labels
   segue detect video.mp4 --example photo.jpg:120,80,260,190 --every 10 --out found.json
   segue detect photos --detector my.onnx --into project.segue
-Words and examples need OWLv2 (--detector owlv2-base, unless said otherwise), which is downloaded once by hand:
-`segue models list` says from where. With --into, what is found waits in the project to be accepted.")]
+Words need OWLv2 (owlv2-base, unless --detector says otherwise), which is downloaded once by hand: `segue models list`
+says from where. Examples do with the built-in model, and better with OWLv2. With --into, what is found waits in the project to be accepted.")]
 pub(crate) struct Detect {
     /// An image, a video or a folder
     source: PathBuf,
@@ -55,12 +55,15 @@ pub(crate) struct Detect {
     /// The detector: a name (`segue models list`), or the path of its weights
     #[arg(long, value_name = "FILE")]
     detector: Option<String>,
+    /// Of a detector of fixed classes only this one, maybe called otherwise; may be repeated
+    #[arg(long = "class", value_name = "CLASS[=CATEGORY]", conflicts_with_all = ["text", "examples"])]
+    classes: Vec<String>,
     /// Side in pixels of the square that the detector sees; smaller is faster
     #[arg(long, value_name = "PIXELS")]
     detector_size: Option<usize>,
-    /// How sure the detector must be, 0 to 1
-    #[arg(long, value_name = "SCORE", default_value_t = 0.2, value_parser = share)]
-    threshold: f32,
+    /// How sure the detector must be, 0 to 1; by default 0.2 for OWLv2, 0.7 for the built-in model, 0.4 for others
+    #[arg(long, value_name = "SCORE", value_parser = share)]
+    threshold: Option<f32>,
     /// Of boxes that overlap by more than this share only the surest counts
     #[arg(long, value_name = "IOU", default_value_t = NMS_IOU, value_parser = share)]
     nms: f32,
@@ -82,6 +85,9 @@ pub(crate) struct Detect {
     #[command(flatten)]
     model: ModelArgs,
 }
+
+/// What overlaps an object that is there already by this IoU is that object.
+const KNOWN: f32 = 0.7;
 
 fn share(word: &str) -> Result<f32, String> {
     let number = word.parse().ok().filter(|share| (0.0..=1.0).contains(share));
@@ -106,8 +112,16 @@ impl FromStr for Example {
 /// What is asked, and what becomes of the answers.
 struct Asked {
     queries: Vec<Query>,
-    /// Of each query or class, the category and the threshold.
-    classes: Vec<(String, f32)>,
+    /// Of each query or class the category and the threshold, if it counts.
+    counts: Vec<Option<(String, f32)>>,
+}
+
+impl Asked {
+    /// What a detection is called, if it counts.
+    fn category(&self, detection: &Detection) -> Option<&str> {
+        let (category, threshold) = self.counts.get(detection.class)?.as_ref()?;
+        (detection.score >= *threshold).then_some(category)
+    }
 }
 
 impl Detect {
@@ -121,15 +135,21 @@ impl Detect {
         );
         let wanted = self.text.as_deref().map(Wanted::list).transpose()?.unwrap_or_default();
         let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;
-        let path = models::find_detector(self.detector.as_deref().unwrap_or("owlv2-base"))?;
+        // Words need a model that knows words; for examples the built-in one will do.
+        let usual = if wanted.is_empty() { BUILTIN } else { "owlv2-base" };
+        let named = self.detector.as_deref().unwrap_or(usual);
+        let path = if named == BUILTIN { None } else { Some(models::find_detector(named)?) };
         let (runtime, weights) = self.model.open()?;
-        let mut detector = detector::open(&runtime, &path, self.detector_size)?;
+        let mut detector: Box<dyn Detector> = match &path {
+            Some(path) => detector::open(&runtime, path, self.detector_size)?,
+            None => Box::new(AlikeDetector::load(&runtime)?),
+        };
         let mut segmenter = if self.masks {
             Some(Sam2Segmenter::load("segmenter", &runtime, &weights, self.model.look())?)
         } else {
             None
         };
-        let asked = self.asked(&*detector, &wanted, examples);
+        let asked = self.asked(&*detector, &wanted, examples)?;
 
         let folder = self.into.as_deref().map_or_else(|| folder_of(&self.source), folder_of);
         let (found_media, refused) =
@@ -146,7 +166,7 @@ impl Detect {
         project.add_media(found_media);
         if self.out.is_some() {
             // Training code wants all classes, found or not; a project only those that it needs.
-            for (name, _) in &asked.classes {
+            for (name, _) in asked.counts.iter().flatten() {
                 category(&mut project, name);
             }
         }
@@ -183,23 +203,33 @@ impl Detect {
         detector: &dyn Detector,
         wanted: &[Wanted],
         examples: Vec<(Arc<Picture>, Rect)>,
-    ) -> Asked {
-        let mut asked = Asked { queries: Vec::new(), classes: Vec::new() };
+    ) -> anyhow::Result<Asked> {
+        let usual = self.threshold.unwrap_or_else(|| detector.usual_threshold());
+        let mut asked = Asked { queries: Vec::new(), counts: Vec::new() };
         for Wanted { category, phrases, threshold } in wanted {
             for phrase in phrases {
                 asked.queries.push(Query::Phrase(phrase.clone()));
-                asked.classes.push((category.clone(), threshold.unwrap_or(self.threshold)));
+                asked.counts.push(Some((category.clone(), threshold.unwrap_or(usual))));
             }
         }
         for (picture, rect) in examples {
             asked.queries.push(Query::Example(picture, rect));
-            asked.classes.push(("example".to_owned(), self.threshold));
+            asked.counts.push(Some(("example".to_owned(), usual)));
         }
-        if asked.queries.is_empty() {
-            let classes = detector.classes().unwrap_or_default();
-            asked.classes = classes.iter().map(|class| (class.clone(), self.threshold)).collect();
+        let Some(classes) = detector.classes().filter(|_| asked.queries.is_empty()) else { return Ok(asked) };
+        let chosen = self.classes.iter().map(|word| word.split_once('=').unwrap_or((word, word)));
+        let chosen: Vec<(&str, &str)> = chosen.collect();
+        if let Some((unknown, _)) = chosen.iter().find(|(name, _)| classes.iter().all(|class| class != name))
+        {
+            bail!("the detector has no class '{unknown}'; it has {}", classes.join(", "));
         }
-        asked
+        let counts = |class: &String| {
+            let category = chosen.iter().find(|(name, _)| name == class).map(|(_, category)| *category);
+            let category = if chosen.is_empty() { Some(class.as_str()) } else { category };
+            category.map(|category| (category.to_owned(), usual))
+        };
+        asked.counts = classes.iter().map(counts).collect();
+        Ok(asked)
     }
 
     /// Looks at all frames that are to be looked at, and adds what is found; how much that is.
@@ -216,7 +246,7 @@ impl Detect {
     ) -> anyhow::Result<usize> {
         let frames = |id: &MediumId| project.media[id].n_frames.div_ceil(self.every.get());
         let bar = progress::bar(media.iter().map(frames).sum(), "frames");
-        let least = asked.classes.iter().map(|(_, threshold)| *threshold).fold(1.0, f32::min);
+        let least = asked.counts.iter().flatten().map(|(_, threshold)| *threshold).fold(1.0, f32::min);
         let sources = Sources::default();
         let mut n_found = 0;
         for &medium in media {
@@ -229,11 +259,17 @@ impl Detect {
                 let at = FrameId { medium, frame };
                 let picture = Arc::new(Picture::new(at, source.frame(frame)?));
                 let found = detector.detect(&picture, &asked.queries, least, cancel)?;
-                let sure = found.into_iter().filter(|d| d.score >= asked.classes[d.class].1).collect();
-                for detection in suppress(sure, self.nms) {
+                let counts = found.into_iter().filter(|detection| asked.category(detection).is_some());
+                let known: Vec<Rect> =
+                    project.segments_on(at).filter_map(|(.., segment)| segment.bounds()).collect();
+                for detection in suppress(counts.collect(), self.nms) {
+                    let Some(name) = asked.category(&detection) else { continue };
+                    if known.iter().any(|rect| detection.place.iou(Place::Rect(*rect)) >= KNOWN) {
+                        continue;
+                    }
                     let segment = segment(&detection, &picture, segmenter.as_deref_mut(), cancel)?;
                     let Some(segment) = segment else { continue };
-                    let category = category(project, &asked.classes[detection.class].0);
+                    let category = category(project, name);
                     let proposal = self.into.is_some().then_some(detection.score);
                     let object = project.new_object();
                     let new = Object { proposal, ..Object::new(category) };

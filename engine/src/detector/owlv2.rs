@@ -65,6 +65,10 @@ impl Detector for Owlv2Detector {
         None
     }
 
+    fn usual_threshold(&self) -> f32 {
+        0.2
+    }
+
     fn detect(
         &mut self,
         picture: &Arc<Picture>,

@@ -16,6 +16,10 @@ macro_rules! trained {
                 Some(self.classes())
             }
 
+            fn usual_threshold(&self) -> f32 {
+                0.4
+            }
+
             fn detect(
                 &mut self,
                 picture: &Arc<Picture>,

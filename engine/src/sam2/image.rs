@@ -96,6 +96,11 @@ pub struct Features {
 }
 
 impl Features {
+    /// What the encoder sees at strides 4, 8 and 16, a row a pixel in the order of cells.
+    pub(super) fn levels(&self) -> [&[f32]; 3] {
+        [&self.fine, &self.middle, &self.features].map(Tensor::floats)
+    }
+
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         [&self.features, &self.fine, &self.middle].map(|tensor| size_of_val(tensor.floats())).iter().sum()
