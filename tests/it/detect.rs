@@ -156,3 +156,35 @@ fn a_small_rt_detr_matches_transformers() {
 fn a_small_d_fine_matches_transformers() {
     check_detr(&committed(), "d_fine_small", 128);
 }
+
+#[test]
+fn sizes_that_make_no_model_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let good: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(committed().join("d_fine_small.json")).unwrap()).unwrap();
+    let read = |config: &serde_json::Value| {
+        write_atomically(&path, |file| write!(file, "{config}")).unwrap();
+        detr::Config::read(&path).map(|_| ())
+    };
+    read(&good).unwrap();
+    for (place, value, field) in [
+        ("/backbone_config/stage_in_channels/1", 0, "stage_in_channels"),
+        ("/backbone_config/stage_kernel_size/0", 4, "stage_kernel_size"),
+        ("/backbone_config/stage_num_blocks/0", 0, "stage_num_blocks"),
+        ("/d_model", 63, "d_model"),
+        ("/num_queries", 1_000_000, "num_queries"),
+        ("/decoder_n_points/0", 0, "decoder_n_points"),
+        ("/max_num_bins", 3, "max_num_bins"),
+        ("/decoder_layers", 0, "decoder_layers"),
+        ("/feat_strides/0", 4, "feat_strides"),
+    ] {
+        let mut bad = good.clone();
+        *bad.pointer_mut(place).unwrap() = value.into();
+        let error = read(&bad).unwrap_err();
+        assert!(error.contains(field), "{place}: {error}");
+    }
+    let mut unnamed = good.clone();
+    unnamed["id2label"] = serde_json::json!({});
+    assert!(read(&unnamed).unwrap_err().contains("id2label"));
+}

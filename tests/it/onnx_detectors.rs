@@ -14,6 +14,8 @@ use engine::{
 use image::RgbImage;
 use tempfile::TempDir;
 
+use crate::segue;
+
 /// The side of what the models take; pictures are twice as wide as high.
 const SIDE: usize = 64;
 const WIDTH: u32 = 200;
@@ -278,6 +280,23 @@ fn no_numbers_are_an_error_and_some_are_passed_over() {
     let mut values = rows(2000, &[32.0, 32.0, 16.0, 8.0, 0.1, 0.8, 0.2]);
     values[..7].fill(f32::NAN);
     assert_found(&one(Some(NAMES), &[1, 7, 2000], &turned(&values, 7)), IN_PICTURE, 1, 0.8);
+}
+
+/// Through the command line, which knows no class before something is found.
+#[test]
+fn classes_that_nobody_names_are_numbered() {
+    let [x0, y0, x1, y1] = CORNERS;
+    let made = one(None, &[1, 300, 6], &rows(300, &[x0, y0, x1, y1, 0.8, 7.0]));
+    let folder = made.folder.path();
+    RgbImage::new(WIDTH, HEIGHT).save(folder.join("photo.png")).unwrap();
+    segue::succeed(folder, &["detect", "photo.png", "--detector", "own.onnx", "--out", "found.json"]);
+    let coco: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.join("found.json")).unwrap()).unwrap();
+    assert_eq!(coco["categories"][0]["name"], "class 7");
+    assert_eq!(coco["annotations"].as_array().unwrap().len(), 1);
+    // A class of an absurd number is none.
+    let absurd = one(None, &[1, 300, 6], &rows(300, &[x0, y0, x1, y1, 0.8, 1e9]));
+    assert_eq!(absurd.detect(), []);
 }
 
 #[test]

@@ -114,13 +114,19 @@ struct Asked {
     queries: Vec<Query>,
     /// Of each query or class the category and the threshold, if it counts.
     counts: Vec<Option<(String, f32)>>,
+    /// The threshold of classes that have no name, if they count.
+    others: Option<f32>,
 }
 
 impl Asked {
     /// What a detection is called, if it counts.
-    fn category(&self, detection: &Detection) -> Option<&str> {
-        let (category, threshold) = self.counts.get(detection.class)?.as_ref()?;
-        (detection.score >= *threshold).then_some(category)
+    fn category(&self, detection: &Detection) -> Option<String> {
+        let unnamed = (format!("class {}", detection.class), self.others);
+        let (category, threshold) = match self.counts.get(detection.class) {
+            Some(counts) => counts.clone().map(|(category, threshold)| (category, Some(threshold)))?,
+            None => unnamed,
+        };
+        (detection.score >= threshold?).then_some(category)
     }
 }
 
@@ -205,7 +211,7 @@ impl Detect {
         examples: Vec<(Arc<Picture>, Rect)>,
     ) -> anyhow::Result<Asked> {
         let usual = self.threshold.unwrap_or_else(|| detector.usual_threshold());
-        let mut asked = Asked { queries: Vec::new(), counts: Vec::new() };
+        let mut asked = Asked { queries: Vec::new(), counts: Vec::new(), others: None };
         for Wanted { category, phrases, threshold } in wanted {
             for phrase in phrases {
                 asked.queries.push(Query::Phrase(phrase.clone()));
@@ -229,6 +235,7 @@ impl Detect {
             category.map(|category| (category.to_owned(), usual))
         };
         asked.counts = classes.iter().map(counts).collect();
+        asked.others = chosen.is_empty().then_some(usual);
         Ok(asked)
     }
 
@@ -246,7 +253,8 @@ impl Detect {
     ) -> anyhow::Result<usize> {
         let frames = |id: &MediumId| project.media[id].n_frames.div_ceil(self.every.get());
         let bar = progress::bar(media.iter().map(frames).sum(), "frames");
-        let least = asked.counts.iter().flatten().map(|(_, threshold)| *threshold).fold(1.0, f32::min);
+        let least = asked.counts.iter().flatten().map(|(_, threshold)| *threshold);
+        let least = least.chain(asked.others).fold(1.0, f32::min);
         let sources = Sources::default();
         let mut n_found = 0;
         for &medium in media {
@@ -269,7 +277,7 @@ impl Detect {
                     }
                     let segment = segment(&detection, &picture, segmenter.as_deref_mut(), cancel)?;
                     let Some(segment) = segment else { continue };
-                    let category = category(project, name);
+                    let category = category(project, &name);
                     let proposal = self.into.is_some().then_some(detection.score);
                     let object = project.new_object();
                     let new = Object { proposal, ..Object::new(category) };

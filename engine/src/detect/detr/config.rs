@@ -214,23 +214,39 @@ impl Config {
             stages.stage_numb_of_layers.len(),
         ];
         let n_levels = self.feat_strides.len();
+        let in_range = |sizes: &[usize]| sizes.iter().all(|n| (4..=8192).contains(n));
+        let are_counts = |counts: &[usize]| counts.iter().all(|n| (1..=64).contains(n));
+        let n_places: usize = self.sides().iter().map(|side| side * side).sum();
         let sizes = [
             self.encoder_hidden_dim,
             self.encoder_ffn_dim,
             self.d_model,
             self.decoder_ffn_dim,
-            self.num_queries,
+            stages.embedding_size,
         ];
         let rules = [
             (divides(4 * self.encoder_attention_heads, self.encoder_hidden_dim), "encoder_hidden_dim"),
             (divides(4 * self.decoder_attention_heads, self.d_model), "d_model"),
-            (
-                sizes.iter().all(|n| (1..=8192).contains(n)),
-                "encoder_hidden_dim, encoder_ffn_dim, num_queries",
-            ),
+            (in_range(&sizes), "encoder_hidden_dim, encoder_ffn_dim, decoder_ffn_dim, embedding_size"),
             (lists.iter().all(|&n| n == n_stages) && n_stages == 4, "stage_in_channels"),
             (stages.hidden_sizes.len() == 4 && stages.depths.len() == 4, "hidden_sizes, depths"),
-            (stages.depths.iter().all(|n| (1..=64).contains(n)), "depths"),
+            (are_counts(&stages.depths) && !stages.downsample_in_first_stage, "depths"),
+            (in_range(&stages.hidden_sizes), "hidden_sizes"),
+            (
+                in_range(&stages.stage_in_channels) && in_range(&stages.stage_mid_channels),
+                "stage_in_channels",
+            ),
+            (
+                in_range(&stages.stage_out_channels) && in_range(&stages.stem_channels[1..]),
+                "stage_out_channels",
+            ),
+            (
+                are_counts(&stages.stage_num_blocks) && are_counts(&stages.stage_numb_of_layers),
+                "stage_num_blocks",
+            ),
+            (stages.stage_kernel_size.iter().all(|k| [1, 3, 5, 7].contains(k)), "stage_kernel_size"),
+            (stages.stage_downsample == [false, true, true, true], "stage_downsample"),
+            ((1..=n_places).contains(&self.num_queries), "num_queries"),
             ((2..=3).contains(&n_levels) && self.strides_are_last(), "feat_strides"),
             (
                 self.points().len() == n_levels && self.points().iter().all(|n| (1..=64).contains(n)),
@@ -240,7 +256,7 @@ impl Config {
             (self.decoder_method == "default", "decoder_method"),
             ((1..=16).contains(&self.decoder_layers) && self.encoder_layers <= 4, "decoder_layers"),
             (
-                (0.0..=4.0).contains(&self.hidden_expansion) && (0.0..=4.0).contains(&self.depth_mult),
+                (0.1..=4.0).contains(&self.hidden_expansion) && (0.0..=4.0).contains(&self.depth_mult),
                 "depth_mult",
             ),
             ((8..=64).contains(&self.max_num_bins) && self.max_num_bins.is_multiple_of(2), "max_num_bins"),
@@ -280,7 +296,7 @@ impl Config {
 
     /// Sides of the levels' feature maps, the finest first.
     pub(super) fn sides(&self) -> Vec<usize> {
-        self.feat_strides.iter().map(|stride| self.image_size / stride).collect()
+        self.feat_strides.iter().map(|stride| self.image_size.checked_div(*stride).unwrap_or(0)).collect()
     }
 
     /// How many classes it tells apart.

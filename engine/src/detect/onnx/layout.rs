@@ -5,6 +5,9 @@ use crate::{
     nn::{Port, Tensor},
 };
 
+/// A class of a higher number is none.
+const MOST_CLASSES: usize = 100_000;
+
 /// The layouts that Segue knows. Numbers say which output it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -128,11 +131,12 @@ impl Layout {
                 (Boxes::InInput, numbers(0).map(read))
             }
             Self::EndToEnd => {
-                let read = |row: &[f32]| Some((corners(row)?, (row[5] as usize, row[4])));
+                let read = |row: &[f32]| Some((corners(row)?, (*row.get(5)? as usize, *row.get(4)?)));
                 (Boxes::InInput, numbers(0).map(read))
             }
             Self::EndToEndBatch => {
-                let read = |row: &[f32]| Some((corners(&row[1..])?, (row[5] as usize, row[6])));
+                let read =
+                    |row: &[f32]| Some((corners(row.get(1..)?)?, (*row.get(5)? as usize, *row.get(6)?)));
                 (Boxes::InInput, numbers(0).map(read))
             }
             Self::Shares { n_classes } => {
@@ -154,8 +158,8 @@ impl Layout {
                 let rows = logits.values.chunks_exact(logits.columns.max(1));
                 let raw = boxes.values.chunks_exact(4).zip(rows).filter_map(|(share, row)| {
                     let found = match kind {
-                        DetrKind::Softmax => best(&softmax(row)[..n_classes]),
-                        _ => best(&row[..n_classes]).map(|(class, logit)| (class, sigmoid(logit))),
+                        DetrKind::Softmax => best(softmax(row).get(..n_classes)?),
+                        _ => best(row.get(..n_classes)?).map(|(class, logit)| (class, sigmoid(logit))),
                     };
                     Some((from_center(share)?, found?))
                 });
@@ -165,13 +169,14 @@ impl Layout {
         let is_number = |(corners, (_, score)): &([f32; 4], (usize, f32))| {
             score.is_finite() && corners.iter().all(|v| v.is_finite())
         };
+        let is_class = |(_, (class, _)): &([f32; 4], (usize, f32))| *class < MOST_CLASSES;
         if !raw.is_empty() && !raw.iter().any(is_number) {
             return Err(DetectError::NotNumbers);
         }
         // Some exporters divide boxes by the input's size.
         let reach = raw.iter().flat_map(|(corners, _)| corners).copied().fold(0.0, f32::max);
         let boxes = if boxes == Boxes::InInput && reach <= 2.0 { Boxes::Shares } else { boxes };
-        let sure = raw.into_iter().filter(|found| is_number(found) && found.1.1 >= least);
+        let sure = raw.into_iter().filter(|found| is_number(found) && is_class(found) && found.1.1 >= least);
         let raw = sure.map(|(corners, (class, score))| Raw { corners, score, class }).collect();
         Ok(Found { boxes, raw })
     }
