@@ -18,10 +18,7 @@ use image::RgbImage;
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
-    nn::{
-        Cancel, Checkpoint, CheckpointError, Dim, Graph, Model, Runtime, Tensor, checkpoint::Rename,
-        graph::Required,
-    },
+    nn::{Cancel, Checkpoint, Dim, Graph, Model, Runtime, Tensor, checkpoint::Rename, graph::Required},
 };
 
 use super::{DetectError, Detection, Place, sigmoid};
@@ -38,9 +35,17 @@ mod names {
     pub(super) const BOXES: &str = "boxes";
 }
 
-/// Parts of names of tensors that finding does not use: training's, and constants that follow from the sizes.
-const UNUSED: [&str; 5] =
-    ["denoising_class_embed", "n_points_scale", "num_points_scale", "decoder.anchors", "decoder.valid_mask"];
+/// Parts of names of tensors that finding does not use: training's, constants that follow from the sizes, and what tells
+/// classes at layers before the last.
+const UNUSED: [&str; 7] = [
+    "denoising_class_embed",
+    "n_points_scale",
+    "num_points_scale",
+    "decoder.anchors",
+    "decoder.valid_mask",
+    "decoder.class_embed.",
+    "decoder.lqe_layers.",
+];
 
 /// Mirrors `RTDetrV2ForObjectDetection.forward` and `DFineForObjectDetection.forward`.
 fn detr(config: &Config) -> Graph {
@@ -104,18 +109,8 @@ impl Detr {
         let config =
             config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
         let graph = detr(&config);
-        checkpoint.require(graph.required())?;
-        let problems: Vec<String> = checkpoint
-            .beyond(graph.required())
-            .into_iter()
-            // Heads of earlier layers teach; only the last one's classes are looked at.
-            .filter(|name| !UNUSED.iter().any(|part| name.contains(part)))
-            .filter(|name| !["class_embed.", "lqe_layers."].iter().any(|part| name.contains(part)))
-            .map(|name| format!("{name} is not a part of the model"))
-            .collect();
-        if !problems.is_empty() {
-            return Err(CheckpointError::Tensors { problems }.into());
-        }
+        let is_unused = |name: &str| UNUSED.iter().any(|part| name.contains(part));
+        checkpoint.require_only(graph.required(), is_unused)?;
         let model = Model::load(runtime, graph, &checkpoint)?;
         let classes = config.id2label.values().cloned().collect();
         Ok(Self { config, model, classes })

@@ -16,7 +16,7 @@ use image::RgbImage;
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
-    nn::{Cancel, Checkpoint, CheckpointError, Model, Runtime, Tensor, graph::Required},
+    nn::{Cancel, Checkpoint, Model, Runtime, Tensor, graph::Required},
 };
 
 use super::{DetectError, Detection, Place, sigmoid};
@@ -58,14 +58,7 @@ impl Owlv2 {
         let config = Config::of(&checkpoint)
             .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;
         let config = config.with_image_size(image_size).map_err(bad)?;
-        let required = required_tensors(&config);
-        checkpoint.require(&required)?;
-        let unknown = checkpoint.beyond(&required).into_iter().filter(|name| !UNUSED.contains(name));
-        let problems: Vec<String> =
-            unknown.map(|name| format!("{name} is not a part of the model")).collect();
-        if !problems.is_empty() {
-            return Err(CheckpointError::Tensors { problems }.into());
-        }
+        checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
         let tokenizer = Tokenizer::open(checkpoint.folder(), config.n_tokens, config.n_words)?;
         Ok(Self {
             image_tower: Model::load(runtime, image_tower(&config), &checkpoint)?,

@@ -1,7 +1,7 @@
 //! Weight files: PyTorch's `.pt` (a zip with a pickle) and `.safetensors`, mapped into memory, never copied whole.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs, io,
     ops::Range,
     path::{Path, PathBuf},
@@ -245,9 +245,19 @@ impl Checkpoint {
         if problems.is_empty() { Ok(()) } else { Err(CheckpointError::Tensors { problems }) }
     }
 
-    /// The names of tensors that are not among `required`.
-    pub fn beyond(&self, required: &Required) -> BTreeSet<&str> {
-        self.tensors.keys().filter(|name| !required.contains_key(*name)).map(String::as_str).collect()
+    /// Checks that all `required` tensors are here, in their shapes, and no others but those that nobody needs.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Tensors`] names each that is missing, of another shape, or of another model.
+    pub fn require_only(
+        &self,
+        required: &Required,
+        is_unused: impl Fn(&str) -> bool,
+    ) -> Result<(), CheckpointError> {
+        self.require(required)?;
+        let others = self.tensors.keys().filter(|name| !required.contains_key(*name) && !is_unused(name));
+        let problems: Vec<String> = others.map(|name| format!("{name} is not a part of the model")).collect();
+        if problems.is_empty() { Ok(()) } else { Err(CheckpointError::Tensors { problems }) }
     }
 
     /// Where the tensor lies in the file, if another program can map it from there: file name and byte offset.

@@ -62,14 +62,7 @@ impl Weights {
         let checkpoint = if from_transformers { checkpoint.renamed(meta_name) } else { checkpoint };
         let config = Config::of(&checkpoint)
             .map_err(|cause| WeightsError::Config { path: checkpoint.path().display().to_string(), cause })?;
-        let required = required_tensors(&config);
-        checkpoint.require(&required)?;
-        let unknown = checkpoint.beyond(&required).into_iter().filter(|name| !UNUSED.contains(name));
-        let problems: Vec<String> =
-            unknown.map(|name| format!("{name} is not a part of the model")).collect();
-        if !problems.is_empty() {
-            return Err(CheckpointError::Tensors { problems }.into());
-        }
+        checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
         Ok(Self { config, checkpoint })
     }
 
