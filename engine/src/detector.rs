@@ -1,6 +1,7 @@
 //! Who finds objects on pictures: models behind one trait, so that another is one more file.
 
 mod alike;
+mod known;
 mod owlv2;
 mod query;
 mod trained;
@@ -18,6 +19,9 @@ use crate::{
     nn::{Cancel, Checkpoint, Runtime},
     picture::Picture,
 };
+
+/// Examples that a detector remembers.
+const N_EXAMPLES: usize = 32;
 
 pub use alike::AlikeDetector;
 pub use query::{QueryError, Wanted};

@@ -70,6 +70,12 @@ impl From<Rect> for [f32; 4] {
 }
 
 impl Rect {
+    /// The box of this center, width and height.
+    pub fn from_center([x, y, width, height]: [f32; 4]) -> Self {
+        let (w, h) = (width / 2.0, height / 2.0);
+        Self { x0: x - w, y0: y - h, x1: x + w, y1: y + h }
+    }
+
     /// Square pixels; none where its edges are crossed.
     pub fn area(self) -> f32 {
         (self.x1 - self.x0).max(0.0) * (self.y1 - self.y0).max(0.0)

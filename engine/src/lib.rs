@@ -1,9 +1,10 @@
 //! What Segue knows and computes, without a screen.
 //!
 //! Lowest first: `geometry`, `mask`, `frame`, `prompt`; on them, apart from each other, `media`, `project` with
-//! `formats` and `review` on it, and `nn` with `sam2` and `detect` on it; `models` finds weights. On all of them `segmenter` answers
-//! clicks on pictures and carries masks from frame to frame, `detector` finds objects on them, `tracking` has it work off a project's runs, and
-//! `everything` asks it about all that can be seen; `worker` is the threads that do all this for a window.
+//! `formats` and `review` on it, and `nn` with `sam2` and `detect` on it; `models` finds weights. On all of them
+//! `segmenter` answers clicks on pictures and carries masks from frame to frame, `detector` finds objects on them,
+//! `tracking` has the segmenter work off a project's runs, and `everything` asks it about all that can be seen; `worker`
+//! is the threads that do all this for a window.
 
 pub mod file;
 pub mod frame;

@@ -259,11 +259,7 @@ impl Segment {
     /// The smallest box round the mask, else the box that was given; in image pixels.
     pub fn bounds(&self) -> Option<Rect> {
         let mask = self.mask.as_ref().filter(|mask| mask.area() > 0);
-        let of_mask = mask.map(|mask| {
-            let [x, y, width, height] = mask.bbox().map(|v| v as f32);
-            Rect { x0: x, y0: y, x1: x + width, y1: y + height }
-        });
-        of_mask.or(self.rect).or(self.question.prompt.rect)
+        mask.map(|mask| mask.rect()).or(self.rect).or(self.question.prompt.rect)
     }
 }
 

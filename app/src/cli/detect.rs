@@ -166,8 +166,8 @@ impl Detect {
         ensure!(!found_media.is_empty(), "there is no image or video in {}", self.source.display());
         let is_new = self.into.as_ref().is_some_and(|project| !project.exists());
         let mut opened = self.into.as_deref().map(Store::open).transpose()?;
-        let before = opened.as_ref().map_or_else(Project::default, |opened| (**opened.history.now()).clone());
-        let mut project = before.clone();
+        let now = opened.as_ref().map(|opened| (**opened.history.now()).clone());
+        let mut project = now.unwrap_or_default();
         let paths: Vec<String> = found_media.iter().map(|medium| medium.path.clone()).collect();
         project.add_media(found_media);
         if self.out.is_some() {

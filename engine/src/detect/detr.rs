@@ -151,11 +151,13 @@ impl Detr {
     ) -> Result<Vec<Detection>, DetectError> {
         let [logits, boxes] = self.look(image, cancel)?;
         let size = Size::new(image.width() as usize, image.height() as usize);
+        let (width, height) = (size.width as f32, size.height as f32);
         let n_classes = self.config.n_classes();
         let mut found: Vec<Detection> = Vec::new();
         for (logits, share) in logits.floats().chunks_exact(n_classes).zip(boxes.floats().chunks_exact(4)) {
             let scores = logits.iter().map(|&logit| sigmoid(logit)).enumerate();
-            let rect = rect_of_shares([share[0], share[1], share[2], share[3]], size);
+            let [x, y, w, h] = [share[0] * width, share[1] * height, share[2] * width, share[3] * height];
+            let rect = Rect::from_center([x, y, w, h]).within(size);
             let sure = scores.filter(|(_, score)| *score >= least);
             found.extend(sure.map(|(class, score)| Detection { place: Place::Rect(rect), score, class }));
         }
@@ -163,10 +165,4 @@ impl Detr {
         found.truncate(self.config.num_queries);
         Ok(found)
     }
-}
-
-fn rect_of_shares([x, y, w, h]: [f32; 4], size: Size) -> Rect {
-    let (width, height) = (size.width as f32, size.height as f32);
-    let rect = Rect { x0: x - w / 2.0, y0: y - h / 2.0, x1: x + w / 2.0, y1: y + h / 2.0 };
-    Rect { x0: rect.x0 * width, y0: rect.y0 * height, x1: rect.x1 * width, y1: rect.y1 * height }.within(size)
 }

@@ -14,14 +14,12 @@ use super::{DetectError, Detection, Place};
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
-    nn::{Cancel, Model, Port, PortKind, Runtime, Tensor},
+    nn::{Cancel, Model, Port, PortKind, Runtime, Tensor, ops::IMAGENET},
 };
 use layout::{Boxes, Layout};
 
 /// The side of images where neither the file nor anybody else tells it.
 const USUAL_SIDE: usize = 640;
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The detector, loaded.
 pub struct OnnxDetector {
@@ -150,9 +148,10 @@ impl Input {
         if self.port.kind == PortKind::Byte {
             return Ok(Tensor::from_bytes(&shape, self.ordered(image, |_, byte| byte))?);
         }
+        let [mean, deviation] = IMAGENET;
         let value = |c: usize, byte: u8| {
             let share = f32::from(byte) / 255.0;
-            if is_normalized { (share - MEAN[c]) / DEVIATION[c] } else { share }
+            if is_normalized { (share - mean[c]) / deviation[c] } else { share }
         };
         let values = self.ordered(image, value);
         Ok(match self.port.kind {

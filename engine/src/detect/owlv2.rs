@@ -164,8 +164,7 @@ impl Patches {
     /// The thing that patch `i` belongs to, in pixels of the image.
     fn rect(&self, i: usize) -> Rect {
         let longer = self.size.width.max(self.size.height) as f32;
-        let [x, y, w, h] = [0, 1, 2, 3].map(|k| self.boxes()[4 * i + k] * longer);
-        Rect { x0: x - w / 2.0, y0: y - h / 2.0, x1: x + w / 2.0, y1: y + h / 2.0 }.within(self.size)
+        Rect::from_center([0, 1, 2, 3].map(|k| self.boxes()[4 * i + k] * longer)).within(self.size)
     }
 
     /// What answers each of `queries` with a score of at least `least`.

@@ -3,15 +3,15 @@
 //! Where the image encoder sees something like the example, the mask decoder is asked what is there; of what it may be, the
 //! likest counts.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::{Detector, Query};
+use super::{Detector, N_EXAMPLES, Query, known::Known};
 use crate::{
     detect::{DetectError, Detection, Place},
     geometry::{Point, Rect, Size},
+    mask::Rle,
     nn::{Cancel, Runtime},
     picture::Picture,
-    prompt::{Label, PointPrompt, Prompt},
     sam2::{Appearance, Features, ImageModel, Logits, Looks, Weights},
 };
 
@@ -22,8 +22,14 @@ const MOST: usize = 48;
 
 /// The built-in model as a detector.
 pub struct AlikeDetector {
+    eye: Eye,
+    examples: Known<Arc<Appearance>>,
+}
+
+/// The model and what it saw last.
+struct Eye {
     model: ImageModel,
-    seen: Option<(Weak<Picture>, Arc<Seen>)>,
+    seen: Known<Arc<Seen>>,
 }
 
 struct Seen {
@@ -42,19 +48,18 @@ impl AlikeDetector {
             path: "the built-in model".to_owned(),
             cause: error.to_string(),
         })?;
-        Ok(Self { model: ImageModel::load(runtime, &weights)?, seen: None })
+        let eye = Eye { model: ImageModel::load(runtime, &weights)?, seen: Known::new(1) };
+        Ok(Self { eye, examples: Known::new(N_EXAMPLES) })
     }
+}
 
+impl Eye {
     fn look(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<Arc<Seen>, DetectError> {
-        let known = self.seen.as_ref().filter(|(seen, _)| std::ptr::eq(seen.as_ptr(), Arc::as_ptr(picture)));
-        if let Some((_, seen)) = known {
-            return Ok(seen.clone());
-        }
-        let features = self.model.encode(picture.pixels(), cancel)?;
-        let looks = Looks::of(&features, self.model.config().grid());
-        let seen = Arc::new(Seen { features, looks, size: picture.size() });
-        self.seen = Some((Arc::downgrade(picture), seen.clone()));
-        Ok(seen)
+        self.seen.get(picture, None, || {
+            let features = self.model.encode(picture.pixels(), cancel)?;
+            let looks = Looks::of(&features, self.model.config().grid());
+            Ok(Arc::new(Seen { features, looks, size: picture.size() }))
+        })
     }
 
     /// What the thing in a box looks like.
@@ -69,7 +74,7 @@ impl AlikeDetector {
             return Err(DetectError::EmptyExample);
         }
         let seen = self.look(picture, cancel)?;
-        let prompt = Prompt { points: Vec::new(), rect: Some(rect) };
+        let prompt = Place::Rect(rect).prompt();
         let thing = self.model.predict(&seen.features, &prompt, None, cancel)?;
         seen.looks.appearance(&thing.logits).ok_or(DetectError::EmptyExample)
     }
@@ -84,7 +89,7 @@ impl AlikeDetector {
     ) -> Result<Vec<Detection>, DetectError> {
         let mut found = Vec::new();
         for at in peaks(&seen.looks.likeness(example), seen.size) {
-            let prompt = Prompt { points: vec![PointPrompt { at, label: Label::Positive }], rect: None };
+            let prompt = Place::Point(at).prompt();
             let candidates = self.model.candidates(&seen.features, &prompt, None, cancel)?;
             let scored = candidates.iter().filter_map(|candidate| {
                 let score = seen.looks.appearance(&candidate.logits)?.likeness(example);
@@ -142,9 +147,7 @@ fn peaks((likeness, side): &(Vec<f32>, usize), size: Size) -> Vec<Point> {
 
 /// The box round a mask, in pixels of the picture.
 fn bounds(logits: &Logits, size: Size) -> Rect {
-    let mask = crate::mask::Rle::encode(&logits.mask(size));
-    let [x, y, width, height] = mask.bbox().map(|v| v as f32);
-    Rect { x0: x, y0: y, x1: x + width, y1: y + height }
+    Rle::encode(&logits.mask(size)).rect()
 }
 
 impl Detector for AlikeDetector {
@@ -166,15 +169,16 @@ impl Detector for AlikeDetector {
         if queries.is_empty() {
             return Err(DetectError::NoPhrase);
         }
+        let Self { eye, examples: known } = self;
         let mut examples = Vec::new();
         for query in queries {
             let Query::Example(of, rect) = query else { return Err(DetectError::WordsNeedOwlv2) };
-            examples.push(self.example(of, *rect, cancel)?);
+            examples.push(known.get(of, Some(*rect), || eye.example(of, *rect, cancel).map(Arc::new))?);
         }
-        let seen = self.look(picture, cancel)?;
+        let seen = eye.look(picture, cancel)?;
         let mut found = Vec::new();
         for (class, example) in examples.iter().enumerate() {
-            found.extend(self.find(&seen, example, class, least, cancel)?);
+            found.extend(eye.find(&seen, example, class, least, cancel)?);
         }
         Ok(found)
     }

@@ -88,10 +88,7 @@ impl Shape {
     /// The smallest box round it, in image pixels.
     pub fn rect(&self) -> Rect {
         match self {
-            Self::Mask(mask) => {
-                let [x, y, width, height] = mask.bbox().map(|v| v as f32);
-                Rect { x0: x, y0: y, x1: x + width, y1: y + height }
-            }
+            Self::Mask(mask) => mask.rect(),
             Self::Box(rect) => *rect,
         }
     }

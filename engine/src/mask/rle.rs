@@ -7,7 +7,7 @@ use super::{
     counts::{self, Counts, Runs},
     spans::{Bounds, Turns},
 };
-use crate::geometry::Size;
+use crate::geometry::{Rect, Size};
 
 /// A mask as run lengths in column-major order: zeros, ones, zeros, … Only the first run may be empty.
 ///
@@ -175,6 +175,12 @@ impl Rle {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         self.counts.len()
+    }
+
+    /// The smallest box round the object; without an area if there is none.
+    pub fn rect(&self) -> Rect {
+        let [x, y, width, height] = self.bbox().map(|v| v as f32);
+        Rect { x0: x, y0: y, x1: x + width, y1: y + height }
     }
 
     /// `[x, y, width, height]` of the smallest box round the object; all zero if there is none.

@@ -9,7 +9,7 @@ use super::{
     onnx::{Attribute, DataType},
 };
 
-pub use spatial::Window;
+pub use spatial::{IMAGENET, Window};
 
 impl Graph {
     /// `a + b`, broadcast.

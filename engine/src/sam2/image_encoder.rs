@@ -1,6 +1,6 @@
 //! The image encoder: trunk and neck, run once an image whatever is asked of it.
 
-use crate::nn::{Dim, Graph, Value};
+use crate::nn::{Dim, Graph, Value, ops::IMAGENET};
 
 use super::{cells, config::Config, hiera};
 
@@ -16,16 +16,12 @@ pub(super) mod names {
     pub(crate) const MIDDLE: &str = "middle";
 }
 
-/// Mean and standard deviation of ImageNet's RGB values in 0..=1.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
-
 /// Mirrors `SAM2Base.forward_image`.
 pub(super) fn image_encoder(config: &Config) -> Graph {
     let mut graph = Graph::new("image_encoder");
     let pixels =
         graph.input_u8(names::PIXELS, &[config.image_size.into(), config.image_size.into(), Dim::Fixed(3)]);
-    let pixels = graph.normalized_pixels(&pixels, MEAN, DEVIATION);
+    let pixels = graph.normalized_pixels(&pixels, IMAGENET[0], IMAGENET[1]);
     let levels = hiera::hiera(&mut graph, config, &pixels);
     let [level_0, level_1, level_2, level_3] = &levels;
     let features = top_down(&mut graph, config, level_2, level_3);

@@ -11,9 +11,8 @@ use crate::{
 /// The clicks with a box round the mask that they correct and round what they add to it: as far beyond each click as
 /// the click is beyond the mask.
 pub(super) fn with_box(base: &Rle, clicks: &Prompt) -> Prompt {
-    let [x, y, width, height] = base.bbox().map(|v| v as f32);
-    let (right, bottom) = (x + width, y + height);
-    let mut rect = Rect { x0: x, y0: y, x1: right, y1: bottom };
+    let mut rect = base.rect();
+    let Rect { x0: x, y0: y, x1: right, y1: bottom } = rect;
     for PointPrompt { at, .. } in clicks.points.iter().filter(|point| point.label == Label::Positive) {
         rect.x0 = rect.x0.min(at.x - (x - at.x)).max(0.0);
         rect.y0 = rect.y0.min(at.y - (y - at.y)).max(0.0);

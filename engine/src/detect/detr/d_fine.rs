@@ -5,7 +5,7 @@ use crate::nn::{Graph, Value};
 use super::{
     config::Config,
     decoder::{Found, PREFIX, deformable_attention, heads_of_map, inverse_sigmoid},
-    layers::{LAYER_NORM_EPSILON, add_norm, mlp, self_attention},
+    layers::{LAYER_NORM_EPSILON, add_norm, feed_forward, mlp, self_attention},
 };
 
 /// Mirrors `DFineDecoder.forward`.
@@ -63,10 +63,7 @@ fn decoder_layer(
     let placed = graph.add(&x, places);
     let attended = deformable_attention(graph, config, &placed, boxes, values, &name("encoder_attn"));
     let x = gate(graph, &x, &attended, &name("gateway"));
-    let hidden = graph.linear(&x, &name("fc1"), config.decoder_ffn_dim);
-    let hidden = graph.relu(&hidden);
-    let out = graph.linear(&hidden, &name("fc2"), config.d_model);
-    add_norm(graph, &x, &out, &name("final_layer_norm"))
+    feed_forward(graph, &x, prefix, config.decoder_ffn_dim, Graph::relu)
 }
 
 /// Mirrors `DFineGate`.

@@ -5,7 +5,7 @@ use crate::nn::{Graph, Value, ops::Window};
 use super::{
     config::{Config, Family},
     d_fine,
-    layers::{ConvNorm, LAYER_NORM_EPSILON, add_norm, mlp, rows, self_attention},
+    layers::{ConvNorm, LAYER_NORM_EPSILON, add_norm, feed_forward, mlp, rows, self_attention},
 };
 
 pub(super) const PREFIX: &str = "model.decoder";
@@ -83,7 +83,8 @@ fn rt_detr(graph: &mut Graph, config: &Config, levels: &[Value], queries: Value,
     let d = config.d_model;
     let (mut x, mut boxes) = (queries, references);
     for layer in 0..config.decoder_layers {
-        let name = |part: &str| format!("{PREFIX}.layers.{layer}.{part}");
+        let prefix = format!("{PREFIX}.layers.{layer}");
+        let name = |part: &str| format!("{prefix}.{part}");
         let places = mlp(graph, &boxes, &format!("{PREFIX}.query_pos_head"), &[2 * d, d]);
         let attended = self_attention(graph, &x, &places, &name("self_attn"), config.decoder_attention_heads);
         x = add_norm(graph, &x, &attended, &name("self_attn_layer_norm"));
@@ -98,10 +99,7 @@ fn rt_detr(graph: &mut Graph, config: &Config, levels: &[Value], queries: Value,
         let attended = deformable_attention(graph, config, &placed, &boxes, &values, &name("encoder_attn"));
         let attended = graph.linear(&attended, &name("encoder_attn.output_proj"), d);
         x = add_norm(graph, &x, &attended, &name("encoder_attn_layer_norm"));
-        let hidden = graph.linear(&x, &name("fc1"), config.decoder_ffn_dim);
-        let hidden = graph.relu(&hidden);
-        let out = graph.linear(&hidden, &name("fc2"), d);
-        x = add_norm(graph, &x, &out, &name("final_layer_norm"));
+        x = feed_forward(graph, &x, &prefix, config.decoder_ffn_dim, Graph::relu);
         let change = mlp(graph, &x, &format!("{PREFIX}.bbox_embed.{layer}"), &[d, d, 4]);
         let before = inverse_sigmoid(graph, &boxes);
         let boxes_logits = graph.add(&change, &before);

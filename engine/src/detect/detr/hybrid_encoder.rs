@@ -4,7 +4,7 @@ use crate::nn::{Graph, Value, ops::Window};
 
 use super::{
     config::{Config, Family},
-    layers::{ConvNorm, add_norm, rep_vgg, rows, self_attention},
+    layers::{ConvNorm, add_norm, feed_forward, rep_vgg, rows, self_attention},
 };
 
 const PREFIX: &str = "model.encoder";
@@ -54,13 +54,11 @@ fn attend(graph: &mut Graph, config: &Config, map: &Value, prefix: &str) -> Valu
     let places = graph.constant(&format!("places.{side}"), &[side * side, d], &sine_places(side, d));
     let mut x = rows(graph, map);
     for layer in 0..config.encoder_layers {
-        let name = |part: &str| format!("{prefix}.layers.{layer}.{part}");
+        let prefix = format!("{prefix}.layers.{layer}");
+        let name = |part: &str| format!("{prefix}.{part}");
         let attended = self_attention(graph, &x, &places, &name("self_attn"), config.encoder_attention_heads);
         x = add_norm(graph, &x, &attended, &name("self_attn_layer_norm"));
-        let hidden = graph.linear(&x, &name("fc1"), config.encoder_ffn_dim);
-        let hidden = graph.gelu(&hidden);
-        let out = graph.linear(&hidden, &name("fc2"), d);
-        x = add_norm(graph, &x, &out, &name("final_layer_norm"));
+        x = feed_forward(graph, &x, &prefix, config.encoder_ffn_dim, Graph::gelu);
     }
     let x = graph.transpose(&x, &[1, 0]);
     graph.reshape_to(&x, &[1, d, side, side])

@@ -41,8 +41,8 @@ impl ConvNorm {
         let names = self.names();
         let shapes: [&[usize]; 5] = [&shape, &shape[..1], &shape[..1], &shape[..1], &shape[..1]];
         let from: Vec<(&str, &[usize])> = names.iter().map(String::as_str).zip(shapes).collect();
-        let weight = graph.derived(&format!("{}.folded_weight", self.conv), &shape, &from, |w| fold(w).0);
-        let bias = graph.derived(&format!("{}.folded_bias", self.conv), &shape[..1], &from, |w| fold(w).1);
+        let weight = graph.derived(&format!("{}.folded_weight", self.conv), &shape, &from, folded_kernel);
+        let bias = graph.derived(&format!("{}.folded_bias", self.conv), &shape[..1], &from, folded_bias);
         graph.conv_by(x, &weight, &bias, window, groups)
     }
 
@@ -58,15 +58,20 @@ impl ConvNorm {
     }
 }
 
-/// Kernel and bias of a convolution whose results are normalized: of kernel, scale, shift, mean and variance.
-fn fold(w: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
-    let [kernel, scale, shift, mean, variance] = w else { unreachable!("five tensors are asked for") };
-    let n = kernel.len() / scale.len();
-    let factors: Vec<f32> =
-        scale.iter().zip(variance).map(|(s, v)| s / (v + BATCH_NORM_EPSILON).sqrt()).collect();
-    let folded = kernel.chunks_exact(n).zip(&factors).flat_map(|(row, f)| row.iter().map(move |k| k * f));
-    let bias = shift.iter().zip(mean).zip(&factors).map(|((s, m), f)| s - m * f);
-    (folded.collect(), bias.collect())
+/// The kernel of a convolution whose results are normalized: of kernel, scale, shift, mean and variance.
+fn folded_kernel(w: &[Vec<f32>]) -> Vec<f32> {
+    let rows = w[0].chunks_exact(w[0].len() / w[1].len());
+    rows.zip(factors(w)).flat_map(|(row, factor)| row.iter().map(move |k| k * factor)).collect()
+}
+
+/// Its bias, of the same.
+fn folded_bias(w: &[Vec<f32>]) -> Vec<f32> {
+    w[2].iter().zip(&w[3]).zip(factors(w)).map(|((shift, mean), factor)| shift - mean * factor).collect()
+}
+
+/// What normalization multiplies each channel with.
+fn factors(w: &[Vec<f32>]) -> impl Iterator<Item = f32> {
+    w[1].iter().zip(&w[4]).map(|(scale, variance)| scale / (variance + BATCH_NORM_EPSILON).sqrt())
 }
 
 /// A 3x3 and a 1x1 convolution side by side, which are one 3x3 convolution. Mirrors `RTDetrV2RepVggBlock`.
@@ -82,13 +87,12 @@ pub(super) fn rep_vgg(graph: &mut Graph, x: &Value, prefix: &str) -> Value {
         .map(|(name, shape)| (name.as_str(), shape))
         .collect();
     let weight = graph.derived(&format!("{prefix}.folded_weight"), &wide_shape, &from, |w| {
-        let (mut kernel, center) = (fold(&w[..5]).0, fold(&w[5..]).0);
+        let (mut kernel, center) = (folded_kernel(&w[..5]), folded_kernel(&w[5..]));
         kernel.chunks_exact_mut(9).zip(center).for_each(|(window, c)| window[4] += c);
         kernel
     });
     let bias = graph.derived(&format!("{prefix}.folded_bias"), &one, &from, |w| {
-        let (a, b) = (fold(&w[..5]).1, fold(&w[5..]).1);
-        a.iter().zip(b).map(|(a, b)| a + b).collect()
+        folded_bias(&w[..5]).iter().zip(folded_bias(&w[5..])).map(|(a, b)| a + b).collect()
     });
     let x = graph.conv_by(x, &weight, &bias, Window::new(3, 1, 1), 1);
     graph.silu(&x)
@@ -125,6 +129,21 @@ pub(super) fn self_attention(
     let mixed = graph.attention(&q, &k, &v, n_heads);
     let mixed = graph.reshape_to(&mixed, &[n, d]);
     graph.linear(&mixed, &format!("{prefix}.out_proj"), d)
+}
+
+/// Two linear maps of `x` with `activate` between them, added to it and normalized. Mirrors the end of every encoder and
+/// decoder layer.
+pub(super) fn feed_forward(
+    graph: &mut Graph,
+    x: &Value,
+    prefix: &str,
+    n_hidden: usize,
+    activate: fn(&mut Graph, &Value) -> Value,
+) -> Value {
+    let hidden = graph.linear(x, &format!("{prefix}.fc1"), n_hidden);
+    let hidden = activate(graph, &hidden);
+    let out = graph.linear(&hidden, &format!("{prefix}.fc2"), x.last_dim());
+    add_norm(graph, x, &out, &format!("{prefix}.final_layer_norm"))
 }
 
 /// `x + y`, normalized by `{prefix}`.

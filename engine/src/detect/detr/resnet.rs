@@ -20,8 +20,7 @@ pub(super) fn resnet(graph: &mut Graph, config: &Backbone, pixels: &Value) -> Ve
     let mut outputs = Vec::new();
     for (stage, (&channels, &depth)) in config.hidden_sizes.iter().zip(&config.depths).enumerate() {
         for layer in 0..depth {
-            let halves = layer == 0 && (stage > 0 || config.downsample_in_first_stage);
-            let stride = if halves { 2 } else { 1 };
+            let stride = if layer == 0 && stage > 0 { 2 } else { 1 };
             let prefix = format!("{PREFIX}.encoder.stages.{stage}.layers.{layer}");
             x = if config.layer_type == "basic" {
                 basic(graph, &x, &prefix, channels, stride, layer == 0)

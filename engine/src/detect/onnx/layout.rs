@@ -2,6 +2,7 @@
 
 use crate::{
     detect::{DetectError, sigmoid},
+    geometry::Rect,
     nn::{Port, Tensor},
 };
 
@@ -205,8 +206,7 @@ fn corners(row: &[f32]) -> Option<[f32; 4]> {
 }
 
 fn from_center(row: &[f32]) -> Option<[f32; 4]> {
-    let [x, y, w, h] = *row.first_chunk()?;
-    Some([x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0])
+    row.first_chunk().map(|center| Rect::from_center(*center).into())
 }
 
 /// The class with the highest score; what is no number is lowest.

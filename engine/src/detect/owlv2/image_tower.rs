@@ -32,7 +32,7 @@ const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Keeps lengths above zero.
-pub(super) const LENGTH_EPSILON: f32 = 1e-6;
+const LENGTH_EPSILON: f32 = 1e-6;
 
 /// Mirrors `Owlv2ForObjectDetection.image_embedder` and its heads.
 pub(super) fn image_tower(config: &Config) -> Graph {

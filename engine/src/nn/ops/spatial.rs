@@ -5,6 +5,9 @@ use crate::nn::{
     onnx::Attribute,
 };
 
+/// Mean and standard deviation of ImageNet's RGB values in 0..=1.
+pub const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
 /// Kernel, stride and padding of a square convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
