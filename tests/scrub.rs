@@ -58,7 +58,7 @@ fn main() {
 
 /// Jumps to frames at random; each time waits for the frame itself.
 fn scrub(path: PathBuf) {
-    let load: Load = Box::new(|| Ok(Box::new(FakeSegmenter::default()) as Box<dyn Segmenter>));
+    let load = Load::new(|| Ok(Box::new(FakeSegmenter::default()) as Box<dyn Segmenter>));
     let engine = Engine::start(load, || {}).unwrap();
     let mut random = 1_u64;
     let (mut nearest, mut exact, mut n_reported) = (Vec::new(), Vec::new(), 0);

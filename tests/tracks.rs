@@ -310,7 +310,7 @@ fn runtime() -> Runtime {
 }
 
 fn load(look: Look) -> Load {
-    Box::new(move || {
+    Load::new(move || {
         let weights = models::open(models::BUILTIN).unwrap();
         let segmenter = Sam2Segmenter::load(models::BUILTIN, &runtime(), &weights, look).unwrap();
         Ok(Box::new(segmenter) as Box<dyn Segmenter>)

@@ -13,9 +13,9 @@ use crate::{
     command::Command,
     dialogs::Dialogs,
     panels::{
-        ExportScreen, NewCategory, NewNumber, Palette, Pane, Purpose, SettingsScreen, Strip, Timeline,
-        TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui, statistics_ui, status_ui,
-        tools_ui, welcome_ui,
+        ExportScreen, FindPanel, NewCategory, NewNumber, Palette, Pane, Purpose, SettingsScreen, Strip,
+        Timeline, TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui, statistics_ui,
+        status_ui, tools_ui, welcome_ui,
     },
     preferences::Preferences,
     session::{Model, Seen, Session},
@@ -30,6 +30,7 @@ pub struct App {
     canvas: Canvas,
     strip: Strip,
     timeline: Timeline,
+    find: FindPanel,
     screen: Option<Screen>,
     dialogs: Dialogs,
     /// What the user has said since the last turn.
@@ -79,6 +80,7 @@ impl App {
             canvas: Canvas::new(creation.wgpu_render_state.as_ref()),
             strip: Strip::default(),
             timeline: Timeline::default(),
+            find: FindPanel::default(),
             turned: None,
             screen: None,
             dialogs,
@@ -121,6 +123,9 @@ impl App {
             Command::Statistics => {
                 self.screen = self.session.file().map(|_| Screen::Statistics);
             }
+            Command::ShowFind => self.find.toggle(),
+            Command::ChooseDetector => self.dialogs.ask(Purpose::Detector, &self.session),
+            Command::UseDetector(path) => self.find.use_detector(path),
             Command::ChooseMediaFolder => self.dialogs.ask(Purpose::FindMedia, &self.session),
             Command::ChooseFrames => self.dialogs.ask(Purpose::Frames, &self.session),
             // Without a text in the clipboard, the system says nothing when it is told to paste.
@@ -217,7 +222,7 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui) {
-        let Self { session, preferences, canvas, strip, timeline, commands, seen, .. } = self;
+        let Self { session, preferences, canvas, strip, timeline, find, commands, seen, .. } = self;
         let mut pane = Pane { session, preferences, commands };
         let thin = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 4));
         Panel::top("menu").frame(thin).show(ui, |ui| menu_ui(ui, &mut pane));
@@ -246,6 +251,12 @@ impl App {
             .exact_size(46.0)
             .frame(thin.inner_margin(Margin::same(2)))
             .show(ui, |ui| tools_ui(ui, &mut pane));
+        if find.is_open {
+            Panel::left("find")
+                .default_size(250.0)
+                .size_range(210.0..=420.0)
+                .show(ui, |ui| find.ui(ui, &mut pane));
+        }
         Panel::right("lists").default_size(240.0).size_range(180.0..=480.0).show(ui, |ui| {
             Panel::top("categories")
                 .resizable(true)

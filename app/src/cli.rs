@@ -19,6 +19,7 @@ use std::{io, io::Write as _};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::{
+    detector::{self, AlikeDetector, Detector},
     models as weights,
     nn::{Cancel, Device, Runtime},
     sam2::{Look, Weights},
@@ -130,18 +131,31 @@ fn look_of(model: &str) -> Look {
     if model == weights::BUILTIN { Look::CAREFUL } else { Look::default() }
 }
 
-/// How the model is loaded, on the thread that will run it.
+/// How models are loaded, on the thread that will run them.
 fn load(args: ModelArgs) -> Load {
-    Box::new(move || {
-        let load = || -> anyhow::Result<Sam2Segmenter> {
-            let (runtime, weights) = args.open()?;
-            Ok(Sam2Segmenter::load(&args.model, &runtime, &weights, args.look())?)
-        };
-        match load() {
-            Ok(segmenter) => Ok(Box::new(segmenter)),
-            Err(error) => Err(format!("{error:#}")),
-        }
+    let (device, threads) = (args.device, args.threads);
+    let segmenter = move || -> anyhow::Result<Sam2Segmenter> {
+        let (runtime, weights) = args.open()?;
+        Ok(Sam2Segmenter::load(&args.model, &runtime, &weights, args.look())?)
+    };
+    let detector = move |named: &str| open_detector(&Runtime::start(device, threads)?, named, None);
+    Load::new(move || match segmenter() {
+        Ok(segmenter) => Ok(Box::new(segmenter)),
+        Err(error) => Err(format!("{error:#}")),
     })
+    .detecting(move |named| detector(named).map_err(|error| format!("{error:#}")))
+}
+
+/// The detector of a name or in a file, for images of `image_size` pixels or of the size that suits it.
+fn open_detector(
+    runtime: &Runtime,
+    named: &str,
+    image_size: Option<usize>,
+) -> anyhow::Result<Box<dyn Detector>> {
+    if named == weights::BUILTIN {
+        return Ok(Box::new(AlikeDetector::load(runtime)?));
+    }
+    Ok(detector::open(runtime, &weights::find_detector(named)?, image_size)?)
 }
 
 /// A token that Ctrl+C cancels.

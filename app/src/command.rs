@@ -8,7 +8,7 @@ use engine::{
     formats::{Format, Options, coco},
     frame::Direction,
     geometry::{Point, Rect},
-    project::{Attribute, CategoryId, MediumId, ObjectId},
+    project::{Attribute, CategoryId, FrameId, MediumId, ObjectId},
     prompt::Label,
 };
 
@@ -30,6 +30,51 @@ impl Export {
     pub fn coco(target: PathBuf) -> Box<Self> {
         Box::new(Self { format: &coco::INSTANCES, options: Options::default(), target })
     }
+}
+
+/// What to find, where, and what with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Find {
+    /// Phrases, as [`engine::detector::Wanted::list`] reads them; may be empty.
+    pub words: String,
+    /// Things that look like it.
+    pub examples: Vec<Example>,
+    /// A detector's name or file; without one whichever suits.
+    pub detector: Option<String>,
+    /// Where.
+    pub scope: Scope,
+    /// In videos look at every so manieth frame, and track what is found in between; without it only at the frame that is
+    /// shown.
+    pub every: Option<usize>,
+}
+
+/// A thing to find others like.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// What to call it.
+    pub name: String,
+    /// Where it is.
+    pub at: FrameId,
+    /// The box round it, image pixels.
+    pub rect: Rect,
+    /// What it is, and what is like it.
+    pub category: CategoryId,
+}
+
+/// Some proposals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Proposals {
+    /// Where.
+    pub scope: Scope,
+    /// Of one category only.
+    pub category: Option<CategoryId>,
+    /// With this score or a higher one.
+    pub least: f32,
+}
+
+impl Proposals {
+    /// All on the shown image.
+    pub const HERE: Self = Self { scope: Scope::Image, category: None, least: 0.0 };
 }
 
 /// Something that a person can do.
@@ -137,10 +182,14 @@ pub enum Command {
     PreviousObject,
     /// Finish the selected object, and accept it if it is a proposal.
     Accept,
-    /// Accept all proposals on the image.
-    AcceptAll,
-    /// Remove all proposals on the image.
-    RejectAll,
+    /// Accept these proposals.
+    AcceptAll(Proposals),
+    /// Remove these proposals, and remember that they are not what they were taken for.
+    RejectAll(Proposals),
+    /// Show the next proposal, on this image or the next that has any.
+    NextProposal,
+    /// Go through proposals from the worst to the best, or the other way.
+    ToggleProposalOrder,
     /// Remove the selected objects from the image.
     Delete,
     /// Copy the selected objects, or all, to the next image.
@@ -290,6 +339,29 @@ pub enum Command {
     SetAttributes(CategoryId, Vec<Attribute>),
     /// Remove one that no object has.
     RemoveCategory(CategoryId),
+
+    // Finding
+    /// Show where to say what to find, or hide it.
+    ShowFind,
+    /// Find objects, and propose them.
+    Find(Box<Find>),
+    /// Find what looks like the selected objects, on the shown image.
+    FindSimilar,
+    /// Of what was found last, count a query or class otherwise.
+    CountAs {
+        /// Which.
+        class: usize,
+        /// From which score on, if not from the usual one.
+        threshold: Option<f32>,
+        /// As objects of this category; none leaves it out.
+        category: Option<String>,
+    },
+    /// The score from which on things count that have no threshold of their own.
+    SetUsualThreshold(f32),
+    /// Ask for a detector's file.
+    ChooseDetector,
+    /// Find with this detector from now on.
+    UseDetector(PathBuf),
 
     // Jobs
     /// Propose everything that can be seen, on the image or in the whole project.
@@ -494,8 +566,10 @@ pub static CATALOG: &[Named] = {
         named(Edit, "larger-brush", "Larger brush", LargerBrush),
         named(Edit, "smaller-brush", "Smaller brush", SmallerBrush),
         named(Object, "accept", "Accept", Accept),
-        named(Object, "accept-all", "Accept all proposals", AcceptAll),
-        named(Object, "reject-all", "Reject all proposals", RejectAll),
+        named(Object, "accept-all", "Accept all proposals", AcceptAll(Proposals::HERE)),
+        named(Object, "reject-all", "Reject all proposals", RejectAll(Proposals::HERE)),
+        named(Object, "next-proposal", "Next proposal", NextProposal),
+        named(Object, "proposal-order", "Worst proposals first, or best", ToggleProposalOrder),
         named(Object, "delete", "Delete", Delete),
         named(Object, "deselect", "Select nothing", Deselect),
         named(Object, "select-all", "Select all", SelectAll),
@@ -570,6 +644,8 @@ pub static CATALOG: &[Named] = {
         named(Go, "done", "Image is done", ToggleDone),
         named(Go, "done-and-next", "Done, and on to the next", DoneAndNext),
         named(Go, "remove-image", "Remove the image from the project", RemoveMedium),
+        named(Jobs, "find", "Find objects…", ShowFind),
+        named(Jobs, "find-similar", "Find more like the selected", FindSimilar),
         named(Jobs, "segment-everything", "Segment everything in the image", SegmentEverything(Scope::Image)),
         named(Jobs, "segment-project", "Segment everything in all images", SegmentEverything(Scope::Project)),
         named(Jobs, "masks-for-boxes", "Masks for boxes in the image", MasksForBoxes(Scope::Image)),

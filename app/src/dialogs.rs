@@ -90,6 +90,9 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>) -> Option<Vec<PathB
         | Purpose::ImportFolder
         | Purpose::ExportFolder => Some(vec![dialog.pick_folder()?]),
         Purpose::Files => dialog.add_filter("Images, videos and projects", &media).pick_files(),
+        Purpose::Detector => {
+            Some(vec![dialog.add_filter("Detectors", &["onnx", "safetensors"]).pick_file()?])
+        }
         Purpose::Import => Some(vec![
             dialog
                 .add_filter("Labels", &["json", "xml", "yaml", "yml"])

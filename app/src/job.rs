@@ -23,6 +23,8 @@ pub struct Job {
     pub cancel: Cancel,
     /// Masks found so far: new proposals, or the masks of objects' boxes. They become one step when the job ends.
     pub found: Vec<(FrameId, Option<ObjectId>, Answer)>,
+    /// Whether it ends without a word.
+    pub is_quiet: bool,
     /// What is asked of the engine until it has taken the job.
     pub unsent: Option<Unsent>,
 }

@@ -2,6 +2,7 @@
 
 mod categories;
 mod export;
+mod find;
 mod help;
 mod jobs;
 mod menu;
@@ -29,6 +30,7 @@ use crate::{
 pub(crate) use self::{
     categories::{NewCategory, categories_ui},
     export::ExportScreen,
+    find::FindPanel,
     help::help_ui,
     menu::menu_ui,
     notices::notices_ui,

@@ -5,13 +5,16 @@
 
 mod events;
 mod files;
+mod finding;
 mod jobs;
 mod masks;
 mod media;
 mod needs;
 mod objects;
 mod player;
+mod proposals;
 mod review;
+mod sweep;
 mod tracking;
 mod tracks;
 
@@ -32,6 +35,7 @@ use engine::{
 };
 use image::RgbImage;
 
+pub use finding::{Finding, Row};
 pub use media::Progress;
 pub use player::Player;
 
@@ -57,6 +61,10 @@ pub struct Session {
     visibility: Visibility,
     cache: Cache,
     jobs: Vec<Job>,
+    finding: Finding,
+    worst_first: bool,
+    /// The frame that was shown in the last turn.
+    left: Option<FrameId>,
     stats: Option<Box<Stats>>,
     next_job: u64,
     /// What the user should know.
@@ -160,6 +168,9 @@ impl Default for Session {
             visibility: Visibility { hidden: BTreeSet::new(), solo: false, masks: true },
             cache: Cache::default(),
             jobs: Vec::new(),
+            finding: Finding::default(),
+            worst_first: false,
+            left: None,
             stats: None,
             next_job: 1,
             notices: Notices::default(),
@@ -312,6 +323,16 @@ impl Session {
         &self.jobs
     }
 
+    /// What was looked for last, and what was found.
+    pub fn finding(&self) -> &Finding {
+        &self.finding
+    }
+
+    /// Whether one goes through proposals from the worst to the best.
+    pub fn goes_worst_first(&self) -> bool {
+        self.worst_first
+    }
+
     /// Whether there is a model.
     pub fn model(&self) -> &Model {
         &self.model
@@ -340,6 +361,8 @@ impl Session {
         self.ask_for_what_is_missing(engine, seen);
         self.tell_what_to_track(engine);
         self.ask_for_review(engine);
+        self.sweep();
+        self.answer_what_was_left();
         self.send_jobs(engine);
         self.dim();
         self.notices.expire(std::time::Instant::now());
@@ -385,8 +408,10 @@ impl Session {
             Command::NextObject => self.select_next(1),
             Command::PreviousObject => self.select_next(-1),
             Command::Accept => self.accept(),
-            Command::AcceptAll => self.accept_all(),
-            Command::RejectAll => self.reject_all(),
+            Command::AcceptAll(which) => self.accept_all(which),
+            Command::RejectAll(which) => self.reject_all(which),
+            Command::NextProposal => self.next_proposal(),
+            Command::ToggleProposalOrder => self.worst_first = !self.worst_first,
             Command::Delete => self.delete(),
             Command::CopyToNext => self.copy_to_next(),
             Command::SetCategory(category) => self.set_category(category),
@@ -452,6 +477,11 @@ impl Session {
             }
             Command::RemoveCategory(id) => self.remove_category(id),
 
+            Command::Find(find) => self.find(*find),
+            Command::FindSimilar => self.find_similar(),
+            Command::CountAs { class, threshold, category } => self.count_as(class, threshold, category),
+            Command::SetUsualThreshold(threshold) => self.set_usual_threshold(threshold),
+
             Command::SegmentEverything(scope) => self.segment_everything(scope),
             Command::MasksForBoxes(scope) => self.masks_for_boxes(scope),
             Command::CancelJob => self.cancel_job(),
@@ -469,6 +499,9 @@ impl Session {
             | Command::ChooseMediaFolder
             | Command::ChooseFrames
             | Command::ChooseNumber
+            | Command::ShowFind
+            | Command::ChooseDetector
+            | Command::UseDetector(_)
             | Command::OpenDemo
             | Command::Quit
             | Command::NewCategory
@@ -507,7 +540,7 @@ impl Session {
         self.notices.info(format!("{what}: {}", step.title));
         let project = self.project();
         let medium_of = |change: &Change| match change.key {
-            Key::Medium(medium) | Key::Object(medium, _) => Some(medium),
+            Key::Medium(medium) | Key::Object(medium, _) | Key::Rejected(medium, _) => Some(medium),
             Key::Segment(object, _) => {
                 let here = self.shown.filter(|medium| project.objects.contains_key(&(*medium, object)));
                 here.or_else(|| {

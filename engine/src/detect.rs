@@ -14,7 +14,7 @@ use crate::{
     prompt::{Label, PointPrompt, Prompt},
 };
 
-pub use suppress::{NMS_IOU, suppress};
+pub use suppress::{NMS_IOU, suppress, thin};
 
 /// Where something is, in pixels of the picture and within it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,6 +1,7 @@
-//! Who finds objects on pictures: models behind one trait, so that another is one more file.
+//! Who finds objects on pictures: models behind one trait, so that another is one more file; and what of it counts.
 
 mod alike;
+mod kinds;
 mod known;
 mod owlv2;
 mod query;
@@ -24,6 +25,7 @@ use crate::{
 const N_EXAMPLES: usize = 32;
 
 pub use alike::AlikeDetector;
+pub use kinds::{Kind, Kinds, Role};
 pub use query::{QueryError, Wanted};
 
 /// What to look for.

@@ -51,6 +51,13 @@ pub struct KnownDetector {
     pub files: &'static [&'static str],
 }
 
+impl KnownDetector {
+    /// Whether it finds by words.
+    pub fn knows_words(&self) -> bool {
+        self.files == OPEN
+    }
+}
+
 macro_rules! known_detectors {
     ($($name:literal, $repository:literal, $files:expr;)*) => {
         /// The official OWLv2, D-FINE and RT-DETRv2 models.
@@ -76,6 +83,17 @@ known_detectors! {
     "rtdetr-r34", "PekingU/rtdetr_v2_r34vd", CLOSED;
     "rtdetr-r50", "PekingU/rtdetr_v2_r50vd", CLOSED;
     "rtdetr-r101", "PekingU/rtdetr_v2_r101vd", CLOSED;
+}
+
+/// The name of the detector that suits best: the built-in model for examples, and for words one that knows them, if
+/// possible one whose files are here.
+pub fn usual_detector(for_words: bool) -> &'static str {
+    if !for_words {
+        return BUILTIN;
+    }
+    let mut knowing = DETECTORS.iter().filter(|known| known.knows_words());
+    let first = knowing.clone().next().map_or(BUILTIN, |known| known.name);
+    knowing.find(|known| find_detector(known.name).is_ok()).map_or(first, |known| known.name)
 }
 
 /// The file of `detector`: a known name, a file, or a folder with `model.safetensors`.

@@ -8,6 +8,7 @@ mod find;
 mod history;
 mod identities;
 mod media;
+mod proposals;
 mod run;
 mod store;
 mod tracks;
@@ -32,6 +33,7 @@ pub use find::{locate, scan, scan_frames};
 pub use history::{History, Step, StepId, Write};
 pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};
+pub use proposals::{KNOWN, Rejected};
 pub use run::{Extent, Run, RunId};
 pub use store::{Opened, Store, StoreError};
 
@@ -173,6 +175,11 @@ impl Object {
     pub fn new(category: CategoryId) -> Self {
         Self { category, proposal: None, attributes: BTreeMap::new() }
     }
+
+    /// Of a category, for a person to accept; `score` is from 0 to 1.
+    pub fn proposed(category: CategoryId, score: f32) -> Self {
+        Self { proposal: Some(score), ..Self::new(category) }
+    }
 }
 
 /// What decides a segment's mask: the prompt, the mask that it refines, and which of the possible answers is meant.
@@ -217,6 +224,13 @@ pub struct Tracked {
     /// IoU with the mask that was here before it, if another pass had made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agreement: Option<f32>,
+}
+
+impl Question {
+    /// What is at a prompt.
+    pub fn of(prompt: Prompt) -> Self {
+        Self { prompt, ..Self::default() }
+    }
 }
 
 impl Segment {
@@ -289,6 +303,8 @@ pub struct Project {
     pub segments: OrdMap<(ObjectId, usize), Arc<Segment>>,
     /// Tracking that is still to be done, the latest asked last.
     pub runs: OrdMap<RunId, Arc<Run>>,
+    /// What was found and is not so, by its medium and in the order in which that was said.
+    pub rejected: OrdMap<(MediumId, u32), Arc<Rejected>>,
 }
 
 /// Names one entry of a project.
@@ -304,6 +320,8 @@ pub enum Key {
     Segment(ObjectId, usize),
     /// In `runs`.
     Run(RunId),
+    /// In `rejected`.
+    Rejected(MediumId, u32),
 }
 
 /// One entry of a project.
@@ -319,6 +337,8 @@ pub enum Entry {
     Segment(Arc<Segment>),
     /// Of `runs`.
     Run(Arc<Run>),
+    /// Of `rejected`.
+    Rejected(Arc<Rejected>),
 }
 
 /// How one entry differs between two projects; none where there is no such entry.
@@ -333,7 +353,7 @@ pub struct Change {
 }
 
 impl Project {
-    /// What has to change to make `after` of this project; looks only at what the two do not share.
+    /// What has to change to make `after` of this project, in the order of keys; looks only at what the two do not share.
     pub fn changes_to(&self, after: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         diff(&self.media, &after.media, |id| Key::Medium(*id), Entry::Medium, &mut changes);
@@ -341,6 +361,8 @@ impl Project {
         diff(&self.objects, &after.objects, |(m, o)| Key::Object(*m, *o), Entry::Object, &mut changes);
         diff(&self.segments, &after.segments, |(o, f)| Key::Segment(*o, *f), Entry::Segment, &mut changes);
         diff(&self.runs, &after.runs, |id| Key::Run(*id), Entry::Run, &mut changes);
+        let rejected = |(m, id): &(MediumId, u32)| Key::Rejected(*m, *id);
+        diff(&self.rejected, &after.rejected, rejected, Entry::Rejected, &mut changes);
         changes
     }
 
@@ -361,6 +383,8 @@ impl Project {
             (Key::Segment(o, f), None) => drop(self.segments.remove(&(o, f))),
             (Key::Run(id), Some(Entry::Run(run))) => drop(self.runs.insert(id, run)),
             (Key::Run(id), None) => drop(self.runs.remove(&id)),
+            (Key::Rejected(m, id), Some(Entry::Rejected(not))) => drop(self.rejected.insert((m, id), not)),
+            (Key::Rejected(m, id), None) => drop(self.rejected.remove(&(m, id))),
             _ => debug_assert!(false, "{key:?} with an entry of another kind"),
         }
     }
@@ -412,6 +436,27 @@ impl Project {
         for run in runs {
             self.runs.remove(&run);
         }
+    }
+
+    /// Removes a category that no object has, with what is known not to be of it.
+    pub fn remove_category(&mut self, category: CategoryId) {
+        self.keep_rejected(|_, not| not.category != category);
+        self.categories.remove(&category);
+    }
+
+    fn keep_rejected(&mut self, is_kept: impl Fn(MediumId, &Rejected) -> bool) {
+        let kept = self.rejected.iter().filter(|((medium, _), not)| is_kept(*medium, not));
+        self.rejected = kept.map(|(key, not)| (*key, not.clone())).collect();
+    }
+
+    /// Removes a medium with all that is on it.
+    pub fn remove_medium(&mut self, medium: MediumId) {
+        let objects: Vec<ObjectId> = self.objects_of(medium).map(|(id, _)| id).collect();
+        for object in objects {
+            self.remove_object(medium, object);
+        }
+        self.keep_rejected(|of, _| of != medium);
+        self.media.remove(&medium);
     }
 
     /// Removes an object from some frames.

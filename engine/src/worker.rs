@@ -4,6 +4,7 @@
 //! is wanted of the model and the disk is told as a whole each time ([`Wants`], [`Reads`]) and replaces what was told
 //! before. An event says what it answers, so that an answer that came too late is known as such.
 
+mod detectors;
 mod files;
 mod inference;
 mod reader;
@@ -20,8 +21,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use image::RgbImage;
 
 use crate::{
+    detect::{DetectError, Detection},
+    detector::Detector,
     formats::{Dataset, Format, Options, Report, Stats},
-    geometry::Rect,
     mask::Rle,
     media::Sources,
     nn::Cancel,
@@ -30,9 +32,11 @@ use crate::{
         Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write,
     },
     review::{Review, Reviewer},
-    segmenter::{Answer, Segmenter},
+    segmenter::{Answer, SegmentError, Segmenter},
     tracking::Tracked,
 };
+
+pub use detectors::{DetectorInfo, Search, Sought};
 
 /// Names a job while the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,8 +108,12 @@ pub struct WorkFrame {
 pub enum Task {
     /// Propose all that can be seen and is not among these masks.
     Everything(Vec<Arc<Rle>>),
-    /// Make the masks of these boxes.
-    Boxes(Vec<(ObjectId, Rect)>),
+    /// Make masks, which the job keeps until it ends.
+    Masks(Vec<(ObjectId, Question)>),
+    /// Answer what segments ask, each answer on its own.
+    Answers(Vec<(ObjectId, Question)>),
+    /// Find objects.
+    Find(Arc<Search>),
 }
 
 /// What the project file is asked.
@@ -243,6 +251,17 @@ pub enum Event {
         /// The masks.
         masks: Vec<(Option<ObjectId>, Answer)>,
     },
+    /// A job found objects on a frame.
+    Detected {
+        /// Which.
+        job: JobId,
+        /// The frame.
+        at: FrameId,
+        /// By whom.
+        by: Arc<DetectorInfo>,
+        /// What it found, the surest first.
+        found: Vec<Detection>,
+    },
     /// A job has ended.
     Ended {
         /// Which.
@@ -308,8 +327,61 @@ impl Reporter {
     }
 }
 
-/// Loads a model; called on the thread that runs it, and again if a run panicked.
-pub type Load = Box<dyn Fn() -> Result<Box<dyn Segmenter>, String> + Send>;
+/// Why a piece of a job did not come to its end.
+enum Stopped {
+    Canceled,
+    Failed(String),
+}
+
+impl From<SegmentError> for Stopped {
+    fn from(error: SegmentError) -> Self {
+        match error {
+            SegmentError::Canceled => Self::Canceled,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<DetectError> for Stopped {
+    fn from(error: DetectError) -> Self {
+        match error {
+            DetectError::Canceled => Self::Canceled,
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<String> for Stopped {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+/// How models are loaded: called on the thread that runs them, and again if a run panicked.
+pub struct Load {
+    segmenter: Box<dyn Fn() -> Result<Box<dyn Segmenter>, String> + Send>,
+    detector: LoadDetector,
+}
+
+/// Loads the detector of a name or in a file.
+type LoadDetector = Box<dyn Fn(&str) -> Result<Box<dyn Detector>, String> + Send>;
+
+impl Load {
+    /// With no detectors.
+    pub fn new(segmenter: impl Fn() -> Result<Box<dyn Segmenter>, String> + Send + 'static) -> Self {
+        let detector = |name: &str| Err(format!("there is no detector {name}"));
+        Self { segmenter: Box::new(segmenter), detector: Box::new(detector) }
+    }
+
+    /// With these detectors, by their names or files.
+    #[must_use]
+    pub fn detecting(
+        self,
+        detector: impl Fn(&str) -> Result<Box<dyn Detector>, String> + Send + 'static,
+    ) -> Self {
+        Self { detector: Box::new(detector), ..self }
+    }
+}
 
 impl Engine {
     /// Starts the threads; `wake` is called whenever there is an event to look at.

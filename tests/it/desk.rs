@@ -58,7 +58,7 @@ pub(crate) fn fake() -> Load {
 
 /// One that takes its time.
 pub(crate) fn slow_fake(encode: Duration, answer: Duration) -> Load {
-    Box::new(move || Ok(Box::new(FakeSegmenter::new(encode, answer)) as Box<dyn Segmenter>))
+    Load::new(move || Ok(Box::new(FakeSegmenter::new(encode, answer)) as Box<dyn Segmenter>))
 }
 
 pub(crate) fn at(x: f32, y: f32) -> Point {

@@ -23,6 +23,7 @@ mod media;
 mod onnx_detectors;
 mod packaging;
 mod parity;
+mod proposals;
 mod segmenter;
 mod session;
 mod slow;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::mask::{Outline, Rle};
 use segue::{
-    command::{Command, Export, Scope, Tool},
+    command::{Command, Export, Proposals, Scope, Tool},
     session::Progress,
 };
 
@@ -215,7 +215,7 @@ fn proposals_wait_for_a_yes_or_no() {
     assert_eq!(Progress::of(desk.session.project(), first), Progress::ToReview);
     desk.step([Command::NextObject, Command::Accept]);
     assert_eq!(desk.session.segments().filter(|(_, object, _)| object.proposal.is_none()).count(), 1);
-    desk.step([Command::RejectAll]);
+    desk.step([Command::RejectAll(Proposals::HERE)]);
     assert_eq!(desk.objects().len(), 1);
     assert_eq!(Progress::of(desk.session.project(), first), Progress::Labeled);
     desk.step([Command::Undo, Command::Undo, Command::Undo]);
@@ -395,7 +395,7 @@ fn a_preview_shows_what_a_click_would_give() {
 fn the_built_in_model_answers_a_click() {
     let mut desk = Desk::new(
         1,
-        Box::new(|| {
+        engine::worker::Load::new(|| {
             let weights = engine::sam2::Weights::builtin().map_err(|error| error.to_string())?;
             let runtime =
                 engine::nn::Runtime::start(Some(engine::nn::Device::Cpu), None).map_err(|e| e.to_string())?;

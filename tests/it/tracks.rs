@@ -16,7 +16,7 @@ use engine::{
     segmenter::{FakeSegmenter, Sam2Segmenter, Segmenter},
     worker::Load,
 };
-use segue::command::{Command, Extent, Scope, Way};
+use segue::command::{Command, Extent, Proposals, Scope, Way};
 
 use crate::desk::{Desk, at, click, click_off, fake, rect, slow_fake};
 
@@ -48,7 +48,7 @@ type Log = Arc<Mutex<Vec<FrameId>>>;
 fn logged(answer: Duration) -> (Log, Load) {
     let log = Log::default();
     let to = log.clone();
-    let load: Load = Box::new(move || {
+    let load = Load::new(move || {
         let mut fake = FakeSegmenter::new(Duration::ZERO, answer);
         fake.tracked = to.clone();
         Ok(Box::new(fake) as Box<dyn Segmenter>)
@@ -430,7 +430,7 @@ fn all_that_a_frame_shows_is_proposed_and_can_be_tracked() {
         desk.track_of(objects[0]).into_iter().map(|(frame, _)| frame).collect()
     };
     assert_eq!(frames(&desk), [7]);
-    desk.step([Command::NextObject, Command::Accept, Command::RejectAll]);
+    desk.step([Command::NextObject, Command::Accept, Command::RejectAll(Proposals::HERE)]);
     desk.step([Command::Select(objects[0]), Command::Propagate(Way::Forward, Extent::Frames(3))]);
     desk.finish();
     assert_eq!(frames(&desk), [7, 8, 9, 10]);
@@ -486,7 +486,7 @@ fn keyframes_are_gone_to_one_by_one() {
 #[test]
 fn the_command_line_goes_on_with_a_project_and_makes_the_masks_that_the_window_makes() {
     let builtin = || -> Load {
-        Box::new(|| {
+        Load::new(|| {
             let runtime = engine::nn::Runtime::start(None, None).unwrap();
             let weights = engine::models::open(engine::models::BUILTIN).unwrap();
             let look = engine::sam2::Look::CAREFUL;

@@ -33,6 +33,7 @@ impl Canvas {
         let transform = self.view.transform(size, self.rect);
         self.draw_pixels(ui, painter, transform, session, paint);
         self.draw_boxes(painter, transform, session);
+        draw_scores(painter, transform, session);
         self.draw_outline(painter, transform);
         self.draw_prompt(painter, transform, session);
         self.draw_gesture(painter, response, transform, session);
@@ -190,6 +191,30 @@ impl Canvas {
             painter.circle_stroke(at, radius, Stroke::new(2.5, Color32::from_black_alpha(140)));
             painter.circle_stroke(at, radius, Stroke::new(1.0, Color32::WHITE));
         }
+    }
+}
+
+/// What proposals are, and how sure the machine is of them.
+fn draw_scores(painter: &Painter, transform: Transform, session: &Session) {
+    let proposals =
+        session.segments().filter(|(id, object, _)| object.proposal.is_some() && session.is_visible(*id));
+    for (id, object, segment) in proposals {
+        let (Some(score), Some(rect)) = (object.proposal, segment.bounds()) else { continue };
+        let rect = transform.rect_to_screen(rect);
+        let is_selected = session.selection().contains(&id);
+        // Between small boxes there is no room for words.
+        if rect.width() < 30.0 && !is_selected {
+            continue;
+        }
+        let category = session.project().categories.get(&object.category);
+        let name = category.map_or("?", |category| category.name.as_str());
+        let color = theme::color(session.color_of(id, object));
+        let text = format!("{name} {:.0} %", score * 100.0);
+        let text = painter.layout_no_wrap(text, FontId::proportional(11.0), Color32::BLACK);
+        let place =
+            Align2::LEFT_BOTTOM.anchor_size(rect.left_top(), text.size()).expand2(egui::vec2(3.0, 1.0));
+        painter.rect_filled(place, 2.0, color.gamma_multiply(if is_selected { 1.0 } else { 0.8 }));
+        painter.galley(place.min + egui::vec2(3.0, 1.0), text, Color32::BLACK);
     }
 }
 

@@ -9,25 +9,23 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use engine::{
-    detect::{Detection, NMS_IOU, Place, suppress},
-    detector::{self, AlikeDetector, Detector, Query, Wanted},
+    detect::{Detection, NMS_IOU, Place},
+    detector::{Detector, Kind, Kinds, Query, Role, Wanted},
     file::folder_of,
     formats::{Format, Options},
     geometry::Rect,
     media::{self, Sources},
-    models::{self, BUILTIN},
+    models,
     nn::Cancel,
     picture::Picture,
-    project::{
-        self, Category, CategoryId, FrameId, MediumId, Object, Project, Question, Segment, Store, Tracked,
-        category_color, scan,
-    },
+    project::{self, FrameId, MediumId, Object, Project, Question, Segment, Store, scan},
     segmenter::{Sam2Segmenter, Segmenter},
 };
 
 use super::{
     ModelArgs, cancel_on_interrupt,
     export::{format_named, with_progress},
+    open_detector,
     prompts::RectArg,
     say,
 };
@@ -86,9 +84,6 @@ pub(crate) struct Detect {
     model: ModelArgs,
 }
 
-/// What overlaps an object that is there already by this IoU is that object.
-const KNOWN: f32 = 0.7;
-
 fn share(word: &str) -> Result<f32, String> {
     let number = word.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     number.ok_or_else(|| "it is a number from 0 to 1".to_owned())
@@ -112,22 +107,9 @@ impl FromStr for Example {
 /// What is asked, and what becomes of the answers.
 struct Asked {
     queries: Vec<Query>,
-    /// Of each query or class the category and the threshold, if it counts.
-    counts: Vec<Option<(String, f32)>>,
-    /// The threshold of classes that have no name, if they count.
-    others: Option<f32>,
-}
-
-impl Asked {
-    /// What a detection is called, if it counts.
-    fn category(&self, detection: &Detection) -> Option<String> {
-        let unnamed = (format!("class {}", detection.class), self.others);
-        let (category, threshold) = match self.counts.get(detection.class) {
-            Some(counts) => counts.clone().map(|(category, threshold)| (category, Some(threshold)))?,
-            None => unnamed,
-        };
-        (detection.score >= threshold?).then_some(category)
-    }
+    kinds: Kinds,
+    /// What becomes of classes that have no name.
+    unnamed: Role,
 }
 
 impl Detect {
@@ -141,21 +123,16 @@ impl Detect {
         );
         let wanted = self.text.as_deref().map(Wanted::list).transpose()?.unwrap_or_default();
         let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;
-        // Words need a model that knows words; for examples the built-in one will do.
-        let usual = if wanted.is_empty() { BUILTIN } else { "owlv2-base" };
-        let named = self.detector.as_deref().unwrap_or(usual);
-        let path = if named == BUILTIN { None } else { Some(models::find_detector(named)?) };
+        let usual = models::usual_detector(!wanted.is_empty());
         let (runtime, weights) = self.model.open()?;
-        let mut detector: Box<dyn Detector> = match &path {
-            Some(path) => detector::open(&runtime, path, self.detector_size)?,
-            None => Box::new(AlikeDetector::load(&runtime)?),
-        };
+        let named = self.detector.as_deref().unwrap_or(usual);
+        let mut detector = open_detector(&runtime, named, self.detector_size)?;
         let mut segmenter = if self.masks {
             Some(Sam2Segmenter::load("segmenter", &runtime, &weights, self.model.look())?)
         } else {
             None
         };
-        let asked = self.asked(&*detector, &wanted, examples)?;
+        let mut asked = self.asked(&*detector, &wanted, examples)?;
 
         let folder = self.into.as_deref().map_or_else(|| folder_of(&self.source), folder_of);
         let (found_media, refused) =
@@ -172,14 +149,14 @@ impl Detect {
         project.add_media(found_media);
         if self.out.is_some() {
             // Training code wants all classes, found or not; a project only those that it needs.
-            for (name, _) in asked.counts.iter().flatten() {
-                category(&mut project, name);
+            for name in asked.kinds.categories() {
+                project.category_or_new(name);
             }
         }
         let media = project.media.iter().filter(|(_, medium)| paths.contains(&medium.path));
         let media: Vec<MediumId> = media.map(|(id, _)| *id).collect();
         let looked =
-            self.look(&mut project, &media, &folder, &mut *detector, &asked, segmenter.as_mut(), &cancel);
+            self.look(&mut project, &media, &folder, &mut *detector, &mut asked, segmenter.as_mut(), &cancel);
         let n_found = match looked {
             Ok(n_found) => n_found,
             Err(error) => {
@@ -211,32 +188,34 @@ impl Detect {
         examples: Vec<(Arc<Picture>, Rect)>,
     ) -> anyhow::Result<Asked> {
         let usual = self.threshold.unwrap_or_else(|| detector.usual_threshold());
-        let mut asked = Asked { queries: Vec::new(), counts: Vec::new(), others: None };
-        for Wanted { category, phrases, threshold } in wanted {
-            for phrase in phrases {
-                asked.queries.push(Query::Phrase(phrase.clone()));
-                asked.counts.push(Some((category.clone(), threshold.unwrap_or(usual))));
-            }
-        }
+        let mut kinds = Kinds::of_phrases(wanted, usual);
+        let phrases = wanted.iter().flat_map(|wanted| &wanted.phrases);
+        let mut queries: Vec<Query> = phrases.map(|phrase| Query::Phrase(phrase.clone())).collect();
         for (picture, rect) in examples {
-            asked.queries.push(Query::Example(picture, rect));
-            asked.counts.push(Some(("example".to_owned(), usual)));
+            queries.push(Query::Example(picture, rect));
+            kinds.push(Kind::named("example"));
         }
-        let Some(classes) = detector.classes().filter(|_| asked.queries.is_empty()) else { return Ok(asked) };
+        let mut unnamed = Role::Wanted;
+        let Some(classes) = detector.classes().filter(|_| queries.is_empty()) else {
+            return Ok(Asked { queries, kinds, unnamed });
+        };
+        kinds = Kinds::of_classes(classes, usual);
         let chosen = self.classes.iter().map(|word| word.split_once('=').unwrap_or((word, word)));
         let chosen: Vec<(&str, &str)> = chosen.collect();
         if let Some((unknown, _)) = chosen.iter().find(|(name, _)| classes.iter().all(|class| class != name))
         {
             bail!("the detector has no class '{unknown}'; it has {}", classes.join(", "));
         }
-        let counts = |class: &String| {
-            let category = chosen.iter().find(|(name, _)| name == class).map(|(_, category)| *category);
-            let category = if chosen.is_empty() { Some(class.as_str()) } else { category };
-            category.map(|category| (category.to_owned(), usual))
-        };
-        asked.counts = classes.iter().map(counts).collect();
-        asked.others = chosen.is_empty().then_some(usual);
-        Ok(asked)
+        if !chosen.is_empty() {
+            unnamed = Role::LeftOut;
+            for kind in kinds.iter_mut() {
+                match chosen.iter().find(|(name, _)| *name == kind.name) {
+                    Some((_, category)) => kind.category = (*category).to_owned(),
+                    None => kind.role = Role::LeftOut,
+                }
+            }
+        }
+        Ok(Asked { queries, kinds, unnamed })
     }
 
     /// Looks at all frames that are to be looked at, and adds what is found; how much that is.
@@ -247,14 +226,13 @@ impl Detect {
         media: &[MediumId],
         folder: &Path,
         detector: &mut dyn Detector,
-        asked: &Asked,
+        asked: &mut Asked,
         mut segmenter: Option<&mut Sam2Segmenter>,
         cancel: &Cancel,
     ) -> anyhow::Result<usize> {
         let frames = |id: &MediumId| project.media[id].n_frames.div_ceil(self.every.get());
         let bar = progress::bar(media.iter().map(frames).sum(), "frames");
-        let least = asked.counts.iter().flatten().map(|(_, threshold)| *threshold);
-        let least = least.chain(asked.others).fold(1.0, f32::min);
+        let least = asked.kinds.least();
         let sources = Sources::default();
         let mut n_found = 0;
         for &medium in media {
@@ -267,22 +245,21 @@ impl Detect {
                 let at = FrameId { medium, frame };
                 let picture = Arc::new(Picture::new(at, source.frame(frame)?));
                 let found = detector.detect(&picture, &asked.queries, least, cancel)?;
-                let counts = found.into_iter().filter(|detection| asked.category(detection).is_some());
-                let known: Vec<Rect> =
-                    project.segments_on(at).filter_map(|(.., segment)| segment.bounds()).collect();
-                for detection in suppress(counts.collect(), self.nms) {
-                    let Some(name) = asked.category(&detection) else { continue };
-                    if known.iter().any(|rect| detection.place.iou(Place::Rect(*rect)) >= KNOWN) {
+                asked.kinds.meet(&found, asked.unnamed);
+                for detection in asked.kinds.choose(&found, self.nms).into_iter().map(|i| found[i]) {
+                    let Some(kind) = asked.kinds.get(detection.class) else { continue };
+                    let is_known = |rect| project.is_known(at, rect, project.category_named(&kind.category));
+                    if matches!(detection.place, Place::Rect(rect) if is_known(rect)) {
                         continue;
                     }
                     let segment = segment(&detection, &picture, segmenter.as_deref_mut(), cancel)?;
                     let Some(segment) = segment else { continue };
-                    let category = category(project, &name);
-                    let proposal = self.into.is_some().then_some(detection.score);
-                    let object = project.new_object();
-                    let new = Object { proposal, ..Object::new(category) };
-                    project.objects.insert((medium, object), Arc::new(new));
-                    project.segments.insert((object, frame), Arc::new(segment));
+                    let category = project.category_or_new(&kind.category);
+                    let object = match self.into {
+                        Some(_) => Object::proposed(category, detection.score),
+                        None => Object::new(category),
+                    };
+                    project.add_object(at, object, segment);
                     n_found += 1;
                 }
                 bar.inc(1);
@@ -303,30 +280,13 @@ fn segment(
     segmenter: Option<&mut Sam2Segmenter>,
     cancel: &Cancel,
 ) -> anyhow::Result<Option<Segment>> {
-    // Nobody has said it, so that its score is kept.
-    let found = Segment {
-        iou: detection.score,
-        tracked: Some(Tracked { object_score: detection.score, agreement: None }),
-        is_answered: true,
-        ..Segment::default()
-    };
+    let Detection { place, score, .. } = *detection;
     let Some(segmenter) = segmenter else {
-        let Place::Rect(rect) = detection.place else { return Ok(None) };
-        return Ok(Some(Segment { rect: Some(rect), ..found }));
+        return Ok(matches!(place, Place::Rect(_)).then(|| Segment::found_at(place.prompt(), score)));
     };
-    let question = Question { prompt: detection.place.prompt(), ..Question::default() };
+    let question = Question::of(place.prompt());
     let answer = segmenter.answer(picture, &question, cancel)?;
-    Ok((answer.mask.area() > 0).then(|| Segment { question, mask: Some(Arc::new(answer.mask)), ..found }))
-}
-
-/// The project's category of this name, made if there is none.
-fn category(project: &mut Project, name: &str) -> CategoryId {
-    project.category_named(name).unwrap_or_else(|| {
-        let id = project.new_category();
-        let color = category_color(project.categories.len());
-        project.categories.insert(id, Arc::new(Category::new(name, color)));
-        id
-    })
+    Ok((answer.mask.area() > 0).then(|| Segment::found_as(question, answer.mask, score)))
 }
 
 fn read_example(example: &Example) -> anyhow::Result<(Arc<Picture>, Rect)> {

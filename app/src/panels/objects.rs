@@ -4,7 +4,11 @@ use egui::{Align, Layout, RichText, ScrollArea, Sense, Ui, Vec2};
 use engine::project::{Object, ObjectId, Segment};
 
 use super::{Pane, dot_button};
-use crate::{command::Command, session::Session, theme};
+use crate::{
+    command::{Command, Proposals},
+    session::Session,
+    theme,
+};
 
 /// An object, with its segment where it is on the shown frame.
 type Row<'a> = (ObjectId, &'a Object, Option<&'a Segment>);
@@ -28,9 +32,9 @@ pub(crate) fn objects_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
         ui.horizontal(|ui| {
             ui.label(RichText::new(format!("{n_proposals} proposed")).color(theme::REVIEW));
             let accept = ui.small_button("Accept all");
-            pane.on_click(accept, &Command::AcceptAll, "Accept all proposals");
+            pane.on_click(accept, &Command::AcceptAll(Proposals::HERE), "Accept all proposals");
             let reject = ui.small_button("Reject all");
-            pane.on_click(reject, &Command::RejectAll, "Reject all proposals");
+            pane.on_click(reject, &Command::RejectAll(Proposals::HERE), "Reject all proposals");
         });
     }
     attributes_ui(ui, pane);

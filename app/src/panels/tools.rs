@@ -43,6 +43,18 @@ pub(crate) fn tools_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
                 painter.circle_filled(at + Vec2::new(4.0, 0.0), 6.0, color);
             },
         );
+        button(
+            ui,
+            pane,
+            &Command::ShowFind,
+            "Find objects: by words, by example, or with a detector",
+            false,
+            |painter, at, color| {
+                let stroke = Stroke::new(1.8, color);
+                painter.circle_stroke(at + Vec2::new(-2.0, -2.0), 6.0, stroke);
+                painter.line_segment([at + Vec2::new(2.5, 2.5), at + Vec2::new(8.0, 8.0)], stroke);
+            },
+        );
         let everything = Command::SegmentEverything(Scope::Image);
         button(ui, pane, &everything, "Segment everything in the image", false, |painter, at, color| {
             for (x, y) in [(-5.0, -5.0), (5.0, -5.0), (-5.0, 5.0), (5.0, 5.0)] {

@@ -17,6 +17,7 @@ pub(crate) enum Purpose {
     ExportFolder,
     FindMedia,
     Frames,
+    Detector,
 }
 
 impl Purpose {
@@ -29,6 +30,7 @@ impl Purpose {
             Self::ImportFolder => "Import a folder of labels",
             Self::ExportFolder => "Folder in which the export is made",
             Self::Frames => "Add a folder of frames as a video",
+            Self::Detector => "A detector: .onnx, or .safetensors with its config.json",
             Self::FindMedia => "Folder in which the missing media are",
         }
     }
@@ -41,6 +43,7 @@ impl Purpose {
             Self::ExportFolder => Command::ExportInto(paths.pop()?),
             Self::FindMedia => Command::FindMedia(paths.pop()?),
             Self::Frames => Command::AddFrames(paths.pop()?),
+            Self::Detector => Command::UseDetector(paths.pop()?),
         })
     }
 }

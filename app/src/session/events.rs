@@ -43,6 +43,7 @@ impl Session {
             Event::Tracked(opening, report) => self.tracked(opening, report),
             Event::Progress { job, done, total } => self.progressed(job, done, total),
             Event::Found { job, at, masks } => self.found(job, at, masks),
+            Event::Detected { job, at, by, found } => self.detected(job, at, &by, found),
             Event::Ended { job, outcome } => self.ended(job, outcome),
         }
     }
@@ -61,7 +62,7 @@ impl Session {
         }
         match answer {
             Ok(Answer { mask, iou }) => {
-                let mask = self.allowed(mask, Some(object));
+                let mask = self.allowed(at, mask, Some(object));
                 self.history.amend(|project| {
                     let segment = project.segment_mut(object, at.frame);
                     (segment.mask, segment.iou, segment.is_answered) = (Some(Arc::new(mask)), iou, true);

@@ -8,7 +8,7 @@ use engine::{
     worker::{Engine, Errand, Storing},
 };
 
-use super::{Cache, Player, Session};
+use super::{Cache, Finding, Player, Session};
 use crate::{
     command::Export,
     job::{ProjectFile, Unsent},
@@ -90,6 +90,8 @@ impl Session {
         self.tracks.forget();
         self.reviewing = Default::default();
         self.selection.clear();
+        self.finding = Finding::default();
+        self.left = None;
         self.visibility.hidden.clear();
         self.cache = Cache::default();
         self.asked.forget();

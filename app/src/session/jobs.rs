@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use engine::{
     formats::counted,
-    geometry::Rect,
     nn::Cancel,
-    project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, path_of},
+    project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Question, Segment, path_of},
+    prompt::Prompt,
     segmenter::Answer,
     worker::{Engine, JobId, Outcome, Task, Work, WorkFrame},
 };
@@ -37,6 +37,7 @@ impl Session {
             total: 0,
             cancel,
             found: Vec::new(),
+            is_quiet: false,
             unsent,
         });
     }
@@ -70,15 +71,16 @@ impl Session {
 
     pub(super) fn masks_for_boxes(&mut self, scope: Scope) {
         self.start_work("Masks for boxes", scope, |project, medium, _| {
-            let mut boxes: BTreeMap<usize, Vec<(ObjectId, Rect)>> = BTreeMap::new();
+            let mut boxes: BTreeMap<usize, Vec<(ObjectId, Question)>> = BTreeMap::new();
             for (object, _) in project.objects_of(medium) {
                 for (frame, segment) in project.track(object).filter(|(_, segment)| segment.mask.is_none()) {
                     if let Some(rect) = segment.rect {
-                        boxes.entry(frame).or_default().push((object, rect));
+                        let prompt = Prompt { rect: Some(rect), points: Vec::new() };
+                        boxes.entry(frame).or_default().push((object, Question::of(prompt)));
                     }
                 }
             }
-            let task = |(frame, boxes)| (FrameId { medium, frame }, Task::Boxes(boxes));
+            let task = |(frame, boxes)| (FrameId { medium, frame }, Task::Masks(boxes));
             boxes.into_iter().map(task).collect()
         });
     }
@@ -120,12 +122,14 @@ impl Session {
         let Some(job) = self.jobs.last() else { return };
         job.cancel.cancel();
         if job.unsent.is_some() {
-            self.jobs.pop();
+            self.ended(job.id, Outcome::Canceled);
         }
     }
 
     pub(super) fn progressed(&mut self, id: JobId, done: usize, total: usize) {
-        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id) {
+        // A search through videos counts their frames.
+        let sweeps = self.finding.job == Some(id) && self.finding.sweep.is_some();
+        if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !sweeps) {
             (job.done, job.total) = (done, total);
         }
     }
@@ -139,11 +143,20 @@ impl Session {
     pub(super) fn ended(&mut self, id: JobId, outcome: Outcome) {
         // A job of a project that was closed is known no more.
         let Some(i) = self.jobs.iter().position(|job| job.id == id) else { return };
-        let job = self.jobs.remove(i);
+        let is_search = self.finding.job == Some(id);
+        if is_search && !self.finding_ended(&outcome) {
+            return;
+        }
+        let mut job = self.jobs.remove(i);
+        if is_search {
+            // Masks that were not matched with what is there yet.
+            job.found.clear();
+        }
         let n_found = job.found.len();
         self.keep(&job.title, job.found);
         let kept = if n_found > 0 { format!(": {}", counted(n_found, "mask")) } else { String::new() };
         match outcome {
+            Outcome::Done if is_search || job.is_quiet => {}
             Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
             Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
@@ -194,12 +207,8 @@ impl Session {
                         (segment.mask, segment.iou, segment.is_answered) = (Some(Arc::new(mask)), iou, true);
                     }
                     None if project.media.contains_key(&at.medium) => {
-                        let id = project.new_object();
-                        let object = Object { proposal: Some(iou), ..Object::new(category) };
-                        project.objects.insert((at.medium, id), Arc::new(object));
-                        project
-                            .segments
-                            .insert((id, at.frame), Arc::new(Segment { iou, ..Segment::by_hand(mask) }));
+                        let segment = Segment { iou, ..Segment::by_hand(mask) };
+                        project.add_object(at, Object::proposed(category, iou), segment);
                     }
                     None => {}
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::{
     geometry::Point,
     mask::Rle,
-    project::{ObjectId, Segment},
+    project::{FrameId, ObjectId, Segment},
     prompt::Label,
 };
 
@@ -33,15 +33,16 @@ impl Session {
             Some(((id, _), at)) => {
                 let mask = self.project().segment(id, at.frame).and_then(|segment| segment.mask.clone());
                 let changed = match (mask, adds) {
-                    (Some(mask), true) => mask.union(&self.allowed(pixels, Some(id))),
+                    (Some(mask), true) => mask.union(&self.allowed(at, pixels, Some(id))),
                     (Some(mask), false) => mask.subtract(&pixels),
-                    (None, true) => self.allowed(pixels, Some(id)),
+                    (None, true) => self.allowed(at, pixels, Some(id)),
                     (None, false) => return,
                 };
                 self.set_masks(title, vec![(id, changed)]);
             }
             None if adds => {
-                let pixels = self.allowed(pixels, None);
+                let Some(at) = self.frame() else { return };
+                let pixels = self.allowed(at, pixels, None);
                 if pixels.area() > 0 {
                     self.add_object(title, Segment::by_hand(pixels));
                 }
@@ -51,19 +52,21 @@ impl Session {
     }
 
     pub(super) fn reshape(&mut self, from: &[Vec<Point>], to: &[Vec<Point>]) {
-        let Some((id, _, segment)) = self.selected() else { return };
+        let Some((at, (id, _, segment))) = self.frame().zip(self.selected()) else { return };
         let Some(mask) = segment.mask.clone() else { return };
         let (from, to) = (Rle::of_polygons(from, mask.size()), Rle::of_polygons(to, mask.size()));
-        let changed = mask.union(&self.allowed(to.subtract(&from), Some(id))).subtract(&from.subtract(&to));
+        let changed =
+            mask.union(&self.allowed(at, to.subtract(&from), Some(id))).subtract(&from.subtract(&to));
         self.set_masks("Move corner", vec![(id, changed)]);
     }
 
-    /// These pixels, without those of other objects if only unlabeled ones are to be taken.
-    pub(super) fn allowed(&self, pixels: Rle, object: Option<ObjectId>) -> Rle {
+    /// These pixels of a frame, without those of other objects if only unlabeled ones are to be taken.
+    pub(super) fn allowed(&self, at: FrameId, pixels: Rle, object: Option<ObjectId>) -> Rle {
         if !self.tools.only_unlabeled {
             return pixels;
         }
-        let others = self.segments().filter(|(id, o, _)| Some(*id) != object && o.proposal.is_none());
+        let others = self.project().segments_on(at);
+        let others = others.filter(|(id, o, _)| Some(*id) != object && o.proposal.is_none());
         let masks = others.filter_map(|(.., segment)| segment.mask.as_ref());
         masks.fold(pixels, |pixels, mask| pixels.subtract(mask))
     }

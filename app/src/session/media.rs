@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::project::{Medium, MediumId, ObjectId, Project};
+use engine::project::{Medium, MediumId, Project};
 
 use super::{Player, Session, Thumbnail};
 
@@ -92,13 +92,7 @@ impl Session {
         let media = &self.project().media;
         let next = media.range(shown..).nth(1).or_else(|| media.range(..shown).next_back());
         let next = next.map(|(id, _)| *id);
-        self.history.edit("Remove image", |project| {
-            let objects: Vec<ObjectId> = project.objects_of(shown).map(|(id, _)| id).collect();
-            for object in objects {
-                project.remove_object(shown, object);
-            }
-            project.media.remove(&shown);
-        });
+        self.history.edit("Remove image", |project| project.remove_medium(shown));
         self.shown = next;
         self.player = Player::default();
         self.selection.clear();

@@ -52,6 +52,11 @@ impl Asked {
     pub(super) fn fail(&mut self, object: ObjectId, question: Question) {
         self.failed.insert(object, question);
     }
+
+    /// Whether a question had no answer.
+    pub(super) fn has_failed(&self, object: ObjectId, question: &Question) -> bool {
+        self.failed.get(&object) == Some(question)
+    }
 }
 
 impl Cache {
@@ -161,7 +166,7 @@ impl Session {
     fn questions(&self) -> Vec<(ObjectId, Question)> {
         let mut open: Vec<(ObjectId, Question)> = self
             .segments()
-            .filter(|(id, _, s)| !s.is_answered && self.asked.failed.get(id) != Some(&s.question))
+            .filter(|(id, _, s)| !s.is_answered && !self.asked.has_failed(*id, &s.question))
             .map(|(id, _, segment)| (id, segment.question.clone()))
             .collect();
         open.sort_by_key(|(id, _)| !self.selection.contains(id));

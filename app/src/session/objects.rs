@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use engine::{
     geometry::{Point, Rect},
-    project::{Category, CategoryId, MediumId, Object, ObjectId, Project, Question, Segment, category_color},
+    project::{
+        Category, CategoryId, FrameId, MediumId, Object, ObjectId, Project, Question, Segment, category_color,
+    },
     prompt::{Label, PointPrompt},
 };
 
@@ -113,12 +115,7 @@ impl Session {
             self.notices.warn("Make a category first");
             return;
         };
-        let id = self.history.edit(title, |project| {
-            let id = project.new_object();
-            project.objects.insert((at.medium, id), Arc::new(Object::new(category)));
-            project.segments.insert((id, at.frame), Arc::new(segment));
-            id
-        });
+        let id = self.history.edit(title, |project| project.add_object(at, Object::new(category), segment));
         self.selection = vec![id];
     }
 
@@ -167,57 +164,17 @@ impl Session {
         });
     }
 
-    pub(super) fn accept(&mut self) {
-        let was_proposal = self.selected().is_some_and(|(_, object, _)| object.proposal.is_some());
-        if !was_proposal {
-            self.selection.clear();
+    pub(super) fn delete(&mut self) {
+        if self.reject() {
             return;
         }
-        self.change_selected("Accept", |object| object.proposal = None);
-        self.select_next_proposal();
-    }
-
-    fn proposals(&self) -> Vec<ObjectId> {
-        self.segments().filter(|(_, object, _)| object.proposal.is_some()).map(|(id, ..)| id).collect()
-    }
-
-    /// So that one key after the other goes through them.
-    fn select_next_proposal(&mut self) {
-        let last = self.selection.last().copied();
-        let proposals = self.proposals();
-        let next = proposals.iter().find(|id| Some(**id) > last).or(proposals.first());
-        self.selection = next.copied().into_iter().collect();
-    }
-
-    pub(super) fn accept_all(&mut self) {
-        self.selection = self.proposals();
-        self.change_selected("Accept all proposals", |object| object.proposal = None);
-        self.selection.clear();
-    }
-
-    pub(super) fn reject_all(&mut self) {
-        let proposals = self.proposals();
-        self.remove("Reject all proposals", &proposals);
-    }
-
-    pub(super) fn delete(&mut self) {
-        let was_proposal = self.selected().is_some_and(|(_, object, _)| object.proposal.is_some());
-        let selection = std::mem::take(&mut self.selection);
-        self.remove(if was_proposal { "Reject" } else { "Delete" }, &selection);
-        if was_proposal {
-            self.selection = selection;
-            self.select_next_proposal();
-        }
-    }
-
-    fn remove(&mut self, title: &str, objects: &[ObjectId]) {
+        let (selection, span) = (std::mem::take(&mut self.selection), self.span());
         let Some(at) = self.frame() else { return };
-        let span = self.span();
-        self.history.edit(title, |project| {
-            for id in objects {
+        self.history.edit("Delete", |project| {
+            for id in selection {
                 match &span {
-                    Some(span) => project.remove_from_track(at.medium, *id, span.clone()),
-                    None => project.remove_object(at.medium, *id),
+                    Some(span) => project.remove_from_track(at.medium, id, span.clone()),
+                    None => project.remove_object(at.medium, id),
                 }
             }
         });
@@ -248,13 +205,8 @@ impl Session {
             })
             .collect();
         let ids: Vec<ObjectId> = self.history.edit("Copy to the next image", |project| {
-            let add = |(object, segment)| {
-                let id = project.new_object();
-                project.objects.insert((next, id), Arc::new(object));
-                project.segments.insert((id, 0), Arc::new(segment));
-                id
-            };
-            copies.into_iter().map(add).collect()
+            let at = FrameId { medium: next, frame: 0 };
+            copies.into_iter().map(|(object, segment)| project.add_object(at, object, segment)).collect()
         });
         self.go_to(next);
         self.selection = ids;
@@ -360,7 +312,7 @@ impl Session {
         } else if project.categories.len() == 1 {
             self.notices.warn("This is the only category; rename it instead");
         } else {
-            self.history.edit("Remove category", |project| project.categories.remove(&id));
+            self.history.edit("Remove category", |project| project.remove_category(id));
             self.category = self.category().or(self.project().categories.keys().next().copied());
         }
     }

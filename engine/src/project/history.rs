@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Change, Key, Project};
+use super::{Change, Key, ObjectId, Project};
 
 /// Names a step in its project, from 1; later steps have larger ids.
 pub type StepId = i64;
@@ -14,8 +14,15 @@ pub struct Step {
     pub id: StepId,
     /// What to call it, such as "Add point".
     pub title: Arc<str>,
-    /// How the project changed.
+    /// How the project changed, in the order of keys.
     pub changes: Arc<Vec<Change>>,
+}
+
+impl Step {
+    /// Where its change of an entry is, or would be.
+    fn place_of(&self, key: Key) -> Result<usize, usize> {
+        self.changes.binary_search_by_key(&key, |change| change.key)
+    }
 }
 
 /// What the project file has to be told, in the order in which it came about.
@@ -100,7 +107,7 @@ impl History {
         for change in before.changes_to(&self.now) {
             let mut step = None;
             for earlier in self.undo.iter_mut().rev() {
-                if let Some(i) = earlier.changes.iter().position(|c| c.key == change.key) {
+                if let Ok(i) = earlier.place_of(change.key) {
                     Arc::make_mut(&mut earlier.changes)[i].after.clone_from(&change.after);
                     step = Some(earlier.id);
                     break;
@@ -122,7 +129,7 @@ impl History {
         change(Arc::make_mut(&mut self.now));
         let n_earlier = self.undo.partition_point(|other| other.id < step);
         for change in before.changes_to(&self.now) {
-            let changed_it = |other: &Step| other.changes.iter().any(|c| c.key == change.key);
+            let changed_it = |other: &Step| other.place_of(change.key).is_ok();
             let later = (n_earlier..self.undo.len())
                 .rev()
                 .find(|&i| self.undo[i].id > step && changed_it(&self.undo[i]));
@@ -132,10 +139,11 @@ impl History {
             }
             let owner = later.map_or(step, |i| self.undo[i].id);
             if let Some(owner) = self.undo.range_mut(n_earlier..).find(|other| other.id == owner) {
+                let place = owner.place_of(change.key);
                 let changes = Arc::make_mut(&mut owner.changes);
-                match changes.iter_mut().rev().find(|c| c.key == change.key) {
-                    Some(known) => known.after.clone_from(&change.after),
-                    None => changes.push(change.clone()),
+                match place {
+                    Ok(known) => changes[known].after.clone_from(&change.after),
+                    Err(new) => changes.insert(new, change.clone()),
                 }
             }
             self.unwritten.push(Write::Amend { step: Some(owner), change });
@@ -164,6 +172,27 @@ impl History {
         self.unwritten.push(Write::Redo(step.id));
         self.undo.push_back(step.clone());
         Some(step)
+    }
+
+    /// The first id from which on no object has or had one, as far as steps since `step` or that were taken back tell: what
+    /// [`Self::extend`] adds is kept only if no later step has changed it.
+    pub fn unused_object(&self, step: StepId) -> ObjectId {
+        let last = |step: &Step| {
+            let n = step
+                .changes
+                .partition_point(|change| change.key <= Key::Segment(ObjectId(u32::MAX), usize::MAX));
+            match step.changes[..n].last().map(|change| change.key) {
+                Some(Key::Segment(object, _)) => Some(ObjectId(object.0 + 1)),
+                _ => None,
+            }
+        };
+        let steps = self.undo.iter().rev().take_while(|other| other.id >= step).chain(&self.redo);
+        steps.filter_map(last).max().map_or(self.now.new_object(), |id| id.max(self.now.new_object()))
+    }
+
+    /// Whether a step is done and not taken back, and recent enough to be in memory.
+    pub fn is_done(&self, step: StepId) -> bool {
+        self.undo.binary_search_by_key(&step, |other| other.id).is_ok()
     }
 
     /// The title of what [`Self::undo`] would take back.

@@ -27,7 +27,11 @@ use super::{
 const APPLICATION: i32 = 0x5345_4755;
 
 /// What makes each version of the file from the one before, the first from nothing.
-const MIGRATIONS: &[&str] = &[include_str!("store/version_1.sql"), include_str!("store/version_2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/version_1.sql"),
+    include_str!("store/version_2.sql"),
+    include_str!("store/version_3.sql"),
+];
 
 /// A project file that is open, and locked against a second window.
 #[derive(Debug)]
@@ -209,7 +213,8 @@ fn project(db: &Connection) -> rusqlite::Result<Project> {
         UNION ALL SELECT 'category', id, 0, value FROM categories
         UNION ALL SELECT 'object', medium, id, value FROM objects
         UNION ALL SELECT 'segment', object, frame, value FROM segments
-        UNION ALL SELECT 'run', step, n, value FROM runs",
+        UNION ALL SELECT 'run', step, n, value FROM runs
+        UNION ALL SELECT 'rejected', medium, id, value FROM rejected",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -255,7 +260,9 @@ fn steps(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Ve
             let key = key(row)?;
             Ok(Change { key, before: entry(key, row, 3)?, after: entry(key, row, 4)? })
         };
-        changes.query_map([id], change)?.collect()
+        let mut changes: Vec<Change> = changes.query_map([id], change)?.collect::<rusqlite::Result<_>>()?;
+        changes.sort_unstable_by_key(|change| change.key);
+        Ok(changes)
     };
     let step = |row: &Row<'_>| {
         let id = row.get(0)?;
@@ -319,6 +326,10 @@ fn set(db: &Connection, key: Key, value: Option<&str>) -> rusqlite::Result<()> {
         (Key::Segment(..), None) => run(db, "DELETE FROM segments WHERE object = ?1 AND frame = ?2", [a, b]),
         (Key::Run(_), Some(value)) => run(db, "REPLACE INTO runs VALUES (?1, ?2, ?3)", params![a, b, value]),
         (Key::Run(_), None) => run(db, "DELETE FROM runs WHERE step = ?1 AND n = ?2", [a, b]),
+        (Key::Rejected(..), Some(value)) => {
+            run(db, "REPLACE INTO rejected VALUES (?1, ?2, ?3)", params![a, b, value])
+        }
+        (Key::Rejected(..), None) => run(db, "DELETE FROM rejected WHERE medium = ?1 AND id = ?2", [a, b]),
     }
 }
 
@@ -334,6 +345,7 @@ fn columns(key: Key) -> (&'static str, i64, i64) {
         Key::Object(medium, id) => ("object", medium.0.into(), id.0.into()),
         Key::Segment(object, frame) => ("segment", object.0.into(), frame as i64),
         Key::Run(RunId { step, n }) => ("run", step, n.into()),
+        Key::Rejected(medium, id) => ("rejected", medium.0.into(), id.into()),
     }
 }
 
@@ -345,6 +357,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         "object" => Key::Object(MediumId(row.get(1)?), ObjectId(row.get(2)?)),
         "segment" => Key::Segment(ObjectId(row.get(1)?), row.get::<_, i64>(2)? as usize),
         "run" => Key::Run(RunId { step: row.get(1)?, n: row.get(2)? }),
+        "rejected" => Key::Rejected(MediumId(row.get(1)?), row.get(2)?),
         _ => return Err(FromSqlError::InvalidType.into()),
     })
 }
@@ -357,6 +370,7 @@ fn json(entry: Option<&Entry>) -> rusqlite::Result<Option<String>> {
         Entry::Object(object) => serde_json::to_string(object),
         Entry::Segment(segment) => serde_json::to_string(segment),
         Entry::Run(run) => serde_json::to_string(run),
+        Entry::Rejected(not) => serde_json::to_string(not),
     });
     json.transpose().map_err(|cause| rusqlite::Error::ToSqlConversionFailure(cause.into()))
 }
@@ -373,5 +387,6 @@ fn entry(key: Key, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Entr
         Key::Object(..) => Entry::Object(parse(json)?),
         Key::Segment(..) => Entry::Segment(parse(json)?),
         Key::Run(_) => Entry::Run(parse(json)?),
+        Key::Rejected(..) => Entry::Rejected(parse(json)?),
     }))
 }

@@ -9,15 +9,17 @@ use std::{
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{Event, JobId, Load, Outcome, Reporter, Task, Track, Wants, Work, WorkFrame, tracks::Tracks};
+use super::{
+    DetectorInfo, Event, JobId, Load, Outcome, Reporter, Search, Stopped, Task, Track, Wants, Work,
+    WorkFrame, detectors::Detectors, tracks::Tracks,
+};
 use crate::{
+    detect::Detection,
     everything::Everything,
-    geometry::Rect,
     media::{FrameSource, MediaError, Sources},
     nn::Cancel,
     picture::Picture,
     project::{FrameId, ObjectId, Question},
-    prompt::Prompt,
     segmenter::{Answer, SegmentError, Segmenter},
 };
 
@@ -47,7 +49,7 @@ pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out:
     };
     // A model that panicked is not to be trusted again, so that it is loaded anew.
     loop {
-        let mut segmenter = match load() {
+        let mut segmenter = match (load.segmenter)() {
             Ok(segmenter) => segmenter,
             Err(error) => {
                 let _heard = out.report(Event::NoModel(error));
@@ -57,7 +59,9 @@ pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out:
         if !out.report(Event::Ready(segmenter.describe())) {
             return;
         }
-        let worked = catch_unwind(AssertUnwindSafe(|| work(&mut *segmenter, &mut todo, inbox, out)));
+        let detectors = &mut Detectors::new(&load.detector, todo.sources.clone());
+        let worked =
+            catch_unwind(AssertUnwindSafe(|| work(&mut *segmenter, detectors, &mut todo, inbox, out)));
         match worked {
             Ok(()) => return,
             Err(_) => {
@@ -78,7 +82,13 @@ pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out:
 }
 
 /// Works until nobody asks or listens any more.
-fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request>, out: &Reporter) {
+fn work(
+    segmenter: &mut dyn Segmenter,
+    detectors: &mut Detectors<'_>,
+    todo: &mut Todo,
+    inbox: &Receiver<Request>,
+    out: &Reporter,
+) {
     loop {
         let mut idle = todo.is_idle(segmenter);
         loop {
@@ -90,7 +100,7 @@ fn work(segmenter: &mut dyn Segmenter, todo: &mut Todo, inbox: &Receiver<Request
             }
             idle = false;
         }
-        let events = todo.turn(segmenter);
+        let events = todo.turn(segmenter, detectors);
         if !events.into_iter().all(|event| out.report(event)) {
             return;
         }
@@ -119,7 +129,7 @@ impl Todo {
     }
 
     /// Does the most wanted piece of work.
-    fn turn(&mut self, segmenter: &mut dyn Segmenter) -> Vec<Event> {
+    fn turn(&mut self, segmenter: &mut dyn Segmenter, detectors: &mut Detectors<'_>) -> Vec<Event> {
         let cancel = self.wants.cancel.clone();
         if let Some(shown) = self.wants.pictures.first().cloned() {
             if !self.wants.questions.is_empty() {
@@ -148,7 +158,7 @@ impl Todo {
             return self.tracks.turn(segmenter);
         }
         if let Some(job) = self.jobs.front_mut() {
-            let events = job.turn(segmenter);
+            let events = job.turn(segmenter, detectors);
             if events.iter().any(|event| matches!(event, Event::Ended { .. })) {
                 self.jobs.pop_front();
             }
@@ -203,7 +213,16 @@ struct Job {
 /// What is left to do on a frame.
 enum Part {
     Everything(Box<Everything>),
-    Boxes { left: VecDeque<(ObjectId, Rect)>, total: usize, found: Vec<(Option<ObjectId>, Answer)> },
+    Masks(Questions),
+    Answers(Questions),
+    Find(Arc<Search>, Option<(Arc<DetectorInfo>, Vec<Detection>)>),
+}
+
+/// Questions that are answered one by one.
+struct Questions {
+    left: VecDeque<(ObjectId, Question)>,
+    total: usize,
+    answered: Vec<(ObjectId, Question, Answer)>,
 }
 
 /// Pieces in which the work on a frame is counted.
@@ -224,12 +243,12 @@ impl Job {
         Ok(Picture::new(frame.at, source.frame(frame.at.frame)?))
     }
 
-    fn turn(&mut self, segmenter: &mut dyn Segmenter) -> Vec<Event> {
+    fn turn(&mut self, segmenter: &mut dyn Segmenter, detectors: &mut Detectors<'_>) -> Vec<Event> {
         let (job, n_left) = (self.id, self.frames.len());
         let ended = |outcome| vec![Event::Ended { job, outcome }];
         if self.cancel.is_canceled() {
-            let found = self.current.take().and_then(|(picture, part)| part.found(job, picture.at));
-            return found.into_iter().chain(ended(Outcome::Canceled)).collect();
+            let found = self.current.take().map(|(picture, part)| part.found(job, picture.at));
+            return found.into_iter().flatten().chain(ended(Outcome::Canceled)).collect();
         }
         let Some((picture, part)) = &mut self.current else {
             let Some(frame) = self.frames.pop_front() else { return ended(Outcome::Done) };
@@ -239,7 +258,7 @@ impl Job {
             }
             return Vec::new();
         };
-        match part.advance(segmenter, picture, &self.cancel) {
+        match part.advance(segmenter, detectors, picture, &self.cancel) {
             Ok(share) => {
                 let before = self.n_frames - n_left - 1;
                 let done = before * PIECES + (share * PIECES as f32) as usize;
@@ -251,8 +270,8 @@ impl Job {
                 }
                 events
             }
-            Err(SegmentError::Canceled) => Vec::new(),
-            Err(error) => ended(Outcome::Failed(error.to_string())),
+            Err(Stopped::Canceled) => Vec::new(),
+            Err(Stopped::Failed(why)) => ended(Outcome::Failed(why)),
         }
     }
 }
@@ -261,7 +280,9 @@ impl Part {
     fn new(task: Task) -> Self {
         match task {
             Task::Everything(known) => Self::Everything(Box::new(Everything::new(known))),
-            Task::Boxes(boxes) => Self::Boxes { total: boxes.len(), left: boxes.into(), found: Vec::new() },
+            Task::Masks(questions) => Self::Masks(Questions::new(questions.into())),
+            Task::Answers(questions) => Self::Answers(Questions::new(questions.into())),
+            Task::Find(search) => Self::Find(search, None),
         }
     }
 
@@ -269,29 +290,59 @@ impl Part {
     fn advance(
         &mut self,
         segmenter: &mut dyn Segmenter,
+        detectors: &mut Detectors<'_>,
         picture: &Arc<Picture>,
         cancel: &Cancel,
-    ) -> Result<f32, SegmentError> {
+    ) -> Result<f32, Stopped> {
         match self {
-            Self::Everything(everything) => everything.advance(segmenter, picture, cancel),
-            Self::Boxes { left, total, found } => {
-                if let Some((object, rect)) = left.pop_front() {
-                    let prompt = Prompt { points: Vec::new(), rect: Some(rect) };
-                    let question = Question { prompt, ..Question::default() };
-                    found.push((Some(object), segmenter.answer(picture, &question, cancel)?));
-                }
-                Ok(1.0 - left.len() as f32 / (*total).max(1) as f32)
+            Self::Everything(everything) => Ok(everything.advance(segmenter, picture, cancel)?),
+            Self::Masks(questions) | Self::Answers(questions) => {
+                Ok(questions.advance(segmenter, picture, cancel)?)
+            }
+            Self::Find(search, found) => {
+                *found = Some(detectors.find(search, picture, cancel)?);
+                Ok(1.0)
             }
         }
     }
 
-    fn found(self, job: JobId, at: FrameId) -> Option<Event> {
-        let masks = match self {
+    fn found(self, job: JobId, at: FrameId) -> Vec<Event> {
+        let masks: Vec<(Option<ObjectId>, Answer)> = match self {
             Self::Everything(everything) => {
                 everything.found().into_iter().map(|answer| (None, answer)).collect()
             }
-            Self::Boxes { found, .. } => found,
+            Self::Masks(Questions { answered, .. }) => {
+                answered.into_iter().map(|(object, _, answer)| (Some(object), answer)).collect()
+            }
+            Self::Answers(Questions { answered, .. }) => {
+                let event =
+                    |(object, question, answer)| Event::Answered { object, at, question, answer: Ok(answer) };
+                return answered.into_iter().map(event).collect();
+            }
+            Self::Find(_, found) => {
+                let event = |(by, found)| Event::Detected { job, at, by, found };
+                return found.map(event).into_iter().collect();
+            }
         };
-        (!masks.is_empty()).then_some(Event::Found { job, at, masks })
+        if masks.is_empty() { Vec::new() } else { vec![Event::Found { job, at, masks }] }
+    }
+}
+
+impl Questions {
+    fn new(left: VecDeque<(ObjectId, Question)>) -> Self {
+        Self { total: left.len(), left, answered: Vec::new() }
+    }
+
+    fn advance(
+        &mut self,
+        segmenter: &mut dyn Segmenter,
+        picture: &Arc<Picture>,
+        cancel: &Cancel,
+    ) -> Result<f32, SegmentError> {
+        if let Some((object, question)) = self.left.pop_front() {
+            let answer = segmenter.answer(picture, &question, cancel)?;
+            self.answered.push((object, question, answer));
+        }
+        Ok(1.0 - self.left.len() as f32 / self.total.max(1) as f32)
     }
 }

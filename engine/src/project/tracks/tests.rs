@@ -91,7 +91,7 @@ fn changed(before: &Project, after: &Project) -> Vec<ObjectId> {
     let objects = before.changes_to(after).into_iter().map(|change| match change.key {
         Key::Object(_, object) | Key::Segment(object, _) => object,
         Key::Run(id) => before.runs.get(&id).or(after.runs.get(&id)).unwrap().object,
-        Key::Medium(_) | Key::Category(_) => panic!("{change:?}"),
+        Key::Medium(_) | Key::Category(_) | Key::Rejected(..) => panic!("{change:?}"),
     });
     objects.collect()
 }

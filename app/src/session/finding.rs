@@ -1,0 +1,404 @@
+//! Finding objects: what was looked for last, what a detector found, and which of it is proposed.
+//!
+//! All that was found is kept, so that thresholds and categories can change without looking again: the proposals are made
+//! anew from it, as part of the step that made them first.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use engine::{
+    detect::{Detection, NMS_IOU, Place},
+    detector::{Kind, Kinds, Role, Wanted},
+    formats::counted,
+    nn::Cancel,
+    project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, StepId, path_of},
+    worker::{DetectorInfo, JobId, Outcome, Search, Sought, Task, Work, WorkFrame},
+};
+
+use super::{Model, Session, sweep::Sweep};
+use crate::{
+    command::{Example, Find, Proposals, Scope},
+    job::Unsent,
+};
+
+/// See the module.
+#[derive(Default)]
+pub struct Finding {
+    pub(super) title: String,
+    pub(super) job: Option<JobId>,
+    pub(super) search: Arc<Search>,
+    /// What the queries are called; of a detector of fixed classes nothing, until it says which it has.
+    pub(super) kinds: Kinds,
+    has_met: bool,
+    pub(super) frames: BTreeMap<FrameId, Vec<Sighting>>,
+    /// What made the proposals first.
+    pub(super) step: Option<StepId>,
+    pub(super) sweep: Option<Sweep>,
+    /// Whether what is found in videos is tracked from where it arrives.
+    tracks: bool,
+    rows: Vec<Row>,
+    failure: Option<String>,
+}
+
+/// Something found, and what was made of it.
+pub(super) struct Sighting {
+    pub(super) detection: Detection,
+    pub(super) object: Option<ObjectId>,
+}
+
+/// What was found of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The query or class.
+    pub class: usize,
+    /// What it is called, and what counts.
+    pub kind: Kind,
+    /// From which score on it counts.
+    pub threshold: f32,
+    /// How many count.
+    pub n_counting: usize,
+    /// How many there are in all.
+    pub n_found: usize,
+}
+
+/// As many things that a person has said are not like an example are shown to the detector with it.
+const N_UNLIKE: usize = 8;
+
+/// What views may look at.
+impl Finding {
+    /// What was found, by what was looked for.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The threshold of kinds that have none of their own; none before anything was looked for.
+    pub fn usual_threshold(&self) -> Option<f32> {
+        self.has_met.then_some(self.kinds.usual)
+    }
+
+    /// Whether it is going on.
+    pub fn is_running(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Whether what was found is so little that it can follow a slider.
+    pub fn is_small(&self) -> bool {
+        self.frames.len() == 1
+    }
+
+    /// Why nothing could be looked for.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+}
+
+impl Finding {
+    /// What a detector has found on a frame.
+    fn take(&mut self, at: FrameId, by: &DetectorInfo, found: Vec<Detection>, project: &Project) {
+        if !self.has_met {
+            self.has_met = true;
+            self.kinds.usual = by.usual_threshold;
+            if let Some(classes) = by.classes.as_ref().filter(|_| self.search.queries.is_empty()) {
+                self.kinds = Kinds::of_classes(classes, by.usual_threshold);
+            }
+        }
+        self.kinds.meet(&found, Role::Wanted);
+        // A category that is there already is meant, however it is written.
+        for kind in self.kinds.iter_mut() {
+            let same = |name: &&String| name.to_lowercase() == kind.category.to_lowercase();
+            let name = project.categories.values().map(|category| &category.name).find(same).cloned();
+            kind.category = name.unwrap_or_else(|| kind.category.clone());
+        }
+        let sighting = |detection| Sighting { detection, object: None };
+        self.frames.insert(at, found.into_iter().map(sighting).collect());
+    }
+
+    /// Which of a frame's sightings count.
+    pub(super) fn chosen(&self, sightings: &[Sighting]) -> Vec<usize> {
+        let detections: Vec<Detection> = sightings.iter().map(|sighting| sighting.detection).collect();
+        self.kinds.choose(&detections, NMS_IOU)
+    }
+
+    fn count(&mut self) {
+        let mut counts: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        for sightings in self.frames.values() {
+            for sighting in sightings {
+                counts.entry(sighting.detection.class).or_default().1 += 1;
+            }
+            for i in self.chosen(sightings) {
+                counts.entry(sightings[i].detection.class).or_default().0 += 1;
+            }
+        }
+        // Of many classes only those that were found; of queries all.
+        let is_shown = |(class, kind): &(usize, &Kind)| {
+            kind.role != Role::Unlike && (*class < self.search.queries.len() || counts.contains_key(class))
+        };
+        let row = |(class, kind): (usize, &Kind)| {
+            let (n_counting, n_found) = counts.get(&class).copied().unwrap_or_default();
+            Row { class, kind: kind.clone(), threshold: self.kinds.threshold(kind), n_counting, n_found }
+        };
+        self.rows = self.kinds.iter().filter(is_shown).map(row).collect();
+    }
+
+    /// Makes the project's proposals what the kinds say: those that count no more go, unless a person has accepted them,
+    /// and new ones come, unless they are known.
+    ///
+    /// Objects get ids from `unused` on.
+    fn propose(&mut self, project: &mut Project, unused: ObjectId) {
+        let mut frames = std::mem::take(&mut self.frames);
+        for (at, sightings) in &mut frames {
+            let Some(medium) = project.media.get(&at.medium).cloned() else { continue };
+            let chosen = self.chosen(sightings);
+            for (i, sighting) in sightings.iter_mut().enumerate() {
+                if !chosen.contains(&i)
+                    && let Some(object) = sighting.proposal(project, *at)
+                {
+                    project.remove_object(at.medium, object);
+                    sighting.object = None;
+                }
+            }
+            for i in chosen {
+                let Some(kind) = self.kinds.get(sightings[i].detection.class) else { continue };
+                let is_tracked = medium.kind == MediumKind::Video && self.tracks;
+                sightings[i].propose(project, *at, kind, is_tracked, unused);
+            }
+        }
+        self.frames = frames;
+    }
+}
+
+impl Sighting {
+    /// The proposal that was made of it, if that is still one.
+    fn proposal(&self, project: &Project, at: FrameId) -> Option<ObjectId> {
+        let id = self.object?;
+        let object = project.objects.get(&(at.medium, id)).filter(|object| object.proposal.is_some())?;
+        // Ids of what is gone are given again.
+        let is_it = object.proposal == Some(self.detection.score) && project.segment(id, at.frame).is_some();
+        is_it.then_some(id)
+    }
+
+    fn propose(
+        &mut self,
+        project: &mut Project,
+        at: FrameId,
+        kind: &Kind,
+        is_tracked: bool,
+        unused: ObjectId,
+    ) {
+        let Detection { place, score, .. } = self.detection;
+        if let Some(id) = self.proposal(project, at) {
+            let category = project.category_or_new(&kind.category);
+            if let Some(object) = project.objects.get_mut(&(at.medium, id)).filter(|o| o.category != category)
+            {
+                Arc::make_mut(object).category = category;
+            }
+            return;
+        }
+        let is_known = |rect| project.is_known(at, rect, project.category_named(&kind.category));
+        if !is_tracked && !matches!(place, Place::Rect(rect) if is_known(rect)) {
+            let category = project.category_or_new(&kind.category);
+            let segment = Segment::found_at(place.prompt(), score);
+            let object = Object::proposed(category, score);
+            self.object = Some(project.add_object_from(unused, at, object, segment));
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn find(&mut self, find: Find) {
+        if let Model::None(why) = &self.model {
+            self.notices.error(format!("There is no model: {why}"));
+            return;
+        }
+        self.end_finding();
+        let Some((search, kinds)) = self.search(&find) else { return };
+        let search = Arc::new(search);
+        let project = self.project();
+        let Some(file) = &self.file else { return };
+        let frame = |at: FrameId, medium: &Medium| {
+            let path = path_of(&file.folder, medium);
+            WorkFrame { at, path, task: Task::Find(search.clone()) }
+        };
+        let is_wanted = |id: &MediumId, medium: &Medium| match find.scope {
+            Scope::Image => Some(*id) == self.shown,
+            Scope::Project => !medium.done,
+        };
+        let media: Vec<_> = project.media.iter().filter(|(id, medium)| is_wanted(id, medium)).collect();
+        let shown = self.frame();
+        let at = |id: MediumId, medium: &Medium| match (medium.kind, find.every) {
+            (MediumKind::Image, _) => Some(FrameId { medium: id, frame: 0 }),
+            (MediumKind::Video, None) => shown.filter(|at| at.medium == id),
+            (MediumKind::Video, Some(_)) => None,
+        };
+        let frames: Vec<WorkFrame> =
+            media.iter().filter_map(|(id, medium)| Some(frame(at(**id, medium)?, medium))).collect();
+        let videos = media.iter().filter(|(_, medium)| medium.kind == MediumKind::Video).map(|(id, _)| **id);
+        let sweep =
+            find.every.map(|every| Sweep::new(videos.collect(), every)).filter(|sweep| !sweep.is_done());
+        if frames.is_empty() && sweep.is_none() {
+            self.notices.info("There is nothing to look at: all images are done");
+            return;
+        }
+        let title = title(&find);
+        self.start(&title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }));
+        let job = self.jobs.last().map(|job| job.id);
+        self.finding =
+            Finding { title, job, search, kinds, sweep, tracks: find.every.is_some(), ..Finding::default() };
+    }
+
+    /// What a person's words and examples ask, and what the answers are called.
+    fn search(&mut self, find: &Find) -> Option<(Search, Kinds)> {
+        let wanted = if find.words.trim().is_empty() { Ok(Vec::new()) } else { Wanted::list(&find.words) };
+        let wanted = match wanted {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                self.finding.failure = Some(error.to_string());
+                return None;
+            }
+        };
+        if wanted.is_empty() && find.examples.is_empty() && find.detector.is_none() {
+            self.finding.failure =
+                Some("Say what to find: in words, by an example, or choose a detector".to_owned());
+            return None;
+        }
+        let mut kinds = Kinds::of_phrases(&wanted, 0.0);
+        let phrases = wanted.iter().flat_map(|wanted| &wanted.phrases);
+        let mut queries: Vec<Sought> = phrases.map(|phrase| Sought::Phrase(phrase.clone())).collect();
+        let mut add = |at: FrameId, rect, kind: Kind| {
+            if let Some(path) = self.path_of(at.medium) {
+                queries.push(Sought::Example { at, path, rect });
+                kinds.push(kind);
+            }
+        };
+        let category = |example: &Example| self.project().categories.get(&example.category).cloned();
+        for example in &find.examples {
+            let Some(category) = category(example) else { continue };
+            add(
+                example.at,
+                example.rect,
+                Kind { category: category.name.clone(), ..Kind::named(&example.name) },
+            );
+        }
+        // Scores of words and of examples cannot be compared.
+        if wanted.is_empty() {
+            let mut categories: Vec<_> = find.examples.iter().map(|example| example.category).collect();
+            categories.dedup();
+            for (at, rect) in categories.iter().flat_map(|id| self.project().latest_rejected(*id, N_UNLIKE)) {
+                add(at, rect, Kind { role: Role::Unlike, ..Kind::named("rejected") });
+            }
+        }
+        let least = wanted.iter().filter_map(|wanted| wanted.threshold).reduce(f32::min);
+        Some((Search { detector: find.detector.clone(), queries, least }, kinds))
+    }
+
+    pub(super) fn find_similar(&mut self) {
+        let examples = self.selected_examples();
+        if examples.is_empty() {
+            self.notices.info("Select an object first, to find others like it");
+            return;
+        }
+        let (words, detector) = (String::new(), None);
+        self.find(Find { words, examples, detector, scope: Scope::Image, every: None });
+    }
+
+    /// The selected objects of the shown frame as examples.
+    pub fn selected_examples(&self) -> Vec<Example> {
+        let selected = self.segments().filter(|(id, ..)| self.selection.contains(id));
+        let example = |(id, object, segment): (ObjectId, &Arc<Object>, &Arc<Segment>)| {
+            let category = self.project().categories.get(&object.category)?;
+            let name = format!("like {} {}", category.name, id.0);
+            Some(Example { name, at: self.frame()?, rect: segment.bounds()?, category: object.category })
+        };
+        selected.filter_map(example).collect()
+    }
+
+    pub(super) fn detected(&mut self, job: JobId, at: FrameId, by: &DetectorInfo, found: Vec<Detection>) {
+        if self.finding.job == Some(job) {
+            let project = self.history.now().clone();
+            self.finding.take(at, by, found, &project);
+        }
+    }
+
+    /// What was found becomes proposals. False if the job goes on.
+    pub(super) fn finding_ended(&mut self, outcome: &Outcome) -> bool {
+        self.propose();
+        if matches!(outcome, Outcome::Done) && self.sweep_goes_on() {
+            return false;
+        }
+        self.finding.job = None;
+        self.finding.sweep = None;
+        if let Outcome::Failed(why) = outcome {
+            self.finding.failure = Some(why.clone());
+        }
+        let n: usize = self.finding.rows.iter().map(|row| row.n_counting).sum();
+        let n_proposed = self.proposals_of(Proposals { scope: Scope::Project, ..Proposals::HERE }).len();
+        let what = match n {
+            0 => "nothing is as sure as the threshold".to_owned(),
+            _ if n_proposed == 0 => "all of it is there already".to_owned(),
+            n => format!("{}; accept or delete them one by one, or all at once", counted(n, "thing")),
+        };
+        if matches!(outcome, Outcome::Done) {
+            self.notices.info(format!("{}: {what}", self.finding.title));
+        }
+        true
+    }
+
+    /// A search that is still running ends.
+    fn end_finding(&mut self) {
+        let running = self.finding.job.take();
+        if let Some(i) = self.jobs.iter().position(|job| Some(job.id) == running) {
+            self.jobs.remove(i).cancel.cancel();
+        }
+        self.finding = Finding::default();
+    }
+
+    /// Proposals of what counts, as one step however often that changes.
+    fn propose(&mut self) {
+        let mut finding = std::mem::take(&mut self.finding);
+        self.extend_search(&mut finding, |finding, project, _, unused| finding.propose(project, unused));
+        finding.count();
+        self.finding = finding;
+    }
+
+    /// Changes the project as part of the step that made a search's first proposals, or as a new step if there is none. The
+    /// change is given the step and the first id for new objects.
+    pub(super) fn extend_search(
+        &mut self,
+        finding: &mut Finding,
+        change: impl FnOnce(&mut Finding, &mut Project, StepId, ObjectId),
+    ) {
+        let step = finding.step.filter(|step| self.history.is_done(*step));
+        let of_step = step.unwrap_or_else(|| self.history.next_step());
+        let unused = self.history.unused_object(of_step);
+        let title = finding.title.clone();
+        match step {
+            Some(step) => self.history.extend(step, |project| change(finding, project, of_step, unused)),
+            None => self.history.edit(&title, |project| change(finding, project, of_step, unused)),
+        }
+        finding.step = Some(of_step).filter(|step| self.history.is_done(*step));
+    }
+
+    pub(super) fn count_as(&mut self, class: usize, threshold: Option<f32>, category: Option<String>) {
+        let Some(kind) = self.finding.kinds.get_mut(class) else { return };
+        kind.threshold = threshold;
+        kind.role = if category.is_some() { Role::Wanted } else { Role::LeftOut };
+        kind.category = category.unwrap_or_else(|| kind.category.clone());
+        self.propose();
+    }
+
+    pub(super) fn set_usual_threshold(&mut self, threshold: f32) {
+        self.finding.kinds.usual = threshold;
+        self.propose();
+    }
+}
+
+/// What a search is called.
+fn title(find: &Find) -> String {
+    let names: Vec<&str> = match find.words.trim() {
+        "" => find.examples.iter().map(|example| example.name.as_str()).collect(),
+        words => vec![words],
+    };
+    match names.is_empty() {
+        true => "Find objects".to_owned(),
+        false => format!("Find {}", names.join(", ").chars().take(60).collect::<String>()),
+    }
+}
