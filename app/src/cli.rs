@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod detect;
+mod detect_tracks;
 mod devices;
 mod export;
 mod import;

@@ -43,6 +43,8 @@ pub struct Find {
     pub detector: Option<String>,
     /// Where.
     pub scope: Scope,
+    /// From which score on things count that have no threshold of their own; without it the detector says.
+    pub threshold: Option<f32>,
     /// In videos look at every so manieth frame, and track what is found in between; without it only at the frame that is
     /// shown.
     pub every: Option<usize>,

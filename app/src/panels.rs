@@ -138,3 +138,15 @@ fn dot_button(ui: &mut Ui, is_on: bool, name: &str) -> Response {
     }
     response
 }
+
+/// A small button with a tick.
+fn tick_button(ui: &mut Ui, name: &str) -> Response {
+    let response = ui.small_button("    ");
+    response.widget_info(|| WidgetInfo::labeled(Role::Button, true, name));
+    let (at, stroke) =
+        (response.rect.center(), Stroke::new(1.5, ui.style().interact(&response).fg_stroke.color));
+    let tick = [Vec2::new(-4.0, 0.0), Vec2::new(-1.0, 3.0), Vec2::new(4.0, -4.0)].map(|by| at + by);
+    ui.painter().line_segment([tick[0], tick[1]], stroke);
+    ui.painter().line_segment([tick[1], tick[2]], stroke);
+    response
+}

@@ -259,11 +259,13 @@ impl Session {
         self.project().categories.get(&id).map_or([255; 3], |category| category.color)
     }
 
-    /// The color that an object is shown in: its category's, and its own while it is proposed, so that neighbors differ.
+    /// The color that an object is shown in: its category's, and its own while nobody has said what it is, so that neighbors
+    /// differ.
     pub fn color_of(&self, id: ObjectId, object: &Object) -> [u8; 3] {
+        let was_looked_for = || self.project().track(id).any(|(_, segment)| segment.found_by().is_some());
         match object.proposal {
-            Some(_) => category_color(id.0 as usize),
-            None => self.category_color(object.category),
+            Some(_) if !was_looked_for() => category_color(id.0 as usize),
+            _ => self.category_color(object.category),
         }
     }
 

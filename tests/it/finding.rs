@@ -9,12 +9,13 @@ use engine::{
     file::write_atomically,
     geometry::Rect,
     mask::{Mask, Rle},
+    project::{ObjectId, Store},
 };
 use image::{Rgb, RgbImage};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::{python, segue};
+use crate::{desk::photo, python, segue};
 
 const SIDE: u32 = 160;
 const SHAPES: [&str; 3] = ["circle", "square", "triangle"];
@@ -157,7 +158,7 @@ fn words_find_shapes_that_the_model_never_saw() {
     let rest = ["--threshold", "0.02", "--format", "coco-results", "--out", "found"];
     segue::succeed(folder.path(), &[&words[..], &rest].concat());
     let precision = average_precision(folder.path());
-    assert!(precision >= 0.7, "AP@0.5 {precision}");
+    assert!(precision >= 0.8, "AP@0.5 {precision}");
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn find_by_examples(detector: Option<&Path>, threshold: &str) -> (usize, usize, 
 #[test]
 fn an_example_finds_what_looks_like_it() {
     let (n_found, n_alike, n_all) = find_by_examples(Some(&model("owlv2")), "0.3");
-    assert!(n_found * 4 >= n_alike * 3 && n_all <= 4 * n_alike, "{n_found} of {n_alike}, {n_all} in all");
+    assert!(n_found * 4 >= n_alike * 3 && n_all <= 2 * n_alike, "{n_found} of {n_alike}, {n_all} in all");
 }
 
 #[test]
@@ -273,6 +274,33 @@ fn what_is_found_waits_in_a_project_to_be_accepted() {
         segue::succeed(folder.path(), &["export", "own.segue", "--format", "coco", "--out", "own.json"]);
     assert!(report.contains("proposals that nobody has accepted"), "{report}");
     assert_eq!(annotations(folder.path(), "own.json").len(), 0);
+}
+
+#[test]
+fn what_is_found_in_a_video_is_tracked() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::tracks::write_clip(&folder.path().join("clip.mp4"), 24);
+    let detector = model("owlv2");
+    let detect = |video| {
+        let words = ["detect", video, "--text", "red square", "--detector", detector.to_str().unwrap()];
+        [&words[..], &["--every", "6", "--tracks", "--into", "own.segue"]].concat()
+    };
+    let said = segue::succeed(folder.path(), &detect("clip.mp4"));
+    assert!(said.contains("1 track proposed"), "{said}");
+    let project = Store::open(&folder.path().join("own.segue")).unwrap().history.now().clone();
+    assert_eq!(project.objects.len(), 1);
+    for frame in 0..24 {
+        // The square moves two pixels a frame.
+        let truth = Rect { x0: 10.0, y0: 40.0, x1: 40.0, y1: 70.0 };
+        let x = 2.0 * frame as f32;
+        let truth = Rect { x0: truth.x0 + x, x1: truth.x1 + x, ..truth };
+        let mask = project.segment(ObjectId(1), frame).unwrap().mask.clone().unwrap();
+        assert!(mask.rect().iou(truth) > 0.7, "frame {frame}: {:?}", mask.rect());
+    }
+    let said = segue::succeed(folder.path(), &detect("clip.mp4"));
+    assert!(said.contains("0 tracks proposed"), "{said}");
+    photo(0, 160, 120).save(folder.path().join("photo.png")).unwrap();
+    segue::fail(folder.path(), &detect("photo.png"), 1, "tracks are for videos");
 }
 
 #[test]

@@ -335,3 +335,44 @@ fn labeling_looks_as_it_did() {
     window.settle();
     check_looks(&mut window, "labeling");
 }
+
+#[test]
+fn what_is_to_be_found_is_typed_and_what_was_found_is_accepted_from_the_panel() {
+    let folder = photos(1);
+    let (_, load) = crate::proposals::told(None, crate::proposals::three);
+    let mut window = Window::open(folder.path(), load);
+    window.press("Find objects");
+    window.turns(3);
+    // The field has the focus.
+    window.harness.event(Event::Text("square".to_owned()));
+    window.turns(2);
+    window.harness.key_press(Key::Enter);
+    window.settle();
+    assert_eq!(window.session().finding().rows()[0].n_counting, 2);
+    window.harness.get_by_label("2 of 3");
+    window.harness.get_by_label("2 proposals in all images");
+    window.press("Accept all of this category");
+    assert_eq!(window.n_objects(), 2);
+    assert!(window.session().project().objects.values().all(|object| object.proposal.is_none()));
+    assert!(window.mask(0).area() > 0 && window.mask(1).area() > 0);
+}
+
+#[test]
+fn without_a_detector_for_words_the_panel_says_where_to_get_one() {
+    let folder = photos(1);
+    let load = fake().detecting(|name| {
+        let known = engine::models::DETECTORS.iter().find(|known| known.name == name).unwrap();
+        let folder = PathBuf::from("models").join(name);
+        Err(engine::models::ModelError::DetectorNotHere { known, folder }.to_string())
+    });
+    let mut window = Window::open(folder.path(), load);
+    window.press("Find objects");
+    window.turns(3);
+    window.harness.event(Event::Text("square".to_owned()));
+    window.turns(2);
+    window.press("Find");
+    let failure = window.session().finding().failure().unwrap();
+    assert!(failure.contains("owlv2-base is not here; get model.safetensors"), "{failure}");
+    window.harness.get_by_label("Get owlv2-base");
+    assert_eq!(window.n_objects(), 0);
+}

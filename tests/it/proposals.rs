@@ -20,7 +20,7 @@ use segue::{
 use crate::desk::{Desk, at, click, fake, rect};
 
 /// What a detector was asked: how many phrases, and the boxes of examples.
-type Asked = Arc<Mutex<Vec<(usize, Vec<Rect>)>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<(usize, Vec<Rect>)>>>;
 
 /// Finds what it is told to, on every picture.
 struct Told {
@@ -61,7 +61,7 @@ fn found(rect: Rect, score: f32, class: usize) -> Detection {
 }
 
 /// A model that is no model, and a detector that finds what it is told to.
-fn told(
+pub(crate) fn told(
     classes: Option<&[&str]>,
     finds: impl Fn(FrameId, &[Query]) -> Vec<Detection> + Send + Sync + 'static,
 ) -> (Asked, Load) {
@@ -75,7 +75,7 @@ fn told(
 }
 
 /// Three things, of which the first two overlap and the last is doubtful.
-fn three(_: FrameId, _: &[Query]) -> Vec<Detection> {
+pub(crate) fn three(_: FrameId, _: &[Query]) -> Vec<Detection> {
     vec![
         found(rect(20.0, 20.0, 70.0, 70.0), 0.9, 0),
         found(rect(22.0, 21.0, 71.0, 70.0), 0.6, 0),
@@ -85,7 +85,8 @@ fn three(_: FrameId, _: &[Query]) -> Vec<Detection> {
 }
 
 fn words(words: &str) -> Find {
-    Find { words: words.to_owned(), examples: Vec::new(), detector: None, scope: Scope::Image, every: None }
+    let (examples, scope) = (Vec::new(), Scope::Image);
+    Find { words: words.to_owned(), examples, detector: None, scope, threshold: None, every: None }
 }
 
 fn find(find: Find) -> Command {

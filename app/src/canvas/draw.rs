@@ -211,10 +211,14 @@ fn draw_scores(painter: &Painter, transform: Transform, session: &Session) {
         let color = theme::color(session.color_of(id, object));
         let text = format!("{name} {:.0} %", score * 100.0);
         let text = painter.layout_no_wrap(text, FontId::proportional(11.0), Color32::BLACK);
-        let place =
-            Align2::LEFT_BOTTOM.anchor_size(rect.left_top(), text.size()).expand2(egui::vec2(3.0, 1.0));
+        let margin = egui::vec2(3.0, 1.0);
+        let place = Align2::LEFT_BOTTOM.anchor_size(rect.left_top(), text.size() + 2.0 * margin);
+        // All of it is read, also at the edge.
+        let space = painter.clip_rect().size() - place.size();
+        let place = place
+            .translate(place.min.clamp(painter.clip_rect().min, painter.clip_rect().min + space) - place.min);
         painter.rect_filled(place, 2.0, color.gamma_multiply(if is_selected { 1.0 } else { 0.8 }));
-        painter.galley(place.min + egui::vec2(3.0, 1.0), text, Color32::BLACK);
+        painter.galley(place.min + margin, text, Color32::BLACK);
     }
 }
 

@@ -23,13 +23,16 @@ use engine::{
 };
 
 use super::{
-    ModelArgs, cancel_on_interrupt,
+    ModelArgs, cancel_on_interrupt, detect_tracks,
     export::{format_named, with_progress},
     open_detector,
     prompts::RectArg,
     say,
 };
-use crate::progress;
+use crate::{
+    command::{Find, Scope},
+    progress,
+};
 
 /// Find objects by a word, by an example, or with a detector
 #[derive(Args)]
@@ -38,6 +41,7 @@ use crate::progress;
   segue detect photos --text \"vehicle = car, truck @0.3\" --masks --format yolo-seg --out labels
   segue detect video.mp4 --example photo.jpg:120,80,260,190 --every 10 --out found.json
   segue detect photos --detector my.onnx --into project.segue
+  segue detect video.mp4 --text person --every 10 --tracks --into project.segue
 Words need OWLv2 (owlv2-base, unless --detector says otherwise), which is downloaded once by hand: `segue models list`
 says from where. Examples do with the built-in model, and better with OWLv2. With --into, what is found waits in the project to be accepted.")]
 pub(crate) struct Detect {
@@ -68,6 +72,10 @@ pub(crate) struct Detect {
     /// Of videos, look at every N-th frame
     #[arg(long, value_name = "N", default_value = "1")]
     every: std::num::NonZeroUsize,
+    /// Of a video track what is found from each frame that is looked at to the next, so that a thing is one object on all its
+    /// frames
+    #[arg(long, requires = "into", conflicts_with_all = ["masks", "classes", "examples", "detector_size"])]
+    tracks: bool,
     /// Make the mask of everything found
     #[arg(long)]
     masks: bool,
@@ -115,13 +123,24 @@ struct Asked {
 impl Detect {
     pub(super) fn run(self) -> anyhow::Result<()> {
         ensure!(self.source.exists(), "there is no {}", self.source.display());
-        let cancel = cancel_on_interrupt()?;
         let is_open = self.text.is_some() || !self.examples.is_empty();
         ensure!(
             is_open || self.detector.is_some(),
             "say what to look for with --text or --example, or what with by --detector"
         );
         let wanted = self.text.as_deref().map(Wanted::list).transpose()?.unwrap_or_default();
+        if let Some(project) = self.into.as_deref().filter(|_| self.tracks) {
+            let find = Find {
+                words: self.text.unwrap_or_default(),
+                examples: Vec::new(),
+                detector: self.detector,
+                scope: Scope::Image,
+                threshold: self.threshold,
+                every: Some(self.every.get()),
+            };
+            return detect_tracks::run(&self.source, project, find, self.model);
+        }
+        let cancel = cancel_on_interrupt()?;
         let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;
         let usual = models::usual_detector(!wanted.is_empty());
         let (runtime, weights) = self.model.open()?;
@@ -245,10 +264,11 @@ impl Detect {
                 let at = FrameId { medium, frame };
                 let picture = Arc::new(Picture::new(at, source.frame(frame)?));
                 let found = detector.detect(&picture, &asked.queries, least, cancel)?;
+                let before = project.clone();
                 asked.kinds.meet(&found, asked.unnamed);
                 for detection in asked.kinds.choose(&found, self.nms).into_iter().map(|i| found[i]) {
                     let Some(kind) = asked.kinds.get(detection.class) else { continue };
-                    let is_known = |rect| project.is_known(at, rect, project.category_named(&kind.category));
+                    let is_known = |rect| before.is_known(at, rect, before.category_named(&kind.category));
                     if matches!(detection.place, Place::Rect(rect) if is_known(rect)) {
                         continue;
                     }

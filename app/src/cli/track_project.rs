@@ -35,8 +35,8 @@ fn wait() {
 }
 
 /// A session, and the engine that works for it.
-struct Desk {
-    session: Session,
+pub(super) struct Desk {
+    pub(super) session: Session,
     engine: Engine,
     cancel: Cancel,
 }
@@ -50,10 +50,7 @@ pub(super) fn run(
     model: ModelArgs,
 ) -> anyhow::Result<()> {
     ensure!(project.is_file(), "there is no project {}", project.display());
-    let engine = Engine::start(super::load(model), || ()).context("cannot start the engine")?;
-    let mut desk = Desk { session: Session::default(), engine, cancel: cancel_on_interrupt()? };
-    desk.say(Command::Open(vec![project.to_owned()]))?;
-    desk.until(|session| session.file().is_some() && *session.model() != Model::Loading)?;
+    let mut desk = Desk::open(project, model)?;
     let medium = medium(&desk.session, video)?;
     desk.say(Command::GoTo(medium))?;
     desk.track()?;
@@ -95,8 +92,17 @@ fn medium(session: &Session, name: Option<&str>) -> anyhow::Result<MediumId> {
 }
 
 impl Desk {
+    /// With a project open, made if there is none, and the model loaded.
+    pub(super) fn open(project: &Path, model: ModelArgs) -> anyhow::Result<Self> {
+        let engine = Engine::start(super::load(model), || ()).context("cannot start the engine")?;
+        let mut desk = Self { session: Session::default(), engine, cancel: cancel_on_interrupt()? };
+        desk.say(Command::Open(vec![project.to_owned()]))?;
+        desk.until(|session| session.file().is_some() && *session.model() != Model::Loading)?;
+        Ok(desk)
+    }
+
     /// One turn with a command.
-    fn say(&mut self, command: Command) -> anyhow::Result<()> {
+    pub(super) fn say(&mut self, command: Command) -> anyhow::Result<()> {
         self.session.turn(&self.engine, [command], &Seen::default());
         self.complain()
     }
@@ -107,13 +113,24 @@ impl Desk {
         errors.map(|notice| notice.text.clone()).next().map_or(Ok(()), |error| bail!(error))
     }
 
-    fn until(&mut self, is_so: impl Fn(&Session) -> bool) -> anyhow::Result<()> {
+    pub(super) fn until(&mut self, is_so: impl Fn(&Session) -> bool) -> anyhow::Result<()> {
         while !is_so(&self.session) {
-            self.session.turn(&self.engine, [], &Seen::default());
-            self.complain()?;
-            wait();
+            self.turn()?;
         }
         Ok(())
+    }
+
+    /// Lets the engine work for a while.
+    pub(super) fn turn(&mut self) -> anyhow::Result<()> {
+        self.session.turn(&self.engine, [], &Seen::default());
+        self.complain()?;
+        wait();
+        Ok(())
+    }
+
+    /// Whether Ctrl+C was pressed.
+    pub(super) fn is_canceled(&self) -> bool {
+        self.cancel.is_canceled()
     }
 
     /// Works off what is still to be tracked.
@@ -128,10 +145,8 @@ impl Desk {
                 self.until(Session::is_saved)?;
                 bail!("canceled; the finished frames are in the project, and the same command goes on");
             }
-            self.session.turn(&self.engine, [], &Seen::default());
-            self.complain()?;
+            self.turn()?;
             bar.set_position(bar.length().unwrap_or(0).saturating_sub(self.session.tracking().0 as u64));
-            wait();
         }
         bar.finish_and_clear();
         Ok(())

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use egui::{
-    Align, Button, ComboBox, DragValue, Key, Layout, RichText, ScrollArea, Sense, Slider, TextEdit, Ui, Vec2,
+    Align, Button, ComboBox, DragValue, Key, Label, Layout, RichText, ScrollArea, Sense, Slider, TextEdit,
+    Ui, Vec2,
 };
 use engine::{
     detector::Role,
@@ -12,7 +13,7 @@ use engine::{
     project::MediumKind,
 };
 
-use super::Pane;
+use super::{Pane, tick_button};
 use crate::{
     command::{Command, Example, Find, Proposals, Scope},
     session::Row,
@@ -71,7 +72,7 @@ impl FindPanel {
         ui.horizontal(|ui| {
             ui.strong("Find objects");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let close = ui.small_button("✕");
+                let close = ui.small_button("×");
                 pane.on_click(close, &Command::ShowFind, "Close");
             });
         });
@@ -80,8 +81,12 @@ impl FindPanel {
         self.detector_ui(ui, pane);
         self.place_ui(ui, pane);
         let is_running = pane.session.finding().is_running();
-        let find =
-            ui.add_enabled(!is_running, Button::new("Find").min_size(Vec2::new(ui.available_width(), 26.0)));
+        let find = ui
+            .vertical_centered_justified(|ui| {
+                let button = Button::new(RichText::new("Find").strong()).fill(ui.visuals().selection.bg_fill);
+                ui.add_enabled(!is_running, button)
+            })
+            .inner;
         if find.clicked() || (entered && !is_running) {
             pane.push(Command::Find(Box::new(self.find())));
         }
@@ -129,7 +134,7 @@ impl FindPanel {
         let mut gone = None;
         for (i, example) in self.examples.iter().enumerate() {
             ui.horizontal(|ui| {
-                if ui.small_button("✕").on_hover_text("Not like this").clicked() {
+                if ui.small_button("×").on_hover_text("Not like this").clicked() {
                     gone = Some(i);
                 }
                 ui.label(&example.name);
@@ -205,6 +210,7 @@ impl FindPanel {
             examples: if takes_examples { self.examples.clone() } else { Vec::new() },
             detector: self.detector.clone(),
             scope: if self.place == Place::Project { Scope::Project } else { Scope::Image },
+            threshold: None,
             every: (self.place != Place::Image).then_some(self.every),
         }
     }
@@ -225,7 +231,7 @@ impl FindPanel {
             ui,
             |ui| {
                 for row in &rows {
-                    row_ui(ui, pane, row);
+                    row_ui(ui, pane, row, rows.len() == 1);
                 }
             },
         );
@@ -254,10 +260,9 @@ impl FindPanel {
     }
 }
 
-/// What was found of one kind: its category, its threshold, and a word on all of it.
-fn row_ui(ui: &mut Ui, pane: &mut Pane<'_>, row: &Row) {
-    let project = pane.session.project().clone();
-    let category = project.category_named(&row.kind.category);
+/// What was found of one kind: its category, its threshold if others have others, and a word on all of it.
+fn row_ui(ui: &mut Ui, pane: &mut Pane<'_>, row: &Row, is_only: bool) {
+    let category = pane.session.project().category_named(&row.kind.category);
     let color = category.map_or([128; 3], |id| pane.session.category_color(id));
     let is_wanted = row.kind.role == Role::Wanted;
     let mut change = None;
@@ -265,53 +270,71 @@ fn row_ui(ui: &mut Ui, pane: &mut Pane<'_>, row: &Row) {
         ui.horizontal(|ui| {
             let (swatch, _) = ui.allocate_exact_size(Vec2::splat(12.0), Sense::hover());
             ui.painter().rect_filled(swatch, 3.0, theme::color(color));
-            let name = RichText::new(&row.kind.name).strong();
-            ui.label(if is_wanted { name } else { name.weak() });
-            ui.weak(format!("{} of {}", row.n_counting, row.n_found))
-                .on_hover_text("So many are as sure as the threshold, of all that were found");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let these = Proposals { scope: Scope::Project, category, least: 0.0 };
-                if category.is_some() {
-                    let reject = ui.small_button("✕");
+                let menu = ui.menu_button("…", |ui| {
+                    ui.weak("These are");
+                    if let Some(category) = category_menu(ui, pane, row) {
+                        change = Some((row.kind.threshold, category));
+                    }
+                });
+                menu.response.on_hover_text("Their category, or leave them out");
+                if category.is_some() && is_wanted {
+                    let these = Proposals { scope: Scope::Project, category, least: 0.0 };
+                    let reject = ui.small_button("×");
                     pane.on_click(reject, &Command::RejectAll(these), "Reject all of this category");
-                    let accept = ui.small_button("✓");
+                    let accept = tick_button(ui, "Accept all of this category");
                     pane.on_click(accept, &Command::AcceptAll(these), "Accept all of this category");
                 }
+                ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                    let name = RichText::new(&row.kind.name);
+                    let name = Label::new(if is_wanted { name.strong() } else { name.weak() });
+                    ui.add(name.truncate()).on_hover_text(&row.kind.name);
+                });
             });
         });
-        ui.horizontal(|ui| {
-            let shown = if is_wanted { row.kind.category.as_str() } else { "left out" };
-            let combo = ComboBox::from_id_salt("category").selected_text(shown).width(90.0);
-            combo.show_ui(ui, |ui| {
-                let names = project.categories.values().map(|category| category.name.as_str());
-                let own = Some(row.kind.category.as_str()).filter(|_| category.is_none());
-                for name in own.into_iter().chain(names) {
-                    if ui.selectable_label(is_wanted && name == row.kind.category, name).clicked() {
-                        change = Some((row.kind.threshold, Some(name.to_owned())));
-                    }
-                }
-                ui.separator();
-                if ui.selectable_label(!is_wanted, "left out").clicked() {
-                    change = Some((row.kind.threshold, None));
-                }
-            });
-            let mut threshold = row.threshold;
-            let name = format!("Threshold of {}", row.kind.name);
-            if is_wanted && slider(ui, &mut threshold, &name, pane.session.finding().is_small()) {
-                change = Some((Some(threshold), Some(row.kind.category.clone())));
-            }
-        });
+        let what = match (is_wanted, row.kind.category != row.kind.name) {
+            (false, _) => "left out".to_owned(),
+            (true, true) => format!("{} of {}, as {}", row.n_counting, row.n_found, row.kind.category),
+            (true, false) => format!("{} of {}", row.n_counting, row.n_found),
+        };
+        ui.weak(what).on_hover_text("So many are as sure as the threshold, of all that were found");
+        let mut threshold = row.threshold;
+        let name = format!("Threshold of {}", row.kind.name);
+        if is_wanted && !is_only && slider(ui, &mut threshold, &name, pane.session.finding().is_small()) {
+            change = Some((Some(threshold), Some(row.kind.category.clone())));
+        }
     });
     if let Some((threshold, category)) = change {
         pane.push(Command::CountAs { class: row.class, threshold, category });
     }
 }
 
+/// What things of a kind can be: a category, or nothing if they are left out.
+fn category_menu(ui: &mut Ui, pane: &Pane<'_>, row: &Row) -> Option<Option<String>> {
+    let mut chosen = None;
+    let now = Some(&row.kind.category).filter(|_| row.kind.role == Role::Wanted);
+    let names = pane.session.project().categories.values().map(|category| &category.name);
+    let new = Some(&row.kind.name).filter(|name| pane.session.project().category_named(name).is_none());
+    for name in names.chain(new) {
+        if ui.selectable_label(now == Some(name), name).clicked() {
+            chosen = Some(Some(name.clone()));
+        }
+    }
+    ui.separator();
+    if ui.selectable_label(now.is_none(), "left out").clicked() {
+        chosen = Some(None);
+    }
+    if chosen.is_some() {
+        ui.close();
+    }
+    chosen
+}
+
 /// A slider for a score. True if what was chosen is to be taken over: at once, or when it is let go.
 fn slider(ui: &mut Ui, score: &mut f32, name: &str, at_once: bool) -> bool {
     let id = ui.make_persistent_id(("score", name));
     let mut chosen = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(*score);
-    ui.spacing_mut().slider_width = (ui.available_width() - 60.0).clamp(60.0, 160.0);
+    ui.spacing_mut().slider_width = (ui.available_width() - 56.0).max(60.0);
     let slider = ui.add(Slider::new(&mut chosen, 0.0..=1.0).max_decimals(2).step_by(0.01));
     slider.widget_info(|| egui::WidgetInfo::slider(true, f64::from(chosen), name));
     let is_held = slider.dragged() || slider.is_pointer_button_down_on();

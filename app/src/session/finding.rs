@@ -29,6 +29,8 @@ pub struct Finding {
     /// What the queries are called; of a detector of fixed classes nothing, until it says which it has.
     pub(super) kinds: Kinds,
     has_met: bool,
+    /// What a person has said for [`Kinds::usual`].
+    threshold: Option<f32>,
     pub(super) frames: BTreeMap<FrameId, Vec<Sighting>>,
     /// What made the proposals first.
     pub(super) step: Option<StepId>,
@@ -96,9 +98,10 @@ impl Finding {
     fn take(&mut self, at: FrameId, by: &DetectorInfo, found: Vec<Detection>, project: &Project) {
         if !self.has_met {
             self.has_met = true;
-            self.kinds.usual = by.usual_threshold;
+            let usual = self.threshold.unwrap_or(by.usual_threshold);
+            self.kinds.usual = usual;
             if let Some(classes) = by.classes.as_ref().filter(|_| self.search.queries.is_empty()) {
-                self.kinds = Kinds::of_classes(classes, by.usual_threshold);
+                self.kinds = Kinds::of_classes(classes, usual);
             }
         }
         self.kinds.meet(&found, Role::Wanted);
@@ -241,8 +244,16 @@ impl Session {
         let title = title(&find);
         self.start(&title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }));
         let job = self.jobs.last().map(|job| job.id);
-        self.finding =
-            Finding { title, job, search, kinds, sweep, tracks: find.every.is_some(), ..Finding::default() };
+        self.finding = Finding {
+            title,
+            job,
+            search,
+            kinds,
+            sweep,
+            tracks: find.every.is_some(),
+            threshold: find.threshold,
+            ..Finding::default()
+        };
     }
 
     /// What a person's words and examples ask, and what the answers are called.
@@ -286,7 +297,8 @@ impl Session {
                 add(at, rect, Kind { role: Role::Unlike, ..Kind::named("rejected") });
             }
         }
-        let least = wanted.iter().filter_map(|wanted| wanted.threshold).reduce(f32::min);
+        let said = wanted.iter().filter_map(|wanted| wanted.threshold).chain(find.threshold);
+        let least = said.reduce(f32::min);
         Some((Search { detector: find.detector.clone(), queries, least }, kinds))
     }
 
@@ -297,7 +309,7 @@ impl Session {
             return;
         }
         let (words, detector) = (String::new(), None);
-        self.find(Find { words, examples, detector, scope: Scope::Image, every: None });
+        self.find(Find { words, examples, detector, scope: Scope::Image, threshold: None, every: None });
     }
 
     /// The selected objects of the shown frame as examples.

@@ -50,6 +50,8 @@ impl Session {
                 self.accept_these("Accept", proposals.into_iter().map(|id| (shown, id)).collect());
                 self.select_proposal_after(Some(&rank));
             }
+            // With nothing selected the same key begins.
+            None if self.selection.is_empty() => self.select_proposal_after(None),
             None => self.selection.clear(),
         }
     }

@@ -1,7 +1,7 @@
 //! Finds what looks like an example, with nothing but the model that comes with the program.
 //!
-//! Where the image encoder sees something like the example, the mask decoder is asked what is there; of what it may be, the
-//! likest counts.
+//! Where the image encoder sees something like the example, the mask decoder is asked what is there, by a click, or where that
+//! gives several things that touch by boxes about as large as the example; of what it may be, the likest counts.
 
 use std::sync::Arc;
 
@@ -19,11 +19,24 @@ use crate::{
 const LEAST: f32 = 0.2;
 /// As many places are asked about, the likest.
 const MOST: usize = 48;
+/// Where a place looks like the example by this, and what is there is larger than so many of it, it is looked at again with
+/// boxes about as large as the example.
+const SURELY: f32 = 0.7;
+const LARGER: f32 = 2.0;
+/// The boxes' edges, in the example's.
+const SCALES: [f32; 3] = [0.75, 1.0, 1.35];
 
 /// The built-in model as a detector.
 pub struct AlikeDetector {
     eye: Eye,
-    examples: Known<Arc<Appearance>>,
+    examples: Known<Arc<Example>>,
+}
+
+/// What is looked for.
+struct Example {
+    appearance: Appearance,
+    /// Its box's edges, as shares of the picture's.
+    edges: [f32; 2],
 }
 
 /// The model and what it saw last.
@@ -68,7 +81,7 @@ impl Eye {
         picture: &Arc<Picture>,
         rect: Rect,
         cancel: &Cancel,
-    ) -> Result<Appearance, DetectError> {
+    ) -> Result<Example, DetectError> {
         let rect = rect.within(picture.size());
         if rect.area() < 1.0 {
             return Err(DetectError::EmptyExample);
@@ -76,33 +89,66 @@ impl Eye {
         let seen = self.look(picture, cancel)?;
         let prompt = Place::Rect(rect).prompt();
         let thing = self.model.predict(&seen.features, &prompt, None, cancel)?;
-        seen.looks.appearance(&thing.logits).ok_or(DetectError::EmptyExample)
+        let appearance = seen.looks.appearance(&thing.logits).ok_or(DetectError::EmptyExample)?;
+        let Size { width, height } = picture.size();
+        let edges = [(rect.x1 - rect.x0) / width as f32, (rect.y1 - rect.y0) / height as f32];
+        Ok(Example { appearance, edges })
     }
 
     fn find(
         &mut self,
         seen: &Seen,
-        example: &Appearance,
+        example: &Example,
+        own: Option<Rect>,
         class: usize,
         least: f32,
         cancel: &Cancel,
     ) -> Result<Vec<Detection>, DetectError> {
+        let Size { width, height } = seen.size;
+        let [w, h] = [example.edges[0] * width as f32, example.edges[1] * height as f32];
         let mut found = Vec::new();
-        for at in peaks(&seen.looks.likeness(example), seen.size) {
-            let prompt = Place::Point(at).prompt();
-            let candidates = self.model.candidates(&seen.features, &prompt, None, cancel)?;
-            let scored = candidates.iter().filter_map(|candidate| {
-                let score = seen.looks.appearance(&candidate.logits)?.likeness(example);
-                Some((&candidate.logits, score))
-            });
-            let best = scored.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, score)| *score >= least);
-            found.extend(best.map(|(logits, score)| {
-                let place = Place::Rect(bounds(logits, seen.size));
-                Detection { place, score, class }
-            }));
+        if let Some(rect) = own {
+            // An example is certainly like itself, and what lies on it is it.
+            found.push(Detection { place: Place::Rect(rect), score: 1.0, class });
+        }
+        for (at, likeness) in peaks(&seen.looks.likeness(&example.appearance), seen.size) {
+            let mut best = self.likest_at(seen, Place::Point(at), example, cancel)?;
+            // Things of a kind that touch are taken for one.
+            if likeness >= SURELY && best.is_some_and(|(rect, _)| rect.area() > LARGER * w * h) {
+                for scale in SCALES {
+                    let rect = Rect::from_center([at.x, at.y, scale * w, scale * h]).within(seen.size);
+                    best = likest(best, self.likest_at(seen, Place::Rect(rect), example, cancel)?);
+                }
+            }
+            let best = best.filter(|(_, score)| *score >= least);
+            found.extend(best.map(|(rect, score)| Detection { place: Place::Rect(rect), score, class }));
         }
         Ok(without_parts(found))
     }
+
+    /// Of what may be at a place, what looks most like the example: the box round it, and how much it does.
+    fn likest_at(
+        &mut self,
+        seen: &Seen,
+        place: Place,
+        example: &Example,
+        cancel: &Cancel,
+    ) -> Result<Option<(Rect, f32)>, DetectError> {
+        let candidates = self.model.candidates(&seen.features, &place.prompt(), None, cancel)?;
+        let scored = candidates.iter().filter_map(|candidate| {
+            let score = seen.looks.appearance(&candidate.logits)?.likeness(&example.appearance);
+            // Of boxes that fit nothing the model itself is not sure.
+            let sure = if matches!(place, Place::Rect(_)) { candidate.iou.max(0.0).sqrt() } else { 1.0 };
+            Some((&candidate.logits, score * sure))
+        });
+        let best = scored.max_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(best.map(|(logits, score)| (bounds(logits, seen.size), score)))
+    }
+}
+
+/// The likelier of two.
+fn likest(a: Option<(Rect, f32)>, b: Option<(Rect, f32)>) -> Option<(Rect, f32)> {
+    a.into_iter().chain(b).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// What does not lie within something that looks more like the example.
@@ -125,7 +171,7 @@ fn without_parts(mut found: Vec<Detection>) -> Vec<Detection> {
 }
 
 /// Places that look more like the example than those round them, in pixels of the picture, the likest first.
-fn peaks((likeness, side): &(Vec<f32>, usize), size: Size) -> Vec<Point> {
+fn peaks((likeness, side): &(Vec<f32>, usize), size: Size) -> Vec<(Point, f32)> {
     let side = *side;
     let around = |i: usize| {
         let (x, y) = (i % side, i / side);
@@ -142,7 +188,7 @@ fn peaks((likeness, side): &(Vec<f32>, usize), size: Size) -> Vec<Point> {
         x: ((i % side) as f32 + 0.5) / side as f32 * size.width as f32,
         y: ((i / side) as f32 + 0.5) / side as f32 * size.height as f32,
     };
-    peaks.into_iter().map(point).collect()
+    peaks.into_iter().map(|i| (point(i), likeness[i])).collect()
 }
 
 /// The box round a mask, in pixels of the picture.
@@ -177,8 +223,12 @@ impl Detector for AlikeDetector {
         }
         let seen = eye.look(picture, cancel)?;
         let mut found = Vec::new();
-        for (class, example) in examples.iter().enumerate() {
-            found.extend(eye.find(&seen, example, class, least, cancel)?);
+        for (class, (example, query)) in examples.iter().zip(queries).enumerate() {
+            let own = match query {
+                Query::Example(of, rect) if Arc::ptr_eq(of, picture) => Some(rect.within(picture.size())),
+                _ => None,
+            };
+            found.extend(eye.find(&seen, example, own, class, least, cancel)?);
         }
         Ok(found)
     }

@@ -1,6 +1,6 @@
 //! What detections are called, and which of them count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Wanted;
 use crate::detect::{Detection, suppress};
@@ -122,10 +122,15 @@ impl Kinds {
         kept.filter(is_wanted).collect()
     }
 
-    /// The categories of what counts.
-    pub fn categories(&self) -> BTreeSet<&str> {
-        let wanted = self.by_class.values().filter(|kind| kind.role == Role::Wanted);
-        wanted.map(|kind| kind.category.as_str()).collect()
+    /// The categories of what counts, in the order in which they were named.
+    pub fn categories(&self) -> Vec<&str> {
+        let mut categories = Vec::new();
+        for kind in self.by_class.values().filter(|kind| kind.role == Role::Wanted) {
+            if !categories.contains(&kind.category.as_str()) {
+                categories.push(kind.category.as_str());
+            }
+        }
+        categories
     }
 }
 
@@ -160,6 +165,6 @@ mod tests {
         assert_eq!(kinds.choose(&all, 0.5), [0]);
         kinds.meet(&all, Role::Wanted);
         assert_eq!(kinds.choose(&all, 0.5), [5, 0]);
-        assert_eq!(kinds.categories().into_iter().collect::<Vec<_>>(), ["car", "class 7"]);
+        assert_eq!(kinds.categories(), ["car", "class 7"]);
     }
 }

@@ -47,8 +47,8 @@ impl Segment {
         Self { iou: score, tracked, is_answered: true, ..Self::default() }
     }
 
-    /// The box that it was found by.
-    fn found_by(&self) -> Option<Rect> {
+    /// The box that it was found by, or that was drawn.
+    pub fn found_by(&self) -> Option<Rect> {
         self.rect.or(self.question.prompt.rect)
     }
 }

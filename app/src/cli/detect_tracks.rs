@@ -1,0 +1,55 @@
+//! `segue detect VIDEO --tracks`: a session without a window, so that it does what the window does.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use engine::{
+    formats::counted,
+    project::{MediumKind, path_of},
+};
+
+use super::{ModelArgs, say, track_project::Desk};
+use crate::{
+    command::{Command, Find},
+    progress,
+};
+
+pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -> anyhow::Result<()> {
+    let source = source.canonicalize().with_context(|| format!("cannot find {}", source.display()))?;
+    let mut desk = Desk::open(project, model)?;
+    desk.say(Command::AddMedia(vec![source.clone()]))?;
+    desk.until(|session| session.jobs().is_empty())?;
+    let folder = desk.session.file().map(|file| file.folder.canonicalize()).transpose()?.unwrap_or_default();
+    let media = &desk.session.project().media;
+    let video = media.iter().find(|(_, medium)| {
+        let path = path_of(&folder, medium);
+        medium.kind == MediumKind::Video && path.canonicalize().is_ok_and(|path| path == source)
+    });
+    let Some((&video, n_frames)) = video.map(|(id, medium)| (id, medium.n_frames)) else {
+        bail!("tracks are for videos; {} is none", source.display());
+    };
+    desk.say(Command::GoTo(video))?;
+    if desk.session.is_paused() {
+        desk.say(Command::TogglePause)?;
+    }
+    let n_before = desk.session.project().objects_of(video).count();
+    desk.say(Command::Find(Box::new(find)))?;
+    let bar = progress::bar(n_frames, "frames");
+    while desk.session.finding().is_running() || !desk.session.project().runs.is_empty() {
+        if desk.is_canceled() {
+            desk.say(Command::CancelJob)?;
+            desk.say(Command::CancelTracking)?;
+        }
+        desk.turn()?;
+        let done = desk.session.jobs().last().map_or(n_frames, |job| job.done);
+        bar.set_position(done as u64);
+    }
+    bar.finish_and_clear();
+    if let Some(failure) = desk.session.finding().failure() {
+        bail!("{failure}");
+    }
+    desk.until(|session| session.is_saved() && session.jobs().is_empty())?;
+    let n_tracks = desk.session.project().objects_of(video).count() - n_before;
+    ensure!(!desk.is_canceled(), "canceled; {} are in the project", counted(n_tracks, "track"));
+    say(format_args!("{} proposed", counted(n_tracks, "track")))
+}
