@@ -22,10 +22,13 @@ use crate::desk::{Desk, at, click, fake, rect};
 /// What a detector was asked: how many phrases, and the boxes of examples.
 pub(crate) type Asked = Arc<Mutex<Vec<(usize, Vec<Rect>)>>>;
 
+/// What is found on a frame.
+type Finds = dyn Fn(FrameId, &[Query]) -> Vec<Detection> + Send + Sync;
+
 /// Finds what it is told to, on every picture.
 struct Told {
     classes: Option<Vec<String>>,
-    finds: Arc<dyn Fn(FrameId, &[Query]) -> Vec<Detection> + Send + Sync>,
+    finds: Arc<Finds>,
     asked: Asked,
 }
 
@@ -65,7 +68,7 @@ pub(crate) fn told(
     classes: Option<&[&str]>,
     finds: impl Fn(FrameId, &[Query]) -> Vec<Detection> + Send + Sync + 'static,
 ) -> (Asked, Load) {
-    let (asked, finds) = (Asked::default(), Arc::new(finds));
+    let (asked, finds): (_, Arc<Finds>) = (Asked::default(), Arc::new(finds));
     let classes = classes.map(|all| all.iter().map(|&class| class.to_owned()).collect::<Vec<_>>());
     let to = asked.clone();
     let load = fake().detecting(move |_| {

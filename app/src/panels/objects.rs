@@ -83,16 +83,19 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: ObjectId, object: &Object, segment:
 
 /// What one wants to know of an object at a glance.
 fn state_of(object: &Object, segment: Option<&Segment>) -> String {
-    let Some(segment) = segment else { return "–".to_owned() };
-    match (object.proposal, &segment.mask) {
-        (Some(score), _) => format!("{:.0} %", score * 100.0),
+    let segment = match (object.proposal, segment) {
+        (Some(score), _) => return format!("{:.0} %", score * 100.0),
+        (None, None) => return "–".to_owned(),
+        (None, Some(segment)) => segment,
+    };
+    match &segment.mask {
         _ if !segment.is_answered => "…".to_owned(),
-        (None, None) => "box".to_owned(),
-        (None, Some(mask)) if mask.area() == 0 && segment.is_given() => "not here".to_owned(),
-        (None, Some(mask)) if mask.area() == 0 => "not seen".to_owned(),
-        (None, Some(_)) if segment.confirmed => "confirmed".to_owned(),
-        (None, Some(_)) if segment.tracked.is_some() => format!("{:.0} %", segment.iou * 100.0),
-        (None, Some(mask)) => format!("{} px", mask.area()),
+        None => "box".to_owned(),
+        Some(mask) if mask.area() == 0 && segment.is_given() => "not here".to_owned(),
+        Some(mask) if mask.area() == 0 => "not seen".to_owned(),
+        Some(_) if segment.confirmed => "confirmed".to_owned(),
+        Some(_) if segment.tracked.is_some() => format!("{:.0} %", segment.iou * 100.0),
+        Some(mask) => format!("{} px", mask.area()),
     }
 }
 

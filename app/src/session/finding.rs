@@ -106,10 +106,12 @@ impl Finding {
         }
         self.kinds.meet(&found, Role::Wanted);
         // A category that is there already is meant, however it is written.
-        for kind in self.kinds.iter_mut() {
-            let same = |name: &&String| name.to_lowercase() == kind.category.to_lowercase();
-            let name = project.categories.values().map(|category| &category.name).find(same).cloned();
-            kind.category = name.unwrap_or_else(|| kind.category.clone());
+        let names = || project.categories.values().map(|category| &category.name);
+        for kind in self.kinds.iter_mut().filter(|kind| names().all(|name| *name != kind.category)) {
+            let category = kind.category.to_lowercase();
+            if let Some(name) = names().find(|name| name.to_lowercase() == category) {
+                kind.category.clone_from(name);
+            }
         }
         let sighting = |detection| Sighting { detection, object: None };
         self.frames.insert(at, found.into_iter().map(sighting).collect());
