@@ -36,6 +36,7 @@ use engine::{
 use image::RgbImage;
 
 pub use finding::{Finding, Row};
+pub use jobs::shown_job;
 pub use media::Progress;
 pub use player::Player;
 

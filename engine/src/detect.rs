@@ -107,7 +107,7 @@ pub enum DetectError {
     },
     /// The built-in model is asked for words.
     #[error(
-        "the built-in model finds what looks like an example, not words; for words get OWLv2, `segue models list` says where"
+        "the built-in model finds what looks like an example, not words; for words get OWLv2: `segue models get owlv2-base`"
     )]
     WordsNeedOwlv2,
     /// A detector of fixed classes is asked for something else.

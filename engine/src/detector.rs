@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Examples that a detector remembers.
-const N_EXAMPLES: usize = 32;
+const N_EXAMPLES: usize = 256;
 
 pub use alike::AlikeDetector;
 pub use kinds::{Kind, Kinds, Role};

@@ -1,113 +1,111 @@
-//! Which models exist, and where their weights are.
+//! Which models exist, and where their files are.
 
-use std::path::{Path, PathBuf};
+mod download;
 
-use crate::sam2::{Weights, WeightsError};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use serde::Deserialize;
+
+pub use download::{DownloadError, Downloader, Progress};
+
+use crate::{
+    detect::owlv2::Config as Owlv2Config,
+    file::write_atomically,
+    nn::{Checkpoint, CheckpointError},
+    sam2::{Weights, WeightsError},
+};
 
 /// The model that comes with the program.
 pub const BUILTIN: &str = "builtin";
 
-/// A model whose weights are published.
-#[derive(Debug)]
+/// A model whose files are published.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KnownModel {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// The file that its authors publish; the same model as `.safetensors` is found too.
-    pub file: &'static str,
-    /// Where they publish it.
-    pub url: &'static str,
+    /// Its name on the command line, and of the folder that a detector's files are put into.
+    pub name: String,
+    /// What it finds.
+    pub finds: Finds,
+    /// What it is good for.
+    pub about: String,
+    /// SPDX.
+    pub license: String,
+    /// The size of its files, rounded; a megabyte is a million bytes.
+    pub megabytes: u64,
+    /// Addresses that are followed by a file's name, the first to try first.
+    pub sources: Vec<String>,
+    /// Its files, the weights first.
+    pub files: Vec<String>,
 }
 
-macro_rules! known_models {
-    ($($name:literal, $folder:literal, $file:literal;)*) => {
-        /// The official SAM 2.1 and 2.0 models.
-        pub const KNOWN: &[KnownModel] = &[$(KnownModel {
-            name: $name,
-            file: $file,
-            url: concat!("https://dl.fbaipublicfiles.com/segment_anything_2/", $folder, "/", $file),
-        }),*];
-    };
+/// What a model finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finds {
+    /// The mask of what is pointed at: SAM 2.
+    Points,
+    /// What words name, and what looks like examples.
+    Words,
+    /// The classes that it was trained on.
+    Classes,
 }
 
-known_models! {
-    "sam2.1-tiny", "092824", "sam2.1_hiera_tiny.pt";
-    "sam2.1-small", "092824", "sam2.1_hiera_small.pt";
-    "sam2.1-base-plus", "092824", "sam2.1_hiera_base_plus.pt";
-    "sam2.1-large", "092824", "sam2.1_hiera_large.pt";
-    "sam2-tiny", "072824", "sam2_hiera_tiny.pt";
-    "sam2-small", "072824", "sam2_hiera_small.pt";
-    "sam2-base-plus", "072824", "sam2_hiera_base_plus.pt";
-    "sam2-large", "072824", "sam2_hiera_large.pt";
-}
-
-/// A detector whose weights are published.
-#[derive(Debug)]
-pub struct KnownDetector {
-    /// Its name on the command line, and of the folder that its files are put into.
-    pub name: &'static str,
-    /// Its repository on Hugging Face.
-    pub repository: &'static str,
-    /// The files that are needed.
-    pub files: &'static [&'static str],
-}
-
-impl KnownDetector {
-    /// Whether it finds by words.
-    pub fn knows_words(&self) -> bool {
-        self.files == OPEN
+static KNOWN: LazyLock<Vec<KnownModel>> = LazyLock::new(|| {
+    #[derive(Default, Deserialize)]
+    struct List {
+        model: Vec<KnownModel>,
     }
+    // That it can be read is tested.
+    toml::from_str::<List>(include_str!("../../assets/models.toml")).unwrap_or_default().model
+});
+
+/// The official SAM 2.1 and 2.0 models.
+pub fn segmenters() -> impl Iterator<Item = &'static KnownModel> + Clone {
+    KNOWN.iter().filter(|model| model.finds == Finds::Points)
 }
 
-macro_rules! known_detectors {
-    ($($name:literal, $repository:literal, $files:expr;)*) => {
-        /// The official OWLv2, D-FINE and RT-DETRv2 models.
-        pub const DETECTORS: &[KnownDetector] =
-            &[$(KnownDetector { name: $name, repository: $repository, files: $files }),*];
-    };
+/// The official OWLv2, D-FINE and RT-DETRv2 models.
+pub fn detectors() -> impl Iterator<Item = &'static KnownModel> + Clone {
+    KNOWN.iter().filter(|model| model.finds != Finds::Points)
 }
 
-const OPEN: &[&str] = &["model.safetensors", "vocab.json", "merges.txt"];
-const CLOSED: &[&str] = &["model.safetensors", "config.json"];
-
-known_detectors! {
-    "owlv2-base", "google/owlv2-base-patch16-ensemble", OPEN;
-    "owlv2-large", "google/owlv2-large-patch14-ensemble", OPEN;
-    "owlv2-base-plain", "google/owlv2-base-patch16", OPEN;
-    "owlv2-large-plain", "google/owlv2-large-patch14", OPEN;
-    "dfine-nano", "ustc-community/dfine-nano-coco", CLOSED;
-    "dfine-small", "ustc-community/dfine-small-coco", CLOSED;
-    "dfine-medium", "ustc-community/dfine-medium-coco", CLOSED;
-    "dfine-large", "ustc-community/dfine-large-coco", CLOSED;
-    "dfine-xlarge", "ustc-community/dfine-xlarge-coco", CLOSED;
-    "rtdetr-r18", "PekingU/rtdetr_v2_r18vd", CLOSED;
-    "rtdetr-r34", "PekingU/rtdetr_v2_r34vd", CLOSED;
-    "rtdetr-r50", "PekingU/rtdetr_v2_r50vd", CLOSED;
-    "rtdetr-r101", "PekingU/rtdetr_v2_r101vd", CLOSED;
+/// All models whose files are published.
+pub fn known() -> &'static [KnownModel] {
+    &KNOWN
 }
 
-/// The name of the detector that suits best: the built-in model for examples, and for words one that knows them, if
-/// possible one whose files are here.
-pub fn usual_detector(for_words: bool) -> &'static str {
-    if !for_words {
-        return BUILTIN;
+/// The model of this name.
+pub fn named(name: &str) -> Option<&'static KnownModel> {
+    KNOWN.iter().find(|model| model.name == name)
+}
+
+impl KnownModel {
+    /// Where its files are, if all models are in `folder`.
+    fn place(&self, folder: &Path) -> PathBuf {
+        if self.finds == Finds::Points { folder.to_owned() } else { folder.join(&self.name) }
     }
-    let mut knowing = DETECTORS.iter().filter(|known| known.knows_words());
-    let first = knowing.clone().next().map_or(BUILTIN, |known| known.name);
-    knowing.find(|known| find_detector(known.name).is_ok()).map_or(first, |known| known.name)
-}
 
-/// The file of `detector`: a known name, a file, or a folder with `model.safetensors`.
-///
-/// # Errors
-/// If there is no such detector, or its files are not here.
-pub fn find_detector(detector: &str) -> Result<PathBuf, ModelError> {
-    let known = DETECTORS.iter().find(|known| known.name == detector);
-    let path = known.map_or_else(|| PathBuf::from(detector), |known| folder().join(known.name));
-    let path = if path.is_dir() { path.join(CLOSED[0]) } else { path };
-    match known {
-        _ if path.is_file() => Ok(path),
-        Some(known) => Err(ModelError::DetectorNotHere { known, folder: folder().join(known.name) }),
-        None => Err(ModelError::UnknownDetector(detector.to_owned())),
+    /// Its files, where all are here; SAM's weights may be `.safetensors` in place of `.pt`.
+    fn here(&self, folder: &Path) -> Option<Vec<PathBuf>> {
+        let place = self.place(folder);
+        let file = |name: &String| {
+            let published = place.join(name);
+            [published.with_extension("safetensors"), published].into_iter().find(|path| path.is_file())
+        };
+        match self.finds {
+            Finds::Points => self.files.iter().map(file).collect(),
+            _ => self.files.iter().map(|name| Some(place.join(name)).filter(|path| path.is_file())).collect(),
+        }
+    }
+
+    /// The page where it is published.
+    pub fn page(&self) -> String {
+        let source = self.sources.last().map_or("", String::as_str);
+        source.replace("/resolve/main/", "/tree/main")
     }
 }
 
@@ -115,46 +113,53 @@ pub fn find_detector(detector: &str) -> Result<PathBuf, ModelError> {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Neither a known name nor a file.
-    #[error("there is no model or file '{0}'; models are builtin, {names}", names = names())]
+    #[error("there is no model or file '{0}'; models are builtin, {names}", names = names(segmenters()))]
     Unknown(String),
-    /// A known model whose file is not here.
-    #[error("the weights of {name} are not here; get {url} and put the file into {}", folder.display())]
+    /// Neither a known detector nor a file.
+    #[error("there is no detector or file '{0}'; detectors are {names}", names = names(detectors()))]
+    UnknownDetector(String),
+    /// A known model whose files are not here.
+    #[error(
+        "{name} is not here; `segue models get {name}` downloads it ({megabytes} MB), or get {files} from {page} and put \
+         them into {}",
+        folder.display(),
+        name = model.name, megabytes = model.megabytes, files = model.files.join(", "), page = model.page()
+    )]
     NotHere {
         /// The model.
-        name: &'static str,
-        /// Where its weights are published.
-        url: &'static str,
-        /// Where they are looked for.
-        folder: PathBuf,
-    },
-    /// Neither a known detector nor a file.
-    #[error("there is no detector or file '{0}'; detectors are {names}", names = detector_names())]
-    UnknownDetector(String),
-    /// A known detector whose files are not here.
-    #[error(
-        "{} is not here; get {} from https://huggingface.co/{} and put them into {}",
-        known.name, known.files.join(", "), known.repository, folder.display()
-    )]
-    DetectorNotHere {
-        /// The detector.
-        known: &'static KnownDetector,
+        model: &'static KnownModel,
         /// Where its files are looked for.
         folder: PathBuf,
     },
     /// The weights are not right.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A file is of no model that has a name.
+    #[error("{} is of no model that Segue knows by name: {cause}; give its path to --model or --detector", path.display())]
+    Nameless {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The disk.
+    #[error("cannot write {}: {cause}", path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
 }
 
-fn names() -> String {
-    KNOWN.iter().map(|model| model.name).collect::<Vec<_>>().join(", ")
+fn names(models: impl Iterator<Item = &'static KnownModel>) -> String {
+    models.map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn detector_names() -> String {
-    DETECTORS.iter().map(|known| known.name).collect::<Vec<_>>().join(", ")
-}
-
-/// Where downloaded weights are kept.
+/// Where downloaded models are kept.
 pub fn folder() -> PathBuf {
     let dirs = directories::ProjectDirs::from("", "", "segue");
     dirs.map_or_else(|| PathBuf::from("models"), |dirs| dirs.data_dir().join("models"))
@@ -168,17 +173,139 @@ pub fn open(model: &str) -> Result<Weights, ModelError> {
     if model == BUILTIN {
         return Ok(Weights::builtin()?);
     }
-    if let Some(known) = KNOWN.iter().find(|known| known.name == model) {
-        let folder = folder();
-        let published = folder.join(known.file);
-        let candidates = [published.with_extension("safetensors"), published];
-        let not_here = ModelError::NotHere { name: known.name, url: known.url, folder };
-        let path = candidates.iter().find(|path| path.is_file()).ok_or(not_here)?;
-        return Ok(Weights::open(path)?);
+    Ok(Weights::open(&find_segmenter(model)?)?)
+}
+
+/// The file of `model`: a known name of a SAM 2, or a file.
+///
+/// # Errors
+/// If there is no such model, or its file is not here.
+pub fn find_segmenter(model: &str) -> Result<PathBuf, ModelError> {
+    let path = find(model, segmenters())?.unwrap_or_else(|| PathBuf::from(model));
+    if path.exists() { Ok(path) } else { Err(ModelError::Unknown(model.to_owned())) }
+}
+
+/// The weights of the model of a name among `models`; none if there is no such name.
+fn find(
+    name: &str,
+    mut models: impl Iterator<Item = &'static KnownModel>,
+) -> Result<Option<PathBuf>, ModelError> {
+    let Some(model) = models.find(|model| model.name == name) else { return Ok(None) };
+    let here = model.here(&folder()).and_then(|files| files.into_iter().next());
+    here.map(Some).ok_or_else(|| ModelError::NotHere { model, folder: model.place(&folder()) })
+}
+
+/// The name of the detector that suits best: the built-in model for examples, and for words one that knows them, if
+/// possible one whose files are here.
+pub fn usual_detector(for_words: bool) -> &'static str {
+    if !for_words {
+        return BUILTIN;
     }
-    let path = Path::new(model);
-    if !path.exists() {
-        return Err(ModelError::Unknown(model.to_owned()));
+    let mut knowing = detectors().filter(|model| model.finds == Finds::Words);
+    let first = knowing.clone().next().map_or(BUILTIN, |model| &model.name);
+    knowing.find(|model| model.here(&folder()).is_some()).map_or(first, |model| &model.name)
+}
+
+/// The file of `detector`: a known name, a file, or a folder with `model.safetensors`.
+///
+/// # Errors
+/// If there is no such detector, or its files are not here.
+pub fn find_detector(detector: &str) -> Result<PathBuf, ModelError> {
+    let path = find(detector, detectors())?.unwrap_or_else(|| PathBuf::from(detector));
+    let path = if path.is_dir() { path.join("model.safetensors") } else { path };
+    if path.is_file() { Ok(path) } else { Err(ModelError::UnknownDetector(detector.to_owned())) }
+}
+
+/// Puts an official checkpoint, recognized by what it holds, where its model is looked for; the model and the file there.
+///
+/// Of OWLv2 the vocabulary has to lie beside it. Official files that differ only in their numbers cannot be told apart: OWLv2
+/// is then taken for the one that is usually used.
+///
+/// # Errors
+/// If the file is of no model that has a name, a file beside it is missing, or the disk does not let itself be written.
+pub fn add(path: &Path, folder: &Path) -> Result<(&'static KnownModel, PathBuf), ModelError> {
+    let nameless = |cause: &str| ModelError::Nameless { path: path.to_owned(), cause: cause.to_owned() };
+    let checkpoint = Checkpoint::open(path)?;
+    let name = match Owlv2Config::of(&checkpoint) {
+        Some(config) if config == Owlv2Config::base() => "owlv2-base".to_owned(),
+        Some(config) if config == Owlv2Config::large() => "owlv2-large".to_owned(),
+        Some(_) => return Err(nameless("it is an OWLv2 of a size of its own")),
+        None => {
+            let config = Weights::open(path)?.config;
+            let size = config.official_name().ok_or_else(|| nameless("it is of a size of its own"))?;
+            format!("sam2{}-{}", if config.is_2_1 { ".1" } else { "" }, size.replace('_', "-"))
+        }
+    };
+    let model = named(&name).ok_or_else(|| nameless(&format!("there is no {name}")))?;
+    let place = model.place(folder);
+    let disk = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| ModelError::Disk { path, cause }
+    };
+    fs::create_dir_all(&place).map_err(disk(&place))?;
+    let mut copies = Vec::new();
+    for (i, file) in model.files.iter().enumerate() {
+        let (from, mut to) = match i {
+            0 => (path.to_owned(), place.join(file)),
+            _ => (path.with_file_name(file), place.join(file)),
+        };
+        if i == 0 && path.extension().is_some_and(|suffix| suffix == "safetensors") {
+            to.set_extension("safetensors");
+        }
+        if !from.is_file() {
+            return Err(nameless(&format!("{file} is not beside it")));
+        }
+        copies.push((from, to));
     }
-    Ok(Weights::open(path)?)
+    for (from, to) in &copies {
+        let same = from.canonicalize().ok().is_some_and(|from| to.canonicalize().ok() == Some(from));
+        if !same {
+            let mut input = fs::File::open(from).map_err(disk(from))?;
+            write_atomically(to, |out| io::copy(&mut input, out).map(drop)).map_err(disk(to))?;
+        }
+    }
+    Ok((model, copies.swap_remove(0).1))
+}
+
+/// Removes the files of a model, and what has come of them so far; false if nothing was here.
+///
+/// # Errors
+/// If the disk does not let itself be written.
+pub fn remove(model: &KnownModel, folder: &Path) -> Result<bool, ModelError> {
+    let place = model.place(folder);
+    let names = model.files.iter().map(|file| place.join(file));
+    let safetensors = model.files.iter().map(|file| place.join(file).with_extension("safetensors"));
+    let mut any = false;
+    for path in names.chain(safetensors.filter(|_| model.finds == Finds::Points)) {
+        match fs::remove_file(&path) {
+            Ok(()) => any = true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(ModelError::Disk { path, cause }),
+        }
+    }
+    let incoming = folder.join(".incoming").join(&model.name);
+    any |= fs::remove_dir_all(incoming).is_ok();
+    if model.finds != Finds::Points {
+        // Left alone if somebody has put something else there.
+        fs::remove_dir(place).ok();
+    }
+    Ok(any)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_whole() {
+        assert_eq!((segmenters().count(), detectors().count()), (8, 13));
+        for model in known() {
+            let is_secure = |source: &String| source.starts_with("https://") && source.ends_with('/');
+            assert!(model.sources.iter().all(is_secure) && !model.sources.is_empty(), "{model:?}");
+            assert!(!model.files.is_empty() && model.megabytes > 0, "{model:?}");
+            assert_eq!(known().iter().filter(|other| other.name == model.name).count(), 1);
+        }
+        assert_eq!(usual_detector(false), BUILTIN);
+        assert!(usual_detector(true).starts_with("owlv2"));
+    }
 }

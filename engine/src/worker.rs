@@ -276,6 +276,8 @@ pub enum Event {
 pub enum Outcome {
     /// All is done.
     Done,
+    /// All but some frames that could not be read, and why.
+    Partly(Vec<String>),
     /// It was canceled.
     Canceled,
     /// It failed.

@@ -310,7 +310,7 @@ fn what_cannot_be_looked_for_is_refused_in_a_sentence_and_leaves_nothing() {
     let detector = detector.to_str().unwrap();
     let long = "word ".repeat(2000);
     for (words, says) in [
-        (&["--text", "dog"][..], "owlv2-base is not here; get model.safetensors, vocab.json, merges.txt"),
+        (&["--text", "dog"][..], "or get model.safetensors, vocab.json, merges.txt"),
         (&["--text", "dog", "--detector", "nothing.onnx"], "there is no detector or file 'nothing.onnx'"),
         (&["--text", "dog", "--detector", "truth.json"], "truth.json"),
         (&[], "say what to look for"),

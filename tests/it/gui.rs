@@ -361,9 +361,8 @@ fn what_is_to_be_found_is_typed_and_what_was_found_is_accepted_from_the_panel() 
 fn without_a_detector_for_words_the_panel_says_where_to_get_one() {
     let folder = photos(1);
     let load = fake().detecting(|name| {
-        let known = engine::models::DETECTORS.iter().find(|known| known.name == name).unwrap();
-        let folder = PathBuf::from("models").join(name);
-        Err(engine::models::ModelError::DetectorNotHere { known, folder }.to_string())
+        let (model, folder) = (engine::models::named(name).unwrap(), PathBuf::from("models").join(name));
+        Err(engine::models::ModelError::NotHere { model, folder }.to_string())
     });
     let mut window = Window::open(folder.path(), load);
     window.press("Find objects");
@@ -372,7 +371,7 @@ fn without_a_detector_for_words_the_panel_says_where_to_get_one() {
     window.turns(2);
     window.press("Find");
     let failure = window.session().finding().failure().unwrap();
-    assert!(failure.contains("owlv2-base is not here; get model.safetensors"), "{failure}");
+    assert!(failure.contains("get model.safetensors, vocab.json, merges.txt"), "{failure}");
     window.harness.get_by_label("Get owlv2-base");
     assert_eq!(window.n_objects(), 0);
 }

@@ -11,6 +11,7 @@ mod segue;
 mod checkpoints;
 mod cli;
 mod coco;
+mod downloads;
 mod end_to_end;
 mod everything;
 mod finding;

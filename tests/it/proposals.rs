@@ -367,9 +367,13 @@ fn in_a_video_new_arrivals_become_tracks_and_all_is_one_step() {
     assert_eq!(tracks[1], (11..40).collect::<Vec<_>>());
     assert!(project.objects.values().all(|object| object.proposal.is_some()));
 
-    // The doubtful track goes and stays away, as a whole.
+    // The doubtful track goes as a whole, and comes back as a whole.
     desk.step([Command::SetUsualThreshold(0.8)]);
     assert_eq!(desk.session.project().objects.len(), 1);
+    desk.step([Command::SetUsualThreshold(0.5)]);
+    let (_, second) = *desk.session.project().objects.keys().nth(1).unwrap();
+    assert_eq!(desk.session.project().track(second).count(), 29);
+    desk.step([Command::SetUsualThreshold(0.8)]);
     desk.step([Command::Undo]);
     assert_eq!(desk.session.project(), &before);
     desk.step([Command::Redo, Command::NextProposal, Command::Accept]);
@@ -397,6 +401,53 @@ fn a_search_through_a_video_can_be_canceled_and_what_was_found_is_there() {
     desk.step([Command::Undo]);
     assert!(!desk.session.finding().is_running());
     assert!(desk.session.project().objects.is_empty());
+}
+
+#[test]
+fn a_search_through_videos_ends_when_its_video_goes_or_its_tracks_are_stopped() {
+    for command in [Command::RemoveMedium, Command::CancelTracking] {
+        let (_, load) = told(None, arrivals);
+        let folder = tempfile::tempdir().unwrap();
+        crate::tracks::write_clip(&folder.path().join("clip.mp4"), 40);
+        let mut desk = Desk::on(folder, load);
+        desk.run([find(Find { every: Some(5), ..words("square") })]);
+        desk.until("something is found", |s| !s.project().objects.is_empty());
+        desk.run([command.clone()]);
+        desk.until("the search ends", |s| !s.finding().is_running() && s.jobs().is_empty());
+        assert!(desk.session.project().objects.len() <= 1, "{command:?}");
+    }
+}
+
+#[test]
+fn what_a_person_has_changed_no_threshold_takes_away() {
+    let (_, load) = told(None, three);
+    let mut desk = Desk::new(1, load);
+    desk.step([find(words("square @0.2")), Command::NextProposal, click(45.0, 45.0)]);
+    assert_eq!(desk.scores(), [0.9, 0.7, 0.3]);
+    let mask = desk.mask(0);
+    desk.step([Command::NextProposal, Command::AddCategory("patch".to_owned())]);
+    let count_as = |threshold| Command::CountAs {
+        class: 0,
+        threshold: Some(threshold),
+        category: Some("square".to_owned()),
+    };
+    desk.step([count_as(1.0)]);
+    assert_eq!(desk.scores(), [0.9, 0.7], "what was clicked, and what was said to be something else");
+    assert_eq!(desk.mask(0), mask);
+    desk.step([count_as(0.1)]);
+    assert_eq!(desk.scores(), [0.9, 0.7, 0.3]);
+    assert_eq!(desk.proposed()[1].1, "patch");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_end_a_search() {
+    let (asked, load) = told(None, three);
+    let mut desk = Desk::new(3, load);
+    std::fs::remove_file(desk.folder.path().join("photo-1.png")).unwrap();
+    desk.step([find(Find { scope: Scope::Project, ..words("square") })]);
+    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert!(desk.says("1 image could not be read"));
+    assert_eq!(desk.session.project().objects.len(), 4);
 }
 
 #[test]

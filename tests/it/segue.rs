@@ -26,6 +26,19 @@ pub(crate) fn succeed(folder: &Path, words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs it with these variables of the environment and expects success; what it printed.
+#[track_caller]
+pub(crate) fn succeed_with(folder: &Path, words: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = Command::new(program())
+        .current_dir(folder)
+        .args(words)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// Runs it and expects exit status `status` and a sentence that holds `says`.
 #[track_caller]
 pub(crate) fn fail(folder: &Path, words: &[&str], status: i32, says: &str) {

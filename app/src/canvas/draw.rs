@@ -214,7 +214,7 @@ fn draw_scores(painter: &Painter, transform: Transform, session: &Session) {
         let margin = egui::vec2(3.0, 1.0);
         let place = Align2::LEFT_BOTTOM.anchor_size(rect.left_top(), text.size() + 2.0 * margin);
         // All of it is read, also at the edge.
-        let space = painter.clip_rect().size() - place.size();
+        let space = (painter.clip_rect().size() - place.size()).max(egui::Vec2::ZERO);
         let place = place
             .translate(place.min.clamp(painter.clip_rect().min, painter.clip_rect().min + space) - place.min);
         painter.rect_filled(place, 2.0, color.gamma_multiply(if is_selected { 1.0 } else { 0.8 }));

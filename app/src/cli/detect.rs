@@ -42,8 +42,7 @@ use crate::{
   segue detect video.mp4 --example photo.jpg:120,80,260,190 --every 10 --out found.json
   segue detect photos --detector my.onnx --into project.segue
   segue detect video.mp4 --text person --every 10 --tracks --into project.segue
-Words need OWLv2 (owlv2-base, unless --detector says otherwise), which is downloaded once by hand: `segue models list`
-says from where. Examples do with the built-in model, and better with OWLv2. With --into, what is found waits in the project to be accepted.")]
+Words need OWLv2 (owlv2-base, unless --detector says otherwise), which is downloaded once: `segue models get owlv2-base`. Examples do with the built-in model, and better with OWLv2. With --into, what is found waits in the project to be accepted.")]
 pub(crate) struct Detect {
     /// An image, a video or a folder
     source: PathBuf,

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use engine::{
+    file::folder_of,
     formats::counted,
-    project::{MediumKind, path_of},
+    media::Sources,
+    project::{MediumKind, path_of, scan},
 };
 
 use super::{ModelArgs, say, track_project::Desk};
@@ -16,6 +18,10 @@ use crate::{
 
 pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -> anyhow::Result<()> {
     let source = source.canonicalize().with_context(|| format!("cannot find {}", source.display()))?;
+    let (media, _) =
+        scan(std::slice::from_ref(&source), &folder_of(project), &Sources::default(), &|_, _| true);
+    let is_video = matches!(&media[..], [medium] if medium.kind == MediumKind::Video);
+    ensure!(is_video, "tracks are for videos; {} is none", source.display());
     let mut desk = Desk::open(project, model)?;
     desk.say(Command::AddMedia(vec![source.clone()]))?;
     desk.until(|session| session.jobs().is_empty())?;
@@ -25,9 +31,8 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
         let path = path_of(&folder, medium);
         medium.kind == MediumKind::Video && path.canonicalize().is_ok_and(|path| path == source)
     });
-    let Some((&video, n_frames)) = video.map(|(id, medium)| (id, medium.n_frames)) else {
-        bail!("tracks are for videos; {} is none", source.display());
-    };
+    let (&video, medium) = video.context("the video was not added")?;
+    let n_frames = medium.n_frames;
     desk.say(Command::GoTo(video))?;
     if desk.session.is_paused() {
         desk.say(Command::TogglePause)?;

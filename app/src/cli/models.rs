@@ -1,57 +1,165 @@
-//! `segue models`: which models there are, and whether a file is one.
+//! `segue models`: which models there are, getting them, and whether a file is one.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
+use anyhow::Context as _;
 use clap::Subcommand;
-use engine::{models, sam2::Weights};
+use engine::{
+    detector,
+    models::{self, Downloader, Finds, KnownModel, Progress},
+    nn::{Cancel, Device, Runtime},
+    sam2::Weights,
+};
 
-use super::say;
+use super::{cancel_on_interrupt, say};
+use crate::progress;
 
-/// Show the models that Segue knows, or check a checkpoint
+/// Show the models that Segue knows, get and remove them, or check a file
 #[derive(Subcommand)]
 pub(crate) enum Models {
     /// Show the models that Segue knows, and which are here
     List,
-    /// Say what a checkpoint is, or what is wrong with it
-    Check {
-        /// A SAM 2 checkpoint (.pt or .safetensors), by Meta's names or transformers'
+    /// Download models; what was begun goes on
+    Get {
+        /// Names, as `segue models list` shows them
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Put a file that was downloaded by hand where its model is looked for; it is recognized by what it holds
+    Add {
+        /// A checkpoint of SAM 2 or OWLv2; of OWLv2 vocab.json and merges.txt lie beside it
         file: PathBuf,
+    },
+    /// Remove the files of models
+    Remove {
+        /// Names, as `segue models list` shows them
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Say what a file is, or what is wrong with it; without one check all models that are here
+    Check {
+        /// A SAM 2 checkpoint (.pt or .safetensors), by Meta's names or transformers', or a detector
+        file: Option<PathBuf>,
     },
 }
 
 impl Models {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let folder = models::folder();
         match self {
             Self::List => list(),
-            Self::Check { file } => {
-                let weights = Weights::open(&file)?;
-                say(format_args!("{}: {}", file.display(), describe(&weights)))
+            Self::Get { names } => {
+                let (models, cancel) = (known(&names)?, cancel_on_interrupt()?);
+                models.into_iter().try_for_each(|model| get(model, &folder, &cancel))
+            }
+            Self::Add { file } => {
+                let (model, place) = models::add(&file, &folder)?;
+                say(format_args!("{} is in {}", model.name, place.display()))
+            }
+            Self::Remove { names } => known(&names)?.into_iter().try_for_each(|model| {
+                let what = if models::remove(model, &folder)? { "removed" } else { "was not here" };
+                say(format_args!("{} {what}", model.name))
+            }),
+            Self::Check { file: Some(file) } => {
+                let what = match Weights::open(&file) {
+                    Ok(weights) => describe(&weights),
+                    // What is no SAM may be a detector; of what is neither, the first says more.
+                    Err(error) => match check_detector(&file) {
+                        Ok(what) => what,
+                        Err(_) => return Err(error.into()),
+                    },
+                };
+                say(format_args!("{}: {what}", file.display()))
+            }
+            Self::Check { file: None } => {
+                let mut failures = 0;
+                for model in models::known() {
+                    let Some(path) = here(model) else { continue };
+                    let state = check(model, &path);
+                    failures += usize::from(state.is_err());
+                    say(format_args!("{:17} {}", model.name, state.unwrap_or_else(|error| error)))?;
+                }
+                anyhow::ensure!(failures == 0, "{failures} of the models that are here cannot be used");
+                Ok(())
             }
         }
     }
 }
 
+fn known(names: &[String]) -> anyhow::Result<Vec<&'static KnownModel>> {
+    let all = || models::known().iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+    let model = |name: &String| {
+        models::named(name).with_context(|| format!("there is no model '{name}'; models are {}", all()))
+    };
+    names.iter().map(model).collect()
+}
+
+/// The weights of a model, if its files are here.
+fn here(model: &KnownModel) -> Option<PathBuf> {
+    match model.finds {
+        Finds::Points => models::find_segmenter(&model.name).ok(),
+        _ => models::find_detector(&model.name).ok(),
+    }
+}
+
+fn get(model: &'static KnownModel, folder: &Path, cancel: &Cancel) -> anyhow::Result<()> {
+    if here(model).is_some() {
+        return say(format_args!("{} is here already", model.name));
+    }
+    let bar = progress::bytes();
+    let watch = |now: &Progress| {
+        bar.set_message(now.file.clone());
+        bar.set_length(now.total.unwrap_or(model.megabytes * 1_000_000));
+        bar.set_position(now.done);
+        !cancel.is_canceled()
+    };
+    let check = |path: &Path| {
+        bar.set_message("checking");
+        check(model, path).map(drop)
+    };
+    Downloader::default().get(model, folder, &check, &watch)?;
+    bar.finish_and_clear();
+    say(format_args!("{} is here: {}; {}", model.name, model.about, model.license))
+}
+
+/// Whether a file holds every tensor of its model, and nothing else; what it is.
+fn check(model: &KnownModel, path: &Path) -> Result<String, String> {
+    match model.finds {
+        Finds::Points => Weights::open(path).map(|weights| describe(&weights)).map_err(|e| e.to_string()),
+        _ => check_detector(path).map_err(|error| format!("{error:#}")),
+    }
+}
+
+fn check_detector(path: &Path) -> anyhow::Result<String> {
+    let start = Instant::now();
+    let detector = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None)?;
+    let finds = detector.classes().map_or_else(
+        || "finds by words and examples".to_owned(),
+        |classes| format!("finds {} classes", classes.len()),
+    );
+    let took = start.elapsed().as_secs_f32();
+    Ok(format!("a detector, {finds}; loaded in {took:.1} s"))
+}
+
 fn list() -> anyhow::Result<()> {
     say(format_args!("{:17} here: {}", models::BUILTIN, describe(&Weights::builtin()?)))?;
-    for known in models::KNOWN {
-        let state = match models::open(known.name) {
-            Ok(weights) => format!("here: {}", describe(&weights)),
-            Err(models::ModelError::NotHere { url, .. }) => url.to_owned(),
-            Err(error) => format!("here, but {error}"),
+    for model in models::known() {
+        let state = match (model.finds, here(model)) {
+            (Finds::Points, Some(path)) => match Weights::open(&path) {
+                Ok(weights) => format!("here: {}", describe(&weights)),
+                Err(error) => format!("here, but {error}"),
+            },
+            (_, Some(path)) => format!("here: {}", path.display()),
+            (_, None) => format!("{} MB, {}; {}", model.megabytes, model.license, model.about),
         };
-        say(format_args!("{:17} {state}", known.name))?;
+        say(format_args!("{:17} {state}", model.name))?;
     }
-    for known in models::DETECTORS {
-        let state = match models::find_detector(known.name) {
-            Ok(path) => format!("here: {}", path.display()),
-            Err(_) => format!("https://huggingface.co/{}: {}", known.repository, known.files.join(", ")),
-        };
-        say(format_args!("{:17} {state}", known.name))?;
-    }
-    let folder = models::folder();
     say(format_args!(
-        "weights of SAM are looked for in {}, the files of a detector in a folder of its name there",
-        folder.display()
+        "`segue models get NAME` downloads one into {}; files from elsewhere: `segue models add FILE`",
+        models::folder().display()
     ))
 }
 

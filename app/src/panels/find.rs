@@ -1,6 +1,6 @@
 //! Where one says what to find, and what of it counts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use egui::{
     Align, Button, ComboBox, DragValue, Key, Label, Layout, RichText, ScrollArea, Sense, Slider, TextEdit,
@@ -9,7 +9,7 @@ use egui::{
 use engine::{
     detector::Role,
     formats::counted,
-    models::{BUILTIN, DETECTORS},
+    models::{self, BUILTIN, Finds},
     project::MediumKind,
 };
 
@@ -32,6 +32,8 @@ pub(crate) struct FindPanel {
     /// The score from which on all are accepted.
     above: f32,
     takes_focus: bool,
+    /// The project that the examples are of.
+    project: Option<PathBuf>,
 }
 
 /// Where to look.
@@ -53,6 +55,7 @@ impl Default for FindPanel {
             every: 10,
             above: 0.5,
             takes_focus: false,
+            project: None,
         }
     }
 }
@@ -129,6 +132,11 @@ impl FindPanel {
                 self.examples.extend(new.collect::<Vec<_>>());
             }
         });
+        let project = pane.session.file().map(|file| file.path.clone());
+        if self.project != project {
+            self.project = project;
+            self.examples.clear();
+        }
         // What was an example may be gone.
         self.examples.retain(|example| pane.session.project().media.contains_key(&example.at.medium));
         let mut gone = None;
@@ -153,10 +161,9 @@ impl FindPanel {
             let chosen = combo.show_ui(ui, |ui| {
                 ui.selectable_value(&mut self.detector, None, "whatever suits");
                 ui.selectable_value(&mut self.detector, Some(BUILTIN.to_owned()), "built-in, by examples");
-                for known in DETECTORS {
-                    let how = if known.knows_words() { "by words and examples" } else { "80 classes" };
-                    let title = format!("{}, {how}", known.name);
-                    ui.selectable_value(&mut self.detector, Some(known.name.to_owned()), title);
+                for model in models::detectors() {
+                    let title = format!("{}, {}", model.name, model.about);
+                    ui.selectable_value(&mut self.detector, Some(model.name.clone()), title);
                 }
                 ui.separator();
                 ui.button("A file of my own…").clicked()
@@ -343,7 +350,8 @@ fn slider(ui: &mut Ui, score: &mut f32, name: &str, at_once: bool) -> bool {
         false
     } else {
         ui.data_mut(|data| data.remove_temp::<f32>(id));
-        chosen != *score
+        // egui rounds what it shows.
+        (chosen - *score).abs() >= 0.005
     };
     *score = chosen;
     is_taken
@@ -352,16 +360,15 @@ fn slider(ui: &mut Ui, score: &mut f32, name: &str, at_once: bool) -> bool {
 /// Why nothing was found, and where what is missing is to be had.
 fn failure_ui(ui: &mut Ui, failure: &str) {
     ui.label(RichText::new(failure).color(theme::REVIEW));
-    if let Some(known) = DETECTORS.iter().find(|known| failure.contains(known.repository)) {
-        let page = format!("https://huggingface.co/{}/tree/main", known.repository);
-        ui.hyperlink_to(format!("Get {}", known.name), page);
+    if let Some(model) = models::detectors().find(|model| failure.contains(&model.page())) {
+        ui.hyperlink_to(format!("Get {}", model.name), model.page());
     }
 }
 
 /// Whether a detector may know words; what a file is shows when it is loaded.
 fn may_know_words(name: &str) -> bool {
-    match DETECTORS.iter().find(|known| known.name == name) {
-        Some(known) => known.knows_words(),
+    match models::named(name) {
+        Some(model) => model.finds == Finds::Words,
         None => name != BUILTIN && !name.ends_with(".onnx"),
     }
 }

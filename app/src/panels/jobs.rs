@@ -3,10 +3,10 @@
 use egui::{ProgressBar, Ui};
 
 use super::Pane;
-use crate::command::Command;
+use crate::{command::Command, session::shown_job};
 
 pub(super) fn jobs_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
-    let Some(job) = pane.session.jobs().last() else { return };
+    let Some(job) = shown_job(pane.session.jobs()) else { return };
     let n = pane.session.jobs().len();
     let title = if n > 1 { format!("{} (and {} more)", job.title, n - 1) } else { job.title.clone() };
     match job.share() {

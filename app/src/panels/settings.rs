@@ -149,7 +149,7 @@ fn general_ui(ui: &mut Ui, preferences: &mut Preferences) {
 fn model_ui(ui: &mut Ui, preferences: &mut Preferences) {
     let now = preferences.settings().model.clone();
     ComboBox::from_id_salt("model").selected_text(&now).width(180.0).show_ui(ui, |ui| {
-        for name in std::iter::once(models::BUILTIN).chain(models::KNOWN.iter().map(|model| model.name)) {
+        for name in std::iter::once(models::BUILTIN).chain(models::segmenters().map(|model| &*model.name)) {
             if ui.selectable_label(now == name, name).clicked() {
                 preferences.change(|settings| settings.model = name.to_owned());
             }

@@ -3,7 +3,10 @@
 //! All that was found is kept, so that thresholds and categories can change without looking again: the proposals are made
 //! anew from it, as part of the step that made them first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use engine::{
     detect::{Detection, NMS_IOU, Place},
@@ -16,7 +19,7 @@ use engine::{
 
 use super::{Model, Session, sweep::Sweep};
 use crate::{
-    command::{Example, Find, Proposals, Scope},
+    command::{Example, Find, Scope},
     job::Unsent,
 };
 
@@ -37,6 +40,10 @@ pub struct Finding {
     pub(super) sweep: Option<Sweep>,
     /// Whether what is found in videos is tracked from where it arrives.
     tracks: bool,
+    /// The kind whose proposals get its category anew.
+    recategorized: Option<usize>,
+    /// Proposals that there were before.
+    n_before: usize,
     rows: Vec<Row>,
     failure: Option<String>,
 }
@@ -45,6 +52,24 @@ pub struct Finding {
 pub(super) struct Sighting {
     pub(super) detection: Detection,
     pub(super) object: Option<ObjectId>,
+    /// What was made of it, while it does not count.
+    removed: Option<Removed>,
+}
+
+/// A proposal that counts no more, with all that was found of it: it may count again.
+struct Removed {
+    object: Arc<Object>,
+    track: Vec<(usize, Arc<Segment>)>,
+}
+
+/// How a search's proposals can be changed.
+pub(super) struct Extension {
+    /// The step that they belong to.
+    pub(super) step: StepId,
+    /// New objects get ids from here on.
+    pub(super) unused: ObjectId,
+    /// A person has changed these since; they stay as they are.
+    touched: BTreeSet<ObjectId>,
 }
 
 /// What was found of one kind.
@@ -87,6 +112,11 @@ impl Finding {
         self.frames.len() == 1
     }
 
+    /// Whether it has come to the videos, after the images.
+    pub(super) fn is_in_videos(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|sweep| !sweep.is_in_images())
+    }
+
     /// Why nothing could be looked for.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
@@ -113,7 +143,7 @@ impl Finding {
                 kind.category.clone_from(name);
             }
         }
-        let sighting = |detection| Sighting { detection, object: None };
+        let sighting = |detection| Sighting { detection, object: None, removed: None };
         self.frames.insert(at, found.into_iter().map(sighting).collect());
     }
 
@@ -123,7 +153,7 @@ impl Finding {
         self.kinds.choose(&detections, NMS_IOU)
     }
 
-    fn count(&mut self) {
+    pub(super) fn count(&mut self) {
         let mut counts: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for sightings in self.frames.values() {
             for sighting in sightings {
@@ -144,30 +174,56 @@ impl Finding {
         self.rows = self.kinds.iter().filter(is_shown).map(row).collect();
     }
 
-    /// Makes the project's proposals what the kinds say: those that count no more go, unless a person has accepted them,
-    /// and new ones come, unless they are known.
-    ///
-    /// Objects get ids from `unused` on.
-    fn propose(&mut self, project: &mut Project, unused: ObjectId) {
+    /// Makes the project's proposals what the kinds say: those that count no more go, and new ones come, unless they are
+    /// known. What a person has touched stays as it is.
+    fn propose(&mut self, project: &mut Project, by: &Extension) {
         let mut frames = std::mem::take(&mut self.frames);
         for (at, sightings) in &mut frames {
             let Some(medium) = project.media.get(&at.medium).cloned() else { continue };
             let chosen = self.chosen(sightings);
+            let is_free = |sighting: &Sighting| sighting.object.is_none_or(|id| !by.touched.contains(&id));
             for (i, sighting) in sightings.iter_mut().enumerate() {
-                if !chosen.contains(&i)
-                    && let Some(object) = sighting.proposal(project, *at)
-                {
-                    project.remove_object(at.medium, object);
-                    sighting.object = None;
+                if !chosen.contains(&i) && is_free(sighting) {
+                    sighting.withdraw(project, *at);
                 }
             }
             for i in chosen {
-                let Some(kind) = self.kinds.get(sightings[i].detection.class) else { continue };
-                let is_tracked = medium.kind == MediumKind::Video && self.tracks;
-                sightings[i].propose(project, *at, kind, is_tracked, unused);
+                let sighting = &mut sightings[i];
+                let Some(kind) = self.kinds.get(sighting.detection.class) else { continue };
+                if !is_free(sighting) {
+                    continue;
+                }
+                if let Some(id) = sighting.proposal(project, *at) {
+                    if self.recategorized == Some(sighting.detection.class) {
+                        recategorize(project, (at.medium, id), &kind.category);
+                    }
+                } else if sighting.removed.is_some() {
+                    let id = sighting.restore(project, *at, by.unused);
+                    id.inspect(|id| recategorize(project, (at.medium, *id), &kind.category));
+                } else if !(medium.kind == MediumKind::Video && self.tracks) {
+                    // What arrives in a video is tracked from where it does.
+                    sighting.propose(project, *at, kind, by.unused);
+                }
             }
         }
         self.frames = frames;
+    }
+
+    /// A category has another name.
+    pub(super) fn rename(&mut self, before: Option<&str>, name: &str) {
+        for kind in self.kinds.iter_mut().filter(|kind| Some(&*kind.category) == before) {
+            kind.category = name.to_owned();
+        }
+        for row in self.rows.iter_mut().filter(|row| Some(&*row.kind.category) == before) {
+            row.kind.category = name.to_owned();
+        }
+    }
+}
+
+fn recategorize(project: &mut Project, key: (MediumId, ObjectId), category: &str) {
+    let category = project.category_or_new(category);
+    if let Some(object) = project.objects.get_mut(&key).filter(|object| object.category != category) {
+        Arc::make_mut(object).category = category;
     }
 }
 
@@ -181,30 +237,36 @@ impl Sighting {
         is_it.then_some(id)
     }
 
-    fn propose(
-        &mut self,
-        project: &mut Project,
-        at: FrameId,
-        kind: &Kind,
-        is_tracked: bool,
-        unused: ObjectId,
-    ) {
+    /// Takes its proposal out of the project.
+    fn withdraw(&mut self, project: &mut Project, at: FrameId) {
+        let Some(id) = self.proposal(project, at) else { return };
+        let Some(object) = project.objects.get(&(at.medium, id)).cloned() else { return };
+        let track = project.track(id).map(|(frame, segment)| (frame, segment.clone())).collect();
+        self.removed = Some(Removed { object, track });
+        self.object = None;
+        project.remove_object(at.medium, id);
+    }
+
+    /// Puts it back as it was.
+    fn restore(&mut self, project: &mut Project, at: FrameId, unused: ObjectId) -> Option<ObjectId> {
+        let Removed { object, track } = self.removed.take()?;
+        let id = project.new_object().max(unused);
+        project.objects.insert((at.medium, id), object);
+        project.segments.extend(track.into_iter().map(|(frame, segment)| ((id, frame), segment)));
+        self.object = Some(id);
+        self.object
+    }
+
+    fn propose(&mut self, project: &mut Project, at: FrameId, kind: &Kind, unused: ObjectId) {
         let Detection { place, score, .. } = self.detection;
-        if let Some(id) = self.proposal(project, at) {
-            let category = project.category_or_new(&kind.category);
-            if let Some(object) = project.objects.get_mut(&(at.medium, id)).filter(|o| o.category != category)
-            {
-                Arc::make_mut(object).category = category;
-            }
+        let is_known = |rect| project.is_known(at, rect, project.category_named(&kind.category));
+        if matches!(place, Place::Rect(rect) if is_known(rect)) {
             return;
         }
-        let is_known = |rect| project.is_known(at, rect, project.category_named(&kind.category));
-        if !is_tracked && !matches!(place, Place::Rect(rect) if is_known(rect)) {
-            let category = project.category_or_new(&kind.category);
-            let segment = Segment::found_at(place.prompt(), score);
-            let object = Object::proposed(category, score);
-            self.object = Some(project.add_object_from(unused, at, object, segment));
-        }
+        let category = project.category_or_new(&kind.category);
+        let segment = Segment::found_at(place.prompt(), score);
+        let object = Object::proposed(category, score);
+        self.object = Some(project.add_object_from(unused, at, object, segment));
     }
 }
 
@@ -214,8 +276,12 @@ impl Session {
             self.notices.error(format!("There is no model: {why}"));
             return;
         }
-        self.end_finding();
         let Some((search, kinds)) = self.search(&find) else { return };
+        self.end_finding();
+        if find.every.is_some() && self.is_paused() {
+            // It waits for its tracks.
+            self.pause(false);
+        }
         let search = Arc::new(search);
         let project = self.project();
         let Some(file) = &self.file else { return };
@@ -253,6 +319,7 @@ impl Session {
             kinds,
             sweep,
             tracks: find.every.is_some(),
+            n_before: self.n_proposals(),
             threshold: find.threshold,
             ..Finding::default()
         };
@@ -293,9 +360,9 @@ impl Session {
         }
         // Scores of words and of examples cannot be compared.
         if wanted.is_empty() {
-            let mut categories: Vec<_> = find.examples.iter().map(|example| example.category).collect();
-            categories.dedup();
-            for (at, rect) in categories.iter().flat_map(|id| self.project().latest_rejected(*id, N_UNLIKE)) {
+            let categories: BTreeSet<_> = find.examples.iter().map(|example| example.category).collect();
+            let unlike = categories.iter().flat_map(|id| self.project().latest_rejected(*id, N_UNLIKE));
+            for (at, rect) in unlike.filter(|(at, _)| !self.is_missing(at.medium)) {
                 add(at, rect, Kind { role: Role::Unlike, ..Kind::named("rejected") });
             }
         }
@@ -334,8 +401,14 @@ impl Session {
 
     /// What was found becomes proposals. False if the job goes on.
     pub(super) fn finding_ended(&mut self, outcome: &Outcome) -> bool {
-        self.propose();
-        if matches!(outcome, Outcome::Done) && self.sweep_goes_on() {
+        let is_undone = self.finding.step.is_some_and(|step| !self.history.is_done(step));
+        let is_done = matches!(outcome, Outcome::Done | Outcome::Partly(_));
+        if !is_undone && !self.finding.is_in_videos() {
+            self.propose();
+        }
+        let goes_on = !is_undone && is_done && self.sweep_goes_on();
+        self.finding.count();
+        if goes_on {
             return false;
         }
         self.finding.job = None;
@@ -343,23 +416,28 @@ impl Session {
         if let Outcome::Failed(why) = outcome {
             self.finding.failure = Some(why.clone());
         }
-        let n: usize = self.finding.rows.iter().map(|row| row.n_counting).sum();
-        let n_proposed = self.proposals_of(Proposals { scope: Scope::Project, ..Proposals::HERE }).len();
-        let what = match n {
-            0 => "nothing is as sure as the threshold".to_owned(),
-            _ if n_proposed == 0 => "all of it is there already".to_owned(),
-            n => format!("{}; accept or delete them one by one, or all at once", counted(n, "thing")),
+        let n_counting: usize = self.finding.rows.iter().map(|row| row.n_counting).sum();
+        let what = match self.n_proposals().saturating_sub(self.finding.n_before) {
+            0 if n_counting == 0 => "nothing is as sure as the threshold".to_owned(),
+            0 => "all of it is there already".to_owned(),
+            n => format!("{}; accept or delete them one by one, or all at once", counted(n, "proposal")),
         };
-        if matches!(outcome, Outcome::Done) {
+        if is_done {
             self.notices.info(format!("{}: {what}", self.finding.title));
         }
         true
     }
 
-    /// A search that is still running ends.
+    fn n_proposals(&self) -> usize {
+        self.project().objects.values().filter(|object| object.proposal.is_some()).count()
+    }
+
+    /// A search that is still running ends; what it has found stays.
     fn end_finding(&mut self) {
-        let running = self.finding.job.take();
-        if let Some(i) = self.jobs.iter().position(|job| Some(job.id) == running) {
+        if let Some(job) = self.finding.job
+            && let Some(i) = self.jobs.iter().position(|other| other.id == job)
+        {
+            self.finding_ended(&Outcome::Canceled);
             self.jobs.remove(i).cancel.cancel();
         }
         self.finding = Finding::default();
@@ -368,27 +446,27 @@ impl Session {
     /// Proposals of what counts, as one step however often that changes.
     fn propose(&mut self) {
         let mut finding = std::mem::take(&mut self.finding);
-        self.extend_search(&mut finding, |finding, project, _, unused| finding.propose(project, unused));
+        self.extend_search(&mut finding, |finding, project, by| finding.propose(project, by));
+        finding.recategorized = None;
         finding.count();
         self.finding = finding;
     }
 
-    /// Changes the project as part of the step that made a search's first proposals, or as a new step if there is none. The
-    /// change is given the step and the first id for new objects.
+    /// Changes the project as part of the step that made a search's first proposals, or as a new step if there is none.
     pub(super) fn extend_search(
         &mut self,
         finding: &mut Finding,
-        change: impl FnOnce(&mut Finding, &mut Project, StepId, ObjectId),
+        change: impl FnOnce(&mut Finding, &mut Project, &Extension),
     ) {
-        let step = finding.step.filter(|step| self.history.is_done(*step));
-        let of_step = step.unwrap_or_else(|| self.history.next_step());
-        let unused = self.history.unused_object(of_step);
-        let title = finding.title.clone();
-        match step {
-            Some(step) => self.history.extend(step, |project| change(finding, project, of_step, unused)),
-            None => self.history.edit(&title, |project| change(finding, project, of_step, unused)),
+        let done = finding.step.filter(|step| self.history.is_done(*step));
+        let step = done.unwrap_or_else(|| self.history.next_step());
+        let (unused, touched) = (self.history.unused_object(step), self.history.changed_since(step));
+        let (title, by) = (finding.title.clone(), Extension { step, unused, touched });
+        match done {
+            Some(step) => self.history.extend(step, |project| change(finding, project, &by)),
+            None => self.history.edit(&title, |project| change(finding, project, &by)),
         }
-        finding.step = Some(of_step).filter(|step| self.history.is_done(*step));
+        finding.step = Some(step).filter(|step| self.history.is_done(*step));
     }
 
     pub(super) fn count_as(&mut self, class: usize, threshold: Option<f32>, category: Option<String>) {
@@ -396,6 +474,7 @@ impl Session {
         kind.threshold = threshold;
         kind.role = if category.is_some() { Role::Wanted } else { Role::LeftOut };
         kind.category = category.unwrap_or_else(|| kind.category.clone());
+        self.finding.recategorized = Some(class);
         self.propose();
     }
 

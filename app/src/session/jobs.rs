@@ -117,9 +117,9 @@ impl Session {
         self.start(title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }));
     }
 
-    /// Ends the job that was started last.
+    /// Ends the job that is shown.
     pub(super) fn cancel_job(&mut self) {
-        let Some(job) = self.jobs.last() else { return };
+        let Some(job) = shown_job(&self.jobs) else { return };
         job.cancel.cancel();
         if job.unsent.is_some() {
             self.ended(job.id, Outcome::Canceled);
@@ -128,7 +128,7 @@ impl Session {
 
     pub(super) fn progressed(&mut self, id: JobId, done: usize, total: usize) {
         // A search through videos counts their frames.
-        let sweeps = self.finding.job == Some(id) && self.finding.sweep.is_some();
+        let sweeps = self.finding.job == Some(id) && self.finding.is_in_videos();
         if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !sweeps) {
             (job.done, job.total) = (done, total);
         }
@@ -156,6 +156,10 @@ impl Session {
         self.keep(&job.title, job.found);
         let kept = if n_found > 0 { format!(": {}", counted(n_found, "mask")) } else { String::new() };
         match outcome {
+            Outcome::Partly(unread) => {
+                let what = format!("{} could not be read", counted(unread.len(), "image"));
+                self.notices.add(Level::Warning, what, unread);
+            }
             Outcome::Done if is_search || job.is_quiet => {}
             Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
@@ -215,4 +219,10 @@ impl Session {
             }
         });
     }
+}
+
+/// The job that a person sees and can cancel: the last that was asked for and goes on.
+pub fn shown_job(jobs: &[Job]) -> Option<&Job> {
+    let asked = |job: &&Job| !job.is_quiet && !job.cancel.is_canceled();
+    jobs.iter().rev().find(asked).or(jobs.last())
 }

@@ -273,6 +273,8 @@ impl Session {
         if self.project().category_named(name).is_some_and(|other| other != id) {
             self.notices.warn(format!("There is a category {name} already"));
         } else if !name.is_empty() {
+            let before = self.project().categories.get(&id).map(|category| category.name.clone());
+            self.finding.rename(before.as_deref(), name);
             self.change_category(id, "Rename category", |category| category.name = name.to_owned());
         }
     }

@@ -61,11 +61,8 @@ impl Session {
         let Some(((proposals, rank), shown)) = self.selected_proposals().zip(self.shown) else {
             return false;
         };
-        self.history.edit("Reject", |project| {
-            for id in proposals {
-                project.reject(shown, id);
-            }
-        });
+        let proposals: Vec<_> = proposals.into_iter().map(|id| (shown, id)).collect();
+        self.history.edit("Reject", |project| project.reject(&proposals));
         self.select_proposal_after(Some(&rank));
         true
     }
@@ -135,11 +132,7 @@ impl Session {
 
     pub(super) fn reject_all(&mut self, which: Proposals) {
         let proposals = self.proposals_of(which);
-        self.history.edit("Reject all proposals", |project| {
-            for (medium, id) in proposals {
-                project.reject(medium, id);
-            }
-        });
+        self.history.edit("Reject all proposals", |project| project.reject(&proposals));
     }
 
     fn accept_these(&mut self, title: &str, proposals: Vec<(MediumId, ObjectId)>) {

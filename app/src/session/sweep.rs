@@ -50,6 +50,11 @@ impl Sweep {
         self.videos.is_empty()
     }
 
+    /// Whether the images before the videos are still looked at.
+    pub(super) fn is_in_images(&self) -> bool {
+        matches!(self.stage, Stage::Images)
+    }
+
     fn at(&self) -> Option<FrameId> {
         Some(FrameId { medium: *self.videos.front()?, frame: self.frame })
     }
@@ -79,10 +84,31 @@ impl Session {
             self.ended(job.id, Outcome::Canceled);
             return;
         }
-        let (Some(at), Some(work)) = (sweep.at(), self.look_at_next()) else { return };
+        let job = job.id;
+        let Some(at) = sweep.at() else { return };
+        if !self.project().media.contains_key(&at.medium) {
+            // It was removed; on to the next.
+            let sweep = self.finding.sweep.as_mut();
+            let is_done = sweep.is_none_or(|sweep| {
+                sweep.advance(0);
+                sweep.is_done()
+            });
+            if is_done {
+                self.ended(job, Outcome::Done);
+            }
+            return;
+        }
+        let Some(work) = self.look_at_next() else { return };
         let is_on_its_way = self.project().runs.values().any(|run| run.medium == at.medium);
         if !is_on_its_way {
             self.next_stage(Stage::Looking, work);
+        }
+    }
+
+    /// Ends a search through videos.
+    pub(super) fn cancel_sweep(&self) {
+        if let Some(job) = self.finding.job.filter(|_| self.finding.sweep.is_some()) {
+            self.jobs.iter().filter(|other| other.id == job).for_each(|job| job.cancel.cancel());
         }
     }
 
@@ -157,7 +183,7 @@ impl Session {
             self.finding = finding;
             return;
         };
-        self.extend_search(&mut finding, |finding, project, step, unused| {
+        self.extend_search(&mut finding, |finding, project, by| {
             let Some(sweep) = &mut finding.sweep else { return };
             for (i, answer) in masks {
                 let Some(sighting) = finding.frames.get_mut(&at).and_then(|sightings| sightings.get_mut(i))
@@ -178,17 +204,17 @@ impl Session {
                     is_answered: true,
                     ..Segment::default()
                 };
-                let id = project.add_object_from(unused, at, object, segment);
+                let id = project.add_object_from(by.unused, at, object, segment);
                 sighting.object = Some(id);
                 sweep.tracks.push(id);
                 let before = Extent::Frames(sweep.every - 1);
-                project.propagate(step, (at.medium, id), at.frame, Direction::Backward, &before);
+                project.propagate(by.step, (at.medium, id), at.frame, Direction::Backward, &before);
             }
             let is_last = at.frame + sweep.every >= n_frames;
             let on = if is_last { Extent::End } else { Extent::Frames(sweep.every) };
             for id in &sweep.tracks {
                 if project.objects.contains_key(&(at.medium, *id)) {
-                    project.propagate(step, (at.medium, *id), at.frame, Direction::Forward, &on);
+                    project.propagate(by.step, (at.medium, *id), at.frame, Direction::Forward, &on);
                 }
             }
             sweep.advance(n_frames);

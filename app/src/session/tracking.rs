@@ -135,6 +135,8 @@ impl Session {
 
     /// What is finished stays.
     pub(super) fn cancel_tracking(&mut self) {
+        // A search through videos would take what is no longer tracked for new.
+        self.cancel_sweep();
         let runs: Vec<RunId> = self.project().runs.keys().copied().collect();
         for run in runs {
             self.history.extend(run.step, |project| drop(project.runs.remove(&run)));

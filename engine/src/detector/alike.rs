@@ -219,11 +219,20 @@ impl Detector for AlikeDetector {
         let mut examples = Vec::new();
         for query in queries {
             let Query::Example(of, rect) = query else { return Err(DetectError::WordsNeedOwlv2) };
-            examples.push(known.get(of, Some(*rect), || eye.example(of, *rect, cancel).map(Arc::new))?);
+            match known.get(of, Some(*rect), || eye.example(of, *rect, cancel).map(Arc::new)) {
+                Ok(example) => examples.push(Some(example)),
+                // Nothing can be made of this one; others may do.
+                Err(DetectError::EmptyExample) => examples.push(None),
+                Err(error) => return Err(error),
+            }
+        }
+        if examples.iter().all(Option::is_none) {
+            return Err(DetectError::EmptyExample);
         }
         let seen = eye.look(picture, cancel)?;
         let mut found = Vec::new();
         for (class, (example, query)) in examples.iter().zip(queries).enumerate() {
+            let Some(example) = example else { continue };
             let own = match query {
                 Query::Example(of, rect) if Arc::ptr_eq(of, picture) => Some(rect.within(picture.size())),
                 _ => None,

@@ -1,6 +1,9 @@
 //! Undo and redo: the project now, and the steps that led to it and that were taken back.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use super::{Change, Key, ObjectId, Project};
 
@@ -128,6 +131,7 @@ impl History {
         let before = self.now.clone();
         change(Arc::make_mut(&mut self.now));
         let n_earlier = self.undo.partition_point(|other| other.id < step);
+        let mut new: BTreeMap<StepId, Vec<Change>> = BTreeMap::new();
         for change in before.changes_to(&self.now) {
             let changed_it = |other: &Step| other.place_of(change.key).is_ok();
             let later = (n_earlier..self.undo.len())
@@ -139,14 +143,21 @@ impl History {
             }
             let owner = later.map_or(step, |i| self.undo[i].id);
             if let Some(owner) = self.undo.range_mut(n_earlier..).find(|other| other.id == owner) {
-                let place = owner.place_of(change.key);
-                let changes = Arc::make_mut(&mut owner.changes);
-                match place {
-                    Ok(known) => changes[known].after.clone_from(&change.after),
-                    Err(new) => changes.insert(new, change.clone()),
+                match owner.place_of(change.key) {
+                    Ok(known) => {
+                        Arc::make_mut(&mut owner.changes)[known].after.clone_from(&change.after);
+                    }
+                    Err(_) => new.entry(owner.id).or_default().push(change.clone()),
                 }
             }
             self.unwritten.push(Write::Amend { step: Some(owner), change });
+        }
+        for owner in self.undo.range_mut(n_earlier..) {
+            if let Some(new) = new.remove(&owner.id) {
+                let changes = Arc::make_mut(&mut owner.changes);
+                changes.extend(new);
+                changes.sort_by_key(|change| change.key);
+            }
         }
     }
 
@@ -190,9 +201,21 @@ impl History {
         steps.filter_map(last).max().map_or(self.now.new_object(), |id| id.max(self.now.new_object()))
     }
 
-    /// Whether a step is done and not taken back, and recent enough to be in memory.
+    /// Whether a step is done and not taken back.
     pub fn is_done(&self, step: StepId) -> bool {
-        self.undo.binary_search_by_key(&step, |other| other.id).is_ok()
+        // Those that only the file has are done: what was taken back is in memory.
+        let is_older = self.has_older && self.undo.front().is_some_and(|first| step < first.id);
+        is_older || self.undo.binary_search_by_key(&step, |other| other.id).is_ok()
+    }
+
+    /// Objects that steps after `step` have changed.
+    pub fn changed_since(&self, step: StepId) -> BTreeSet<ObjectId> {
+        let later = self.undo.iter().rev().take_while(|other| other.id > step);
+        let object = |change: &Change| match change.key {
+            Key::Object(_, id) | Key::Segment(id, _) => Some(id),
+            _ => None,
+        };
+        later.flat_map(|other| other.changes.iter().filter_map(object)).collect()
     }
 
     /// The title of what [`Self::undo`] would take back.

@@ -99,17 +99,18 @@ impl Project {
         true
     }
 
-    /// Removes a proposal, and if it was found by a box remembers that this is not what it was taken for.
-    pub fn reject(&mut self, medium: MediumId, object: ObjectId) {
-        let Some(category) = self.objects.get(&(medium, object)).map(|object| object.category) else {
-            return;
-        };
-        let found_by = self.track(object).find_map(|(frame, segment)| Some((frame, segment.found_by()?)));
-        if let Some((frame, rect)) = found_by {
-            let id = self.rejected.keys().map(|(_, id)| id + 1).max().unwrap_or(0);
-            self.rejected.insert((medium, id), Arc::new(Rejected { frame, rect, category }));
+    /// Removes proposals, and of those that were found by a box remembers that they are not what they were taken for.
+    pub fn reject(&mut self, proposals: &[(MediumId, ObjectId)]) {
+        let mut id = self.rejected.keys().map(|(_, id)| id + 1).max().unwrap_or(0);
+        for &(medium, object) in proposals {
+            let Some(category) = self.objects.get(&(medium, object)).map(|o| o.category) else { continue };
+            let found_by = self.track(object).find_map(|(frame, segment)| Some((frame, segment.found_by()?)));
+            if let Some((frame, rect)) = found_by {
+                self.rejected.insert((medium, id), Arc::new(Rejected { frame, rect, category }));
+                id += 1;
+            }
+            self.remove_object(medium, object);
         }
-        self.remove_object(medium, object);
     }
 
     /// What was rejected on a medium, by when.
@@ -158,7 +159,7 @@ mod tests {
         let [car, cow] = ["car", "cow"].map(|name| project.category_or_new(name));
         let object = project.add_object(AT, Object::proposed(car, 0.5), boxed(0.0));
         assert!(project.is_known(AT, rect(1.0), Some(cow)), "it is there");
-        project.reject(AT.medium, object);
+        project.reject(&[(AT.medium, object)]);
         assert!(project.objects.is_empty() && project.segments.is_empty());
         assert!(project.is_known(AT, rect(1.0), Some(car)));
         assert!(!project.is_known(AT, rect(1.0), Some(cow)));

@@ -184,8 +184,9 @@ impl Project {
     }
 
     fn add_run(&mut self, step: StepId, run: Run) {
-        let n_before = self.runs.range(RunId { step, n: 0 }..=RunId { step, n: u32::MAX }).count();
-        self.runs.insert(RunId { step, n: n_before as u32 }, Arc::new(run));
+        let mut of_step = self.runs.range(RunId { step, n: 0 }..=RunId { step, n: u32::MAX });
+        let n = of_step.next_back().map_or(0, |(id, _)| id.n + 1);
+        self.runs.insert(RunId { step, n }, Arc::new(run));
     }
 
     /// The run from the next frame on that it has to make, if there is one.

@@ -116,7 +116,12 @@ impl Todo {
                 self.wants = wants;
             }
             Request::Track(track) => self.tracks.put(track, segmenter),
-            Request::Work(work) => self.jobs.push_back(Job::new(work, self.sources.clone())),
+            Request::Work(work) => {
+                // What a person waits for does not wait for long work.
+                let is_asked = work.frames.iter().all(|frame| matches!(frame.task, Task::Answers(_)));
+                let job = Job::new(work, self.sources.clone());
+                if is_asked { self.jobs.push_front(job) } else { self.jobs.push_back(job) }
+            }
         }
     }
 
@@ -208,6 +213,8 @@ struct Job {
     sources: Sources,
     /// What was read last.
     source: Option<FrameSource>,
+    /// Why some frames were not looked at.
+    unread: Vec<String>,
 }
 
 /// What is left to do on a frame.
@@ -232,7 +239,7 @@ impl Job {
     fn new(work: Work, sources: Sources) -> Self {
         let Work { job, frames, cancel } = work;
         let (n_frames, frames) = (frames.len(), frames.into());
-        Self { id: job, cancel, frames, n_frames, current: None, sources, source: None }
+        Self { id: job, cancel, frames, n_frames, current: None, sources, source: None, unread: Vec::new() }
     }
 
     fn read(&mut self, frame: &WorkFrame) -> Result<Picture, MediaError> {
@@ -251,9 +258,16 @@ impl Job {
             return found.into_iter().flatten().chain(ended(Outcome::Canceled)).collect();
         }
         let Some((picture, part)) = &mut self.current else {
-            let Some(frame) = self.frames.pop_front() else { return ended(Outcome::Done) };
+            let Some(frame) = self.frames.pop_front() else {
+                let unread = std::mem::take(&mut self.unread);
+                return ended(if unread.is_empty() { Outcome::Done } else { Outcome::Partly(unread) });
+            };
             match self.read(&frame) {
                 Ok(picture) => self.current = Some((Arc::new(picture), Part::new(frame.task))),
+                // One bad file does not end a search through many.
+                Err(error) if matches!(frame.task, Task::Find(_)) && self.n_frames > 1 => {
+                    self.unread.push(error.to_string());
+                }
                 Err(error) => return ended(Outcome::Failed(error.to_string())),
             }
             return Vec::new();

@@ -1,0 +1,304 @@
+//! Getting models: from a server here that breaks, stalls, lies and sends elsewhere.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use engine::{
+    models::{self, DownloadError, Downloader, Finds, KnownModel},
+    sam2::{Config, required_tensors},
+};
+use serde_json::json;
+
+use crate::segue;
+
+/// How a server behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Manner {
+    Good,
+    /// Sends so many bytes at a time, then hangs up.
+    Breaks(usize),
+    /// Sends half, and no more.
+    Stalls,
+    /// Knows no ranges, and hangs up in the middle once.
+    NoRanges,
+    /// Says that there are more bytes than it has.
+    LiesAboutLength,
+    /// Sends to where it is good.
+    Redirects,
+    /// States another hash than its bytes have.
+    WrongHash,
+    /// Another file after the first request.
+    Changes,
+    NotFound,
+}
+
+/// A server of one file, `bytes`, whatever it is asked for.
+struct Server {
+    address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(manner: Manner, bytes: Vec<u8>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (log, n) = (requests.clone(), AtomicUsize::new(0));
+        in_background(move || {
+            for stream in listener.incoming() {
+                // Whoever hangs up is not answered.
+                let _gone = answer(stream.unwrap(), manner, &bytes, &log, n.fetch_add(1, Ordering::SeqCst));
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn n_requests(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+}
+
+/// Ends with the test.
+fn in_background(body: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().name("server".to_owned()).spawn(body).unwrap();
+}
+
+fn answer(
+    stream: TcpStream,
+    manner: Manner,
+    bytes: &[u8],
+    log: &Mutex<Vec<String>>,
+    n: usize,
+) -> std::io::Result<()> {
+    let mut out = stream.try_clone()?;
+    let lines = BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+    let request = lines.collect::<Vec<String>>().join("\n").to_lowercase();
+    log.lock().unwrap().push(request.clone());
+    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let asked = request.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
+    let from: usize = asked.map_or(0, |from| from.parse().unwrap());
+    if manner == Manner::NotFound {
+        return write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    }
+    if manner == Manner::Redirects && !path.starts_with("/there") {
+        return write!(out, "HTTP/1.1 302 Found\r\nLocation: /there{path}\r\nContent-Length: 0\r\n\r\n");
+    }
+    let tag = if manner == Manner::Changes && n > 0 { "second" } else { "first" };
+    let is_same = request.contains(&format!("if-range: \"{tag}\""));
+    let from = if manner == Manner::NoRanges || !is_same { 0 } else { from };
+    let rest = &bytes[from..];
+    let length = if manner == Manner::LiesAboutLength { rest.len() + 100 } else { rest.len() };
+    let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
+    let hash = if manner == Manner::WrongHash {
+        format!("X-Linked-ETag: \"{}\"\r\n", "0".repeat(64))
+    } else {
+        String::new()
+    };
+    write!(
+        out,
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"{tag}\"\r\n{hash}Content-Range: bytes {from}-{}/{}\r\n\r\n",
+        bytes.len() - 1,
+        bytes.len()
+    )?;
+    let sent = match manner {
+        Manner::Breaks(n) => n.min(rest.len()),
+        Manner::NoRanges | Manner::Changes if n == 0 => rest.len() / 2,
+        Manner::Stalls => rest.len() / 2,
+        _ => rest.len(),
+    };
+    out.write_all(&rest[..sent])?;
+    out.flush()?;
+    if manner == Manner::Stalls {
+        std::thread::sleep(Duration::from_secs(20));
+    }
+    Ok(())
+}
+
+fn bytes() -> Vec<u8> {
+    (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+fn model(sources: &[&Server]) -> KnownModel {
+    KnownModel {
+        name: "some".to_owned(),
+        finds: Finds::Classes,
+        about: String::new(),
+        license: "MIT".to_owned(),
+        megabytes: 1,
+        sources: sources.iter().map(|server| server.address.clone()).collect(),
+        files: vec!["weights.bin".to_owned(), "config.json".to_owned()],
+    }
+}
+
+fn get(model: &KnownModel, folder: &Path) -> Result<(), DownloadError> {
+    let downloader = Downloader::new(Duration::from_millis(400), Duration::from_millis(1));
+    downloader.get(model, folder, &|_| Ok(()), &|_| true)
+}
+
+#[test]
+fn a_download_comes_whole_from_servers_that_break_stall_and_send_elsewhere() {
+    for manner in [Manner::Good, Manner::Breaks(70_000), Manner::NoRanges, Manner::Redirects, Manner::Changes]
+    {
+        let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(manner, bytes()));
+        get(&model(&[&server]), folder.path()).unwrap();
+        for file in ["weights.bin", "config.json"] {
+            let came = std::fs::read(folder.path().join("some").join(file)).unwrap();
+            assert!(came == bytes(), "{manner:?}: {} bytes", came.len());
+        }
+        assert!(!folder.path().join(".incoming/some").exists(), "{manner:?}");
+        if let Manner::Breaks(n) = manner {
+            assert_eq!(
+                server.n_requests(),
+                2 * bytes().len().div_ceil(n),
+                "each goes on where the last ended"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_server_that_fails_gives_way_to_the_next_and_the_last_one_is_told() {
+    let good = Server::start(Manner::Good, bytes());
+    for manner in [Manner::NotFound, Manner::Stalls, Manner::LiesAboutLength, Manner::WrongHash] {
+        let (folder, bad) = (tempfile::tempdir().unwrap(), Server::start(manner, bytes()));
+        get(&model(&[&bad, &good]), folder.path()).unwrap();
+        assert!(std::fs::read(folder.path().join("some/weights.bin")).unwrap() == bytes(), "{manner:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let error = get(&model(&[&bad]), folder.path()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot download http://127.0.0.1"), "{manner:?}: {error}");
+        assert!(!folder.path().join("some").exists(), "{manner:?}");
+    }
+    // Nobody is there.
+    let mut nowhere = model(&[&good]);
+    nowhere.sources = vec!["http://127.0.0.1:1/".to_owned()];
+    let error = get(&nowhere, tempfile::tempdir().unwrap().path()).unwrap_err();
+    assert!(matches!(error, DownloadError::Source { .. }), "{error}");
+}
+
+#[test]
+fn a_canceled_download_goes_on_where_it_ended() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manner::Good, bytes()));
+    let model = model(&[&server]);
+    let downloader = Downloader::default();
+    let canceled = downloader.get(&model, folder.path(), &|_| Ok(()), &|now| now.done < 100_000);
+    assert!(matches!(canceled, Err(DownloadError::Canceled)));
+    let first = Mutex::new(None);
+    let watch = |now: &models::Progress| {
+        first.lock().unwrap().get_or_insert(now.done);
+        assert_eq!(now.total, Some(bytes().len() as u64));
+        true
+    };
+    downloader.get(&model, folder.path(), &|_| Ok(()), &watch).unwrap();
+    assert!(first.lock().unwrap().unwrap() >= 100_000);
+    assert!(std::fs::read(folder.path().join("some/weights.bin")).unwrap() == bytes());
+}
+
+#[test]
+fn what_is_not_what_it_should_be_is_never_put_in_place() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(Manner::Good, bytes()));
+    let old = folder.path().join("some");
+    std::fs::create_dir(&old).unwrap();
+    crate::desk::write(&old.join("weights.bin"), "what was here");
+    let check = |path: &Path| {
+        assert!(path.with_file_name("config.json").is_file(), "all files are looked at together");
+        Err("tensor x is missing".to_owned())
+    };
+    let error = Downloader::default().get(&model(&[&server]), folder.path(), &check, &|_| true).unwrap_err();
+    assert!(error.to_string().contains("tensor x is missing"), "{error}");
+    assert_eq!(std::fs::read_to_string(old.join("weights.bin")).unwrap(), "what was here");
+    assert!(!folder.path().join(".incoming/some").exists());
+}
+
+/// A checkpoint with every tensor of a model, all zero; the file has holes in place of them.
+fn checkpoint(config: &Config, path: &Path) {
+    let mut header = BTreeMap::new();
+    let mut at = 0;
+    for (name, shape) in required_tensors(config) {
+        let end = at + 4 * shape.iter().product::<usize>();
+        header.insert(name, json!({"dtype": "F32", "shape": shape, "data_offsets": [at, end]}));
+        at = end;
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(&header).unwrap();
+    file.set_len(8 + header.len() as u64 + at as u64).unwrap();
+}
+
+#[test]
+fn a_file_is_recognized_by_what_it_holds_and_removed_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, models) = (folder.path().join("download (1).safetensors"), folder.path().join("models"));
+    for (config, name, is_2_1) in [
+        (Config::tiny(), "sam2.1-tiny", true),
+        (Config { is_2_1: false, ..Config::tiny() }, "sam2-tiny", false),
+    ] {
+        assert_eq!(config.is_2_1, is_2_1);
+        checkpoint(&config, &file);
+        let (model, place) = models::add(&file, &models).unwrap();
+        assert_eq!(model.name, name);
+        assert_eq!(place, models.join(&model.files[0]).with_extension("safetensors"));
+        assert!(place.metadata().unwrap().len() == file.metadata().unwrap().len());
+        // Again, from where it is.
+        models::add(&place, &models).unwrap();
+        assert!(models::remove(model, &models).unwrap() && !models::remove(model, &models).unwrap());
+        assert!(!place.exists());
+    }
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/owlv2/model.safetensors");
+    let error = models::add(&own, &models).unwrap_err().to_string();
+    assert!(error.contains("it is an OWLv2 of a size of its own; give its path"), "{error}");
+    crate::desk::write(&file, "no checkpoint");
+    let error = models::add(&file, &models).unwrap_err().to_string();
+    assert!(error.contains("download (1).safetensors"), "{error}");
+}
+
+#[test]
+fn the_command_line_gets_checks_lists_and_removes_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/d_fine");
+    let served = |file: &str| std::fs::read(data.join(file)).unwrap();
+    // Each file from a server of its own would need names; the weights carry all, so that one that knows both is made here.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (weights, config) = (served("model.safetensors"), served("config.json"));
+    in_background(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            reader.read_line(&mut line).unwrap();
+            let bytes = if line.contains("config.json") { &config } else { &weights };
+            let mut out = stream;
+            write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
+            out.write_all(bytes).unwrap();
+        }
+    });
+    let run = |words: &[&str]| {
+        let home = folder.path().to_str().unwrap();
+        segue::succeed_with(folder.path(), words, &[("XDG_DATA_HOME", home), ("HF_ENDPOINT", &address)])
+    };
+    assert!(run(&["models", "list"]).contains("dfine-nano        15 MB, Apache-2.0"));
+    let said = run(&["models", "get", "dfine-nano"]);
+    assert!(said.contains("dfine-nano is here"), "{said}");
+    assert!(run(&["models", "get", "dfine-nano"]).contains("is here already"));
+    let said = run(&["models", "check"]);
+    assert!(said.contains("dfine-nano") && said.contains("finds 15 classes"), "{said}");
+    assert!(run(&["models", "list"]).contains("here: "));
+    assert!(run(&["models", "remove", "dfine-nano"]).contains("removed"));
+    assert!(run(&["models", "remove", "dfine-nano"]).contains("was not here"));
+    segue::fail(
+        folder.path(),
+        &["models", "get", "nothing"],
+        1,
+        "there is no model 'nothing'; models are sam2.1-tiny",
+    );
+}
