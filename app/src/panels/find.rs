@@ -72,6 +72,13 @@ impl FindPanel {
     }
 
     pub(crate) fn ui(&mut self, ui: &mut Ui, pane: &mut Pane<'_>) {
+        ScrollArea::vertical()
+            .id_salt("find")
+            .auto_shrink([false, false])
+            .show(ui, |ui| self.shown(ui, pane));
+    }
+
+    fn shown(&mut self, ui: &mut Ui, pane: &mut Pane<'_>) {
         ui.horizontal(|ui| {
             ui.strong("Find objects");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -234,14 +241,9 @@ impl FindPanel {
             }
         }
         let rows = pane.session.finding().rows().to_vec();
-        ScrollArea::vertical().id_salt("found").max_height((ui.available_height() - 120.0).max(80.0)).show(
-            ui,
-            |ui| {
-                for row in &rows {
-                    row_ui(ui, pane, row, rows.len() == 1);
-                }
-            },
-        );
+        for row in &rows {
+            row_ui(ui, pane, row, rows.len() == 1);
+        }
         if n == 0 {
             return;
         }
