@@ -89,6 +89,11 @@ impl KnownModel {
         if self.finds == Finds::Points { folder.to_owned() } else { folder.join(&self.name) }
     }
 
+    /// Where its files are until all have come and are right.
+    fn incoming(&self, folder: &Path) -> PathBuf {
+        folder.join(".incoming").join(&self.name)
+    }
+
     /// Its files, where all are here; SAM's weights may be `.safetensors` in place of `.pt`.
     fn here(&self, folder: &Path) -> Option<Vec<PathBuf>> {
         let place = self.place(folder);
@@ -283,8 +288,7 @@ pub fn remove(model: &KnownModel, folder: &Path) -> Result<bool, ModelError> {
             Err(cause) => return Err(ModelError::Disk { path, cause }),
         }
     }
-    let incoming = folder.join(".incoming").join(&model.name);
-    any |= fs::remove_dir_all(incoming).is_ok();
+    any |= fs::remove_dir_all(model.incoming(folder)).is_ok();
     if model.finds != Finds::Points {
         // Left alone if somebody has put something else there.
         fs::remove_dir(place).ok();

@@ -17,7 +17,10 @@ use segue::{
     session::Progress,
 };
 
-use crate::desk::{Desk, at, click, fake, rect};
+use crate::{
+    desk::{Desk, at, click, fake, rect},
+    tracks::clip,
+};
 
 /// What a detector was asked: how many phrases, and the boxes of examples.
 pub(crate) type Asked = Arc<Mutex<Vec<(usize, Vec<Rect>)>>>;
@@ -351,9 +354,7 @@ fn arrivals(at: FrameId, _: &[Query]) -> Vec<Detection> {
 #[test]
 fn in_a_video_new_arrivals_become_tracks_and_all_is_one_step() {
     let (asked, load) = told(None, arrivals);
-    let folder = tempfile::tempdir().unwrap();
-    crate::tracks::write_clip(&folder.path().join("clip.mp4"), 40);
-    let mut desk = Desk::on(folder, load);
+    let mut desk = clip(load);
     let before = desk.session.project().clone();
     desk.step([find(Find { every: Some(5), ..words("square") })]);
     desk.until("all is tracked", |s| s.project().runs.is_empty() && s.is_saved());
@@ -385,9 +386,7 @@ fn in_a_video_new_arrivals_become_tracks_and_all_is_one_step() {
 #[test]
 fn a_search_through_a_video_can_be_canceled_and_what_was_found_is_there() {
     let (_, load) = told(None, arrivals);
-    let folder = tempfile::tempdir().unwrap();
-    crate::tracks::write_clip(&folder.path().join("clip.mp4"), 40);
-    let mut desk = Desk::on(folder, load);
+    let mut desk = clip(load);
     desk.run([find(Find { every: Some(5), ..words("square") })]);
     desk.until("something is found", |s| !s.project().objects.is_empty());
     desk.step([Command::CancelJob]);
@@ -407,9 +406,7 @@ fn a_search_through_a_video_can_be_canceled_and_what_was_found_is_there() {
 fn a_search_through_videos_ends_when_its_video_goes_or_its_tracks_are_stopped() {
     for command in [Command::RemoveMedium, Command::CancelTracking] {
         let (_, load) = told(None, arrivals);
-        let folder = tempfile::tempdir().unwrap();
-        crate::tracks::write_clip(&folder.path().join("clip.mp4"), 40);
-        let mut desk = Desk::on(folder, load);
+        let mut desk = clip(load);
         desk.run([find(Find { every: Some(5), ..words("square") })]);
         desk.until("something is found", |s| !s.project().objects.is_empty());
         desk.run([command.clone()]);

@@ -21,9 +21,7 @@ pub(crate) fn run(folder: &Path, words: &[&str]) -> Output {
 /// Runs it and expects success; what it printed.
 #[track_caller]
 pub(crate) fn succeed(folder: &Path, words: &[&str]) -> String {
-    let output = run(folder, words);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    succeed_with(folder, words, &[])
 }
 
 /// Runs it with these variables of the environment and expects success; what it printed.

@@ -36,7 +36,7 @@ pub(crate) fn write_clip(path: &Path, n_frames: usize) {
 }
 
 /// A project with one clip.
-fn clip(load: Load) -> Desk {
+pub(crate) fn clip(load: Load) -> Desk {
     let folder = tempfile::tempdir().unwrap();
     write_clip(&folder.path().join("clip.mp4"), N_FRAMES);
     Desk::on(folder, load)

@@ -34,9 +34,6 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
     let (&video, medium) = video.context("the video was not added")?;
     let n_frames = medium.n_frames;
     desk.say(Command::GoTo(video))?;
-    if desk.session.is_paused() {
-        desk.say(Command::TogglePause)?;
-    }
     let n_before = desk.session.project().objects_of(video).count();
     desk.say(Command::Find(Box::new(find)))?;
     let bar = progress::bar(n_frames, "frames");

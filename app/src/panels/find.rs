@@ -110,7 +110,7 @@ impl FindPanel {
     /// True if Enter was pressed in it.
     fn words_ui(&mut self, ui: &mut Ui) -> bool {
         // What a detector was trained on needs no words.
-        if self.detector.as_ref().is_some_and(|name| !may_know_words(name)) {
+        if !self.takes_words() {
             return false;
         }
         let label = ui.label("What").on_hover_text(
@@ -127,7 +127,7 @@ impl FindPanel {
     }
 
     fn examples_ui(&mut self, ui: &mut Ui, pane: &Pane<'_>) {
-        if self.detector.as_ref().is_some_and(|name| name != BUILTIN && !may_know_words(name)) {
+        if !self.takes_examples() {
             return;
         }
         let selected = pane.session.selected_examples();
@@ -216,12 +216,18 @@ impl FindPanel {
         }
     }
 
+    fn takes_words(&self) -> bool {
+        self.detector.as_ref().is_none_or(|name| may_know_words(name))
+    }
+
+    fn takes_examples(&self) -> bool {
+        self.takes_words() || self.detector.as_deref() == Some(BUILTIN)
+    }
+
     fn find(&self) -> Find {
-        let takes_words = self.detector.as_ref().is_none_or(|name| may_know_words(name));
-        let takes_examples = takes_words || self.detector.as_deref() == Some(BUILTIN);
         Find {
-            words: if takes_words { self.words.clone() } else { String::new() },
-            examples: if takes_examples { self.examples.clone() } else { Vec::new() },
+            words: if self.takes_words() { self.words.clone() } else { String::new() },
+            examples: if self.takes_examples() { self.examples.clone() } else { Vec::new() },
             detector: self.detector.clone(),
             scope: if self.place == Place::Project { Scope::Project } else { Scope::Image },
             threshold: None,

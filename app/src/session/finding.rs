@@ -12,16 +12,12 @@ use engine::{
     detect::{Detection, NMS_IOU, Place},
     detector::{Kind, Kinds, Role, Wanted},
     formats::counted,
-    nn::Cancel,
     project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, StepId, path_of},
-    worker::{DetectorInfo, JobId, Outcome, Search, Sought, Task, Work, WorkFrame},
+    worker::{DetectorInfo, JobId, Outcome, Search, Sought, Task, WorkFrame},
 };
 
-use super::{Model, Session, sweep::Sweep};
-use crate::{
-    command::{Example, Find, Scope},
-    job::Unsent,
-};
+use super::{Session, sweep::Sweep};
+use crate::command::{Example, Find, Scope};
 
 /// See the module.
 #[derive(Default)]
@@ -153,7 +149,7 @@ impl Finding {
         self.kinds.choose(&detections, NMS_IOU)
     }
 
-    pub(super) fn count(&mut self) {
+    fn count(&mut self) {
         let mut counts: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         for sightings in self.frames.values() {
             for sighting in sightings {
@@ -272,8 +268,7 @@ impl Sighting {
 
 impl Session {
     pub(super) fn find(&mut self, find: Find) {
-        if let Model::None(why) = &self.model {
-            self.notices.error(format!("There is no model: {why}"));
+        if self.lacks_model() {
             return;
         }
         let Some((search, kinds)) = self.search(&find) else { return };
@@ -283,17 +278,12 @@ impl Session {
             self.pause(false);
         }
         let search = Arc::new(search);
-        let project = self.project();
         let Some(file) = &self.file else { return };
         let frame = |at: FrameId, medium: &Medium| {
             let path = path_of(&file.folder, medium);
             WorkFrame { at, path, task: Task::Find(search.clone()) }
         };
-        let is_wanted = |id: &MediumId, medium: &Medium| match find.scope {
-            Scope::Image => Some(*id) == self.shown,
-            Scope::Project => !medium.done,
-        };
-        let media: Vec<_> = project.media.iter().filter(|(id, medium)| is_wanted(id, medium)).collect();
+        let media: Vec<_> = self.media_in(find.scope).collect();
         let shown = self.frame();
         let at = |id: MediumId, medium: &Medium| match (medium.kind, find.every) {
             (MediumKind::Image, _) => Some(FrameId { medium: id, frame: 0 }),
@@ -310,8 +300,7 @@ impl Session {
             return;
         }
         let title = title(&find);
-        self.start(&title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }));
-        let job = self.jobs.last().map(|job| job.id);
+        let job = Some(self.start_on(&title, frames));
         self.finding = Finding {
             title,
             job,
@@ -401,14 +390,14 @@ impl Session {
 
     /// What was found becomes proposals. False if the job goes on.
     pub(super) fn finding_ended(&mut self, outcome: &Outcome) -> bool {
-        let is_undone = self.finding.step.is_some_and(|step| !self.history.is_done(step));
+        let is_undone = self.is_search_undone();
         let is_done = matches!(outcome, Outcome::Done | Outcome::Partly(_));
-        if !is_undone && !self.finding.is_in_videos() {
+        if is_undone || self.finding.is_in_videos() {
+            self.finding.count();
+        } else {
             self.propose();
         }
-        let goes_on = !is_undone && is_done && self.sweep_goes_on();
-        self.finding.count();
-        if goes_on {
+        if !is_undone && is_done && self.sweep_goes_on() {
             return false;
         }
         self.finding.job = None;
@@ -426,6 +415,11 @@ impl Session {
             self.notices.info(format!("{}: {what}", self.finding.title));
         }
         true
+    }
+
+    /// Whether a person has taken back what a search found.
+    pub(super) fn is_search_undone(&self) -> bool {
+        self.finding.step.is_some_and(|step| !self.history.is_done(step))
     }
 
     fn n_proposals(&self) -> usize {

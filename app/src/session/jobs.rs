@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Session {
-    pub(super) fn start(&mut self, title: &str, unsent: Unsent) {
+    pub(super) fn start(&mut self, title: &str, unsent: Unsent) -> JobId {
         let id = JobId(self.next_job);
         self.next_job += 1;
         let unsent = Some(match unsent {
@@ -40,6 +40,7 @@ impl Session {
             is_quiet: false,
             unsent,
         });
+        id
     }
 
     /// Hands jobs to the engine as its inboxes have room.
@@ -92,17 +93,12 @@ impl Session {
         scope: Scope,
         tasks: impl Fn(&Project, MediumId, &Medium) -> Vec<(FrameId, Task)>,
     ) {
-        if let Model::None(why) = &self.model {
-            self.notices.error(format!("There is no model: {why}"));
+        if self.lacks_model() {
             return;
         }
         let Some(file) = &self.file else { return };
         let project = self.project();
-        let is_wanted = |id: &MediumId, medium: &Medium| match scope {
-            Scope::Image => Some(*id) == self.shown,
-            Scope::Project => !medium.done,
-        };
-        let media = project.media.iter().filter(|(id, medium)| is_wanted(id, medium));
+        let media = self.media_in(scope);
         let frames: Vec<WorkFrame> = media
             .flat_map(|(id, medium)| {
                 let path = path_of(&file.folder, medium);
@@ -114,7 +110,28 @@ impl Session {
             self.notices.info("There is nothing to do for this");
             return;
         }
-        self.start(title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }));
+        self.start_on(title, frames);
+    }
+
+    /// Whether there is no model to work with, which is then said.
+    pub(super) fn lacks_model(&mut self) -> bool {
+        let Model::None(why) = &self.model else { return false };
+        self.notices.error(format!("There is no model: {why}"));
+        true
+    }
+
+    /// The media that are meant: the shown one, or all that are not done.
+    pub(super) fn media_in(&self, scope: Scope) -> impl Iterator<Item = (&MediumId, &Arc<Medium>)> {
+        self.project().media.iter().filter(move |(id, medium)| match scope {
+            Scope::Image => Some(**id) == self.shown,
+            Scope::Project => !medium.done,
+        })
+    }
+
+    /// Work for the model on these frames.
+    pub(super) fn start_on(&mut self, title: &str, frames: Vec<WorkFrame>) -> JobId {
+        // Starting it gives it its name.
+        self.start(title, Unsent::Work(Work { job: JobId(0), frames, cancel: Cancel::default() }))
     }
 
     /// Ends the job that is shown.

@@ -3,16 +3,12 @@
 use std::collections::BTreeSet;
 
 use engine::{
-    nn::Cancel,
     project::{FrameId, MediumId, ObjectId, Project, path_of},
-    worker::{JobId, Task, Work, WorkFrame},
+    worker::{Task, WorkFrame},
 };
 
 use super::{Model, Session};
-use crate::{
-    command::{Proposals, Scope},
-    job::Unsent,
-};
+use crate::command::{Proposals, Scope};
 
 /// What proposals are ordered by: their score, and of equals the first.
 type Rank = (f32, std::cmp::Reverse<ObjectId>);
@@ -173,8 +169,7 @@ impl Session {
         };
         let frames: Vec<WorkFrame> = frames.into_iter().filter_map(frame).collect();
         if !frames.is_empty() {
-            let work = Work { job: JobId(0), frames, cancel: Cancel::default() };
-            self.start(title, Unsent::Work(work));
+            self.start_on(title, frames);
             if let Some(job) = self.jobs.last_mut() {
                 job.is_quiet = true;
             }

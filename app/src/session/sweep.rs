@@ -79,8 +79,7 @@ impl Session {
         if !matches!(sweep.stage, Stage::Tracking) || job.unsent.is_some() {
             return;
         }
-        let is_undone = self.finding.step.is_some_and(|step| !self.history.is_done(step));
-        if job.cancel.is_canceled() || is_undone {
+        if job.cancel.is_canceled() || self.is_search_undone() {
             self.ended(job.id, Outcome::Canceled);
             return;
         }
@@ -98,7 +97,7 @@ impl Session {
             }
             return;
         }
-        let Some(work) = self.look_at_next() else { return };
+        let Some(work) = self.work_at(Task::Find(self.finding.search.clone())) else { return };
         let is_on_its_way = self.project().runs.values().any(|run| run.medium == at.medium);
         if !is_on_its_way {
             self.next_stage(Stage::Looking, work);
@@ -112,11 +111,7 @@ impl Session {
         }
     }
 
-    /// The next frame, to be looked at.
-    fn look_at_next(&self) -> Option<WorkFrame> {
-        self.work_at(Task::Find(self.finding.search.clone()))
-    }
-
+    /// Work on the frame that is next.
     fn work_at(&self, task: Task) -> Option<WorkFrame> {
         let at = self.finding.sweep.as_ref()?.at()?;
         let path = path_of(&self.file.as_ref()?.folder, self.project().media.get(&at.medium)?);

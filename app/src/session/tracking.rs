@@ -10,7 +10,7 @@ use engine::{
     worker::{Engine, Track},
 };
 
-use super::{Model, Session};
+use super::Session;
 use crate::command::{Extent, Way};
 
 /// Tracking, as far as it is not in the project.
@@ -77,8 +77,7 @@ impl Session {
             self.toggle_pause();
             return;
         }
-        if let Model::None(why) = &self.model {
-            self.notices.error(format!("There is no model: {why}"));
+        if self.lacks_model() {
             return;
         }
         let Some(at) = self.frame().filter(|_| self.video().is_some()) else {

@@ -130,7 +130,7 @@ impl Downloader {
         check: &dyn Fn(&Path) -> Result<(), String>,
         watch: &dyn Fn(&Progress) -> bool,
     ) -> Result<(), DownloadError> {
-        let incoming = folder.join(".incoming").join(&model.name);
+        let incoming = model.incoming(folder);
         let disk = |path: &Path| {
             let path = path.to_owned();
             move |cause| DownloadError::Disk { path, cause }
