@@ -37,7 +37,9 @@ fn main() {
     println!("a photo of {WIDTH}x{HEIGHT} with {MASKS} masks");
     make_project(folder.path());
     let decoder = Duration::from_millis(20);
-    let load = Load::new(move || Ok(Box::new(FakeSegmenter::new(decoder, decoder)) as Box<dyn Segmenter>));
+    let load = move |_: &_| {
+        Load::new(move || Ok(Box::new(FakeSegmenter::new(decoder, decoder)) as Box<dyn Segmenter>))
+    };
     let start = Instant::now();
     let mut harness = Harness::builder().with_size([1600.0, 1000.0]).wgpu().build_eframe(|creation| {
         App::new(creation, load, Preferences::load(None), vec![folder.path().to_owned()]).unwrap()

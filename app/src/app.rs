@@ -6,19 +6,23 @@
 use std::{path::PathBuf, time::Instant};
 
 use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
-use engine::worker::{Engine, Load};
+use engine::{
+    models::Shelf,
+    worker::{Engine, Load},
+};
 
 use crate::{
     canvas::{Canvas, ViewChange},
     command::Command,
     dialogs::Dialogs,
     panels::{
-        ExportScreen, FindPanel, NewCategory, NewNumber, Palette, Pane, Purpose, SettingsScreen, Strip,
-        Timeline, TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui, statistics_ui,
-        status_ui, tools_ui, welcome_ui,
+        ExportScreen, FindPanel, ModelsScreen, NewCategory, NewNumber, Palette, Pane, Purpose,
+        SettingsScreen, Strip, Timeline, TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui,
+        statistics_ui, status_ui, tools_ui, welcome_ui,
     },
     preferences::Preferences,
     session::{Model, Seen, Session},
+    settings::ModelChoice,
     theme,
 };
 
@@ -26,6 +30,12 @@ use crate::{
 pub struct App {
     session: Session,
     engine: Engine,
+    /// How the model of a choice is loaded.
+    load: Box<dyn Fn(&ModelChoice) -> Load>,
+    /// Of the model that the engine was told to load last.
+    choice: ModelChoice,
+    /// What the engine had no room for yet.
+    unsent: Option<Load>,
     preferences: Preferences,
     canvas: Canvas,
     strip: Strip,
@@ -46,6 +56,7 @@ enum Screen {
     Help,
     Settings(SettingsScreen),
     Export(Box<ExportScreen>),
+    Models(ModelsScreen),
     Statistics,
     NewCategory(NewCategory),
     NewNumber(NewNumber),
@@ -53,13 +64,13 @@ enum Screen {
 }
 
 impl App {
-    /// Starts the engine with the model that `load` loads, and opens `paths`, if there are any.
+    /// Starts the engine with the model that `load` loads for the settings, and opens `paths`, if there are any.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub fn new(
         creation: &eframe::CreationContext<'_>,
-        load: Load,
+        load: impl Fn(&ModelChoice) -> Load + 'static,
         preferences: Preferences,
         paths: Vec<PathBuf>,
     ) -> std::io::Result<Self> {
@@ -67,15 +78,20 @@ impl App {
         theme::apply(&ctx);
         ctx.set_theme(preferences.settings().theme);
         let dialogs = Dialogs::new(ctx.clone());
-        let engine = Engine::start(load, move || ctx.request_repaint())?;
+        let choice = preferences.settings().model_choice();
+        let engine = Engine::start(load(&choice), move || ctx.request_repaint())?;
         let mut session = Session::default();
         for problem in preferences.problems() {
             session.notices.warn(problem.clone());
         }
+        session.look_at_models();
         let commands = if paths.is_empty() { Vec::new() } else { vec![Command::Open(paths)] };
         Ok(Self {
             session,
             engine,
+            load: Box::new(load),
+            choice,
+            unsent: None,
             preferences,
             canvas: Canvas::new(creation.wgpu_render_state.as_ref()),
             strip: Strip::default(),
@@ -92,6 +108,12 @@ impl App {
     /// What the window shows.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Has it look for models in another folder than the user's.
+    pub fn keep_models_on(&mut self, shelf: Shelf) {
+        self.session.keep_models_on(shelf);
+        self.session.look_at_models();
     }
 
     /// Says something to it, as a panel would.
@@ -123,6 +145,9 @@ impl App {
             Command::Statistics => {
                 self.screen = self.session.file().map(|_| Screen::Statistics);
             }
+            Command::ShowModels => self.screen = Some(Screen::Models(ModelsScreen::default())),
+            Command::ChooseModel => self.dialogs.ask(Purpose::Model, &self.session),
+            Command::UseModel(name) => self.preferences.change(|settings| settings.model.clone_from(name)),
             Command::ShowFind => self.find.toggle(),
             Command::ChooseDetector => self.dialogs.ask(Purpose::Detector, &self.session),
             Command::UseDetector(path) => self.find.use_detector(path),
@@ -152,6 +177,17 @@ impl App {
             Command::ToggleTheme => self.preferences.toggle_theme(ctx),
             _ => {}
         }
+    }
+
+    /// Has the engine load another model once the settings name another.
+    fn keep_model_true(&mut self) {
+        let choice = self.preferences.settings().model_choice();
+        if choice != self.choice {
+            self.unsent = Some((self.load)(&choice));
+            self.choice = choice;
+            self.session.model_is_loading();
+        }
+        self.unsent = self.unsent.take().and_then(|load| self.engine.load(load).err());
     }
 
     fn change_opacity(&mut self, by: f32) {
@@ -215,6 +251,10 @@ impl App {
             |extension: &str| paths.iter().all(|path| path.extension().is_some_and(|e| e == extension));
         match self.session.file().is_some() {
             _ if paths.is_empty() => Vec::new(),
+            _ if ["pt", "pth", "safetensors"].into_iter().any(all_are) => {
+                paths.into_iter().map(Command::AddModel).collect()
+            }
+            true if all_are("onnx") => paths.into_iter().map(Command::UseDetector).collect(),
             true if all_are("json") || all_are("xml") => paths.into_iter().map(Command::Import).collect(),
             true if !all_are("segue") => vec![Command::AddMedia(paths)],
             _ => vec![Command::Open(paths)],
@@ -227,7 +267,7 @@ impl App {
         let thin = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 4));
         Panel::top("menu").frame(thin).show(ui, |ui| menu_ui(ui, &mut pane));
         if session.file().is_none() {
-            CentralPanel::default().show(ui, |ui| welcome_ui(ui, &mut pane, preferences.settings().recent()));
+            CentralPanel::default().show(ui, |ui| welcome_ui(ui, &mut pane));
             *seen = Seen::default();
             return;
         }
@@ -286,6 +326,7 @@ impl App {
             Some(Screen::Palette(palette)) => palette.ui(ctx, &mut pane),
             Some(Screen::Help) => help_ui(ctx, &pane),
             Some(Screen::Export(question)) => question.ui(ctx, &mut pane),
+            Some(Screen::Models(screen)) => screen.ui(ctx, &mut pane),
             Some(Screen::Statistics) => statistics_ui(ctx, &pane),
             Some(Screen::NewCategory(question)) => question.ui(ctx, &mut pane),
             Some(Screen::NewNumber(question)) => question.ui(ctx, &mut pane),
@@ -305,6 +346,7 @@ impl eframe::App for App {
         for command in &commands {
             self.execute(ctx, command);
         }
+        self.keep_model_true();
         self.seen.ahead = self.preferences.settings().prefetch;
         let now = Instant::now();
         self.seen.elapsed = self.turned.replace(now).map_or_else(Default::default, |turned| now - turned);

@@ -132,6 +132,22 @@ pub enum Command {
     /// Do again what was taken back.
     Redo,
 
+    // Models
+    /// Show which models there are.
+    ShowModels,
+    /// Ask for a model's file and add it.
+    ChooseModel,
+    /// Put a copy of a model's file where models are kept.
+    AddModel(PathBuf),
+    /// Download a model, or go on with that.
+    GetModel(String),
+    /// Stop downloading a model; what has come stays.
+    PauseModel(String),
+    /// Remove a model's files.
+    RemoveModel(String),
+    /// Answer clicks with another model, by its name or file, from now on.
+    UseModel(String),
+
     // Going round
     /// Show another image or video.
     GoTo(MediumId),

@@ -93,6 +93,7 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>) -> Option<Vec<PathB
         Purpose::Detector => {
             Some(vec![dialog.add_filter("Detectors", &["onnx", "safetensors"]).pick_file()?])
         }
+        Purpose::Model => Some(vec![dialog.add_filter("Models", &["pt", "pth", "safetensors"]).pick_file()?]),
         Purpose::Import => Some(vec![
             dialog
                 .add_filter("Labels", &["json", "xml", "yaml", "yml"])

@@ -25,6 +25,8 @@ pub struct Job {
     pub found: Vec<(FrameId, Option<ObjectId>, Answer)>,
     /// Whether it ends without a word.
     pub is_quiet: bool,
+    /// Whether it is of no project, so that it goes on when that is closed.
+    pub is_of_models: bool,
     /// What is asked of the engine until it has taken the job.
     pub unsent: Option<Unsent>,
 }

@@ -6,6 +6,7 @@ mod find;
 mod help;
 mod jobs;
 mod menu;
+mod models;
 mod notices;
 mod number;
 mod objects;
@@ -33,6 +34,7 @@ pub(crate) use self::{
     find::FindPanel,
     help::help_ui,
     menu::menu_ui,
+    models::ModelsScreen,
     notices::notices_ui,
     number::NewNumber,
     objects::objects_ui,
@@ -107,10 +109,12 @@ impl Pane<'_> {
     /// Whether it would do anything now.
     pub(crate) fn is_possible(&self, command: &Command) -> bool {
         use Command::{
-            ChooseFiles, ChooseFolder, Help, OpenDemo, Palette, Quit, Redo, Settings, ToggleTheme, Undo,
+            ChooseFiles, ChooseFolder, Help, OpenDemo, Palette, Quit, Redo, Settings, ShowModels,
+            ToggleTheme, Undo,
         };
         match command {
-            ChooseFolder | ChooseFiles | OpenDemo | Settings | Quit | Palette | Help | ToggleTheme => true,
+            ChooseFolder | ChooseFiles | OpenDemo | ShowModels | Settings | Quit | Palette | Help
+            | ToggleTheme => true,
             Undo => self.session.history().undoable().is_some(),
             Redo => self.session.history().redoable().is_some(),
             Command::CancelJob => !self.session.jobs().is_empty(),

@@ -9,6 +9,7 @@ mod finding;
 mod jobs;
 mod masks;
 mod media;
+mod models;
 mod needs;
 mod objects;
 mod player;
@@ -17,6 +18,7 @@ mod review;
 mod sweep;
 mod tracking;
 mod tracks;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,9 +30,9 @@ use engine::{
     mask::Rle,
     picture::Picture,
     project::{
-        CategoryId, Change, Entry, FrameId, History, Key, MediumId, Object, ObjectId, Project, Question,
-        Segment, Step, category_color,
+        CategoryId, FrameId, History, MediumId, Object, ObjectId, Project, Question, Segment, category_color,
     },
+    segmenter::ModelInfo,
     worker::Engine,
 };
 use image::RgbImage;
@@ -38,6 +40,7 @@ use image::RgbImage;
 pub use finding::{Finding, Row};
 pub use jobs::shown_job;
 pub use media::Progress;
+pub use models::{Models, Stage};
 pub use player::Player;
 
 use crate::{
@@ -73,6 +76,7 @@ pub struct Session {
     asked: needs::Asked,
     saving: files::Saving,
     model: Model,
+    models: Models,
 }
 
 /// How the mouse works on the image.
@@ -135,8 +139,8 @@ pub struct Preview {
 pub enum Model {
     /// It is being loaded.
     Loading,
-    /// It is there: its name and what it runs on.
-    Ready(String),
+    /// It is there.
+    Ready(ModelInfo),
     /// There is none, and why.
     None(String),
 }
@@ -178,6 +182,7 @@ impl Default for Session {
             asked: needs::Asked::default(),
             saving: files::Saving::default(),
             model: Model::Loading,
+            models: Models::default(),
         }
     }
 }
@@ -489,6 +494,12 @@ impl Session {
             Command::MasksForBoxes(scope) => self.masks_for_boxes(scope),
             Command::CancelJob => self.cancel_job(),
 
+            Command::ShowModels => self.look_at_models(),
+            Command::GetModel(name) => self.get_model(&name),
+            Command::PauseModel(name) => self.pause_model(&name),
+            Command::RemoveModel(name) => self.remove_model(&name),
+            Command::AddModel(path) => self.add_model(path),
+
             Command::ToggleMasks => self.visibility.masks = !self.visibility.masks,
 
             // The window's own.
@@ -504,6 +515,8 @@ impl Session {
             | Command::ChooseNumber
             | Command::ShowFind
             | Command::ChooseDetector
+            | Command::ChooseModel
+            | Command::UseModel(_)
             | Command::UseDetector(_)
             | Command::OpenDemo
             | Command::Quit
@@ -519,68 +532,6 @@ impl Session {
             | Command::Palette
             | Command::Help
             | Command::Settings => {}
-        }
-    }
-}
-
-impl Session {
-    fn undo(&mut self) {
-        match self.history.undo() {
-            Some(step) => self.show_step(&step, "Undid"),
-            None => self.notices.info("Nothing to undo"),
-        }
-    }
-
-    fn redo(&mut self) {
-        match self.history.redo() {
-            Some(step) => self.show_step(&step, "Redid"),
-            None => self.notices.info("Nothing to redo"),
-        }
-    }
-
-    /// Goes to where a step is, so that nothing changes out of sight.
-    fn show_step(&mut self, step: &Step, what: &str) {
-        self.notices.info(format!("{what}: {}", step.title));
-        let project = self.project();
-        let medium_of = |change: &Change| match change.key {
-            Key::Medium(medium) | Key::Object(medium, _) | Key::Rejected(medium, _) => Some(medium),
-            Key::Segment(object, _) => {
-                let here = self.shown.filter(|medium| project.objects.contains_key(&(*medium, object)));
-                here.or_else(|| {
-                    project.objects.keys().find(|(_, id)| *id == object).map(|(medium, _)| *medium)
-                })
-            }
-            Key::Category(_) | Key::Run(_) => None,
-        };
-        let media: BTreeSet<MediumId> = step.changes.iter().take(64).filter_map(medium_of).collect();
-        if !media.iter().any(|medium| Some(*medium) == self.shown)
-            && let Some(medium) = media.first()
-        {
-            self.go_to(*medium);
-        }
-        self.show_frame_of(step);
-        if self.shown.is_none_or(|shown| !self.project().media.contains_key(&shown)) {
-            self.shown = self.project().media.keys().next().copied();
-        }
-    }
-}
-
-impl Session {
-    /// The frame of the shown video where a step changed what a person said, else one that it changed.
-    fn show_frame_of(&mut self, step: &Step) {
-        let Some(video) = self.shown.filter(|_| self.video().is_some()) else { return };
-        let is_given = |change: &Change| {
-            let segments = [&change.before, &change.after];
-            segments.into_iter().flatten().any(|e| matches!(e, Entry::Segment(segment) if segment.is_given()))
-        };
-        let frame_of = |change: &Change| match change.key {
-            Key::Segment(object, frame) if self.project().objects.contains_key(&(video, object)) => {
-                Some((!is_given(change), frame.abs_diff(self.player.frame), frame))
-            }
-            _ => None,
-        };
-        if let Some((.., frame)) = step.changes.iter().filter_map(frame_of).min() {
-            self.go_to_frame(frame);
         }
     }
 }

@@ -43,6 +43,17 @@ pub struct Settings {
     recent: Vec<PathBuf>,
 }
 
+/// Which model is used, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelChoice {
+    /// As [`Settings::model`].
+    pub model: String,
+    /// As [`Settings::device`].
+    pub device: Option<Device>,
+    /// As [`Settings::image_size`].
+    pub image_size: Option<usize>,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -154,6 +165,11 @@ impl Settings {
     /// The settings as TOML.
     pub fn to_text(&self) -> String {
         toml::to_string(self).expect("remember lets no path in that is not text, and all else can be written")
+    }
+
+    /// Which model is used, and how.
+    pub fn model_choice(&self) -> ModelChoice {
+        ModelChoice { model: self.model.clone(), device: self.device, image_size: self.image_size }
     }
 
     /// Projects that were open, the last one first.

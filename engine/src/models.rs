@@ -1,9 +1,11 @@
 //! Which models exist, and where their files are.
 
 mod download;
+mod recognize;
+mod shelf;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -11,11 +13,12 @@ use std::{
 use serde::Deserialize;
 
 pub use download::{DownloadError, Downloader, Progress};
+pub use recognize::{Recognized, recognize};
+pub use shelf::{Shelf, State};
 
 use crate::{
-    detect::owlv2::Config as Owlv2Config,
-    file::write_atomically,
-    nn::{Checkpoint, CheckpointError},
+    detect::DetectError,
+    nn::CheckpointError,
     sam2::{Weights, WeightsError},
 };
 
@@ -52,6 +55,20 @@ pub enum Finds {
     Words,
     /// The classes that it was trained on.
     Classes,
+}
+
+impl Finds {
+    /// All, in the order in which they are listed.
+    pub const ALL: [Self; 3] = [Self::Points, Self::Words, Self::Classes];
+
+    /// In words.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Points => "Masks by pointing, through videos too",
+            Self::Words => "Objects by words and examples",
+            Self::Classes => "Objects of the classes that a model was trained on",
+        }
+    }
 }
 
 static KNOWN: LazyLock<Vec<KnownModel>> = LazyLock::new(|| {
@@ -92,19 +109,6 @@ impl KnownModel {
     /// Where its files are until all have come and are right.
     fn incoming(&self, folder: &Path) -> PathBuf {
         folder.join(".incoming").join(&self.name)
-    }
-
-    /// Its files, where all are here; SAM's weights may be `.safetensors` in place of `.pt`.
-    fn here(&self, folder: &Path) -> Option<Vec<PathBuf>> {
-        let place = self.place(folder);
-        let file = |name: &String| {
-            let published = place.join(name);
-            [published.with_extension("safetensors"), published].into_iter().find(|path| path.is_file())
-        };
-        match self.finds {
-            Finds::Points => self.files.iter().map(file).collect(),
-            _ => self.files.iter().map(|name| Some(place.join(name)).filter(|path| path.is_file())).collect(),
-        }
     }
 
     /// The page where it is published.
@@ -150,6 +154,9 @@ pub enum ModelError {
     /// The file cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The file is not the detector that it looks like.
+    #[error(transparent)]
+    Detector(#[from] DetectError),
     /// The disk.
     #[error("cannot write {}: {cause}", path.display())]
     Disk {
@@ -196,8 +203,9 @@ fn find(
     mut models: impl Iterator<Item = &'static KnownModel>,
 ) -> Result<Option<PathBuf>, ModelError> {
     let Some(model) = models.find(|model| model.name == name) else { return Ok(None) };
-    let here = model.here(&folder()).and_then(|files| files.into_iter().next());
-    here.map(Some).ok_or_else(|| ModelError::NotHere { model, folder: model.place(&folder()) })
+    let shelf = Shelf::default();
+    let weights = shelf.weights(model).map(Some);
+    weights.ok_or_else(|| ModelError::NotHere { model, folder: model.place(&shelf.folder) })
 }
 
 /// The name of the detector that suits best: the built-in model for examples, and for words one that knows them, if
@@ -208,7 +216,7 @@ pub fn usual_detector(for_words: bool) -> &'static str {
     }
     let mut knowing = detectors().filter(|model| model.finds == Finds::Words);
     let first = knowing.clone().next().map_or(BUILTIN, |model| &model.name);
-    knowing.find(|model| model.here(&folder()).is_some()).map_or(first, |model| &model.name)
+    knowing.find(|model| Shelf::default().weights(model).is_some()).map_or(first, |model| &model.name)
 }
 
 /// The file of `detector`: a known name, a file, or a folder with `model.safetensors`.
@@ -219,81 +227,6 @@ pub fn find_detector(detector: &str) -> Result<PathBuf, ModelError> {
     let path = find(detector, detectors())?.unwrap_or_else(|| PathBuf::from(detector));
     let path = if path.is_dir() { path.join("model.safetensors") } else { path };
     if path.is_file() { Ok(path) } else { Err(ModelError::UnknownDetector(detector.to_owned())) }
-}
-
-/// Puts an official checkpoint, recognized by what it holds, where its model is looked for; the model and the file there.
-///
-/// Of OWLv2 the vocabulary has to lie beside it. Official files that differ only in their numbers cannot be told apart: OWLv2
-/// is then taken for the one that is usually used.
-///
-/// # Errors
-/// If the file is of no model that has a name, a file beside it is missing, or the disk does not let itself be written.
-pub fn add(path: &Path, folder: &Path) -> Result<(&'static KnownModel, PathBuf), ModelError> {
-    let nameless = |cause: &str| ModelError::Nameless { path: path.to_owned(), cause: cause.to_owned() };
-    let checkpoint = Checkpoint::open(path)?;
-    let name = match Owlv2Config::of(&checkpoint) {
-        Some(config) if config == Owlv2Config::base() => "owlv2-base".to_owned(),
-        Some(config) if config == Owlv2Config::large() => "owlv2-large".to_owned(),
-        Some(_) => return Err(nameless("it is an OWLv2 of a size of its own")),
-        None => {
-            let config = Weights::open(path)?.config;
-            let size = config.official_name().ok_or_else(|| nameless("it is of a size of its own"))?;
-            format!("sam2{}-{}", if config.is_2_1 { ".1" } else { "" }, size.replace('_', "-"))
-        }
-    };
-    let model = named(&name).ok_or_else(|| nameless(&format!("there is no {name}")))?;
-    let place = model.place(folder);
-    let disk = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| ModelError::Disk { path, cause }
-    };
-    fs::create_dir_all(&place).map_err(disk(&place))?;
-    let mut copies = Vec::new();
-    for (i, file) in model.files.iter().enumerate() {
-        let (from, mut to) = match i {
-            0 => (path.to_owned(), place.join(file)),
-            _ => (path.with_file_name(file), place.join(file)),
-        };
-        if i == 0 && path.extension().is_some_and(|suffix| suffix == "safetensors") {
-            to.set_extension("safetensors");
-        }
-        if !from.is_file() {
-            return Err(nameless(&format!("{file} is not beside it")));
-        }
-        copies.push((from, to));
-    }
-    for (from, to) in &copies {
-        let same = from.canonicalize().ok().is_some_and(|from| to.canonicalize().ok() == Some(from));
-        if !same {
-            let mut input = fs::File::open(from).map_err(disk(from))?;
-            write_atomically(to, |out| io::copy(&mut input, out).map(drop)).map_err(disk(to))?;
-        }
-    }
-    Ok((model, copies.swap_remove(0).1))
-}
-
-/// Removes the files of a model, and what has come of them so far; false if nothing was here.
-///
-/// # Errors
-/// If the disk does not let itself be written.
-pub fn remove(model: &KnownModel, folder: &Path) -> Result<bool, ModelError> {
-    let place = model.place(folder);
-    let names = model.files.iter().map(|file| place.join(file));
-    let safetensors = model.files.iter().map(|file| place.join(file).with_extension("safetensors"));
-    let mut any = false;
-    for path in names.chain(safetensors.filter(|_| model.finds == Finds::Points)) {
-        match fs::remove_file(&path) {
-            Ok(()) => any = true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(cause) => return Err(ModelError::Disk { path, cause }),
-        }
-    }
-    any |= fs::remove_dir_all(model.incoming(folder)).is_ok();
-    if model.finds != Finds::Points {
-        // Left alone if somebody has put something else there.
-        fs::remove_dir(place).ok();
-    }
-    Ok(any)
 }
 
 #[cfg(test)]

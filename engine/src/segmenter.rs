@@ -4,14 +4,14 @@ mod amend;
 mod fake;
 mod sam2;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
     frame::{Direction, Frames},
     geometry::{Point, Size},
     mask::Rle,
     media::MediaError,
-    nn::{Cancel, RuntimeError},
+    nn::{Cancel, Device, RuntimeError},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt, PromptError},
@@ -100,10 +100,25 @@ pub struct Reach {
 /// Frames of a video file or a folder.
 pub type Video<'a> = dyn Frames<Error = MediaError> + 'a;
 
+/// A model that is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Its name or file.
+    pub name: String,
+    /// What it runs on.
+    pub device: Device,
+}
+
+impl fmt::Display for ModelInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.name, self.device)
+    }
+}
+
 /// A model that masks what is pointed at, and carries masks from frame to frame.
 pub trait Segmenter {
-    /// Model and device, for the status bar: "builtin on cpu".
-    fn describe(&self) -> String;
+    /// What it is, and what it runs on.
+    fn info(&self) -> ModelInfo;
 
     /// Whether clicks on the picture are answered without looking at it first.
     fn is_encoded(&self, picture: &Picture) -> bool;

@@ -26,13 +26,14 @@ use crate::{
     formats::{Dataset, Format, Options, Report, Stats},
     mask::Rle,
     media::Sources,
+    models::{KnownModel, Shelf, State},
     nn::Cancel,
     picture::Picture,
     project::{
         Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write,
     },
     review::{Review, Reviewer},
-    segmenter::{Answer, SegmentError, Segmenter},
+    segmenter::{Answer, ModelInfo, SegmentError, Segmenter},
     tracking::Tracked,
 };
 
@@ -168,6 +169,14 @@ pub enum Errand {
     },
     /// Count what there is.
     Count(Arc<Project>),
+    /// Say which models are on a shelf.
+    Models(Shelf),
+    /// Download a model; it waits for nothing but other downloads.
+    GetModel(Shelf, &'static KnownModel),
+    /// Put a model's file on a shelf.
+    AddModel(Shelf, PathBuf),
+    /// Take a model, and what has come of it, from a shelf.
+    RemoveModel(Shelf, &'static KnownModel),
     /// Look for files of these media in a folder.
     Find {
         /// The media that are missing.
@@ -182,9 +191,9 @@ pub enum Errand {
 /// What the engine reports.
 #[derive(Debug)]
 pub enum Event {
-    /// The model is loaded: its name, and what it runs on.
-    Ready(String),
-    /// The model cannot be loaded.
+    /// The model is loaded.
+    Ready(ModelInfo),
+    /// The model cannot be loaded; another that was there still is.
     NoModel(String),
     /// The picture was looked at: clicks on it are answered at once.
     Encoded(FrameId),
@@ -237,7 +246,7 @@ pub enum Event {
     Progress {
         /// Which.
         job: JobId,
-        /// Pieces done.
+        /// Pieces done; of a download, bytes.
         done: usize,
         /// Pieces in all.
         total: usize,
@@ -290,6 +299,10 @@ pub enum Outcome {
     Exported(PathBuf, Report),
     /// What there is.
     Counted(Box<Stats>),
+    /// What is on the shelf of each model.
+    Models(Vec<State>),
+    /// A model that has come, or was added.
+    GotModel(&'static KnownModel),
     /// Where missing media are.
     Located(Vec<(MediumId, String)>),
 }
@@ -309,6 +322,7 @@ struct Inboxes {
     thumbnails: Sender<Vec<(MediumId, PathBuf)>>,
     storing: Sender<Storing>,
     errands: Sender<(JobId, Errand, Cancel)>,
+    downloads: Sender<(JobId, Errand, Cancel)>,
     reviews: Sender<(MediumId, Arc<Project>)>,
 }
 
@@ -398,6 +412,7 @@ impl Engine {
         let (thumbnails, thumbnails_inbox) = bounded(16);
         let (storing, storing_inbox) = bounded(256);
         let (errands, errands_inbox) = bounded(16);
+        let (downloads, downloads_inbox) = bounded(64);
         let sources = Sources::default();
         let ending = Cancel::default();
         let mut threads = Vec::new();
@@ -407,7 +422,7 @@ impl Engine {
             std::io::Result::Ok(())
         };
         let of_inference = sources.clone();
-        start("inference", Box::new(move |out| inference::run(&load, of_inference, &inference_inbox, &out)))?;
+        start("inference", Box::new(move |out| inference::run(load, of_inference, &inference_inbox, &out)))?;
         let of_reader = sources.clone();
         start("reader", Box::new(move |out| reader::frames(&reads_inbox, &of_reader, &out)))?;
         let of_thumbnails = sources.clone();
@@ -416,17 +431,32 @@ impl Engine {
             Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &of_thumbnails, &out)),
         )?;
         start("storing", Box::new(move |out| storing::run(&storing_inbox, &out)))?;
+        let (ends, of_errands) = (ending.clone(), sources.clone());
+        start("errands", Box::new(move |out| files::run(&errands_inbox, &of_errands, &ends, &out)))?;
         let ends = ending.clone();
-        start("errands", Box::new(move |out| files::run(&errands_inbox, &sources, &ends, &out)))?;
+        start("downloads", Box::new(move |out| files::run(&downloads_inbox, &sources, &ends, &out)))?;
         let (reviews, reviews_inbox) = bounded(1);
         start("review", Box::new(move |out| review(&reviews_inbox, &out)))?;
-        let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands, reviews });
+        let inboxes = Some(Inboxes { inference, reads, thumbnails, storing, errands, downloads, reviews });
         Ok(Self { inboxes, events: Some(received), threads, ending })
     }
 
     /// The next event, if there is one.
     pub fn event(&self) -> Option<Event> {
         self.events.as_ref()?.try_recv().ok()
+    }
+
+    /// Loads another model in place of the one that is there; if it cannot be loaded, that one is loaded again. Gives `load`
+    /// back if it is to be asked again.
+    ///
+    /// # Errors
+    /// The request itself, if the inbox is full.
+    pub fn load(&self, load: Load) -> Result<(), Load> {
+        let Some(to) = &self.inboxes else { return Err(load) };
+        to.inference.try_send(inference::Request::Load(load)).map_err(|full| match full.into_inner() {
+            inference::Request::Load(load) => load,
+            _ => unreachable!("it is what was sent"),
+        })
     }
 
     /// Tells the model what is wanted. False: ask again.
@@ -471,7 +501,11 @@ impl Engine {
     /// Sends the disk on an errand. False: ask again.
     #[must_use]
     pub fn errand(&self, job: JobId, errand: Errand, cancel: Cancel) -> bool {
-        self.try_send(|to| to.errands.try_send((job, errand, cancel)).is_ok())
+        self.try_send(|to| {
+            let is_download = matches!(errand, Errand::GetModel(..));
+            let inbox = if is_download { &to.downloads } else { &to.errands };
+            inbox.try_send((job, errand, cancel)).is_ok()
+        })
     }
 
     /// Asks what needs a look in a video; one question at a time. False: ask again.

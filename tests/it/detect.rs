@@ -120,7 +120,19 @@ fn a_vocabulary_that_is_none_is_refused_by_name() {
 pub(crate) fn check_detr(folder: &Path, case: &str, side: usize) {
     let reference = Reference::read(&folder.join(format!("{case}{side}.safetensors")));
     let runtime = Runtime::start(Some(Device::Cpu), None).unwrap();
-    let mut model = detr_of_formula(&runtime, &folder.join(format!("{case}.json")), side);
+    let (mut model, name) = detr_of_formula(&runtime, &folder.join(format!("{case}.json")), side);
+    let official = [
+        ("rt_detr_v2_r18", "rtdetr-r18"),
+        ("rt_detr_v2_r34", "rtdetr-r34"),
+        ("rt_detr_v2_r50", "rtdetr-r50"),
+        ("rt_detr_v2_r101", "rtdetr-r101"),
+        ("d_fine_n", "dfine-nano"),
+        ("d_fine_s", "dfine-small"),
+        ("d_fine_m", "dfine-medium"),
+        ("d_fine_l", "dfine-large"),
+        ("d_fine_x", "dfine-xlarge"),
+    ];
+    assert_eq!(name, official.into_iter().find(|(other, _)| *other == case).map(|(_, name)| name));
     let [logits, boxes] = model.look(&formula::frame(0, Size::square(side)), &Cancel::default()).unwrap();
     let (wanted_logits, wanted_boxes) = (reference.floats("logits"), reference.floats("boxes"));
     assert_eq!((logits.floats().len(), boxes.floats().len()), (wanted_logits.len(), wanted_boxes.len()));
@@ -138,13 +150,15 @@ pub(crate) fn check_detr(folder: &Path, case: &str, side: usize) {
     }
 }
 
-fn detr_of_formula(runtime: &Runtime, config: &Path, side: usize) -> Detr {
+/// With the name by which it is known.
+fn detr_of_formula(runtime: &Runtime, config: &Path, side: usize) -> (Detr, Option<&'static str>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(config, folder.path().join("config.json")).unwrap();
     let path = folder.path().join("model.safetensors");
     let config = detr::Config::read(config).unwrap();
     formula::write_tensors(&formula::of(detr::required_tensors(&config)), None, &path);
-    Detr::load(runtime, &path, Some(side)).unwrap()
+    let known = engine::models::recognize(&path).unwrap().model;
+    (Detr::load(runtime, &path, Some(side)).unwrap(), known.map(|model| &*model.name))
 }
 
 #[test]

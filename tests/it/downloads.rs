@@ -13,7 +13,7 @@ use std::{
 };
 
 use engine::{
-    models::{self, DownloadError, Downloader, Finds, KnownModel},
+    models::{self, DownloadError, Downloader, Finds, KnownModel, Shelf},
     sam2::{Config, required_tensors},
 };
 use serde_json::json;
@@ -22,8 +22,10 @@ use crate::segue;
 
 /// How a server behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Manner {
+pub(crate) enum Manner {
     Good,
+    /// Sends a little at a time.
+    Slow,
     /// Sends so many bytes at a time, then hangs up.
     Breaks(usize),
     /// Sends half, and no more.
@@ -41,14 +43,20 @@ enum Manner {
     NotFound,
 }
 
-/// A server of one file, `bytes`, whatever it is asked for.
-struct Server {
-    address: String,
+/// A server of files.
+pub(crate) struct Server {
+    pub address: String,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
+    /// Of one file, whatever it is asked for.
     fn start(manner: Manner, bytes: Vec<u8>) -> Self {
+        Self::of(manner, vec![("", bytes)])
+    }
+
+    /// Of the files whose addresses end so.
+    pub(crate) fn of(manner: Manner, files: Vec<(&'static str, Vec<u8>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<String>>>::default();
@@ -56,7 +64,7 @@ impl Server {
         in_background(move || {
             for stream in listener.incoming() {
                 // Whoever hangs up is not answered.
-                let _gone = answer(stream.unwrap(), manner, &bytes, &log, n.fetch_add(1, Ordering::SeqCst));
+                let _gone = answer(stream.unwrap(), manner, &files, &log, n.fetch_add(1, Ordering::SeqCst));
             }
         });
         Self { address, requests }
@@ -75,7 +83,7 @@ fn in_background(body: impl FnOnce() + Send + 'static) {
 fn answer(
     stream: TcpStream,
     manner: Manner,
-    bytes: &[u8],
+    files: &[(&str, Vec<u8>)],
     log: &Mutex<Vec<String>>,
     n: usize,
 ) -> std::io::Result<()> {
@@ -84,6 +92,7 @@ fn answer(
     let request = lines.collect::<Vec<String>>().join("\n").to_lowercase();
     log.lock().unwrap().push(request.clone());
     let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let bytes = &files.iter().find(|(name, _)| path.ends_with(name)).unwrap().1;
     let asked = request.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
     let from: usize = asked.map_or(0, |from| from.parse().unwrap());
     if manner == Manner::NotFound {
@@ -115,8 +124,13 @@ fn answer(
         Manner::Stalls => rest.len() / 2,
         _ => rest.len(),
     };
-    out.write_all(&rest[..sent])?;
-    out.flush()?;
+    for piece in rest[..sent].chunks(if manner == Manner::Slow { 1 << 15 } else { 1 << 20 }) {
+        out.write_all(piece)?;
+        out.flush()?;
+        if manner == Manner::Slow {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
     if manner == Manner::Stalls {
         std::thread::sleep(Duration::from_secs(20));
     }
@@ -238,26 +252,35 @@ fn checkpoint(config: &Config, path: &Path) {
 fn a_file_is_recognized_by_what_it_holds_and_removed_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let (file, models) = (folder.path().join("download (1).safetensors"), folder.path().join("models"));
+    let shelf = Shelf { folder: models.clone(), ..Shelf::default() };
     for (config, name, is_2_1) in [
         (Config::tiny(), "sam2.1-tiny", true),
         (Config { is_2_1: false, ..Config::tiny() }, "sam2-tiny", false),
     ] {
         assert_eq!(config.is_2_1, is_2_1);
         checkpoint(&config, &file);
-        let (model, place) = models::add(&file, &models).unwrap();
+        let (model, place) = shelf.add(&file).unwrap();
         assert_eq!(model.name, name);
         assert_eq!(place, models.join(&model.files[0]).with_extension("safetensors"));
         assert!(place.metadata().unwrap().len() == file.metadata().unwrap().len());
         // Again, from where it is.
-        models::add(&place, &models).unwrap();
-        assert!(models::remove(model, &models).unwrap() && !models::remove(model, &models).unwrap());
+        shelf.add(&place).unwrap();
+        assert!(shelf.remove(model).unwrap() && !shelf.remove(model).unwrap());
         assert!(!place.exists());
     }
+    for (size, config) in Config::official() {
+        for is_2_1 in [true, false] {
+            checkpoint(&Config { is_2_1, ..config.clone() }, &file);
+            let found = models::recognize(&file).unwrap().model.unwrap();
+            let version = if is_2_1 { "2.1" } else { "2" };
+            assert_eq!(found.name, format!("sam{version}-{}", size.replace('_', "-")));
+        }
+    }
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/owlv2/model.safetensors");
-    let error = models::add(&own, &models).unwrap_err().to_string();
-    assert!(error.contains("it is an OWLv2 of a size of its own; give its path"), "{error}");
+    let error = shelf.add(&own).unwrap_err().to_string();
+    assert!(error.contains("it is OWLv2, finds by words and examples"), "{error}");
     crate::desk::write(&file, "no checkpoint");
-    let error = models::add(&file, &models).unwrap_err().to_string();
+    let error = shelf.add(&file).unwrap_err().to_string();
     assert!(error.contains("download (1).safetensors"), "{error}");
 }
 
@@ -266,27 +289,16 @@ fn the_command_line_gets_checks_lists_and_removes_a_model() {
     let folder = tempfile::tempdir().unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/d_fine");
     let served = |file: &str| std::fs::read(data.join(file)).unwrap();
-    // Each file from a server of its own would need names; the weights carry all, so that one that knows both is made here.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let (weights, config) = (served("model.safetensors"), served("config.json"));
-    in_background(move || {
-        for stream in listener.incoming() {
-            let stream = stream.unwrap();
-            let mut line = String::new();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            reader.read_line(&mut line).unwrap();
-            let bytes = if line.contains("config.json") { &config } else { &weights };
-            let mut out = stream;
-            write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).unwrap();
-            out.write_all(bytes).unwrap();
-        }
-    });
+    let server = Server::of(
+        Manner::Good,
+        vec![("config.json", served("config.json")), ("model.safetensors", served("model.safetensors"))],
+    );
+    let address = server.address.trim_end_matches('/').to_owned();
     let run = |words: &[&str]| {
         let home = folder.path().to_str().unwrap();
         segue::succeed_with(folder.path(), words, &[("XDG_DATA_HOME", home), ("HF_ENDPOINT", &address)])
     };
-    assert!(run(&["models", "list"]).contains("dfine-nano        15 MB, Apache-2.0"));
+    assert!(run(&["models", "list"]).contains("  dfine-nano        15 MB, Apache-2.0"));
     let said = run(&["models", "get", "dfine-nano"]);
     assert!(said.contains("dfine-nano is here"), "{said}");
     assert!(run(&["models", "get", "dfine-nano"]).contains("is here already"));

@@ -1,18 +1,20 @@
 //! The real window, driven through its accessible widgets, its keys and its mouse.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use egui::{Event, Key, Modifiers, PointerButton, Pos2, Vec2};
 use egui_kittest::{Harness, SnapshotOptions, kittest::Queryable as _};
-use engine::{geometry::Point, mask::Rle, worker::Load};
+use engine::{geometry::Point, mask::Rle, models::Shelf, worker::Load};
 use segue::{
     app::App,
     command::{Command, Export},
     preferences::Preferences,
     session::Session,
+    settings::ModelChoice,
 };
 
 use crate::desk::{at, fake, photos};
@@ -26,8 +28,17 @@ pub(crate) struct Window {
 
 impl Window {
     fn new(load: Load, paths: Vec<PathBuf>) -> Self {
+        let load = Cell::new(Some(load));
+        Self::loading(move |_| load.take().unwrap_or_else(fake), paths)
+    }
+
+    /// With whatever model is loaded for a choice.
+    pub(crate) fn loading(load: impl Fn(&ModelChoice) -> Load + 'static, paths: Vec<PathBuf>) -> Self {
         let build = |creation: &mut eframe::CreationContext<'static>| {
-            App::new(creation, load, Preferences::load(None), paths).unwrap()
+            let mut app = App::new(creation, load, Preferences::load(None), paths).unwrap();
+            // The user's own models are nothing to a test.
+            app.keep_models_on(Shelf { folder: PathBuf::from("no models"), ..Shelf::default() });
+            app
         };
         let harness = Harness::builder()
             .with_size([1000.0, 700.0])
@@ -372,6 +383,6 @@ fn without_a_detector_for_words_the_panel_says_where_to_get_one() {
     window.press("Find");
     let failure = window.session().finding().failure().unwrap();
     assert!(failure.contains("get model.safetensors, vocab.json, merges.txt"), "{failure}");
-    window.harness.get_by_label("Get owlv2-base");
+    window.harness.get_by_label("Download owlv2-base (622 MB)");
     assert_eq!(window.n_objects(), 0);
 }

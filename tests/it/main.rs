@@ -21,6 +21,7 @@ mod gui_video;
 mod look;
 mod masks;
 mod media;
+mod models;
 mod onnx_detectors;
 mod packaging;
 mod parity;

@@ -6,7 +6,13 @@ use std::{
     process::Command,
 };
 
-use engine::{detect::owlv2, file::write_atomically, mask::Rle, sam2};
+use engine::{
+    detect::owlv2,
+    file::write_atomically,
+    mask::Rle,
+    models::{Shelf, State},
+    sam2,
+};
 
 use crate::{detect, formats, formula, parity, segue};
 
@@ -72,6 +78,10 @@ fn checkpoints_of_all_sizes_are_read_as_pytorch_and_transformers_write_them() {
         for file in [pt, safetensors] {
             let weights = sam2::Weights::open(&file).unwrap();
             assert_eq!(weights.config, config);
+            let shelf = Shelf { folder: folder.path().join("models"), ..Shelf::default() };
+            let (model, copy) = shelf.add(&file).unwrap();
+            assert_eq!(model.name, format!("sam2.1-{}", name.replace('_', "-")));
+            assert_eq!(shelf.state(model), State::Here(copy));
             for name in
                 ["no_obj_ptr", "image_encoder.trunk.blocks.0.attn.qkv.weight", "obj_ptr_proj.layers.1.weight"]
             {

@@ -1,15 +1,12 @@
 //! `segue models`: which models there are, getting them, and whether a file is one.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use engine::{
     detector,
-    models::{self, Downloader, Finds, KnownModel, Progress},
+    models::{self, Downloader, Finds, KnownModel, Progress, Shelf, State, recognize},
     nn::{Cancel, Device, Runtime},
     sam2::Weights,
 };
@@ -30,7 +27,7 @@ pub(crate) enum Models {
     },
     /// Put a file that was downloaded by hand where its model is looked for; it is recognized by what it holds
     Add {
-        /// A checkpoint of SAM 2 or OWLv2; of OWLv2 vocab.json and merges.txt lie beside it
+        /// A checkpoint of SAM 2, or a detector's model.safetensors with config.json or vocab.json and merges.txt beside it
         file: PathBuf,
     },
     /// Remove the files of models
@@ -48,41 +45,35 @@ pub(crate) enum Models {
 
 impl Models {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let folder = models::folder();
+        let shelf = Shelf::default();
         match self {
-            Self::List => list(),
+            Self::List => list(&shelf),
             Self::Get { names } => {
                 let (models, cancel) = (known(&names)?, cancel_on_interrupt()?);
-                models.into_iter().try_for_each(|model| get(model, &folder, &cancel))
+                models.into_iter().try_for_each(|model| get(&shelf, model, &cancel))
             }
             Self::Add { file } => {
-                let (model, place) = models::add(&file, &folder)?;
+                let (model, place) = shelf.add(&file)?;
                 say(format_args!("{} is in {}", model.name, place.display()))
             }
             Self::Remove { names } => known(&names)?.into_iter().try_for_each(|model| {
-                let what = if models::remove(model, &folder)? { "removed" } else { "was not here" };
+                let what = if shelf.remove(model)? { "removed" } else { "was not here" };
                 say(format_args!("{} {what}", model.name))
             }),
             Self::Check { file: Some(file) } => {
-                let what = match Weights::open(&file) {
-                    Ok(weights) => describe(&weights),
-                    // What is no SAM may be a detector; of what is neither, the first says more.
-                    Err(error) => match check_detector(&file) {
-                        Ok(what) => what,
-                        Err(_) => return Err(error.into()),
-                    },
-                };
-                say(format_args!("{}: {what}", file.display()))
+                let is_onnx = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx"));
+                let about = if is_onnx { check_onnx(&file)? } else { recognize(&file)?.about };
+                say(format_args!("{}: {about}", file.display()))
             }
             Self::Check { file: None } => {
-                let mut failures = 0;
-                for model in models::known() {
-                    let Some(path) = here(model) else { continue };
-                    let state = check(model, &path);
-                    failures += usize::from(state.is_err());
+                let is_here = |model: &&KnownModel| matches!(shelf.state(model), State::Here(_));
+                let mut n_bad = 0;
+                for model in shelf.known.iter().filter(is_here) {
+                    let state = shelf.check(model);
+                    n_bad += usize::from(state.is_err());
                     say(format_args!("{:17} {}", model.name, state.unwrap_or_else(|error| error)))?;
                 }
-                anyhow::ensure!(failures == 0, "{failures} of the models that are here cannot be used");
+                anyhow::ensure!(n_bad == 0, "{n_bad} of the models that are here cannot be used");
                 Ok(())
             }
         }
@@ -97,16 +88,8 @@ fn known(names: &[String]) -> anyhow::Result<Vec<&'static KnownModel>> {
     names.iter().map(model).collect()
 }
 
-/// The weights of a model, if its files are here.
-fn here(model: &KnownModel) -> Option<PathBuf> {
-    match model.finds {
-        Finds::Points => models::find_segmenter(&model.name).ok(),
-        _ => models::find_detector(&model.name).ok(),
-    }
-}
-
-fn get(model: &'static KnownModel, folder: &Path, cancel: &Cancel) -> anyhow::Result<()> {
-    if here(model).is_some() {
+fn get(shelf: &Shelf, model: &'static KnownModel, cancel: &Cancel) -> anyhow::Result<()> {
+    if let State::Here(_) = shelf.state(model) {
         return say(format_args!("{} is here already", model.name));
     }
     let bar = progress::bytes();
@@ -116,59 +99,41 @@ fn get(model: &'static KnownModel, folder: &Path, cancel: &Cancel) -> anyhow::Re
         bar.set_position(now.done);
         !cancel.is_canceled()
     };
-    let check = |path: &Path| {
-        bar.set_message("checking");
-        check(model, path).map(drop)
-    };
-    Downloader::default().get(model, folder, &check, &watch)?;
+    shelf.get(model, &Downloader::default(), &watch)?;
     bar.finish_and_clear();
     say(format_args!("{} is here: {}; {}", model.name, model.about, model.license))
 }
 
-/// Whether a file holds every tensor of its model, and nothing else; what it is.
-fn check(model: &KnownModel, path: &Path) -> Result<String, String> {
-    match model.finds {
-        Finds::Points => Weights::open(path).map(|weights| describe(&weights)).map_err(|e| e.to_string()),
-        _ => check_detector(path).map_err(|error| format!("{error:#}")),
-    }
-}
-
-fn check_detector(path: &Path) -> anyhow::Result<String> {
-    let start = Instant::now();
+/// What an ONNX file of somebody else finds, which only shows when it is loaded.
+fn check_onnx(path: &std::path::Path) -> anyhow::Result<String> {
     let detector = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None)?;
-    let finds = detector.classes().map_or_else(
-        || "finds by words and examples".to_owned(),
-        |classes| format!("finds {} classes", classes.len()),
-    );
-    let took = start.elapsed().as_secs_f32();
-    Ok(format!("a detector, {finds}; loaded in {took:.1} s"))
+    let n_classes = detector.classes().map_or(0, <[String]>::len);
+    Ok(format!("a detector, finds {n_classes} classes"))
 }
 
-fn list() -> anyhow::Result<()> {
-    say(format_args!("{:17} here: {}", models::BUILTIN, describe(&Weights::builtin()?)))?;
-    for model in models::known() {
-        let state = match (model.finds, here(model)) {
-            (Finds::Points, Some(path)) => match Weights::open(&path) {
-                Ok(weights) => format!("here: {}", describe(&weights)),
+fn list(shelf: &Shelf) -> anyhow::Result<()> {
+    let builtin = Weights::builtin()?.config;
+    say(format_args!("{:17} here: comes with Segue, {1}x{1} images", models::BUILTIN, builtin.image_size))?;
+    for (i, model) in shelf.known.iter().enumerate() {
+        if i == 0 || shelf.known[i - 1].finds != model.finds {
+            say(model.finds.title())?;
+        }
+        let KnownModel { megabytes, license, about, .. } = model;
+        let state = match shelf.state(model) {
+            State::Here(path) if model.finds == Finds::Points => match recognize(&path) {
+                Ok(found) => format!("here: {}", found.about),
                 Err(error) => format!("here, but {error}"),
             },
-            (_, Some(path)) => format!("here: {}", path.display()),
-            (_, None) => format!("{} MB, {}; {}", model.megabytes, model.license, model.about),
+            State::Here(path) => format!("here: {}", path.display()),
+            State::Begun(bytes) => {
+                format!("{} of {megabytes} MB are here, {license}; {about}", bytes / 1_000_000)
+            }
+            State::Missing => format!("{megabytes} MB, {license}; {about}"),
         };
-        say(format_args!("{:17} {state}", model.name))?;
+        say(format_args!("  {:17} {state}", model.name))?;
     }
     say(format_args!(
         "`segue models get NAME` downloads one into {}; files from elsewhere: `segue models add FILE`",
-        models::folder().display()
+        shelf.folder.display()
     ))
-}
-
-fn describe(weights: &Weights) -> String {
-    let config = &weights.config;
-    let version = if config.is_2_1 { "2.1" } else { "2.0" };
-    let official = config.official_name().unwrap_or("of its own size");
-    let n_weights: usize =
-        weights.checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let millions = n_weights as f64 / 1e6;
-    format!("SAM {version} {official}, {millions:.1} million weights, {0}x{0} images", config.image_size)
 }

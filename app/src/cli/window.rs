@@ -1,13 +1,18 @@
 //! `segue app`: the window.
 
-use std::path::PathBuf;
+use std::{cell::Cell, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 use engine::nn::Device;
 
 use super::ModelArgs;
-use crate::{app::App, demo, preferences::Preferences, settings};
+use crate::{
+    app::App,
+    demo,
+    preferences::Preferences,
+    settings::{self, ModelChoice},
+};
 
 /// Open the window; also what `segue` alone does
 #[derive(Args, Default)]
@@ -33,14 +38,16 @@ impl Window {
         let folder = settings::user_folder();
         let preferences = Preferences::load(folder.as_deref());
         let kept = preferences.settings();
-        let model = self.model.unwrap_or_else(|| kept.model.clone());
-        let load = super::load(ModelArgs {
-            model,
-            size: self.size.or(kept.image_size),
-            device: self.device.or(kept.device),
-            threads: None,
-            look: Vec::new(),
-        });
+        let mut first = kept.model_choice();
+        first.model = self.model.unwrap_or(first.model);
+        first.device = self.device.or(first.device);
+        first.image_size = self.size.or(first.image_size);
+        // What the command line says is for the first model; what is chosen later in the window counts as it is.
+        let first = Cell::new(Some(first));
+        let load = move |choice: &ModelChoice| {
+            let ModelChoice { model, device, image_size } = first.take().unwrap_or_else(|| choice.clone());
+            super::load(ModelArgs { model, size: image_size, device, threads: None, look: Vec::new() })
+        };
         let paths = match self.demo && kept.recent().is_empty() {
             true => vec![demo::make()?],
             false => {

@@ -78,6 +78,7 @@ pub static CATALOG: &[Named] = {
         named(File, "export", "Export COCO, YOLO, VOC…", ChooseExport),
         named(File, "statistics", "Statistics", Statistics),
         named(File, "close-project", "Close project", CloseProject),
+        named(File, "models", "Models…", ShowModels),
         named(File, "settings", "Settings", Settings),
         named(File, "quit", "Quit", Quit),
         named(Edit, "undo", "Undo", Undo),

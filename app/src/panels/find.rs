@@ -16,7 +16,7 @@ use engine::{
 use super::{Pane, tick_button};
 use crate::{
     command::{Command, Example, Find, Proposals, Scope},
-    session::Row,
+    session::{Row, Stage},
     theme,
 };
 
@@ -101,7 +101,7 @@ impl FindPanel {
             pane.push(Command::Find(Box::new(self.find())));
         }
         if let Some(failure) = pane.session.finding().failure() {
-            failure_ui(ui, failure);
+            failure_ui(ui, pane, failure);
         }
         ui.separator();
         self.found_ui(ui, pane);
@@ -365,11 +365,22 @@ fn slider(ui: &mut Ui, score: &mut f32, name: &str, at_once: bool) -> bool {
     is_taken
 }
 
-/// Why nothing was found, and where what is missing is to be had.
-fn failure_ui(ui: &mut Ui, failure: &str) {
+/// Why nothing was found, and getting what is missing.
+fn failure_ui(ui: &mut Ui, pane: &mut Pane<'_>, failure: &str) {
     ui.label(RichText::new(failure).color(theme::REVIEW));
-    if let Some(model) = models::detectors().find(|model| failure.contains(&model.page())) {
-        ui.hyperlink_to(format!("Get {}", model.name), model.page());
+    // The model that is missing is named by the page where it is published.
+    let Some(model) = models::detectors().find(|model| failure.contains(&model.page())) else { return };
+    let stage = pane.session.models().find(|(other, _)| other.name == model.name).map(|(_, stage)| stage);
+    match stage {
+        Some(Stage::Here(_)) => drop(ui.label("It is here now")),
+        Some(Stage::Waiting | Stage::Coming { .. }) => {
+            let shown = ui.link(format!("{} is coming…", model.name));
+            pane.on_click(shown, &Command::ShowModels, "Models");
+        }
+        _ => {
+            let get = ui.button(format!("Download {} ({} MB)", model.name, model.megabytes));
+            pane.on_click(get, &Command::GetModel(model.name.clone()), &model.license);
+        }
     }
 }
 

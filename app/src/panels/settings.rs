@@ -142,8 +142,7 @@ fn general_ui(ui: &mut Ui, preferences: &mut Preferences) {
         device_ui(ui, preferences);
         ui.end_row();
     });
-    ui.weak("Another model or device is used from the next start on");
-    ui.weak(format!("Weights are looked for in {}", models::folder().display()));
+    ui.weak("More models, and getting them: File, Models…");
 }
 
 fn model_ui(ui: &mut Ui, preferences: &mut Preferences) {

@@ -48,7 +48,7 @@ fn model_ui(ui: &mut Ui, session: &Session) {
                 true => (theme::DONE, "clicks are answered at once"),
                 false => (theme::REVIEW, "looking at the image; clicks are kept"),
             };
-            ui.label(model).on_hover_text(state);
+            ui.label(model.to_string()).on_hover_text(state);
             if session.shown().is_some() {
                 dot(ui, color).on_hover_text(state);
             }

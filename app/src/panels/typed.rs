@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     FindMedia,
     Frames,
     Detector,
+    Model,
 }
 
 impl Purpose {
@@ -31,6 +32,7 @@ impl Purpose {
             Self::ExportFolder => "Folder in which the export is made",
             Self::Frames => "Add a folder of frames as a video",
             Self::Detector => "A detector: .onnx, or .safetensors with its config.json",
+            Self::Model => "A model's file: .pt or .safetensors",
             Self::FindMedia => "Folder in which the missing media are",
         }
     }
@@ -44,6 +46,7 @@ impl Purpose {
             Self::FindMedia => Command::FindMedia(paths.pop()?),
             Self::Frames => Command::AddFrames(paths.pop()?),
             Self::Detector => Command::UseDetector(paths.pop()?),
+            Self::Model => Command::AddModel(paths.pop()?),
         })
     }
 }

@@ -1,13 +1,15 @@
 //! The welcome screen: open something.
 
-use std::path::PathBuf;
-
 use egui::{RichText, Ui, Vec2};
+use engine::models::Finds;
 
 use super::Pane;
-use crate::command::Command;
+use crate::{
+    command::Command,
+    session::{Model, Stage},
+};
 
-pub(crate) fn welcome_ui(ui: &mut Ui, pane: &mut Pane<'_>, recent: &[PathBuf]) {
+pub(crate) fn welcome_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
     ui.vertical_centered(|ui| {
         ui.add_space((ui.available_height() * 0.18).max(12.0));
         ui.label(RichText::new("Segue").size(44.0).strong());
@@ -24,6 +26,12 @@ pub(crate) fn welcome_ui(ui: &mut Ui, pane: &mut Pane<'_>, recent: &[PathBuf]) {
         }
         ui.add_space(8.0);
         ui.weak("or drop files and folders on this window");
+        if let Some(hint) = hint(pane) {
+            ui.add_space(16.0);
+            let link = ui.link(hint);
+            pane.on_click(link, &Command::ShowModels, "Models");
+        }
+        let recent = pane.preferences.settings().recent();
         if !recent.is_empty() {
             ui.add_space(24.0);
             ui.strong("Recent");
@@ -36,4 +44,16 @@ pub(crate) fn welcome_ui(ui: &mut Ui, pane: &mut Pane<'_>, recent: &[PathBuf]) {
             }
         }
     });
+}
+
+/// Which model would serve better than the built-in one, if none is here or coming.
+fn hint(pane: &Pane<'_>) -> Option<String> {
+    let Model::Ready(now) = pane.session.model() else { return None };
+    let mut segmenters = pane.session.models().filter(|(model, _)| model.finds == Finds::Points);
+    if segmenters.clone().any(|(_, stage)| stage != Stage::Missing) {
+        return None;
+    }
+    let suits = if now.device.is_gpu() { "sam2.1-large" } else { "sam2.1-tiny" };
+    let (model, _) = segmenters.find(|(model, _)| model.name == suits)?;
+    Some(format!("Better masks on this machine: get {suits} ({} MB)…", model.megabytes))
 }

@@ -15,7 +15,7 @@ use super::{Model, Preview, Session, Thumbnail};
 impl Session {
     pub(super) fn on_event(&mut self, event: Event) {
         match event {
-            Event::Ready(model) => self.model = Model::Ready(model),
+            Event::Ready(model) => self.model_is_ready(model),
             Event::NoModel(why) => {
                 self.notices.error(format!("The model cannot be loaded: {why}"));
                 self.model = Model::None(why);

@@ -79,10 +79,12 @@ impl Session {
     }
 
     fn forget_project(&mut self) {
-        for job in &self.jobs {
-            job.cancel.cancel();
-        }
-        self.jobs.clear();
+        self.jobs.retain(|job| {
+            if !job.is_of_models {
+                job.cancel.cancel();
+            }
+            job.is_of_models
+        });
         self.history = History::default();
         self.file = None;
         self.shown = None;

@@ -38,6 +38,7 @@ impl Session {
             cancel,
             found: Vec::new(),
             is_quiet: false,
+            is_of_models: false,
             unsent,
         });
         id
@@ -136,10 +137,16 @@ impl Session {
 
     /// Ends the job that is shown.
     pub(super) fn cancel_job(&mut self) {
-        let Some(job) = shown_job(&self.jobs) else { return };
+        if let Some(job) = shown_job(&self.jobs) {
+            self.end_job(job.id);
+        }
+    }
+
+    pub(super) fn end_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.iter().find(|job| job.id == id) else { return };
         job.cancel.cancel();
         if job.unsent.is_some() {
-            self.ended(job.id, Outcome::Canceled);
+            self.ended(id, Outcome::Canceled);
         }
     }
 
@@ -149,6 +156,7 @@ impl Session {
         if let Some(job) = self.jobs.iter_mut().find(|job| job.id == id && !sweeps) {
             (job.done, job.total) = (done, total);
         }
+        self.model_came_nearer(id, done);
     }
 
     pub(super) fn found(&mut self, id: JobId, at: FrameId, masks: Vec<(Option<ObjectId>, Answer)>) {
@@ -178,6 +186,7 @@ impl Session {
                 self.notices.add(Level::Warning, what, unread);
             }
             Outcome::Done if is_search || job.is_quiet => {}
+            Outcome::Canceled if job.is_quiet => {}
             Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
             Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
@@ -196,6 +205,8 @@ impl Session {
                 );
             }
             Outcome::Counted(stats) => self.stats = Some(stats),
+            Outcome::Models(states) => return self.looked_at_models(states),
+            Outcome::GotModel(model) => self.notices.info(format!("{} is here: {}", model.name, model.about)),
             Outcome::Located(found) => {
                 self.notices.info(format!("Found {}", counted(found.len(), "missing file")));
                 for (medium, _) in &found {
@@ -210,6 +221,9 @@ impl Session {
                     }
                 });
             }
+        }
+        if job.is_of_models {
+            self.worked_on_models(id);
         }
     }
 

@@ -49,6 +49,11 @@ impl Asked {
         *self = Self::default();
     }
 
+    /// Another model was told nothing.
+    pub(super) fn tell_the_model_anew(&mut self) {
+        (self.looks, self.failed) = (Looks::default(), BTreeMap::new());
+    }
+
     pub(super) fn fail(&mut self, object: ObjectId, question: Question) {
         self.failed.insert(object, question);
     }

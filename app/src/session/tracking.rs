@@ -40,6 +40,11 @@ impl Tracking {
         self.cancel.cancel();
         *self = Self { opening: self.opening + 1, ..Self::default() };
     }
+
+    /// What the engine was told is told again.
+    pub(super) fn tell_anew(&mut self) {
+        self.told = None;
+    }
 }
 
 /// What views may look at.

@@ -90,6 +90,17 @@ fn official_name(name: &str) -> Rename {
     Rename::To(name)
 }
 
+/// Sizes and weights of a file that holds all that it should, and the file beside it.
+fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint), DetectError> {
+    let checkpoint = Checkpoint::open(path)?.renamed(official_name);
+    let beside = checkpoint.folder().join("config.json");
+    let config = Config::read(&beside).and_then(|config| config.with_image_size(image_size));
+    let config = config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
+    let is_unused = |name: &str| UNUSED.iter().any(|part| name.contains(part));
+    checkpoint.require_only(&required_tensors(&config), is_unused)?;
+    Ok((config, checkpoint))
+}
+
 /// A detector, loaded.
 pub struct Detr {
     config: Config,
@@ -103,17 +114,18 @@ impl Detr {
     /// # Errors
     /// If a file is missing, damaged or of another model, the size does not work, or ONNX Runtime refuses.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
-        let checkpoint = Checkpoint::open(path)?.renamed(official_name);
-        let beside = checkpoint.folder().join("config.json");
-        let config = Config::read(&beside).and_then(|config| config.with_image_size(image_size));
-        let config =
-            config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
-        let graph = detr(&config);
-        let is_unused = |name: &str| UNUSED.iter().any(|part| name.contains(part));
-        checkpoint.require_only(graph.required(), is_unused)?;
-        let model = Model::load(runtime, graph, &checkpoint)?;
+        let (config, checkpoint) = read(path, image_size)?;
+        let model = Model::load(runtime, detr(&config), &checkpoint)?;
         let classes = config.id2label.values().cloned().collect();
         Ok(Self { config, model, classes })
+    }
+
+    /// The sizes of the model in a file that holds every tensor of it, and no other.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or of another model.
+    pub fn check(path: &Path) -> Result<Config, DetectError> {
+        Ok(read(path, None)?.0)
     }
 
     /// The model's sizes.

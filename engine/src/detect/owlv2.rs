@@ -36,6 +36,18 @@ const UNUSED: [&str; 2] = ["owlv2.logit_scale", "owlv2.visual_projection.weight"
 /// What to look for: a direction in the space that patches and phrases share.
 pub type Embedding = Arc<[f32]>;
 
+/// Sizes and weights of a file that holds all that it should, and the vocabulary beside it.
+fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint, Tokenizer), DetectError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
+    let config = Config::of(&checkpoint)
+        .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;
+    let config = config.with_image_size(image_size).map_err(bad)?;
+    checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
+    let tokenizer = Tokenizer::open(checkpoint.folder(), config.n_tokens, config.n_words)?;
+    Ok((config, checkpoint, tokenizer))
+}
+
 /// The model, loaded.
 pub struct Owlv2 {
     config: Config,
@@ -53,13 +65,7 @@ impl Owlv2 {
     /// # Errors
     /// If a file is missing, damaged or of another model, the size is no multiple of its patches, or ONNX Runtime refuses.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
-        let checkpoint = Checkpoint::open(path)?;
-        let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
-        let config = Config::of(&checkpoint)
-            .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;
-        let config = config.with_image_size(image_size).map_err(bad)?;
-        checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
-        let tokenizer = Tokenizer::open(checkpoint.folder(), config.n_tokens, config.n_words)?;
+        let (config, checkpoint, tokenizer) = read(path, image_size)?;
         Ok(Self {
             image_tower: Model::load(runtime, image_tower(&config), &checkpoint)?,
             text_tower: Model::load(runtime, text_tower(&config), &checkpoint)?,
@@ -67,6 +73,14 @@ impl Owlv2 {
             tokenizer,
             embeddings: HashMap::new(),
         })
+    }
+
+    /// The sizes of the model in a file that holds every tensor of it, and no other.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or of another model.
+    pub fn check(path: &Path) -> Result<Config, DetectError> {
+        Ok(read(path, None)?.0)
     }
 
     /// The model's sizes.

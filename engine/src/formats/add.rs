@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// After so many annotations, the memory of those that are done with is given back.
+const AT_ONCE: usize = 1 << 13;
+
 /// A frame of a project, and what of its medium counts for it.
 #[derive(Clone, Copy)]
 struct Place {
@@ -78,9 +81,13 @@ impl Dataset {
         let mut tracks: HashMap<(MediumId, CategoryId, Id), ObjectId> = HashMap::new();
         let mut has_got = vec![false; self.images.len()];
         let mut next = project.new_object();
-        for Annotation { image, category, track, score, shape, attributes } in
-            mem::take(&mut self.annotations)
-        {
+        let mut annotations = mem::take(&mut self.annotations);
+        annotations.reverse();
+        while let Some(Annotation { image, category, track, score, shape, attributes }) = annotations.pop() {
+            if annotations.len().is_multiple_of(AT_ONCE) {
+                // The project's need more and more of the memory.
+                annotations.shrink_to_fit();
+            }
             let Some(Place { at, size, is_video }) = frames[image] else { continue };
             let Some(segment) = segment(shape, size) else {
                 refused.push(format!("a box on {}", self.images[image]), "it has no part of the image");

@@ -6,7 +6,7 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -190,7 +190,8 @@ impl Downloader {
                     n_tries += 1;
                 }
                 if n_tries < TRIES {
-                    thread::sleep(pause);
+                    let now = Progress { file: file.to_owned(), done: part.done(), total: None };
+                    sleep(pause, &|| watch(&now))?;
                     pause *= 2;
                 }
             }
@@ -376,6 +377,18 @@ impl Part {
     fn disk(&self, cause: io::Error) -> Broken {
         Broken::Ended(DownloadError::Disk { path: self.path.clone(), cause })
     }
+}
+
+/// Waits, unless it is ended.
+fn sleep(pause: Duration, goes_on: &dyn Fn() -> bool) -> Result<(), DownloadError> {
+    let until = Instant::now() + pause;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        if !goes_on() {
+            return Err(DownloadError::Canceled);
+        }
+        thread::sleep(left.min(Duration::from_millis(100)));
+    }
+    Ok(())
 }
 
 /// A source, or what stands for it on a mirror of Hugging Face.

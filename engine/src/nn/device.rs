@@ -40,6 +40,11 @@ impl Device {
         }
     }
 
+    /// Whether it is anything but the processor.
+    pub const fn is_gpu(self) -> bool {
+        !matches!(self, Self::Cpu)
+    }
+
     /// Why it need not be tried here; software that only plays a GPU is slower than the processor itself.
     pub(super) fn obstacle(self) -> Option<&'static str> {
         let is_linux = cfg!(target_os = "linux");

@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, click};
+use super::{Answer, Candidate, Found, ModelInfo, Reach, SegmentError, Segmenter, Video, click};
 use crate::{
     frame::Direction,
     geometry::{Point, Size},
     mask::{Mask, Rle},
-    nn::Cancel,
+    nn::{Cancel, Device},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Label,
@@ -81,8 +81,8 @@ fn wait(duration: Duration, cancel: &Cancel) -> Result<(), SegmentError> {
 }
 
 impl Segmenter for FakeSegmenter {
-    fn describe(&self) -> String {
-        "fake on cpu".to_owned()
+    fn info(&self) -> ModelInfo {
+        ModelInfo { name: "fake".to_owned(), device: Device::Cpu }
     }
 
     fn is_encoded(&self, picture: &Picture) -> bool {

@@ -14,7 +14,7 @@ use recent::Recent;
 use run::Run;
 use track::{Frame, Known, Sketched};
 
-use super::{Answer, Candidate, Found, Reach, SegmentError, Segmenter, Video, amend, click};
+use super::{Answer, Candidate, Found, ModelInfo, Reach, SegmentError, Segmenter, Video, amend, click};
 use crate::{
     frame::Direction,
     geometry::{Point, Size},
@@ -44,7 +44,7 @@ struct Sure {
 
 /// One model for clicks and for tracking.
 pub struct Sam2Segmenter {
-    description: String,
+    info: ModelInfo,
     model: VideoModel,
     look: Look,
     /// At most one is a close view.
@@ -84,7 +84,7 @@ impl Sam2Segmenter {
     /// If ONNX Runtime refuses.
     pub fn load(name: &str, runtime: &Runtime, weights: &Weights, look: Look) -> Result<Self, RuntimeError> {
         Ok(Self {
-            description: format!("{name} on {}", runtime.device()),
+            info: ModelInfo { name: name.to_owned(), device: runtime.device() },
             model: VideoModel::load(runtime, weights, TrackOptions::default().fill_hole_area)?,
             look,
             seen: Recent::new(BUDGET_BYTES, N_ALWAYS_KEPT, Seen::bytes),
@@ -118,8 +118,8 @@ impl Sam2Segmenter {
 }
 
 impl Segmenter for Sam2Segmenter {
-    fn describe(&self) -> String {
-        self.description.clone()
+    fn info(&self) -> ModelInfo {
+        self.info.clone()
     }
 
     fn is_encoded(&self, picture: &Picture) -> bool {

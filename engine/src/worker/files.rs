@@ -6,6 +6,7 @@ use super::{Errand, Event, JobId, Outcome, Reporter};
 use crate::{
     formats::{self, Reading, Stats},
     media::Sources,
+    models::{DownloadError, Downloader, Progress},
     nn::Cancel,
     project::{locate, scan, scan_frames},
 };
@@ -57,6 +58,25 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
             }
         }
         Errand::Count(project) => Outcome::Counted(Box::new(Stats::of(&project))),
+        Errand::Models(shelf) => {
+            Outcome::Models(shelf.known.iter().map(|model| shelf.state(model)).collect())
+        }
+        Errand::GetModel(shelf, model) => {
+            let watch = |now: &Progress| progress(now.done as usize, now.total.unwrap_or(0) as usize);
+            match shelf.get(model, &Downloader::default(), &watch) {
+                Ok(()) => Outcome::GotModel(model),
+                Err(DownloadError::Canceled) => Outcome::Canceled,
+                Err(error) => Outcome::Failed(error.to_string()),
+            }
+        }
+        Errand::AddModel(shelf, path) => match shelf.add(&path) {
+            Ok((model, _)) => Outcome::GotModel(model),
+            Err(error) => Outcome::Failed(error.to_string()),
+        },
+        Errand::RemoveModel(shelf, model) => match shelf.remove(model) {
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Failed(error.to_string()),
+        },
         Errand::Find { media, inside, folder } => {
             Outcome::Located(locate(&media, &inside, &folder, sources, progress))
         }

@@ -27,6 +27,16 @@ pub(super) enum Request {
     Look(Wants),
     Track(Track),
     Work(Work),
+    /// Load this in place of what is there.
+    Load(Load),
+}
+
+/// Why work ended.
+enum Left {
+    /// Nobody asks or listens any more.
+    Alone,
+    /// For another model.
+    For(Load),
 }
 
 /// What is still to do.
@@ -40,30 +50,45 @@ struct Todo {
 /// Pictures that every segmenter keeps.
 const KEPT: usize = 4;
 
-pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out: &Reporter) {
+pub(super) fn run(mut load: Load, sources: Sources, inbox: &Receiver<Request>, out: &Reporter) {
     let mut todo = Todo {
         wants: Wants::default(),
         tracks: Tracks::new(sources.clone()),
         jobs: VecDeque::new(),
         sources,
     };
-    // A model that panicked is not to be trusted again, so that it is loaded anew.
+    // What was there before, to go back to.
+    let mut before = None;
     loop {
         let mut segmenter = match (load.segmenter)() {
             Ok(segmenter) => segmenter,
             Err(error) => {
-                let _heard = out.report(Event::NoModel(error));
-                return;
+                if !out.report(Event::NoModel(error)) {
+                    return;
+                }
+                load = match before.take() {
+                    Some(before) => before,
+                    None => match next_load(inbox, out) {
+                        Some(next) => next,
+                        None => return,
+                    },
+                };
+                continue;
             }
         };
-        if !out.report(Event::Ready(segmenter.describe())) {
+        if !out.report(Event::Ready(segmenter.info())) {
             return;
         }
         let detectors = &mut Detectors::new(&load.detector, todo.sources.clone());
         let worked =
             catch_unwind(AssertUnwindSafe(|| work(&mut *segmenter, detectors, &mut todo, inbox, out)));
         match worked {
-            Ok(()) => return,
+            Ok(Left::Alone) => return,
+            Ok(Left::For(next)) => {
+                todo.tracks.begin_anew();
+                before = Some(std::mem::replace(&mut load, next));
+            }
+            // A model that panicked is not to be trusted again, so that it is loaded anew.
             Err(_) => {
                 todo.wants = Wants::default();
                 let message = "the model failed on this and was loaded again".to_owned();
@@ -81,28 +106,43 @@ pub(super) fn run(load: &Load, sources: Sources, inbox: &Receiver<Request>, out:
     }
 }
 
-/// Works until nobody asks or listens any more.
+/// Without a model nothing can be done but load another; none if nobody will bring one.
+fn next_load(inbox: &Receiver<Request>, out: &Reporter) -> Option<Load> {
+    inbox.iter().find_map(|request| match request {
+        Request::Load(load) => Some(load),
+        Request::Work(Work { job, .. }) => {
+            let outcome = Outcome::Failed("there is no model".to_owned());
+            // Whoever does not listen brings no model.
+            let _heard = out.report(Event::Ended { job, outcome });
+            None
+        }
+        Request::Look(_) | Request::Track(_) => None,
+    })
+}
+
+/// Works with a model until something else is to be done.
 fn work(
     segmenter: &mut dyn Segmenter,
     detectors: &mut Detectors<'_>,
     todo: &mut Todo,
     inbox: &Receiver<Request>,
     out: &Reporter,
-) {
+) -> Left {
     loop {
         let mut idle = todo.is_idle(segmenter);
         loop {
             let request = if idle { inbox.recv().map_err(TryRecvError::from) } else { inbox.try_recv() };
             match request {
+                Ok(Request::Load(load)) => return Left::For(load),
                 Ok(request) => todo.put(request, segmenter),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) => return Left::Alone,
             }
             idle = false;
         }
         let events = todo.turn(segmenter, detectors);
         if !events.into_iter().all(|event| out.report(event)) {
-            return;
+            return Left::Alone;
         }
     }
 }
@@ -116,6 +156,7 @@ impl Todo {
                 self.wants = wants;
             }
             Request::Track(track) => self.tracks.put(track, segmenter),
+            Request::Load(_) => {}
             Request::Work(work) => {
                 // What a person waits for does not wait for long work.
                 let is_asked = work.frames.iter().all(|frame| matches!(frame.task, Task::Answers(_)));

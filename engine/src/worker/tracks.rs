@@ -68,9 +68,14 @@ impl Tracks {
         }
     }
 
+    /// There is another model, which remembers nothing.
+    pub(super) fn begin_anew(&mut self) {
+        self.tracking.begin_anew();
+    }
+
     /// The model failed and is loaded anew; if it failed at this, that run ends.
     pub(super) fn panicked(&mut self, why: &str) -> Vec<Event> {
-        self.tracking.begin_anew();
+        self.begin_anew();
         if !std::mem::take(&mut self.is_at_work) {
             return Vec::new();
         }

@@ -1,0 +1,150 @@
+//! Models in the window: getting, pausing, removing, adding them; and another in place of the one that is loaded.
+
+use std::{cell::RefCell, path::Path, rc::Rc};
+
+use egui_kittest::kittest::Queryable as _;
+use engine::{
+    models::{Finds, KnownModel, Shelf},
+    worker::Load,
+};
+use segue::{
+    command::Command,
+    session::{Model, Stage},
+};
+
+use crate::{
+    desk::{Desk, click, fake, photos},
+    downloads::{Manner, Server},
+    gui::Window,
+};
+
+/// A small detector, from a server here, and nothing on the shelf.
+fn shelf(folder: &Path, server: &Server) -> Shelf {
+    let known = KnownModel {
+        name: "some".to_owned(),
+        finds: Finds::Classes,
+        about: "shapes".to_owned(),
+        license: "MIT".to_owned(),
+        megabytes: 1,
+        sources: vec![server.address.clone()],
+        files: vec!["model.safetensors".to_owned(), "config.json".to_owned()],
+    };
+    Shelf { folder: folder.join("models"), known: Box::leak(Box::new([known])) }
+}
+
+fn server(manner: Manner) -> Server {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/d_fine");
+    let file = |name| (name, std::fs::read(folder.join(name)).unwrap());
+    Server::of(manner, vec![file("model.safetensors"), file("config.json")])
+}
+
+fn stage(desk: &Desk) -> Option<Stage> {
+    desk.session.models().next().map(|(_, stage)| stage)
+}
+
+/// A command on the model.
+fn some(command: fn(String) -> Command) -> [Command; 1] {
+    [command("some".to_owned())]
+}
+
+fn is_coming(stage: &Option<Stage>) -> bool {
+    matches!(stage, Some(Stage::Coming { done, .. }) if *done > 100_000)
+}
+
+#[test]
+fn a_model_comes_is_paused_goes_on_after_a_restart_and_goes() {
+    let (models, server) = (tempfile::tempdir().unwrap(), server(Manner::Slow));
+    let mut desk = Desk::new(1, fake());
+    desk.session.keep_models_on(shelf(models.path(), &server));
+    desk.step([Command::ShowModels]);
+    assert_eq!(stage(&desk), Some(Stage::Missing));
+    desk.run(some(Command::GetModel));
+    desk.until("some of it has come", |s| is_coming(&s.models().next().map(|(_, stage)| stage)));
+    desk.step(some(Command::PauseModel));
+    let Some(Stage::Begun(n_bytes)) = stage(&desk) else { panic!("{:?}", stage(&desk)) };
+    assert!(n_bytes >= 100_000, "what has come stays: {n_bytes}");
+
+    let mut desk = desk.restart(fake());
+    desk.session.keep_models_on(shelf(models.path(), &server));
+    desk.step([Command::ShowModels]);
+    assert!(matches!(stage(&desk), Some(Stage::Begun(n)) if n >= n_bytes), "{:?}", stage(&desk));
+    // The window may close its project meanwhile.
+    desk.run(some(Command::GetModel));
+    desk.run([Command::CloseProject]);
+    desk.until("it is here", |s| matches!(s.models().next(), Some((_, Stage::Here(_)))));
+    assert!(desk.says("some is here: shapes"));
+    desk.run(some(Command::RemoveModel));
+    desk.until("it is gone", |s| {
+        matches!(s.models().next(), Some((_, Stage::Missing))) && s.jobs().is_empty()
+    });
+    assert!(!models.path().join("models/some").exists());
+}
+
+#[test]
+fn a_canceled_download_leaves_nothing_and_a_bad_one_says_why() {
+    let models = tempfile::tempdir().unwrap();
+    let slow = server(Manner::Slow);
+    let mut desk = Desk::new(1, fake());
+    desk.session.keep_models_on(shelf(models.path(), &slow));
+    desk.step([Command::ShowModels]);
+    desk.run(some(Command::GetModel));
+    desk.until("some of it has come", |s| is_coming(&s.models().next().map(|(_, stage)| stage)));
+    desk.run(some(Command::RemoveModel));
+    assert_eq!(stage(&desk), Some(Stage::Missing), "at once, as far as one can see");
+    // Asked again before the first has ended.
+    desk.run(some(Command::GetModel));
+    desk.run(some(Command::RemoveModel));
+    desk.settle();
+    assert_eq!(stage(&desk), Some(Stage::Missing));
+    assert!(!models.path().join("models/.incoming/some").exists());
+
+    let gone = server(Manner::NotFound);
+    desk.session.keep_models_on(shelf(models.path(), &gone));
+    desk.step(some(Command::GetModel));
+    assert!(desk.says("Download some failed: cannot download http://127.0.0.1"));
+    assert_eq!(stage(&desk), Some(Stage::Missing));
+    desk.step([Command::AddModel(desk.folder.path().join("photo-0.png"))]);
+    assert!(desk.says("Add a model failed: "));
+}
+
+#[test]
+fn another_model_is_used_from_now_on_and_one_that_cannot_be_loaded_gives_way_to_the_last() {
+    let folder = photos(1);
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let log = asked.clone();
+    let load = move |choice: &segue::settings::ModelChoice| {
+        log.borrow_mut().push(choice.model.clone());
+        if choice.model == "sam2.1-tiny" { Load::new(|| Err("it is damaged".to_owned())) } else { fake() }
+    };
+    let mut window = Window::loading(load, vec![folder.path().to_owned()]);
+    window.until("the photo is encoded", |s| s.is_encoded() && s.jobs().is_empty());
+    window.turns(3);
+    let use_model = |window: &mut Window, name: &str| {
+        window.harness.state_mut().say(Command::UseModel(name.to_owned()));
+        window.turns(2);
+        window.until("a model is there", |s| matches!(s.model(), Model::Ready(_)) && s.is_encoded());
+        window.turns(2);
+    };
+    use_model(&mut window, "sam2.1-small");
+    use_model(&mut window, "sam2.1-tiny");
+    let is_told = |notice: &&segue::notice::Notice| notice.text.contains("it is damaged");
+    assert!(window.session().notices.shown().iter().any(|notice| is_told(&notice)));
+    assert_eq!(*asked.borrow(), ["builtin", "sam2.1-small", "sam2.1-tiny"]);
+    window.harness.state_mut().say(click(50.0, 50.0));
+    window.settle();
+    assert_eq!(window.session().segments().count(), 1, "clicks are still answered");
+}
+
+#[test]
+fn the_panel_lists_models_and_gets_what_is_clicked() {
+    let folder = photos(1);
+    let mut window = Window::open(folder.path(), fake());
+    window.harness.state_mut().say(Command::ShowModels);
+    window.turns(2);
+    window.until("models are known", |s| s.models().count() == 21);
+    window.turns(3);
+    window.harness.get_by_label("Download sam2.1-tiny");
+    window.harness.get_by_label("Clicks are answered by fake on cpu");
+    window.harness.get_by_label("in use");
+    crate::gui::check_looks(&mut window, "models");
+}
