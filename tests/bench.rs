@@ -20,7 +20,7 @@ use std::{
 use engine::{
     frame::Frames,
     geometry::{Point, Size},
-    nn::{Cancel, Device, Runtime, runtime::time_in_models},
+    nn::{Cancel, Device, Runtime, model::time_in_models},
     prompt::{Label, PointPrompt, Prompt},
     sam2::{Config, Direction, ImageModel, TrackOptions, Tracker, Weights},
 };

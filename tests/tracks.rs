@@ -23,7 +23,7 @@ use engine::{
     mask::Rle,
     media::{FrameSource, VideoWriter},
     models,
-    nn::{Cancel, Device, Runtime, runtime::time_in_models},
+    nn::{Cancel, Device, Runtime, model::time_in_models},
     project::ObjectId,
     sam2::{Look, MemoryBank, TrackOptions, VideoModel},
     segmenter::{Sam2Segmenter, Segmenter},

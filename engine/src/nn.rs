@@ -2,7 +2,8 @@
 //!
 //! `graph` and `ops` describe a network as the papers do and know nothing of any one model.
 //! `checkpoint` opens weight files; `onnx` is the file format between the two and ONNX Runtime.
-//! `runtime` is the only place that names `ort`, `device` the only place that names its providers.
+//! `runtime`, `model`, `tensor` and `device` are the only places that name `ort`; new kinds of hardware go into `device`.
+//! `trust` finds out whether a device makes the processor's numbers.
 
 pub mod graph;
 pub mod ops;
@@ -13,9 +14,14 @@ pub mod checkpoint;
 mod pickle;
 
 pub mod device;
+pub mod model;
 pub mod runtime;
+mod tensor;
+mod trust;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use device::Device;
-pub use graph::{Dim, Graph, Value};
-pub use runtime::{Cancel, Model, Port, PortKind, Runtime, RuntimeError, Tensor};
+pub use graph::{Dim, Graph, Precision, Value};
+pub use model::Model;
+pub use runtime::{Cancel, Runtime, RuntimeError};
+pub use tensor::{Port, PortKind, Tensor};

@@ -2,7 +2,10 @@
 
 use std::{fmt, path::Path, str::FromStr};
 
-use ort::ep::{self, ExecutionProviderDispatch};
+use ort::{
+    ep::{self, ExecutionProviderDispatch},
+    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
+};
 use serde::{Deserialize, Serialize};
 
 /// Where a model runs.
@@ -57,18 +60,81 @@ impl Device {
         }
     }
 
+    /// Its memory, where models can leave what they make for each other; none where that is the processor's.
+    pub(super) fn memory(self) -> Option<MemoryInfo<'static>> {
+        let device = match self {
+            Self::TensorRt | Self::Cuda => AllocationDevice::CUDA,
+            Self::DirectMl => AllocationDevice::DIRECTML,
+            Self::WebGpu => AllocationDevice::WEBGPU_BUFFER,
+            Self::CoreMl | Self::Cpu => return None,
+        };
+        // If there is no such memory, it is brought to the processor's.
+        MemoryInfo::new(device, 0, AllocatorType::Device, MemoryType::Default).ok()
+    }
+
+    /// The hardware behind it and its driver, where the system tells.
+    pub fn hardware(self) -> Option<String> {
+        let text = |path: &Path| Some(std::fs::read_to_string(path).ok()?.trim().to_owned());
+        match self {
+            Self::Cpu => {
+                let info = text(Path::new("/proc/cpuinfo"))?;
+                let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+                model.map(|(_, model)| model.to_owned())
+            }
+            Self::TensorRt | Self::Cuda => nvidia(),
+            Self::WebGpu => nvidia().or_else(|| {
+                let card = Path::new("/sys/class/drm/renderD128/device");
+                let [vendor, device] = ["vendor", "device"].map(|file| text(&card.join(file)));
+                let vendor = match vendor?.as_str() {
+                    "0x1002" => "AMD".to_owned(),
+                    "0x8086" => "Intel".to_owned(),
+                    "0x10de" => "NVIDIA".to_owned(),
+                    other => other.to_owned(),
+                };
+                Some(format!("{vendor} {}", device?))
+            }),
+            Self::DirectMl | Self::CoreMl => None,
+        }
+    }
+
     /// What ONNX Runtime is asked for; none for the processor, which is always there.
     pub(super) fn provider(self) -> Option<ExecutionProviderDispatch> {
-        let provider = match self {
-            Self::TensorRt => ep::TensorRT::default().build(),
-            Self::Cuda => ep::CUDA::default().build(),
-            Self::DirectMl => ep::DirectML::default().build(),
-            Self::CoreMl => ep::CoreML::default().build(),
-            Self::WebGpu => ep::WebGPU::default().build(),
-            Self::Cpu => return None,
+        // Where what a device makes of a model is kept, so that it makes it once.
+        let dirs = directories::ProjectDirs::from("", "", "segue");
+        let cache = dirs.map(|dirs| dirs.cache_dir().join(self.name()).to_string_lossy().into_owned());
+        let provider = match (self, cache) {
+            (Self::TensorRt, Some(cache)) => ep::TensorRT::default()
+                .with_engine_cache(true)
+                .with_engine_cache_path(&cache)
+                .with_timing_cache(true)
+                .with_timing_cache_path(&cache)
+                .with_fp16(true)
+                .build(),
+            (Self::TensorRt, None) => ep::TensorRT::default().build(),
+            // Trying all ways to convolve takes longer than they save: each shape is met once a model.
+            (Self::Cuda, _) => ep::CUDA::default()
+                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+                .build(),
+            (Self::DirectMl, _) => ep::DirectML::default().build(),
+            (Self::CoreMl, Some(cache)) => ep::CoreML::default().with_model_cache_dir(cache).build(),
+            (Self::CoreMl, None) => ep::CoreML::default().build(),
+            (Self::WebGpu, _) => ep::WebGPU::default().build(),
+            (Self::Cpu, _) => return None,
         };
         Some(provider.error_on_failure())
     }
+}
+
+/// The first NVIDIA card and its driver's version, as Linux's driver tells them.
+fn nvidia() -> Option<String> {
+    let cards = std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?;
+    let about = std::fs::read_to_string(cards.flatten().next()?.path().join("information")).ok()?;
+    let model = about.lines().find_map(|line| line.strip_prefix("Model:"))?.trim().to_owned();
+    let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    let is_version = |word: &&str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit());
+    let driver =
+        version.split_whitespace().find(is_version).map_or_else(String::new, |v| format!(", driver {v}"));
+    Some(model + &driver)
 }
 
 impl fmt::Display for Device {

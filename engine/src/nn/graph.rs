@@ -16,6 +16,7 @@ use super::{
         OperatorSetIdProto, StringStringEntryProto, TensorProto, ValueInfoProto,
     },
 };
+use half::f16;
 use prost::Message as _;
 
 /// A dimension: known when the graph is built, or named and known when it runs.
@@ -39,6 +40,24 @@ impl fmt::Debug for Dim {
             Self::Fixed(n) => write!(f, "{n}"),
             Self::Named(name) => f.write_str(name),
         }
+    }
+}
+
+/// How the floats within a graph are kept; its inputs and outputs are of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// In 32 bits.
+    Full,
+    /// In 16 bits.
+    Half,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "32 bits",
+            Self::Half => "16 bits",
+        })
     }
 }
 
@@ -118,6 +137,9 @@ pub struct Graph {
     known_constants: HashMap<Vec<i64>, Value>,
     metadata: Vec<StringStringEntryProto>,
     n_names: usize,
+    /// Outputs for other models.
+    kept: Vec<String>,
+    may_be_halved: bool,
 }
 
 impl Graph {
@@ -134,6 +156,8 @@ impl Graph {
             known_constants: HashMap::new(),
             metadata: Vec::new(),
             n_names: 0,
+            kept: Vec::new(),
+            may_be_halved: false,
         }
     }
 
@@ -173,6 +197,27 @@ impl Graph {
         let mut node = node("Identity", &[value], &[]);
         node.output = vec![name.to_owned()];
         self.push(node);
+    }
+
+    /// Names `value` as an output that other models take and nobody reads: it stays in the memory of its device.
+    pub fn output_for_models(&mut self, name: &str, value: &Value) {
+        self.output(name, value);
+        self.kept.push(name.to_owned());
+    }
+
+    pub(super) fn kept(&self) -> &[String] {
+        &self.kept
+    }
+
+    /// Says that it need not be computed in full precision: its inputs are no places or counts, which 16 bits cannot tell
+    /// apart.
+    pub fn allow_half(&mut self) {
+        self.may_be_halved = true;
+    }
+
+    /// Precisions to try, the quickest first.
+    pub(super) fn precisions(&self) -> &'static [Precision] {
+        if self.may_be_halved { &[Precision::Half, Precision::Full] } else { &[Precision::Full] }
     }
 
     /// The checkpoint's tensor `name`, which must have this shape.
@@ -294,56 +339,100 @@ impl Graph {
         &self.required
     }
 
-    /// The ONNX file of this graph with the weights of `checkpoint`: those that the file holds as floats are
-    /// pointed at, the others are carried along.
+    /// The ONNX file of this graph with the weights of `checkpoint`: in full precision those that the file holds as floats
+    /// are pointed at, all others are carried along.
     ///
     /// # Errors
     /// If the checkpoint lacks a tensor or holds it in another shape.
-    pub fn bind(self, checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
+    pub fn bind(&self, checkpoint: &Checkpoint, precision: Precision) -> Result<Vec<u8>, CheckpointError> {
         checkpoint.require(&self.required)?;
-        let initializer = self
-            .initializers
-            .into_iter()
-            .map(|(name, init)| {
-                let embedded = |raw| TensorProto::embedded(&name, &init.shape, init.data_type, raw);
-                Ok(match init.source {
-                    Source::Embedded(raw) => embedded(raw),
-                    Source::Checkpoint { name: whole, n_skipped } => {
-                        match checkpoint.place_in_file(&whole)? {
-                            Some((file, offset)) => {
-                                let offset = offset + n_skipped * size_of::<f32>();
-                                TensorProto::external(&name, &init.shape, file, offset)
-                            }
-                            None => {
-                                let n = init.shape.iter().product();
-                                let floats = checkpoint.floats(&whole)?;
-                                embedded(bytes(&floats[n_skipped..][..n]))
-                            }
-                        }
-                    }
-                    Source::Derived { from, compute } => {
-                        let from =
-                            from.iter().map(|n| checkpoint.floats(n)).collect::<Result<Vec<_>, _>>()?;
-                        embedded(bytes(&compute(&from)))
-                    }
-                })
-            })
-            .collect::<Result<Vec<_>, CheckpointError>>()?;
+        let tensor = |(name, init): (&String, &Initializer)| match (precision, init.data_type) {
+            (Precision::Half, DataType::F32) => {
+                let halves =
+                    init.values(checkpoint)?.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+                Ok(TensorProto::embedded(name, &init.shape, DataType::F16, halves))
+            }
+            _ => init.tensor(name, checkpoint),
+        };
         let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
         let model = ModelProto {
             ir_version: onnx::IR_VERSION,
             producer_name: "segue".to_owned(),
             graph: Some(GraphProto {
-                node: self.nodes,
-                name: self.name,
-                initializer,
-                input: self.inputs,
-                output: self.outputs,
+                node: match precision {
+                    Precision::Full => self.nodes.clone(),
+                    Precision::Half => self.halved_nodes(),
+                },
+                name: self.name.clone(),
+                initializer: self.initializers.iter().map(tensor).collect::<Result<_, CheckpointError>>()?,
+                input: self.inputs.clone(),
+                output: self.outputs.clone(),
             }),
             opset_import: vec![opset("", onnx::OPSET), opset(onnx::MICROSOFT, 1)],
-            metadata_props: self.metadata,
+            metadata_props: self.metadata.clone(),
         };
         Ok(model.encode_to_vec())
+    }
+
+    /// The nodes with halves between them: float inputs become halves first, and outputs floats at last.
+    fn halved_nodes(&self) -> Vec<NodeProto> {
+        let floats = |ports: &[ValueInfoProto]| -> Vec<String> {
+            let floats = ports.iter().filter(|port| port.element_type() == Some(DataType::F32 as i32));
+            floats.map(|port| port.name.clone()).collect()
+        };
+        let (inputs, outputs) = (floats(&self.inputs), floats(&self.outputs));
+        let halved = |name: &str| format!("{name}.halved");
+        let to = |data_type: DataType| vec![AttributeProto::new("to", &Attribute::Int(data_type as i64))];
+        let first = inputs.iter().map(|name| NodeProto {
+            input: vec![name.clone()],
+            output: vec![halved(name)],
+            name: halved(name),
+            op_type: "Cast".to_owned(),
+            attribute: to(DataType::F16),
+            ..NodeProto::default()
+        });
+        let rest = self.nodes.iter().cloned().map(|mut node| {
+            for input in node.input.iter_mut().filter(|input| inputs.contains(input)) {
+                *input = halved(input);
+            }
+            if outputs.contains(&node.output[0]) {
+                (node.op_type, node.attribute) = ("Cast".to_owned(), to(DataType::F32));
+            } else if node.op_type == "Cast" && node.attribute == to(DataType::F32) {
+                node.attribute = to(DataType::F16);
+            }
+            node
+        });
+        first.chain(rest).collect()
+    }
+}
+
+impl Initializer {
+    fn tensor(&self, name: &str, checkpoint: &Checkpoint) -> Result<TensorProto, CheckpointError> {
+        if let Source::Checkpoint { name: whole, n_skipped } = &self.source
+            && let Some((file, offset)) = checkpoint.place_in_file(whole)?
+        {
+            return Ok(TensorProto::external(name, &self.shape, file, offset + n_skipped * size_of::<f32>()));
+        }
+        let raw = match &self.source {
+            Source::Embedded(raw) => raw.clone(),
+            _ => bytes(&self.values(checkpoint)?),
+        };
+        Ok(TensorProto::embedded(name, &self.shape, self.data_type, raw))
+    }
+
+    /// The floats that it is of.
+    fn values(&self, checkpoint: &Checkpoint) -> Result<Vec<f32>, CheckpointError> {
+        Ok(match &self.source {
+            Source::Embedded(raw) => raw.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect(),
+            Source::Checkpoint { name, n_skipped } => {
+                let n = self.shape.iter().product();
+                checkpoint.floats(name)?[*n_skipped..][..n].to_vec()
+            }
+            Source::Derived { from, compute } => {
+                let from = from.iter().map(|name| checkpoint.floats(name)).collect::<Result<Vec<_>, _>>()?;
+                compute(&from)
+            }
+        })
     }
 }
 

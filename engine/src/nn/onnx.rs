@@ -9,6 +9,7 @@ pub(crate) enum DataType {
     U8 = 2,
     I64 = 7,
     Bool = 9,
+    F16 = 10,
 }
 
 pub(crate) const IR_VERSION: i64 = 10;
@@ -205,5 +206,9 @@ impl ValueInfoProto {
         let tensor_type =
             TensorTypeProto { elem_type: data_type as i32, shape: Some(TensorShapeProto { dim }) };
         Self { name: name.to_owned(), kind: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    }
+
+    pub(crate) fn element_type(&self) -> Option<i32> {
+        Some(self.kind.as_ref()?.tensor_type.as_ref()?.elem_type)
     }
 }

@@ -1,26 +1,26 @@
-//! ONNX Runtime: its library, the device it runs on, and models to run.
+//! ONNX Runtime: its library, the device that models run on, and ending what runs.
 
 use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use ort::{
     AsPointer as _,
     environment::{Environment, GlobalThreadPoolOptions},
     memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
-    session::{RunOptions, Session, SessionInputValue},
-    value::DynValue,
+    session::RunOptions,
 };
 
 use super::{
-    checkpoint::{Checkpoint, CheckpointError},
+    checkpoint::CheckpointError,
     device::Device,
     graph::{Dim, Graph},
+    model::Model,
+    tensor::Tensor,
 };
 
 /// The release of ONNX Runtime that `packaging/fetch_runtime.py` gets.
@@ -68,17 +68,31 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> RuntimeError {
+impl RuntimeError {
+    /// What happened, without where in ONNX Runtime it did.
+    pub(super) fn brief(self) -> String {
+        match self {
+            Self::Ort { cause, .. } => last_sentence(cause.message()).to_owned(),
+            error => error.to_string(),
+        }
+    }
+}
+
+pub(super) fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> RuntimeError {
     let what = what.into();
     |error| RuntimeError::Ort { what, cause: ort::Error::new(error.message()) }
 }
 
-/// The loaded library, and the device that models run on.
+/// The loaded library, and the device that models run on; a clone is the same one.
+#[derive(Clone)]
 pub struct Runtime {
     library: PathBuf,
     environment: Environment,
     device: Device,
     attention: Attention,
+    /// Whether the device was asked for by name.
+    is_forced: bool,
+    remarks: Arc<Mutex<Vec<String>>>,
 }
 
 impl Runtime {
@@ -90,23 +104,58 @@ impl Runtime {
     /// If there is no library, or `device` does not work.
     pub fn start(device: Option<Device>, n_threads: Option<usize>) -> Result<Self, RuntimeError> {
         let (library, environment) = environment(n_threads)?;
-        let processor = Self { library, environment, device: Device::Cpu, attention: Attention::Fused };
-        let (device, attention) = match device {
+        let mut runtime = Self {
+            library,
+            environment,
+            device: Device::Cpu,
+            attention: Attention::Fused,
+            is_forced: device.is_some(),
+            remarks: Arc::default(),
+        };
+        (runtime.device, runtime.attention) = match device {
             Some(device) => {
-                let tried = processor.try_device(device);
+                let tried = runtime.try_device(device);
                 (device, tried.map_err(|cause| RuntimeError::Device { device, cause })?)
             }
             None => {
-                let works = |device| Some((device, processor.try_best(device).ok()?));
+                let works = |device| Some((device, runtime.try_best(device).ok()?));
                 Device::ALL.into_iter().find_map(works).unwrap_or((Device::Cpu, Attention::Fused))
             }
         };
-        Ok(Self { device, attention, ..processor })
+        Ok(runtime)
     }
 
     /// What models run on.
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// Why models run elsewhere than on [`Self::device`], one sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn remark(&self, what: &str) {
+        let sentence = format!("{what}; it runs on the processor instead");
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(sentence);
+    }
+
+    /// A model does not run on the device, which is an error if that was asked for.
+    pub(super) fn gave_up(&self, model: &str, cause: String) -> Result<(), RuntimeError> {
+        let device = self.device;
+        if self.is_forced {
+            return Err(RuntimeError::Device { device, cause: format!("{model}: {cause}") });
+        }
+        self.remark(&format!("{model} is not right on {device}: {cause}"));
+        Ok(())
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub(super) fn attention(&self) -> Attention {
+        self.attention
     }
 
     /// The library in use.
@@ -150,21 +199,31 @@ impl Runtime {
         let y = graph.attention(&x, &x, &x, 2);
         graph.output("y", &y);
         let run = || {
-            let mut model = Model::load_on(self, device, attention, graph, &Checkpoint::default())?;
+            let mut model = Model::load_untried(self, device, attention, graph)?;
             let values = (0..SHAPE.iter().product()).map(|i: usize| (i as f32 * 0.7).sin() * 2.0).collect();
             let x = Tensor::from_floats(&SHAPE, values)?;
             model.run(&[("x", &x)], &Cancel::default()).map(|outputs| outputs[0].floats().to_vec())
         };
-        run().map_err(|error| match error {
-            RuntimeError::Ort { cause, .. } => last_sentence(cause.message()).to_owned(),
-            error => error.to_string(),
-        })
+        run().map_err(RuntimeError::brief)
+    }
+
+    /// A tensor of the device's memory on the processor.
+    pub(super) fn fetch(&self, tensor: &Tensor) -> Result<Tensor, RuntimeError> {
+        if tensor.is_on_processor() {
+            return Ok(tensor.clone());
+        }
+        let shape: Vec<Dim> = tensor.shape().into_iter().map(Dim::Fixed).collect();
+        let mut graph = Graph::new("copy");
+        let x = graph.input("x", &shape);
+        graph.output("y", &x);
+        let mut model = Model::load_untried(self, self.device, self.attention, graph)?;
+        Ok(model.run(&[("x", tensor)], &Cancel::default())?.remove(0))
     }
 }
 
 /// How a device does attention.
 #[derive(Clone, Copy)]
-enum Attention {
+pub(super) enum Attention {
     /// By ONNX Runtime's own operator, which needs least memory.
     Fused,
     /// By plain operators.
@@ -274,242 +333,7 @@ impl Cancel {
         self.0.canceled.load(Ordering::SeqCst)
     }
 
-    fn set_running(&self, options: Option<Arc<RunOptions>>) {
+    pub(super) fn set_running(&self, options: Option<Arc<RunOptions>>) {
         *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = options;
-    }
-}
-
-/// An array of numbers, as models take and make; a clone shares it.
-#[derive(Clone)]
-pub struct Tensor(Arc<DynValue>);
-
-impl Tensor {
-    /// Floats in row-major order.
-    ///
-    /// # Errors
-    /// If there are more or fewer than the shape says.
-    pub fn from_floats(shape: &[usize], values: Vec<f32>) -> Result<Self, RuntimeError> {
-        let tensor = ort::value::Tensor::from_array((shape.to_vec(), values));
-        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
-    }
-
-    /// Bytes in row-major order.
-    ///
-    /// # Errors
-    /// If there are more or fewer than the shape says.
-    pub fn from_bytes(shape: &[usize], values: Vec<u8>) -> Result<Self, RuntimeError> {
-        let tensor = ort::value::Tensor::from_array((shape.to_vec(), values));
-        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
-    }
-
-    /// The values in row-major order.
-    ///
-    /// # Panics
-    /// If they are not floats: only inputs made from bytes are not.
-    pub fn floats(&self) -> &[f32] {
-        self.0.try_extract_tensor::<f32>().expect("a tensor of floats").1
-    }
-}
-
-impl Tensor {
-    /// Whole numbers in row-major order.
-    ///
-    /// # Errors
-    /// If there are more or fewer than the shape says.
-    pub fn from_integers(shape: &[usize], values: Vec<i64>) -> Result<Self, RuntimeError> {
-        let tensor = ort::value::Tensor::from_array((shape.to_vec(), values));
-        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
-    }
-
-    /// Floats in row-major order, kept as halves.
-    ///
-    /// # Errors
-    /// If there are more or fewer than the shape says.
-    pub fn from_floats_as_halves(shape: &[usize], values: &[f32]) -> Result<Self, RuntimeError> {
-        let halves: Vec<half::f16> = values.iter().map(|v| half::f16::from_f32(*v)).collect();
-        let tensor = ort::value::Tensor::from_array((shape.to_vec(), halves));
-        Ok(Self(Arc::new(tensor.map_err(ort_error("take an input"))?.into_dyn())))
-    }
-
-    /// Shape and values in row-major order, whatever numbers they are; none if they are no numbers.
-    pub fn numbers(&self) -> Option<(Vec<usize>, Vec<f32>)> {
-        let shape = |shape: &ort::value::Shape| shape.iter().map(|&n| n as usize).collect();
-        if let Ok((of, values)) = self.0.try_extract_tensor::<f32>() {
-            return Some((shape(of), values.to_vec()));
-        }
-        if let Ok((of, values)) = self.0.try_extract_tensor::<half::f16>() {
-            return Some((shape(of), values.iter().map(|v| v.to_f32()).collect()));
-        }
-        if let Ok((of, values)) = self.0.try_extract_tensor::<i64>() {
-            return Some((shape(of), values.iter().map(|&v| v as f32).collect()));
-        }
-        let (of, values) = self.0.try_extract_tensor::<i32>().ok()?;
-        Some((shape(of), values.iter().map(|&v| v as f32).collect()))
-    }
-}
-
-/// Something that a model takes or makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    /// Its name.
-    pub name: String,
-    /// Its dimensions, outermost first; none where they are only known when it runs.
-    pub shape: Vec<Option<usize>>,
-    /// What numbers it is of.
-    pub kind: PortKind,
-}
-
-/// Kinds of numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PortKind {
-    /// 32-bit floats.
-    Float,
-    /// 16-bit floats.
-    Half,
-    /// Bytes.
-    Byte,
-    /// 64-bit integers.
-    Integer,
-    /// Something else.
-    Other,
-}
-
-impl Port {
-    fn of(outlet: &ort::value::Outlet) -> Self {
-        use ort::value::{TensorElementType as Type, ValueType};
-        let (shape, kind) = match outlet.dtype() {
-            ValueType::Tensor { ty, shape, .. } => {
-                let kind = match ty {
-                    Type::Float32 => PortKind::Float,
-                    Type::Float16 => PortKind::Half,
-                    Type::Uint8 => PortKind::Byte,
-                    Type::Int64 => PortKind::Integer,
-                    _ => PortKind::Other,
-                };
-                (shape.iter().map(|&n| usize::try_from(n).ok()).collect(), kind)
-            }
-            _ => (Vec::new(), PortKind::Other),
-        };
-        Self { name: outlet.name().to_owned(), shape, kind }
-    }
-}
-
-static NANOS_IN_MODELS: AtomicU64 = AtomicU64::new(0);
-
-/// How long this process has been within ONNX Runtime's runs, over all models; what else a step takes is ours.
-pub fn time_in_models() -> Duration {
-    Duration::from_nanos(NANOS_IN_MODELS.load(Ordering::Relaxed))
-}
-
-/// A graph with its weights, ready to run.
-pub struct Model {
-    name: String,
-    session: Session,
-}
-
-impl Model {
-    /// Loads `graph` with the weights of `checkpoint` on the runtime's device.
-    ///
-    /// # Errors
-    /// If the weights do not fit or ONNX Runtime refuses the graph.
-    pub fn load(runtime: &Runtime, graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
-        Self::load_on(runtime, runtime.device, runtime.attention, graph, checkpoint)
-    }
-
-    fn load_on(
-        runtime: &Runtime,
-        device: Device,
-        attention: Attention,
-        mut graph: Graph,
-        checkpoint: &Checkpoint,
-    ) -> Result<Self, RuntimeError> {
-        let name = graph.name().to_owned();
-        if matches!(attention, Attention::Plain) {
-            graph.spell_out_attention();
-        }
-        let onnx = graph.bind(checkpoint)?;
-        Self::of_onnx(runtime, device, name, &onnx, checkpoint.folder())
-    }
-
-    /// Loads an ONNX file that somebody else made.
-    ///
-    /// # Errors
-    /// If it cannot be read, or ONNX Runtime refuses it.
-    pub fn open(runtime: &Runtime, path: &Path) -> Result<Self, RuntimeError> {
-        let open_error = |cause| CheckpointError::Open { path: path.to_owned(), cause };
-        let onnx = std::fs::read(path).map_err(open_error)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = path.parent().unwrap_or(Path::new("."));
-        Self::of_onnx(runtime, runtime.device, name, &onnx, folder)
-    }
-
-    fn of_onnx(
-        runtime: &Runtime,
-        device: Device,
-        name: String,
-        onnx: &[u8],
-        folder: &Path,
-    ) -> Result<Self, RuntimeError> {
-        let load_error = || format!("load {name}");
-        let mut builder = Session::builder(&runtime.environment).map_err(ort_error(load_error()))?;
-        if let Some(provider) = device.provider() {
-            builder = builder.with_execution_providers([provider]).map_err(ort_error(load_error()))?;
-        }
-        let session = builder
-            .with_env_allocators()
-            .map_err(ort_error(load_error()))?
-            // A plan wants its memory in one piece, and the shared arena has it in many.
-            .with_memory_pattern(false)
-            .map_err(ort_error(load_error()))?
-            .with_config_entry(
-                "session.model_external_initializers_file_folder_path",
-                folder.to_string_lossy(),
-            )
-            .map_err(ort_error(load_error()))?
-            .commit_from_memory(onnx)
-            .map_err(ort_error(load_error()))?;
-        Ok(Self { name, session })
-    }
-
-    /// What it takes.
-    pub fn inputs(&self) -> Vec<Port> {
-        self.session.inputs().iter().map(Port::of).collect()
-    }
-
-    /// What it makes.
-    pub fn outputs(&self) -> Vec<Port> {
-        self.session.outputs().iter().map(Port::of).collect()
-    }
-
-    /// What its file says of itself under `key`.
-    pub fn metadata(&self, key: &str) -> Option<String> {
-        self.session.metadata().ok()?.custom(key)
-    }
-
-    /// Runs on `inputs` (name and value each); the outputs are in the graph's order.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Canceled`], or what ONNX Runtime says.
-    pub fn run(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
-        let run_error = || format!("run {}", self.name);
-        let options = Arc::new(RunOptions::new().map_err(ort_error(run_error()))?);
-        let inputs: Vec<(&str, SessionInputValue<'_>)> =
-            inputs.iter().map(|(name, tensor)| (*name, SessionInputValue::from(&*tensor.0))).collect();
-        cancel.set_running(Some(options.clone()));
-        // Looked at only now, so that a cancel from here on finds the run to end.
-        if cancel.is_canceled() {
-            cancel.set_running(None);
-            return Err(RuntimeError::Canceled);
-        }
-        let start = Instant::now();
-        let results = self.session.run_with_options(inputs, &*options);
-        NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        cancel.set_running(None);
-        if cancel.is_canceled() {
-            return Err(RuntimeError::Canceled);
-        }
-        let results = results.map_err(ort_error(format!("run {}", self.name)))?;
-        let tensors = results.into_iter().map(|(_, value)| Tensor(Arc::new(value)));
-        Ok(tensors.collect())
     }
 }

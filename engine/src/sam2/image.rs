@@ -103,7 +103,7 @@ impl Features {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        [&self.features, &self.fine, &self.middle].map(|tensor| size_of_val(tensor.floats())).iter().sum()
+        [&self.features, &self.fine, &self.middle].map(Tensor::n_bytes).iter().sum()
     }
 }
 

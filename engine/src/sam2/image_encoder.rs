@@ -19,13 +19,14 @@ pub(super) mod names {
 /// Mirrors `SAM2Base.forward_image`.
 pub(super) fn image_encoder(config: &Config) -> Graph {
     let mut graph = Graph::new("image_encoder");
+    graph.allow_half();
     let pixels =
         graph.input_u8(names::PIXELS, &[config.image_size.into(), config.image_size.into(), Dim::Fixed(3)]);
     let pixels = graph.normalized_pixels(&pixels, IMAGENET[0], IMAGENET[1]);
     let levels = hiera::hiera(&mut graph, config, &pixels);
     let [level_0, level_1, level_2, level_3] = &levels;
     let features = top_down(&mut graph, config, level_2, level_3);
-    graph.output(names::FEATURES, &features);
+    graph.output_for_models(names::FEATURES, &features);
     for (output, level, conv, lateral, channels) in [
         (names::FINE, level_0, "sam_mask_decoder.conv_s0", 3, config.d_model / 8),
         (names::MIDDLE, level_1, "sam_mask_decoder.conv_s1", 2, config.d_model / 4),
@@ -34,7 +35,7 @@ pub(super) fn image_encoder(config: &Config) -> Graph {
         let x = hiera::Tokens { value: x, ..*level };
         let x = x.by_rows(&mut graph);
         let x = cells::of_rows(&mut graph, &x, config.grid());
-        graph.output(output, &x);
+        graph.output_for_models(output, &x);
     }
     graph
 }

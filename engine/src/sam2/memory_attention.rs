@@ -31,6 +31,7 @@ const LAYER_NORM_EPSILON: f32 = 1e-5;
 pub(super) fn memory_attention(config: &Config) -> Graph {
     let (n, d, m) = (config.grid().pow(2), config.d_model, config.mem_dim);
     let mut graph = Graph::new("memory_attention");
+    graph.allow_half();
     let features = graph.input(names::FEATURES, &[n.into(), d.into()]);
     let memories = graph.input(names::MEMORIES, &[Dim::Named("M"), n.into(), m.into()]);
     let memory_times = graph.input(names::MEMORY_TIMES, &[Dim::Named("M"), 1.into(), m.into()]);
@@ -68,7 +69,7 @@ pub(super) fn memory_attention(config: &Config) -> Graph {
         x = graph.add(&x, &out);
     }
     let fused = graph.layer_norm(&x, &format!("{PREFIX}.norm"), LAYER_NORM_EPSILON);
-    graph.output(names::FUSED, &fused);
+    graph.output_for_models(names::FUSED, &fused);
     graph
 }
 

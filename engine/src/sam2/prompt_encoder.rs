@@ -74,7 +74,7 @@ pub(super) fn mask_encoder(config: &Config) -> Graph {
         x = graph.gelu(&x);
     }
     let x = graph.linear_of_conv(&x, "sam_prompt_encoder.mask_downscaling.6", config.d_model);
-    graph.output(names::DENSE, &x);
+    graph.output_for_models(names::DENSE, &x);
     graph
 }
 

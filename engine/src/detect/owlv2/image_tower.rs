@@ -37,6 +37,7 @@ const LENGTH_EPSILON: f32 = 1e-6;
 /// Mirrors `Owlv2ForObjectDetection.image_embedder` and its heads.
 pub(super) fn image_tower(config: &Config) -> Graph {
     let mut graph = Graph::new("owlv2_image");
+    graph.allow_half();
     let side = config.image_size;
     let pixels = graph.input_u8(names::PIXELS, &[side, side, 3].map(Dim::Fixed));
     let pixels = graph.normalized_pixels(&pixels, MEAN, DEVIATION);

@@ -1,0 +1,282 @@
+//! A graph with its weights, loaded where it is trusted, and on the processor if it fails there.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use ort::{
+    memory::MemoryInfo,
+    session::{RunOptions, Session, SessionInputValue},
+};
+
+use super::{
+    checkpoint::{Checkpoint, CheckpointError},
+    device::Device,
+    graph::{Graph, Precision},
+    runtime::{Attention, Cancel, Runtime, RuntimeError, ort_error},
+    tensor::{Port, Tensor},
+    trust::{self, Verdict},
+};
+
+static NANOS_IN_MODELS: AtomicU64 = AtomicU64::new(0);
+
+/// How long this process has been within ONNX Runtime's runs, over all models; what else a step takes is ours.
+pub fn time_in_models() -> Duration {
+    Duration::from_nanos(NANOS_IN_MODELS.load(Ordering::Relaxed))
+}
+
+/// A graph with its weights, ready to run.
+pub struct Model {
+    name: String,
+    session: Session,
+    runtime: Runtime,
+    device: Device,
+    precision: Precision,
+    /// Outputs that stay where they are made.
+    kept: Vec<String>,
+    /// What it is loaded from on the processor if the device fails at it; none if it is there.
+    spare: Option<Spare>,
+}
+
+/// A model as a file, not loaded.
+struct Spare {
+    onnx: Vec<u8>,
+    folder: PathBuf,
+}
+
+impl Model {
+    /// Loads `graph` with the weights of `checkpoint` on the runtime's device, in the least precision in which it agrees there
+    /// with the processor. Where it does not at all, or the device refuses it, it is loaded on the processor instead, unless
+    /// the device was asked for by name; [`Runtime::remarks`] says so.
+    ///
+    /// # Errors
+    /// If the weights do not fit, ONNX Runtime refuses the graph, or the device that was asked for makes other numbers.
+    pub fn load(runtime: &Runtime, mut graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+        let name = graph.name().to_owned();
+        let onnx = graph.bind(checkpoint, Precision::Full)?;
+        let spare = Spare { onnx, folder: checkpoint.folder().to_owned() };
+        if !runtime.device().is_gpu() {
+            return spare.load(runtime, &name);
+        }
+        if matches!(runtime.attention(), Attention::Plain) {
+            graph.spell_out_attention();
+        }
+        let identity = trust::identity(&spare.onnx, checkpoint.path());
+        let mut why = String::new();
+        for precision in graph.precisions() {
+            let onnx = graph.bind(checkpoint, *precision)?;
+            let load = || Self::of_onnx(runtime, runtime.device(), name.clone(), &onnx, checkpoint.folder());
+            match trusted(runtime, *precision, &identity, load, || spare.load(runtime, &name)) {
+                Ok(model) => {
+                    let (kept, precision) = (graph.kept().to_vec(), *precision);
+                    return Ok(Self { kept, precision, spare: Some(spare), ..model });
+                }
+                Err(cause) => why = cause,
+            }
+        }
+        runtime.gave_up(&name, why)?;
+        spare.load(runtime, &name)
+    }
+
+    /// Loads `graph` on a device, trusted or not.
+    pub(super) fn load_untried(
+        runtime: &Runtime,
+        device: Device,
+        attention: Attention,
+        mut graph: Graph,
+    ) -> Result<Self, RuntimeError> {
+        if matches!(attention, Attention::Plain) {
+            graph.spell_out_attention();
+        }
+        let onnx = graph.bind(&Checkpoint::default(), Precision::Full)?;
+        Self::of_onnx(runtime, device, graph.name().to_owned(), &onnx, Path::new(""))
+    }
+
+    /// Loads an ONNX file that somebody else made; where its device makes other numbers than the processor, as
+    /// [`Self::load`].
+    ///
+    /// # Errors
+    /// If it cannot be read, or ONNX Runtime refuses it.
+    pub fn open(runtime: &Runtime, path: &Path) -> Result<Self, RuntimeError> {
+        let open_error = |cause| CheckpointError::Open { path: path.to_owned(), cause };
+        let onnx = std::fs::read(path).map_err(open_error)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let spare = Spare { onnx, folder };
+        if !runtime.device().is_gpu() {
+            return spare.load(runtime, &name);
+        }
+        let identity = trust::identity(&spare.onnx, path);
+        let load = || Self::of_onnx(runtime, runtime.device(), name.clone(), &spare.onnx, &spare.folder);
+        match trusted(runtime, Precision::Full, &identity, load, || spare.load(runtime, &name)) {
+            Ok(model) => Ok(Self { spare: Some(spare), ..model }),
+            Err(cause) => {
+                runtime.gave_up(&name, cause)?;
+                spare.load(runtime, &name)
+            }
+        }
+    }
+
+    fn of_onnx(
+        runtime: &Runtime,
+        device: Device,
+        name: String,
+        onnx: &[u8],
+        folder: &Path,
+    ) -> Result<Self, RuntimeError> {
+        let load_error = || format!("load {name}");
+        let mut builder = Session::builder(runtime.environment()).map_err(ort_error(load_error()))?;
+        if let Some(provider) = device.provider() {
+            builder = builder.with_execution_providers([provider]).map_err(ort_error(load_error()))?;
+        }
+        let session = builder
+            .with_env_allocators()
+            .map_err(ort_error(load_error()))?
+            // A plan wants its memory in one piece, and the shared arena has it in many.
+            .with_memory_pattern(false)
+            .map_err(ort_error(load_error()))?
+            .with_config_entry(
+                "session.model_external_initializers_file_folder_path",
+                folder.to_string_lossy(),
+            )
+            .map_err(ort_error(load_error()))?
+            .commit_from_memory(onnx)
+            .map_err(ort_error(load_error()))?;
+        let runtime = runtime.clone();
+        Ok(Self { name, session, runtime, device, precision: Precision::Full, kept: Vec::new(), spare: None })
+    }
+
+    /// What it takes.
+    pub fn inputs(&self) -> Vec<Port> {
+        self.session.inputs().iter().map(Port::of).collect()
+    }
+
+    /// What it makes.
+    pub fn outputs(&self) -> Vec<Port> {
+        self.session.outputs().iter().map(Port::of).collect()
+    }
+
+    /// What its file says of itself under `key`.
+    pub fn metadata(&self, key: &str) -> Option<String> {
+        self.session.metadata().ok()?.custom(key)
+    }
+
+    /// Where it runs, and in which precision.
+    pub fn place(&self) -> (Device, Precision) {
+        (self.device, self.precision)
+    }
+
+    /// Runs on `inputs` (name and value each); the outputs are in the graph's order. If its device fails, such as when it has
+    /// no memory left, it goes on on the processor.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Canceled`], or what ONNX Runtime says.
+    pub fn run(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
+        let outcome = self.attempt(inputs, cancel);
+        match (outcome, self.spare.take()) {
+            (Err(error @ RuntimeError::Ort { .. }), Some(spare)) => {
+                self.runtime.remark(&format!("{} failed on {}: {}", self.name, self.device, error.brief()));
+                *self = spare.load(&self.runtime, &self.name)?;
+                self.run(inputs, cancel)
+            }
+            (outcome, spare) => {
+                self.spare = spare;
+                outcome
+            }
+        }
+    }
+
+    fn attempt(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
+        let what = format!("run {}", self.name);
+        // Others may have left them on a device.
+        let mut here = Vec::new();
+        if self.device == Device::Cpu {
+            for (name, tensor) in inputs {
+                here.push((*name, self.runtime.fetch(tensor)?));
+            }
+        }
+        let here: Vec<(&str, &Tensor)> = here.iter().map(|(name, tensor)| (*name, tensor)).collect();
+        let inputs = if self.device == Device::Cpu { &here } else { inputs };
+        let options = Arc::new(RunOptions::new().map_err(ort_error(&*what))?);
+        cancel.set_running(Some(options.clone()));
+        // Looked at only now, so that a cancel from here on finds the run to end.
+        if cancel.is_canceled() {
+            cancel.set_running(None);
+            return Err(RuntimeError::Canceled);
+        }
+        let start = Instant::now();
+        let memory = self.device.memory().filter(|_| !self.kept.is_empty());
+        let results = match memory {
+            Some(memory) => self.run_bound(inputs, &memory, &options),
+            None => self.run_here(inputs, &options),
+        };
+        NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        cancel.set_running(None);
+        if cancel.is_canceled() {
+            return Err(RuntimeError::Canceled);
+        }
+        results.map_err(ort_error(what))
+    }
+
+    /// With outputs on the processor.
+    fn run_here(&mut self, inputs: &[(&str, &Tensor)], options: &RunOptions) -> ort::Result<Vec<Tensor>> {
+        let inputs: Vec<(&str, SessionInputValue<'_>)> =
+            inputs.iter().map(|(name, tensor)| (*name, SessionInputValue::from(&*tensor.value))).collect();
+        let results = self.session.run_with_options(inputs, options)?;
+        Ok(results.into_iter().map(|(_, value)| Tensor::of(value)).collect())
+    }
+
+    /// With the outputs that are kept in the device's memory.
+    fn run_bound(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        memory: &MemoryInfo,
+        options: &RunOptions,
+    ) -> ort::Result<Vec<Tensor>> {
+        let mut binding = self.session.create_binding()?;
+        for (name, tensor) in inputs {
+            binding.bind_input(*name, &tensor.value)?;
+        }
+        let processor = MemoryInfo::default();
+        for output in self.session.outputs() {
+            let is_kept = self.kept.iter().any(|kept| kept == output.name());
+            binding.bind_output_to_device(output.name(), if is_kept { memory } else { &processor })?;
+        }
+        let owner = self.session.inner();
+        let results = self.session.run_binding_with_options(&binding, options)?;
+        Ok(results.into_iter().map(|(_, value)| Tensor::kept(value, owner.clone())).collect())
+    }
+}
+
+impl Spare {
+    fn load(&self, runtime: &Runtime, name: &str) -> Result<Model, RuntimeError> {
+        Model::of_onnx(runtime, Device::Cpu, name.to_owned(), &self.onnx, &self.folder)
+    }
+}
+
+/// The model that `load` loads, if it makes what the processor's makes, which is asked only once.
+fn trusted(
+    runtime: &Runtime,
+    precision: Precision,
+    identity: &str,
+    load: impl FnOnce() -> Result<Model, RuntimeError>,
+    on_processor: impl FnOnce() -> Result<Model, RuntimeError>,
+) -> Result<Model, String> {
+    let verdict = |model: &mut Model| match trust::remembered(runtime.device(), precision, identity) {
+        Some(verdict) => Ok(verdict),
+        None => {
+            let verdict = trust::compare(model, &mut on_processor()?)?;
+            trust::remember(runtime.device(), precision, identity, verdict);
+            Ok::<Verdict, RuntimeError>(verdict)
+        }
+    };
+    let judged = load().and_then(|mut model| Ok((verdict(&mut model)?, model)));
+    let (verdict, model) = judged.map_err(RuntimeError::brief)?;
+    verdict.check(precision)?;
+    Ok(model)
+}
