@@ -1,6 +1,7 @@
 //! Which models exist, and where their files are.
 
 mod download;
+mod export;
 
 use std::{
     fs, io,
@@ -11,6 +12,7 @@ use std::{
 use serde::Deserialize;
 
 pub use download::{DownloadError, Downloader, Progress};
+pub use export::{ExportError, Exportable, Exported};
 
 use crate::{
     detect::owlv2::Config as Owlv2Config,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use engine::nn::Device;
+use engine::nn::Place;
 
-use super::ModelArgs;
+use super::{ModelArgs, place::PlaceParser};
 use crate::{app::App, demo, preferences::Preferences, settings};
 
 /// Open the window; also what `segue` alone does
@@ -20,9 +20,10 @@ pub(crate) struct Window {
     /// The model, in place of the one in the settings: builtin, a name (`segue models list`), or a checkpoint's path
     #[arg(long)]
     model: Option<String>,
-    /// Where to run, in place of what the settings say: cpu, webgpu, cuda, tensorrt, directml or coreml
-    #[arg(long)]
-    device: Option<Device>,
+    /// Where to run, in place of what the settings say: cpu, webgpu, cuda, tensorrt, directml or coreml, or a server, for
+    /// example kserve://host:8000
+    #[arg(long, value_parser = PlaceParser)]
+    device: Option<Place>,
     /// Side in pixels of the square that images are resized to, a multiple of 32
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
@@ -37,7 +38,7 @@ impl Window {
         let load = super::load(ModelArgs {
             model,
             size: self.size.or(kept.image_size),
-            device: self.device.or(kept.device),
+            device: self.device.or(kept.device.clone()),
             threads: None,
             look: Vec::new(),
         });

@@ -90,6 +90,27 @@ fn official_name(name: &str) -> Rename {
     Rename::To(name)
 }
 
+/// Sizes, graph and weights of the authors' `.safetensors`, checked.
+fn open(path: &Path, image_size: Option<usize>) -> Result<(Config, Graph, Checkpoint), DetectError> {
+    let checkpoint = Checkpoint::open(path)?.renamed(official_name);
+    let beside = checkpoint.folder().join("config.json");
+    let config = Config::read(&beside).and_then(|config| config.with_image_size(image_size));
+    let config = config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
+    let graph = detr(&config);
+    let is_unused = |name: &str| UNUSED.iter().any(|part| name.contains(part));
+    checkpoint.require_only(graph.required(), is_unused)?;
+    Ok((config, graph, checkpoint))
+}
+
+/// The graph of the authors' `.safetensors`, and its weights; as [`Detr::load`] otherwise.
+///
+/// # Errors
+/// If a file is missing, damaged or of another model, or the size does not work.
+pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
+    let (_, graph, checkpoint) = open(path, image_size)?;
+    Ok((vec![graph], checkpoint))
+}
+
 /// A detector, loaded.
 pub struct Detr {
     config: Config,
@@ -103,14 +124,7 @@ impl Detr {
     /// # Errors
     /// If a file is missing, damaged or of another model, the size does not work, or ONNX Runtime refuses.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
-        let checkpoint = Checkpoint::open(path)?.renamed(official_name);
-        let beside = checkpoint.folder().join("config.json");
-        let config = Config::read(&beside).and_then(|config| config.with_image_size(image_size));
-        let config =
-            config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
-        let graph = detr(&config);
-        let is_unused = |name: &str| UNUSED.iter().any(|part| name.contains(part));
-        checkpoint.require_only(graph.required(), is_unused)?;
+        let (config, graph, checkpoint) = open(path, image_size)?;
         let model = Model::load(runtime, graph, &checkpoint)?;
         let classes = config.id2label.values().cloned().collect();
         Ok(Self { config, model, classes })

@@ -16,7 +16,7 @@ use image::RgbImage;
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
-    nn::{Cancel, Checkpoint, Model, Runtime, Tensor, graph::Required},
+    nn::{Cancel, Checkpoint, Graph, Model, Runtime, Tensor, graph::Required},
 };
 
 use super::{DetectError, Detection, Place, sigmoid};
@@ -53,12 +53,7 @@ impl Owlv2 {
     /// # Errors
     /// If a file is missing, damaged or of another model, the size is no multiple of its patches, or ONNX Runtime refuses.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
-        let checkpoint = Checkpoint::open(path)?;
-        let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
-        let config = Config::of(&checkpoint)
-            .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;
-        let config = config.with_image_size(image_size).map_err(bad)?;
-        checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
+        let (config, checkpoint) = open(path, image_size)?;
         let tokenizer = Tokenizer::open(checkpoint.folder(), config.n_tokens, config.n_words)?;
         Ok(Self {
             image_tower: Model::load(runtime, image_tower(&config), &checkpoint)?,
@@ -108,6 +103,26 @@ impl Owlv2 {
         let size = Size::new(image.width() as usize, image.height() as usize);
         Ok(Patches { size, boxes, objectness, embeddings, shift, scale })
     }
+}
+
+/// Sizes and weights in the official `.safetensors`, checked.
+fn open(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint), DetectError> {
+    let checkpoint = Checkpoint::open(path)?;
+    let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
+    let config = Config::of(&checkpoint)
+        .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;
+    let config = config.with_image_size(image_size).map_err(bad)?;
+    checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
+    Ok((config, checkpoint))
+}
+
+/// The graphs of the model in the official `.safetensors`, and their weights; as [`Owlv2::load`] otherwise.
+///
+/// # Errors
+/// If the file is damaged or of another model, or the size is no multiple of its patches.
+pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
+    let (config, checkpoint) = open(path, image_size)?;
+    Ok((vec![image_tower(&config), text_tower(&config)], checkpoint))
 }
 
 /// Every tensor of a model.

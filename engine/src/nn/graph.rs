@@ -3,11 +3,15 @@
 //! Building a graph needs no weights, so the graph itself says which tensors a checkpoint must hold.
 //! A node whose operands do not fit is a bug in a model's code and panics where it is added.
 
+mod pack;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     rc::Rc,
 };
+
+pub use pack::{PackError, WEIGHTS};
 
 use super::{
     checkpoint::{Checkpoint, CheckpointError},
@@ -301,8 +305,8 @@ impl Graph {
     /// If the checkpoint lacks a tensor or holds it in another shape.
     pub fn bind(self, checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
         checkpoint.require(&self.required)?;
-        let initializer = self
-            .initializers
+        let (initializers, rest) = self.into_parts();
+        let initializers = initializers
             .into_iter()
             .map(|(name, init)| {
                 let embedded = |raw| TensorProto::embedded(&name, &init.shape, init.data_type, raw);
@@ -329,6 +333,16 @@ impl Graph {
                 })
             })
             .collect::<Result<Vec<_>, CheckpointError>>()?;
+        Ok(rest.encoded(initializers))
+    }
+
+    /// What its weights are made of, and the rest.
+    fn into_parts(mut self) -> (BTreeMap<String, Initializer>, Self) {
+        (std::mem::take(&mut self.initializers), self)
+    }
+
+    /// As an ONNX file with these weights.
+    fn encoded(self, initializer: Vec<TensorProto>) -> Vec<u8> {
         let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
         let model = ModelProto {
             ir_version: onnx::IR_VERSION,
@@ -343,7 +357,7 @@ impl Graph {
             opset_import: vec![opset("", onnx::OPSET), opset(onnx::MICROSOFT, 1)],
             metadata_props: self.metadata,
         };
-        Ok(model.encode_to_vec())
+        model.encode_to_vec()
     }
 }
 

@@ -21,6 +21,8 @@ use super::{
     checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     graph::{Dim, Graph},
+    place::Place,
+    remote::{Array, RemoteError, RemoteModel, Server},
 };
 
 /// The release of ONNX Runtime that `packaging/fetch_runtime.py` gets.
@@ -59,9 +61,18 @@ pub enum RuntimeError {
         /// What ONNX Runtime says.
         cause: ort::Error,
     },
+    /// The server does not do it.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// Its [`Cancel`] was used.
     #[error("canceled")]
     Canceled,
+}
+
+impl From<RemoteError> for RuntimeError {
+    fn from(error: RemoteError) -> Self {
+        if matches!(error, RemoteError::Canceled) { Self::Canceled } else { Self::Remote(error) }
+    }
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -73,12 +84,13 @@ fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> Runtim
     |error| RuntimeError::Ort { what, cause: ort::Error::new(error.message()) }
 }
 
-/// The loaded library, and the device that models run on.
+/// The loaded library, and the device or server that models run on.
 pub struct Runtime {
     library: PathBuf,
     environment: Environment,
     device: Device,
     attention: Attention,
+    server: Option<Arc<Server>>,
 }
 
 impl Runtime {
@@ -90,7 +102,8 @@ impl Runtime {
     /// If there is no library, or `device` does not work.
     pub fn start(device: Option<Device>, n_threads: Option<usize>) -> Result<Self, RuntimeError> {
         let (library, environment) = environment(n_threads)?;
-        let processor = Self { library, environment, device: Device::Cpu, attention: Attention::Fused };
+        let attention = Attention::Fused;
+        let processor = Self { library, environment, device: Device::Cpu, attention, server: None };
         let (device, attention) = match device {
             Some(device) => {
                 let tried = processor.try_device(device);
@@ -104,7 +117,34 @@ impl Runtime {
         Ok(Self { device, attention, ..processor })
     }
 
-    /// What models run on.
+    /// The same at a place that may be a server: what is small then runs on the processor here.
+    ///
+    /// # Errors
+    /// If there is no library, or the device or the server does not work.
+    pub fn start_at(place: Option<&Place>, n_threads: Option<usize>) -> Result<Self, RuntimeError> {
+        match place {
+            None => Self::start(None, n_threads),
+            Some(Place::Here(device)) => Self::start(Some(*device), n_threads),
+            Some(Place::There(address)) => {
+                let here = Self::start(Some(Device::Cpu), n_threads)?;
+                Ok(here.with_server(Server::connect(address)?))
+            }
+        }
+    }
+
+    /// The same with its large models on a server.
+    #[must_use]
+    pub fn with_server(self, server: Server) -> Self {
+        Self { server: Some(Arc::new(server)), ..self }
+    }
+
+    /// Where models run.
+    pub fn place(&self) -> Place {
+        let here = Place::Here(self.device);
+        self.server.as_ref().map_or(here, |server| Place::There(server.address().clone()))
+    }
+
+    /// What models run on that run here.
     pub fn device(&self) -> Device {
         self.device
     }
@@ -348,6 +388,47 @@ impl Tensor {
     }
 }
 
+impl Tensor {
+    /// As it goes over a wire; none if it is of other numbers than those that [`PortKind`] names.
+    fn to_array(&self) -> Option<Array> {
+        macro_rules! array {
+            ($type:ty, $kind:expr) => {
+                if let Ok((shape, values)) = self.0.try_extract_tensor::<$type>() {
+                    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    return Some(Array {
+                        kind: $kind,
+                        shape: shape.iter().map(|&n| n as usize).collect(),
+                        bytes,
+                    });
+                }
+            };
+        }
+        array!(f32, PortKind::Float);
+        array!(u8, PortKind::Byte);
+        array!(i64, PortKind::Integer);
+        array!(half::f16, PortKind::Half);
+        None
+    }
+
+    /// As it came over a wire.
+    fn of_array(Array { kind, shape, bytes }: Array) -> Result<Self, RuntimeError> {
+        fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
+            bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
+        }
+        match kind {
+            PortKind::Byte => Self::from_bytes(&shape, bytes),
+            PortKind::Integer => Self::from_integers(&shape, numbers(&bytes, i64::from_le_bytes)),
+            PortKind::Half => {
+                let halves = numbers(&bytes, |chunk| half::f16::from_le_bytes(chunk).to_f32());
+                Self::from_floats_as_halves(&shape, &halves)
+            }
+            PortKind::Float | PortKind::Other => {
+                Self::from_floats(&shape, numbers(&bytes, f32::from_le_bytes))
+            }
+        }
+    }
+}
+
 /// Something that a model takes or makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -404,15 +485,32 @@ pub fn time_in_models() -> Duration {
 /// A graph with its weights, ready to run.
 pub struct Model {
     name: String,
-    session: Session,
+    ran: Ran,
+}
+
+/// Where a model is.
+enum Ran {
+    Here(Session),
+    There(RemoteModel),
 }
 
 impl Model {
-    /// Loads `graph` with the weights of `checkpoint` on the runtime's device.
+    /// Loads `graph` with the weights of `checkpoint` on the runtime's device, or finds it on its server.
+    ///
+    /// # Errors
+    /// If the weights do not fit, ONNX Runtime refuses the graph, or the server has it not.
+    pub fn load(runtime: &Runtime, graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+        let Some(server) = &runtime.server else { return Self::load_here(runtime, graph, checkpoint) };
+        let (name, packed) = (graph.name().to_owned(), graph.packed_name(checkpoint)?);
+        let part = server.part(packed, &name.replace('_', " "), graph.inputs(), graph.outputs())?;
+        Ok(Self { name, ran: Ran::There(part) })
+    }
+
+    /// The same on the device, even if there is a server: for what is asked often and soon done.
     ///
     /// # Errors
     /// If the weights do not fit or ONNX Runtime refuses the graph.
-    pub fn load(runtime: &Runtime, graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+    pub fn load_here(runtime: &Runtime, graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
         Self::load_on(runtime, runtime.device, runtime.attention, graph, checkpoint)
     }
 
@@ -431,7 +529,7 @@ impl Model {
         Self::of_onnx(runtime, device, name, &onnx, checkpoint.folder())
     }
 
-    /// Loads an ONNX file that somebody else made.
+    /// Loads an ONNX file that somebody else made, on the device even if there is a server.
     ///
     /// # Errors
     /// If it cannot be read, or ONNX Runtime refuses it.
@@ -468,29 +566,40 @@ impl Model {
             .map_err(ort_error(load_error()))?
             .commit_from_memory(onnx)
             .map_err(ort_error(load_error()))?;
-        Ok(Self { name, session })
+        Ok(Self { name, ran: Ran::Here(session) })
     }
 
     /// What it takes.
     pub fn inputs(&self) -> Vec<Port> {
-        self.session.inputs().iter().map(Port::of).collect()
+        match &self.ran {
+            Ran::Here(session) => session.inputs().iter().map(Port::of).collect(),
+            Ran::There(part) => part.inputs.clone(),
+        }
     }
 
     /// What it makes.
     pub fn outputs(&self) -> Vec<Port> {
-        self.session.outputs().iter().map(Port::of).collect()
+        match &self.ran {
+            Ran::Here(session) => session.outputs().iter().map(Port::of).collect(),
+            Ran::There(part) => part.outputs.clone(),
+        }
     }
 
     /// What its file says of itself under `key`.
     pub fn metadata(&self, key: &str) -> Option<String> {
-        self.session.metadata().ok()?.custom(key)
+        let Ran::Here(session) = &self.ran else { return None };
+        session.metadata().ok()?.custom(key)
     }
 
     /// Runs on `inputs` (name and value each); the outputs are in the graph's order.
     ///
     /// # Errors
-    /// [`RuntimeError::Canceled`], or what ONNX Runtime says.
+    /// [`RuntimeError::Canceled`], or what ONNX Runtime or the server says.
     pub fn run(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
+        let session = match &mut self.ran {
+            Ran::Here(session) => session,
+            Ran::There(part) => return run_there(part, inputs, cancel),
+        };
         let run_error = || format!("run {}", self.name);
         let options = Arc::new(RunOptions::new().map_err(ort_error(run_error()))?);
         let inputs: Vec<(&str, SessionInputValue<'_>)> =
@@ -502,7 +611,7 @@ impl Model {
             return Err(RuntimeError::Canceled);
         }
         let start = Instant::now();
-        let results = self.session.run_with_options(inputs, &*options);
+        let results = session.run_with_options(inputs, &*options);
         NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         cancel.set_running(None);
         if cancel.is_canceled() {
@@ -512,4 +621,18 @@ impl Model {
         let tensors = results.into_iter().map(|(_, value)| Tensor(Arc::new(value)));
         Ok(tensors.collect())
     }
+}
+
+fn run_there(
+    part: &RemoteModel,
+    inputs: &[(&str, &Tensor)],
+    cancel: &Cancel,
+) -> Result<Vec<Tensor>, RuntimeError> {
+    let start = Instant::now();
+    let arrays: Vec<(&str, Array)> =
+        inputs.iter().filter_map(|(name, tensor)| Some((*name, tensor.to_array()?))).collect();
+    let inputs: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
+    let results = part.run(&inputs, cancel);
+    NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    results?.into_iter().map(Tensor::of_array).collect()
 }

@@ -198,8 +198,9 @@ impl ImageModel {
         Ok(Self {
             config: config.clone(),
             encoder: Model::load(runtime, image_encoder(config), checkpoint)?,
-            decoder: Model::load(runtime, mask_decoder(config), checkpoint)?,
-            mask_encoder: Model::load(runtime, mask_encoder(config), checkpoint)?,
+            // Not on a server: each click would send it the image's features.
+            decoder: Model::load_here(runtime, mask_decoder(config), checkpoint)?,
+            mask_encoder: Model::load_here(runtime, mask_encoder(config), checkpoint)?,
             no_mask: Tensor::from_floats(&[n_places, config.d_model], no_mask)?,
         })
     }
