@@ -408,7 +408,7 @@ fn an_export_is_whole_and_takes_the_place_of_an_earlier_one_only() {
         assert!(text("openvino.json").contains(part) && text("segue-models.json").contains(part));
     }
     assert!(text("README.md").contains("mlserver start"));
-    let smaller = export(&["--size", "256"]);
+    let smaller = export(&["--size", "320"]);
     assert!(!out.join(parts[0]).exists(), "{parts:?} {smaller}");
     let portable = export(&["--portable"]);
     assert!(portable.lines().take(5).eq(parts.iter().copied()), "a part keeps its name: {portable}");

@@ -1,5 +1,7 @@
 //! ONNX Runtime: its library, the device it runs on, and models to run.
 
+mod there;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -21,8 +23,7 @@ use super::{
     checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     graph::{Dim, Graph},
-    place::Place,
-    remote::{Array, RemoteError, RemoteModel, Server},
+    remote::{RemoteError, RemoteModel, Server},
 };
 
 /// The release of ONNX Runtime that `packaging/fetch_runtime.py` gets.
@@ -69,12 +70,6 @@ pub enum RuntimeError {
     Canceled,
 }
 
-impl From<RemoteError> for RuntimeError {
-    fn from(error: RemoteError) -> Self {
-        if matches!(error, RemoteError::Canceled) { Self::Canceled } else { Self::Remote(error) }
-    }
-}
-
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -115,33 +110,6 @@ impl Runtime {
             }
         };
         Ok(Self { device, attention, ..processor })
-    }
-
-    /// The same at a place that may be a server: what is small then runs on the processor here.
-    ///
-    /// # Errors
-    /// If there is no library, or the device or the server does not work.
-    pub fn start_at(place: Option<&Place>, n_threads: Option<usize>) -> Result<Self, RuntimeError> {
-        match place {
-            None => Self::start(None, n_threads),
-            Some(Place::Here(device)) => Self::start(Some(*device), n_threads),
-            Some(Place::There(address)) => {
-                let here = Self::start(Some(Device::Cpu), n_threads)?;
-                Ok(here.with_server(Server::connect(address)?))
-            }
-        }
-    }
-
-    /// The same with its large models on a server.
-    #[must_use]
-    pub fn with_server(self, server: Server) -> Self {
-        Self { server: Some(Arc::new(server)), ..self }
-    }
-
-    /// Where models run.
-    pub fn place(&self) -> Place {
-        let here = Place::Here(self.device);
-        self.server.as_ref().map_or(here, |server| Place::There(server.address().clone()))
     }
 
     /// What models run on that run here.
@@ -388,47 +356,6 @@ impl Tensor {
     }
 }
 
-impl Tensor {
-    /// As it goes over a wire; none if it is of other numbers than those that [`PortKind`] names.
-    fn to_array(&self) -> Option<Array> {
-        macro_rules! array {
-            ($type:ty, $kind:expr) => {
-                if let Ok((shape, values)) = self.0.try_extract_tensor::<$type>() {
-                    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                    return Some(Array {
-                        kind: $kind,
-                        shape: shape.iter().map(|&n| n as usize).collect(),
-                        bytes,
-                    });
-                }
-            };
-        }
-        array!(f32, PortKind::Float);
-        array!(u8, PortKind::Byte);
-        array!(i64, PortKind::Integer);
-        array!(half::f16, PortKind::Half);
-        None
-    }
-
-    /// As it came over a wire.
-    fn of_array(Array { kind, shape, bytes }: Array) -> Result<Self, RuntimeError> {
-        fn numbers<const N: usize, T>(bytes: &[u8], number: impl Fn([u8; N]) -> T) -> Vec<T> {
-            bytes.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
-        }
-        match kind {
-            PortKind::Byte => Self::from_bytes(&shape, bytes),
-            PortKind::Integer => Self::from_integers(&shape, numbers(&bytes, i64::from_le_bytes)),
-            PortKind::Half => {
-                let halves = numbers(&bytes, |chunk| half::f16::from_le_bytes(chunk).to_f32());
-                Self::from_floats_as_halves(&shape, &halves)
-            }
-            PortKind::Float | PortKind::Other => {
-                Self::from_floats(&shape, numbers(&bytes, f32::from_le_bytes))
-            }
-        }
-    }
-}
-
 /// Something that a model takes or makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -598,7 +525,7 @@ impl Model {
     pub fn run(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
         let session = match &mut self.ran {
             Ran::Here(session) => session,
-            Ran::There(part) => return run_there(part, inputs, cancel),
+            Ran::There(part) => return there::run(part, inputs, cancel),
         };
         let run_error = || format!("run {}", self.name);
         let options = Arc::new(RunOptions::new().map_err(ort_error(run_error()))?);
@@ -621,18 +548,4 @@ impl Model {
         let tensors = results.into_iter().map(|(_, value)| Tensor(Arc::new(value)));
         Ok(tensors.collect())
     }
-}
-
-fn run_there(
-    part: &RemoteModel,
-    inputs: &[(&str, &Tensor)],
-    cancel: &Cancel,
-) -> Result<Vec<Tensor>, RuntimeError> {
-    let start = Instant::now();
-    let arrays: Vec<(&str, Array)> =
-        inputs.iter().filter_map(|(name, tensor)| Some((*name, tensor.to_array()?))).collect();
-    let inputs: Vec<(&str, &Array)> = arrays.iter().map(|(name, array)| (*name, array)).collect();
-    let results = part.run(&inputs, cancel);
-    NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-    results?.into_iter().map(Tensor::of_array).collect()
 }
