@@ -220,7 +220,11 @@ fn patience() -> Patience {
 }
 
 fn load(address: &Address, token: Option<&str>) -> Result<Model, RuntimeError> {
-    let server = Server::connect_with(address, &access(token), patience())?;
+    load_with(address, token, patience())
+}
+
+fn load_with(address: &Address, token: Option<&str>, patience: Patience) -> Result<Model, RuntimeError> {
+    let server = Server::connect_with(address, &access(token), patience)?;
     let runtime = Runtime::start(Some(Device::Cpu), None)?.with_server(server);
     assert_eq!(runtime.place().to_string(), address.to_string());
     Model::load(&runtime, graph(), &Checkpoint::default())
@@ -306,7 +310,8 @@ fn waiting_ends_when_patience_does_or_whoever_waits_wants() {
     let fake = Fake::start(Manner::SaysNothing);
     let start = Instant::now();
     let error = twice(&fake.address(), None).unwrap_err();
-    assert!(matches!(error, RuntimeError::Remote(RemoteError::Silent { .. })), "{error}");
+    let RuntimeError::Remote(remote) = &error else { panic!("{error}") };
+    assert!(matches!(**remote, RemoteError::Silent { .. }), "{error}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     let (mut model, cancel) = (load(&fake.address(), None).unwrap(), Cancel::default());
     let later = cancel.clone();
@@ -332,11 +337,11 @@ fn who_is_not_there_or_speaks_otherwise_is_told_by_every_protocol() {
     ] {
         for scheme in schemes {
             let address: Address = format!("{scheme}://127.0.0.1:{port}").parse().unwrap();
-            let error = twice(&address, Some(TOKEN)).unwrap_err();
-            let is_so = matches!(
-                &error,
-                RuntimeError::Remote(RemoteError::Unreachable { .. } | RemoteError::Silent { .. })
-            );
+            let short = Duration::from_millis(300);
+            let patience = Patience { connect: short, answer: short, ..patience() };
+            let error = load_with(&address, Some(TOKEN), patience).err().unwrap();
+            let RuntimeError::Remote(remote) = &error else { panic!("{error}") };
+            let is_so = matches!(**remote, RemoteError::Unreachable { .. } | RemoteError::Silent { .. });
             let sentence = error.to_string();
             assert!(
                 is_so && !sentence.contains(TOKEN) && sentence.contains(&address.to_string()),

@@ -64,7 +64,7 @@ pub enum RuntimeError {
     },
     /// The server does not do it.
     #[error(transparent)]
-    Remote(RemoteError),
+    Remote(Box<RemoteError>),
     /// Its [`Cancel`] was used.
     #[error("canceled")]
     Canceled,

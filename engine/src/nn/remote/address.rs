@@ -17,10 +17,10 @@ pub struct Address {
     protocol: Protocol,
     is_secure: bool,
     /// A name or an address; version 6 in brackets.
-    host: String,
+    host: Box<str>,
     port: u16,
     /// What comes before `/v2`, of HTTP only: empty, or with a slash at its start and none at its end.
-    path: String,
+    path: Box<str>,
 }
 
 /// Why a word is no address; it never repeats the word, which may hold a secret.
@@ -109,7 +109,7 @@ impl FromStr for Address {
         if protocol == Protocol::Grpc && !path.is_empty() {
             return Err(AddressError::Path);
         }
-        Ok(Self { protocol, is_secure, host: host.to_owned(), port, path: path.to_owned() })
+        Ok(Self { protocol, is_secure, host: host.into(), port, path: path.into() })
     }
 }
 

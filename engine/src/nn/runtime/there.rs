@@ -16,7 +16,7 @@ use super::{
 
 impl From<RemoteError> for RuntimeError {
     fn from(error: RemoteError) -> Self {
-        if matches!(error, RemoteError::Canceled) { Self::Canceled } else { Self::Remote(error) }
+        if matches!(error, RemoteError::Canceled) { Self::Canceled } else { Self::Remote(error.into()) }
     }
 }
 
