@@ -20,6 +20,17 @@ if ! cmp -s "$wanted" "$venv/requirements.txt"; then
     cp "$wanted" "$venv/requirements.txt"
 fi
 
+# Servers of others, for models that run elsewhere.
+for server in mlserver kserve; do
+    wanted=tests/servers/$server.txt
+    venv=target/$server-venv
+    if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+        python3 -m venv "$venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
+        cp "$wanted" "$venv/requirements.txt"
+    fi
+done
+
 # SwiftShader comes with Debian's Chromium; only its two files are taken, nothing is installed.
 swiftshader="$PWD/target/swiftshader"
 if [ ! -e "$swiftshader/vk_swiftshader_icd.json" ] && command -v apt-get >/dev/null 2>&1; then

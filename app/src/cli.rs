@@ -8,6 +8,7 @@ mod devices;
 mod export;
 mod import;
 mod models;
+mod place;
 mod prompts;
 mod segment;
 mod stats;
@@ -22,7 +23,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::{
     detector::{self, AlikeDetector, Detector},
     models as weights,
-    nn::{Cancel, Device, Runtime},
+    nn::{Cancel, Place, Runtime},
     sam2::{Look, Weights},
     segmenter::Sam2Segmenter,
     worker::Load,
@@ -85,9 +86,10 @@ pub(crate) struct ModelArgs {
     /// Side in pixels of the square that images are resized to, a multiple of 32; smaller is faster
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Where to run: cpu, webgpu, cuda, tensorrt, directml or coreml; by default the best that works
-    #[arg(long)]
-    device: Option<Device>,
+    /// Where to run: cpu, webgpu, cuda, tensorrt, directml or coreml, by default the best that works; or on a server, for
+    /// example kserve://host:8000 (see `segue models export --help`)
+    #[arg(long, value_parser = place::PlaceParser)]
+    device: Option<Place>,
     /// Processor threads; by default all
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -123,7 +125,7 @@ impl ModelArgs {
         if let Some(size) = self.size {
             weights = weights.with_image_size(size)?;
         }
-        Ok((Runtime::start(self.device, self.threads)?, weights))
+        Ok((Runtime::start_at(self.device.as_ref(), self.threads)?, weights))
     }
 }
 
@@ -134,12 +136,13 @@ fn look_of(model: &str) -> Look {
 
 /// How models are loaded, on the thread that will run them.
 fn load(args: ModelArgs) -> Load {
-    let (device, threads) = (args.device, args.threads);
+    let (device, threads) = (args.device.clone(), args.threads);
     let segmenter = move || -> anyhow::Result<Sam2Segmenter> {
         let (runtime, weights) = args.open()?;
         Ok(Sam2Segmenter::load(&args.model, &runtime, &weights, args.look())?)
     };
-    let detector = move |named: &str| open_detector(&Runtime::start(device, threads)?, named, None);
+    let detector =
+        move |named: &str| open_detector(&Runtime::start_at(device.as_ref(), threads)?, named, None);
     Load::new(move || match segmenter() {
         Ok(segmenter) => Ok(Box::new(segmenter)),
         Err(error) => Err(format!("{error:#}")),

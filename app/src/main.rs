@@ -5,7 +5,11 @@ use std::{io::Write as _, process::ExitCode};
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match segue::cli::Cli::parse().run() {
+    let ended = segue::cli::Cli::parse().run();
+    for remark in engine::nn::runtime::remarks() {
+        writeln!(std::io::stderr(), "segue: {remark}").ok();
+    }
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.

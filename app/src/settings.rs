@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{models, nn::Device};
+use engine::{models, nn::Place};
 use serde::{Deserialize, Serialize};
 
 pub use self::saver::Saver;
@@ -29,8 +29,8 @@ pub struct Settings {
     pub keys: Preset,
     /// The model: builtin, a known name, or a checkpoint's path.
     pub model: String,
-    /// What the model runs on; the best that works if none.
-    pub device: Option<Device>,
+    /// What the model runs on, or the address of a server; the best that works if none.
+    pub device: Option<Place>,
     /// Side in pixels of the square that the model resizes images to; its own if none.
     pub image_size: Option<usize>,
     /// How strongly masks are painted, 0 to 1.
@@ -49,7 +49,7 @@ pub struct ModelChoice {
     /// As [`Settings::model`].
     pub model: String,
     /// As [`Settings::device`].
-    pub device: Option<Device>,
+    pub device: Option<Place>,
     /// As [`Settings::image_size`].
     pub image_size: Option<usize>,
 }
@@ -169,7 +169,7 @@ impl Settings {
 
     /// Which model is used, and how.
     pub fn model_choice(&self) -> ModelChoice {
-        ModelChoice { model: self.model.clone(), device: self.device, image_size: self.image_size }
+        ModelChoice { model: self.model.clone(), device: self.device.clone(), image_size: self.image_size }
     }
 
     /// Projects that were open, the last one first.
@@ -217,7 +217,7 @@ fn put_aside(path: PathBuf, why: toml::de::Error) -> SettingsError {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests look at files and wait")]
 mod tests {
-    use engine::file::write_atomically;
+    use engine::{file::write_atomically, nn::Device};
     use proptest::prelude::*;
     use std::io::Write as _;
 
@@ -232,7 +232,7 @@ mod tests {
             theme: Theme::Light,
             keys: Preset::Cvat,
             model: "sam2.1-small".to_owned(),
-            device: Some(Device::TensorRt),
+            device: Some(Place::Here(Device::TensorRt)),
             image_size: Some(512),
             mask_opacity: 0.65,
             preview: false,
@@ -257,10 +257,24 @@ mod tests {
     #[test]
     fn devices_have_their_names_of_the_command_line() {
         for device in Device::ALL {
-            let settings = Settings { device: Some(device), ..Settings::default() };
+            let settings = Settings { device: Some(Place::Here(device)), ..Settings::default() };
             assert!(settings.to_text().contains(&format!("device = \"{device}\"")), "{device}");
             assert_eq!(Settings::from_text(&settings.to_text()).unwrap(), settings);
         }
+    }
+
+    #[test]
+    fn a_server_is_kept_by_its_address_and_never_with_a_secret() {
+        let settings =
+            Settings { device: Some("kserves+grpc://gpu:8001".parse().unwrap()), ..Settings::default() };
+        assert!(settings.to_text().contains("device = \"kserves+grpc://gpu:8001\""));
+        assert_eq!(Settings::from_text(&settings.to_text()).unwrap(), settings);
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join(FILE), b"device = \"kserve://me:hunter2@gpu:8000\"\n");
+        let (settings, error) = Settings::load(folder.path());
+        let sentence = error.unwrap().to_string();
+        assert!(sentence.contains("SEGUE_SERVER_TOKEN") && !sentence.contains("hunter2"), "{sentence}");
+        assert!(!settings.to_text().contains("hunter2"));
     }
 
     #[test]

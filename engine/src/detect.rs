@@ -8,9 +8,11 @@ pub mod onnx;
 pub mod owlv2;
 mod suppress;
 
+use std::path::Path;
+
 use crate::{
     geometry::{Point, Rect},
-    nn::{CheckpointError, RuntimeError},
+    nn::{Checkpoint, CheckpointError, Graph, RuntimeError},
     prompt::{Label, PointPrompt, Prompt},
 };
 
@@ -142,6 +144,16 @@ impl From<RuntimeError> for DetectError {
             error => Self::Model(error),
         }
     }
+}
+
+/// The graphs of the detector in a file of official weights, for images of `image_size` pixels or of the size that suits it,
+/// and the weights.
+///
+/// # Errors
+/// If it is no detector, or a file that it needs is missing or damaged.
+pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
+    let is_owlv2 = owlv2::Config::of(&Checkpoint::open(path)?).is_some();
+    if is_owlv2 { owlv2::parts(path, image_size) } else { detr::parts(path, image_size) }
 }
 
 fn sigmoid(logit: f32) -> f32 {

@@ -1,6 +1,7 @@
 //! Which models exist, and where their files are.
 
 mod download;
+mod export;
 mod recognize;
 mod shelf;
 
@@ -13,6 +14,7 @@ use std::{
 use serde::Deserialize;
 
 pub use download::{DownloadError, Downloader, Progress};
+pub use export::{ExportError, Exportable, Exported};
 pub use recognize::{Recognized, recognize};
 pub use shelf::{Shelf, State};
 

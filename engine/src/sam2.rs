@@ -45,4 +45,4 @@ pub use memory::{Memory, MemoryBank, Selection};
 pub use nearby::{Moved, Nearby, Sketch};
 pub use tracker::{LooksAt, ObjectId, Segment, TrackError, TrackOptions, Tracker};
 pub use video_model::VideoModel;
-pub use weights::{Weights, WeightsError, required_tensors};
+pub use weights::{Weights, WeightsError, parts, required_tensors};

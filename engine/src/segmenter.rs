@@ -11,7 +11,7 @@ use crate::{
     geometry::{Point, Size},
     mask::Rle,
     media::MediaError,
-    nn::{Cancel, Device, RuntimeError},
+    nn::{Cancel, Place, RuntimeError},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt, PromptError},
@@ -106,7 +106,9 @@ pub struct ModelInfo {
     /// Its name or file.
     pub name: String,
     /// What it runs on.
-    pub device: Device,
+    pub device: Place,
+    /// Why parts of it, or other models, run elsewhere, one sentence each.
+    pub remarks: Vec<String>,
 }
 
 impl fmt::Display for ModelInfo {

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     frame::Direction,
     mask::Rle,
-    nn::Cancel,
+    nn::{Cancel, RuntimeError},
     picture::Picture,
     project::{FrameId, MediumId, ObjectId, Project, Question, Run, RunId, Segment},
     segmenter::{Answer, SegmentError, Segmenter, Video},
@@ -46,6 +46,8 @@ pub enum Tracked {
     Finished(RunId),
     /// A run cannot go on, and why.
     Failed(RunId, String),
+    /// A run could go on, but not now, and why: the server with the model is away.
+    Waits(RunId, String),
 }
 
 /// See the module.
@@ -110,6 +112,10 @@ impl Tracking {
                 Ok(Some(report)) => reports.push(report),
                 Ok(None) => break,
                 Err(SegmentError::Canceled) => return Err(SegmentError::Canceled),
+                Err(SegmentError::Model(error @ RuntimeError::Remote(_))) => {
+                    reports.push(Tracked::Waits(id, error.to_string()));
+                    break;
+                }
                 Err(error) => reports.push(Tracked::Failed(id, error.to_string())),
             }
         }
@@ -205,6 +211,7 @@ impl Tracked {
             }
             Self::Found { run, frame, segment } => project.record(*run, *frame, segment.clone()),
             Self::Finished(run) | Self::Failed(run, _) => project.runs.remove(run).is_some(),
+            Self::Waits(..) => false,
         }
     }
 }

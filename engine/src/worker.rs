@@ -193,6 +193,8 @@ pub enum Errand {
 pub enum Event {
     /// The model is loaded.
     Ready(ModelInfo),
+    /// The model that is loaded runs elsewhere from now on.
+    ModelChanged(ModelInfo),
     /// The model cannot be loaded; another that was there still is.
     NoModel(String),
     /// The picture was looked at: clicks on it are answered at once.

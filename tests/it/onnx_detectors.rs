@@ -9,7 +9,7 @@ use engine::{
     detect::{Detection, Place, onnx::OnnxDetector},
     file::write_atomically,
     geometry::Rect,
-    nn::{Cancel, Checkpoint, Device, Dim, Graph, Runtime, Value},
+    nn::{Cancel, Checkpoint, Device, Dim, Graph, Precision, Runtime, Value},
 };
 use image::RgbImage;
 use tempfile::TempDir;
@@ -39,7 +39,7 @@ impl Made {
         }
         outputs(&mut graph, &pixels);
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join("own.onnx"), &graph.bind(&Checkpoint::default()).unwrap());
+        write(&folder.path().join("own.onnx"), &graph.bind(&Checkpoint::default(), Precision::Full).unwrap());
         Self { folder }
     }
 
@@ -266,7 +266,7 @@ fn what_is_no_detector_is_refused_with_a_reason() {
     let mut graph = Graph::new("words");
     let words = graph.input("words", &[1, 16].map(Dim::Fixed));
     graph.output("same", &words);
-    write(&path, &graph.bind(&Checkpoint::default()).unwrap());
+    write(&path, &graph.bind(&Checkpoint::default(), Precision::Full).unwrap());
     assert!(load().contains("no input for a picture"), "{}", load());
 }
 

@@ -22,7 +22,7 @@ fn root() -> PathBuf {
 
 /// Whether slow tests were asked for; says so if not.
 #[expect(clippy::print_stdout, reason = "a test that does nothing should not look as if it had")]
-fn asked_for(test: &str) -> bool {
+pub(crate) fn asked_for(test: &str) -> bool {
     let asked = std::env::var_os("RUN_SLOW_TESTS").is_some();
     if !asked {
         println!("{test} is slow: `make test-slow` runs it");

@@ -16,7 +16,10 @@ use engine::{
     segmenter::{FakeSegmenter, Sam2Segmenter, Segmenter},
     worker::Load,
 };
-use segue::command::{Command, Extent, Proposals, Scope, Way};
+use segue::{
+    command::{Command, Extent, Proposals, Scope, Way},
+    session::Session,
+};
 
 use crate::desk::{Desk, at, click, click_off, fake, rect, slow_fake};
 
@@ -559,4 +562,27 @@ fn a_stroke_on_a_tracked_mask_is_a_correction_too() {
     assert!(desk.segment(object, 10).mask.as_ref().unwrap().contains(40, 110));
     assert!(desk.segment(object, 12).mask.as_ref().unwrap().contains(44, 110));
     assert!(!tracked(&log).is_empty());
+}
+
+#[test]
+fn tracking_waits_for_a_server_that_is_away_and_goes_on() {
+    let away = Arc::new(Mutex::new(None));
+    let of_model = away.clone();
+    let mut desk = clip(Load::new(move || {
+        let mut fake = FakeSegmenter::new(Duration::ZERO, Duration::from_millis(5));
+        fake.away = of_model.clone();
+        Ok(Box::new(fake) as Box<dyn Segmenter>)
+    }));
+    desk.step([click(40.0, 60.0), FORWARD]);
+    desk.until("some are tracked", |s| s.project().segments.len() > 5);
+    *away.lock().unwrap() = Some("kserve://gpu:8000".parse().unwrap());
+    desk.until("it waits", Session::is_paused);
+    assert!(desk.says("Tracking pauses at frame") && desk.says("the server kserve://gpu:8000 is not ready"));
+    assert!(!desk.session.project().runs.is_empty(), "what is left stays to be tracked");
+    let object = desk.objects()[0];
+    assert!((6..N_FRAMES).contains(&desk.masks(object).len()));
+    *away.lock().unwrap() = None;
+    desk.run([Command::TogglePause]);
+    desk.finish();
+    assert_eq!(desk.masks(object).len(), N_FRAMES);
 }

@@ -46,7 +46,7 @@ impl Demo {
         std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
         let cancel = cancel_on_interrupt()?;
         let (runtime, weights) = self.model.open()?;
-        say(format_args!("model {} on {}", self.model.model, runtime.device()))?;
+        say(format_args!("model {} on {}", self.model.model, runtime.place()))?;
 
         let mut scene = Scene::new();
         let photo = scene.frame(0)?;

@@ -1,12 +1,12 @@
 //! `segue models`: which models there are, getting them, and whether a file is one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use engine::{
     detector,
-    models::{self, Downloader, Finds, KnownModel, Progress, Shelf, State, recognize},
+    models::{self, Downloader, Exportable, Finds, KnownModel, Progress, Shelf, State, recognize},
     nn::{Cancel, Device, Runtime},
     sam2::Weights,
 };
@@ -36,6 +36,27 @@ pub(crate) enum Models {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Write a model as a folder that inference servers read: Triton, OpenVINO Model Server, MLServer, KServe
+    #[command(after_help = "Examples:
+  segue models export sam2.1-large --out sam
+  segue track clip.mp4 --prompts prompts.json --out clip.json --model sam2.1-large --device kserve+grpc://host:8001
+The folder's README.md says how to start servers. What is small runs here, so the model has to be here, too.
+--device takes kserve://host:port (HTTP), kserves:// (HTTPS), kserve+grpc:// and kserves+grpc:// (gRPC).
+A token is read from the environment variable SEGUE_SERVER_TOKEN, or from the file that SEGUE_SERVER_TOKEN_FILE names, and
+sent over TLS or within this machine only; a certificate authority of your own is a PEM file that SEGUE_SERVER_CA names.")]
+    Export {
+        /// builtin, a name as `segue models list` shows them, or a file
+        model: String,
+        /// The folder, which may only be there if it is an earlier export
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        /// Side in pixels of the square that images are resized to; the same must be given where the model is used
+        #[arg(long, value_name = "PIXELS")]
+        size: Option<usize>,
+        /// Without operators that only ONNX Runtime has, for OpenVINO Model Server and others; slower
+        #[arg(long)]
+        portable: bool,
+    },
     /// Say what a file is, or what is wrong with it; without one check all models that are here
     Check {
         /// A SAM 2 checkpoint (.pt or .safetensors), by Meta's names or transformers', or a detector
@@ -60,6 +81,7 @@ impl Models {
                 let what = if shelf.remove(model)? { "removed" } else { "was not here" };
                 say(format_args!("{} {what}", model.name))
             }),
+            Self::Export { model, out, size, portable } => export(&model, &out, size, portable),
             Self::Check { file: Some(file) } => {
                 let is_onnx = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx"));
                 let about = if is_onnx { check_onnx(&file)? } else { recognize(&file)?.about };
@@ -104,8 +126,28 @@ fn get(shelf: &Shelf, model: &'static KnownModel, cancel: &Cancel) -> anyhow::Re
     say(format_args!("{} is here: {}; {}", model.name, model.about, model.license))
 }
 
+fn export(model: &str, out: &Path, size: Option<usize>, portable: bool) -> anyhow::Result<()> {
+    let (cancel, bar) = (cancel_on_interrupt()?, progress::bytes());
+    let watch = |now: &Progress| {
+        bar.set_message(now.file.clone());
+        bar.set_length(now.total.unwrap_or(now.done));
+        bar.set_position(now.done);
+        !cancel.is_canceled()
+    };
+    let exportable = Exportable::find(model, size)?;
+    let exportable = if portable { exportable.portable() } else { exportable };
+    let exported = exportable.write(out, &watch)?;
+    bar.finish_and_clear();
+    for part in &exported.parts {
+        say(part)?;
+    }
+    let (n, megabytes) = (exported.parts.len(), exported.n_bytes as f64 / 1e6);
+    let n = if n == 1 { "1 part".to_owned() } else { format!("{n} parts") };
+    say(format_args!("{n}, {megabytes:.1} MB; README.md in {} says how to serve them", out.display()))
+}
+
 /// What an ONNX file of somebody else finds, which only shows when it is loaded.
-fn check_onnx(path: &std::path::Path) -> anyhow::Result<String> {
+fn check_onnx(path: &Path) -> anyhow::Result<String> {
     let detector = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None)?;
     let n_classes = detector.classes().map_or(0, <[String]>::len);
     Ok(format!("a detector, finds {n_classes} classes"))

@@ -129,14 +129,18 @@ impl Track {
         let cancel = cancel_on_interrupt()?;
         let mut found = Found::new();
         let tracked = plan.track(self.direction, &mut tracker, &mut source, &cancel, &mut found);
-        let canceled = match tracked {
-            Err(TrackError::Runtime(RuntimeError::Canceled)) => true,
-            other => other.map(|()| false)?,
+        let ended = match tracked {
+            Err(TrackError::Runtime(RuntimeError::Canceled)) => Some("canceled".to_owned()),
+            // Hours of work are not lost to a server that went away.
+            Err(TrackError::Runtime(error @ RuntimeError::Remote(_))) if !found.is_empty() => {
+                Some(error.to_string())
+            }
+            other => other.map(|()| None)?,
         };
         let Format::Coco = self.format;
         write_coco(out, &source, &objects, self.from..=to, &found)?;
-        if canceled {
-            bail!("canceled; the {} finished frames are in {}", found.len(), out.display());
+        if let Some(why) = ended {
+            bail!("{why}; the {} finished frames are in {}", found.len(), out.display());
         }
         if let Some(path) = &self.overlay {
             write_overlay(path, &mut source, self.from..=to, &found, &cancel)?;

@@ -4,9 +4,9 @@ use std::{cell::Cell, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use engine::nn::Device;
+use engine::nn::Place;
 
-use super::ModelArgs;
+use super::{ModelArgs, place::PlaceParser};
 use crate::{
     app::App,
     demo,
@@ -25,9 +25,10 @@ pub(crate) struct Window {
     /// The model, in place of the one in the settings: builtin, a name (`segue models list`), or a checkpoint's path
     #[arg(long)]
     model: Option<String>,
-    /// Where to run, in place of what the settings say: cpu, webgpu, cuda, tensorrt, directml or coreml
-    #[arg(long)]
-    device: Option<Device>,
+    /// Where to run, in place of what the settings say: cpu, webgpu, cuda, tensorrt, directml or coreml, or a server, for
+    /// example kserve://host:8000
+    #[arg(long, value_parser = PlaceParser)]
+    device: Option<Place>,
     /// Side in pixels of the square that images are resized to, a multiple of 32
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,

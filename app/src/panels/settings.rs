@@ -1,7 +1,10 @@
 //! The settings: how it looks, what the model is, and every key.
 
 use egui::{ComboBox, Context, Event, Grid, Id, Modal, RichText, ScrollArea, Slider, Ui};
-use engine::{models, nn::Device};
+use engine::{
+    models,
+    nn::{Device, Place},
+};
 
 use crate::{
     command::{CATALOG, Named},
@@ -157,12 +160,17 @@ fn model_ui(ui: &mut Ui, preferences: &mut Preferences) {
 }
 
 fn device_ui(ui: &mut Ui, preferences: &mut Preferences) {
-    let now = preferences.settings().device;
-    let title = |device: Option<Device>| device.map_or("the best that works", Device::name);
-    ComboBox::from_id_salt("device").selected_text(title(now)).width(180.0).show_ui(ui, |ui| {
-        for device in std::iter::once(None).chain(Device::ALL.map(Some)) {
-            if ui.selectable_label(now == device, title(device)).clicked() {
-                preferences.change(|settings| settings.device = device);
+    let now = preferences.settings().device.clone();
+    let title = |place: &Option<Place>| {
+        place.as_ref().map_or_else(|| "the best that works".to_owned(), Place::to_string)
+    };
+    let devices = Device::ALL.map(|device| Some(Place::Here(device)));
+    // A server comes from the settings file; here it is shown, and others can be chosen in its place.
+    let server = now.clone().filter(|place| matches!(place, Place::There(_)));
+    ComboBox::from_id_salt("device").selected_text(title(&now)).width(180.0).show_ui(ui, |ui| {
+        for place in std::iter::once(None).chain(devices).chain(server.map(Some)) {
+            if ui.selectable_label(now == place, title(&place)).clicked() {
+                preferences.change(|settings| settings.device = place);
             }
         }
     });

@@ -48,7 +48,8 @@ fn model_ui(ui: &mut Ui, session: &Session) {
                 true => (theme::DONE, "clicks are answered at once"),
                 false => (theme::REVIEW, "looking at the image; clicks are kept"),
             };
-            ui.label(model.to_string()).on_hover_text(state);
+            let remarks = model.remarks.iter().map(|remark| format!("\n{remark}"));
+            ui.label(model.to_string()).on_hover_text(state.to_owned() + &remarks.collect::<String>());
             if session.shown().is_some() {
                 dot(ui, color).on_hover_text(state);
             }

@@ -1,7 +1,10 @@
 //! The welcome screen: open something.
 
 use egui::{RichText, Ui, Vec2};
-use engine::models::Finds;
+use engine::{
+    models::Finds,
+    nn::{Device, Place},
+};
 
 use super::Pane;
 use crate::{
@@ -53,7 +56,7 @@ fn hint(pane: &Pane<'_>) -> Option<String> {
     if segmenters.clone().any(|(_, stage)| stage != Stage::Missing) {
         return None;
     }
-    let suits = if now.device.is_gpu() { "sam2.1-large" } else { "sam2.1-tiny" };
+    let suits = if now.device != Place::Here(Device::Cpu) { "sam2.1-large" } else { "sam2.1-tiny" };
     let (model, _) = segmenters.find(|(model, _)| model.name == suits)?;
     Some(format!("Better masks on this machine: get {suits} ({} MB)…", model.megabytes))
 }

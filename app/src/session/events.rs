@@ -16,6 +16,7 @@ impl Session {
     pub(super) fn on_event(&mut self, event: Event) {
         match event {
             Event::Ready(model) => self.model_is_ready(model),
+            Event::ModelChanged(model) => self.tell_of_model(model),
             Event::NoModel(why) => {
                 self.notices.error(format!("The model cannot be loaded: {why}"));
                 self.model = Model::None(why);

@@ -1,6 +1,6 @@
 //! Models: which are on the shelf; getting, adding and removing them; and another in place of the one that is loaded.
 
-use std::{path::PathBuf, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use engine::{
     models::{KnownModel, Shelf, State},
@@ -19,6 +19,8 @@ pub struct Models {
     /// Of each; none until it is known.
     states: Option<Vec<State>>,
     is_asked: bool,
+    /// What was said of models that run elsewhere.
+    remarks: BTreeSet<String>,
     coming: Vec<Coming>,
 }
 
@@ -117,12 +119,22 @@ impl Session {
     }
 
     pub(super) fn model_is_ready(&mut self, model: ModelInfo) {
-        self.model = Model::Ready(model);
+        self.tell_of_model(model);
         // It has seen nothing, and what another could not answer it may.
         self.cache.encoded.clear();
         self.cache.preview = None;
         self.asked.tell_the_model_anew();
         self.tracks.tell_anew();
+    }
+
+    /// What runs elsewhere than it should is said once.
+    pub(super) fn tell_of_model(&mut self, model: ModelInfo) {
+        for remark in &model.remarks {
+            if self.models.remarks.insert(remark.clone()) {
+                self.notices.warn(remark.clone());
+            }
+        }
+        self.model = Model::Ready(model);
     }
 
     /// Asks what is there, if nobody has.

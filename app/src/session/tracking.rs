@@ -202,6 +202,14 @@ impl Session {
                     self.tracks.retracked.push((object, *frame, Instant::now()));
                 }
             }
+            Tracked::Waits(run, why) => {
+                if let Some(run) = self.project().runs.get(run).filter(|_| !self.tracks.is_paused) {
+                    let frame = run.next;
+                    self.notices.error(format!("Tracking pauses at frame {frame}: {why}"));
+                    self.pause(true);
+                }
+                return;
+            }
             Tracked::Finished(_) => {}
         }
         let (Tracked::Found { run, .. } | Tracked::Finished(run) | Tracked::Failed(run, _)) = &report else {

@@ -101,6 +101,15 @@ fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint), 
     Ok((config, checkpoint))
 }
 
+/// The graph of the authors' `.safetensors`, and its weights; as [`Detr::load`] otherwise.
+///
+/// # Errors
+/// If a file is missing, damaged or of another model, or the size does not work.
+pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
+    let (config, checkpoint) = read(path, image_size)?;
+    Ok((vec![detr(&config)], checkpoint))
+}
+
 /// A detector, loaded.
 pub struct Detr {
     config: Config,

@@ -16,7 +16,7 @@ use image::RgbImage;
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
-    nn::{Cancel, Checkpoint, Model, Runtime, Tensor, graph::Required},
+    nn::{Cancel, Checkpoint, Graph, Model, Runtime, Tensor, graph::Required},
 };
 
 use super::{DetectError, Detection, Place, sigmoid};
@@ -122,6 +122,15 @@ impl Owlv2 {
         let size = Size::new(image.width() as usize, image.height() as usize);
         Ok(Patches { size, boxes, objectness, embeddings, shift, scale })
     }
+}
+
+/// The graphs of the model in the official `.safetensors`, and their weights; as [`Owlv2::load`] otherwise.
+///
+/// # Errors
+/// If a file is missing, damaged or of another model, or the size is no multiple of its patches.
+pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
+    let (config, checkpoint, _) = read(path, image_size)?;
+    Ok((vec![image_tower(&config), text_tower(&config)], checkpoint))
 }
 
 /// Every tensor of a model.

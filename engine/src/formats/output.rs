@@ -154,21 +154,7 @@ impl<'a> Output<'a> {
         let report = serde_json::to_vec_pretty(&self.report).map_err(io::Error::from);
         let report = report.map_err(|error| FormatError::writing(self.target, error))?;
         self.write(REPORT, |out| out.write_all(&report))?;
-        let before = self.staging.path().with_extension("before");
-        let put = || {
-            if self.target.exists() {
-                fs::rename(self.target, &before)?;
-            }
-            if let Err(error) = fs::rename(self.staging.path(), self.target) {
-                if before.exists() {
-                    fs::rename(&before, self.target)?;
-                }
-                return Err(error);
-            }
-            allow_reading(self.target)?;
-            if before.exists() { fs::remove_dir_all(&before) } else { Ok(()) }
-        };
-        Ok(put())
+        Ok(file::put_folder(self.staging.path(), self.target))
     }
 
     /// Where one file is asked for and one was made, it goes there alone.
@@ -207,14 +193,4 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     return std::os::unix::fs::symlink(from, to);
     #[cfg(not(unix))]
     return fs::hard_link(from, to);
-}
-
-/// Temporary folders are their owner's alone.
-fn allow_reading(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
 }

@@ -3,11 +3,15 @@
 //! Building a graph needs no weights, so the graph itself says which tensors a checkpoint must hold.
 //! A node whose operands do not fit is a bug in a model's code and panics where it is added.
 
+mod pack;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     rc::Rc,
 };
+
+pub use pack::{PackError, WEIGHTS};
 
 use super::{
     checkpoint::{Checkpoint, CheckpointError},
@@ -354,24 +358,31 @@ impl Graph {
             }
             _ => init.tensor(name, checkpoint),
         };
+        let initializers = self.initializers.iter().map(tensor).collect::<Result<_, CheckpointError>>()?;
+        let nodes = match precision {
+            Precision::Full => self.nodes.clone(),
+            Precision::Half => self.halved_nodes(),
+        };
+        Ok(self.encoded(nodes, initializers))
+    }
+
+    /// As an ONNX file with these operators and weights.
+    fn encoded(&self, node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> Vec<u8> {
         let opset = |domain: &str, version| OperatorSetIdProto { domain: domain.to_owned(), version };
         let model = ModelProto {
             ir_version: onnx::IR_VERSION,
             producer_name: "segue".to_owned(),
             graph: Some(GraphProto {
-                node: match precision {
-                    Precision::Full => self.nodes.clone(),
-                    Precision::Half => self.halved_nodes(),
-                },
+                node,
                 name: self.name.clone(),
-                initializer: self.initializers.iter().map(tensor).collect::<Result<_, CheckpointError>>()?,
+                initializer,
                 input: self.inputs.clone(),
                 output: self.outputs.clone(),
             }),
             opset_import: vec![opset("", onnx::OPSET), opset(onnx::MICROSOFT, 1)],
             metadata_props: self.metadata.clone(),
         };
-        Ok(model.encode_to_vec())
+        model.encode_to_vec()
     }
 
     /// The nodes with halves between them: float inputs become halves first, and outputs floats at last.

@@ -18,12 +18,13 @@ use super::{
     checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     graph::{Graph, Precision},
-    runtime::{Attention, Cancel, Runtime, RuntimeError, ort_error},
+    remote::RemoteModel,
+    runtime::{Attention, Cancel, Runtime, RuntimeError, ort_error, remark, there},
     tensor::{Port, Tensor},
     trust::{self, Verdict},
 };
 
-static NANOS_IN_MODELS: AtomicU64 = AtomicU64::new(0);
+pub(super) static NANOS_IN_MODELS: AtomicU64 = AtomicU64::new(0);
 
 /// How long this process has been within ONNX Runtime's runs, over all models; what else a step takes is ours.
 pub fn time_in_models() -> Duration {
@@ -33,7 +34,7 @@ pub fn time_in_models() -> Duration {
 /// A graph with its weights, ready to run.
 pub struct Model {
     name: String,
-    session: Session,
+    ran: Ran,
     runtime: Runtime,
     device: Device,
     precision: Precision,
@@ -43,6 +44,12 @@ pub struct Model {
     spare: Option<Spare>,
 }
 
+/// Where a model is.
+enum Ran {
+    Here(Session),
+    There(RemoteModel),
+}
+
 /// A model as a file, not loaded.
 struct Spare {
     onnx: Vec<u8>,
@@ -50,13 +57,28 @@ struct Spare {
 }
 
 impl Model {
-    /// Loads `graph` with the weights of `checkpoint` on the runtime's device, in the least precision in which it agrees there
+    /// Finds `graph` with the weights of `checkpoint` on the runtime's server, or loads it here if there is none.
+    ///
+    /// # Errors
+    /// As [`Self::load_here`], or if the server has it not.
+    pub fn load(runtime: &Runtime, graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+        let Some(server) = runtime.server() else { return Self::load_here(runtime, graph, checkpoint) };
+        let (name, packed) = (graph.name().to_owned(), graph.packed_name(checkpoint)?);
+        let part = server.part(packed, &name.replace('_', " "), graph.inputs(), graph.outputs())?;
+        Ok(Self::new(runtime, Device::Cpu, name, Ran::There(part)))
+    }
+
+    /// Loads `graph` with the weights of `checkpoint` on the runtime's device even if there is a server, in the least precision in which it agrees there
     /// with the processor. Where it does not at all, or the device refuses it, it is loaded on the processor instead, unless
-    /// the device was asked for by name; [`Runtime::remarks`] says so.
+    /// the device was asked for by name; [`super::runtime::remarks`] says so.
     ///
     /// # Errors
     /// If the weights do not fit, ONNX Runtime refuses the graph, or the device that was asked for makes other numbers.
-    pub fn load(runtime: &Runtime, mut graph: Graph, checkpoint: &Checkpoint) -> Result<Self, RuntimeError> {
+    pub fn load_here(
+        runtime: &Runtime,
+        mut graph: Graph,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, RuntimeError> {
         let name = graph.name().to_owned();
         let onnx = graph.bind(checkpoint, Precision::Full)?;
         let spare = Spare { onnx, folder: checkpoint.folder().to_owned() };
@@ -147,23 +169,34 @@ impl Model {
             .map_err(ort_error(load_error()))?
             .commit_from_memory(onnx)
             .map_err(ort_error(load_error()))?;
+        Ok(Self::new(runtime, device, name, Ran::Here(session)))
+    }
+
+    fn new(runtime: &Runtime, device: Device, name: String, ran: Ran) -> Self {
         let runtime = runtime.clone();
-        Ok(Self { name, session, runtime, device, precision: Precision::Full, kept: Vec::new(), spare: None })
+        Self { name, ran, runtime, device, precision: Precision::Full, kept: Vec::new(), spare: None }
     }
 
     /// What it takes.
     pub fn inputs(&self) -> Vec<Port> {
-        self.session.inputs().iter().map(Port::of).collect()
+        match &self.ran {
+            Ran::Here(session) => session.inputs().iter().map(Port::of).collect(),
+            Ran::There(part) => part.inputs.clone(),
+        }
     }
 
     /// What it makes.
     pub fn outputs(&self) -> Vec<Port> {
-        self.session.outputs().iter().map(Port::of).collect()
+        match &self.ran {
+            Ran::Here(session) => session.outputs().iter().map(Port::of).collect(),
+            Ran::There(part) => part.outputs.clone(),
+        }
     }
 
     /// What its file says of itself under `key`.
     pub fn metadata(&self, key: &str) -> Option<String> {
-        self.session.metadata().ok()?.custom(key)
+        let Ran::Here(session) = &self.ran else { return None };
+        session.metadata().ok()?.custom(key)
     }
 
     /// Where it runs, and in which precision.
@@ -180,7 +213,7 @@ impl Model {
         let outcome = self.attempt(inputs, cancel);
         match (outcome, self.spare.take()) {
             (Err(error @ RuntimeError::Ort { .. }), Some(spare)) => {
-                self.runtime.remark(&format!("{} failed on {}: {}", self.name, self.device, error.brief()));
+                remark(&format!("{} failed on {}: {}", self.name, self.device, error.brief()));
                 *self = spare.load(&self.runtime, &self.name)?;
                 self.run(inputs, cancel)
             }
@@ -192,6 +225,10 @@ impl Model {
     }
 
     fn attempt(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
+        let session = match &mut self.ran {
+            Ran::Here(session) => session,
+            Ran::There(part) => return there::run(part, inputs, cancel),
+        };
         let what = format!("run {}", self.name);
         // Others may have left them on a device.
         let mut here = Vec::new();
@@ -212,8 +249,8 @@ impl Model {
         let start = Instant::now();
         let memory = self.device.memory().filter(|_| !self.kept.is_empty());
         let results = match memory {
-            Some(memory) => self.run_bound(inputs, &memory, &options),
-            None => self.run_here(inputs, &options),
+            Some(memory) => run_bound(session, inputs, &self.kept, &memory, &options),
+            None => run(session, inputs, &options),
         };
         NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         cancel.set_running(None);
@@ -222,35 +259,36 @@ impl Model {
         }
         results.map_err(ort_error(what))
     }
+}
 
-    /// With outputs on the processor.
-    fn run_here(&mut self, inputs: &[(&str, &Tensor)], options: &RunOptions) -> ort::Result<Vec<Tensor>> {
-        let inputs: Vec<(&str, SessionInputValue<'_>)> =
-            inputs.iter().map(|(name, tensor)| (*name, SessionInputValue::from(&*tensor.value))).collect();
-        let results = self.session.run_with_options(inputs, options)?;
-        Ok(results.into_iter().map(|(_, value)| Tensor::of(value)).collect())
-    }
+/// With outputs on the processor.
+fn run(session: &mut Session, inputs: &[(&str, &Tensor)], options: &RunOptions) -> ort::Result<Vec<Tensor>> {
+    let inputs: Vec<(&str, SessionInputValue<'_>)> =
+        inputs.iter().map(|(name, tensor)| (*name, SessionInputValue::from(&*tensor.value))).collect();
+    let results = session.run_with_options(inputs, options)?;
+    Ok(results.into_iter().map(|(_, value)| Tensor::of(value)).collect())
+}
 
-    /// With the outputs that are kept in the device's memory.
-    fn run_bound(
-        &mut self,
-        inputs: &[(&str, &Tensor)],
-        memory: &MemoryInfo,
-        options: &RunOptions,
-    ) -> ort::Result<Vec<Tensor>> {
-        let mut binding = self.session.create_binding()?;
-        for (name, tensor) in inputs {
-            binding.bind_input(*name, &tensor.value)?;
-        }
-        let processor = MemoryInfo::default();
-        for output in self.session.outputs() {
-            let is_kept = self.kept.iter().any(|kept| kept == output.name());
-            binding.bind_output_to_device(output.name(), if is_kept { memory } else { &processor })?;
-        }
-        let owner = self.session.inner();
-        let results = self.session.run_binding_with_options(&binding, options)?;
-        Ok(results.into_iter().map(|(_, value)| Tensor::kept(value, owner.clone())).collect())
+/// With the outputs that are kept in the device's memory.
+fn run_bound(
+    session: &mut Session,
+    inputs: &[(&str, &Tensor)],
+    kept: &[String],
+    memory: &MemoryInfo<'_>,
+    options: &RunOptions,
+) -> ort::Result<Vec<Tensor>> {
+    let mut binding = session.create_binding()?;
+    for (name, tensor) in inputs {
+        binding.bind_input(*name, &tensor.value)?;
     }
+    let processor = MemoryInfo::default();
+    for output in session.outputs() {
+        let is_kept = kept.iter().any(|kept| kept == output.name());
+        binding.bind_output_to_device(output.name(), if is_kept { memory } else { &processor })?;
+    }
+    let owner = session.inner();
+    let results = session.run_binding_with_options(&binding, options)?;
+    Ok(results.into_iter().map(|(_, value)| Tensor::kept(value, owner.clone())).collect())
 }
 
 impl Spare {

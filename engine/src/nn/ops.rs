@@ -412,7 +412,7 @@ impl Graph {
     }
 
     /// Makes each [`Self::attention`] a [`Self::plain_attention`].
-    pub(super) fn spell_out_attention(&mut self) {
+    pub fn spell_out_attention(&mut self) {
         for node in std::mem::take(&mut self.nodes) {
             let Some(FusedAttention { operands: [q, k, v], n_heads }) =
                 self.fused_attentions.remove(&node.output[0])

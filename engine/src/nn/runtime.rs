@@ -1,5 +1,7 @@
 //! ONNX Runtime: its library, the device that models run on, and ending what runs.
 
+pub(super) mod there;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -20,6 +22,7 @@ use super::{
     device::Device,
     graph::{Dim, Graph},
     model::Model,
+    remote::{RemoteError, Server},
     tensor::Tensor,
 };
 
@@ -59,6 +62,9 @@ pub enum RuntimeError {
         /// What ONNX Runtime says.
         cause: ort::Error,
     },
+    /// The server does not do it.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
     /// Its [`Cancel`] was used.
     #[error("canceled")]
     Canceled,
@@ -83,7 +89,7 @@ pub(super) fn ort_error<R>(what: impl Into<String>) -> impl FnOnce(ort::Error<R>
     |error| RuntimeError::Ort { what, cause: ort::Error::new(error.message()) }
 }
 
-/// The loaded library, and the device that models run on; a clone is the same one.
+/// The loaded library, and the device or server that models run on; a clone is the same one.
 #[derive(Clone)]
 pub struct Runtime {
     library: PathBuf,
@@ -92,7 +98,7 @@ pub struct Runtime {
     attention: Attention,
     /// Whether the device was asked for by name.
     is_forced: bool,
-    remarks: Arc<Mutex<Vec<String>>>,
+    server: Option<Arc<Server>>,
 }
 
 impl Runtime {
@@ -110,7 +116,7 @@ impl Runtime {
             device: Device::Cpu,
             attention: Attention::Fused,
             is_forced: device.is_some(),
-            remarks: Arc::default(),
+            server: None,
         };
         (runtime.device, runtime.attention) = match device {
             Some(device) => {
@@ -125,19 +131,9 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// What models run on.
+    /// What models run on that run here.
     pub fn device(&self) -> Device {
         self.device
-    }
-
-    /// Why models run elsewhere than on [`Self::device`], one sentence each.
-    pub fn remarks(&self) -> Vec<String> {
-        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn remark(&self, what: &str) {
-        let sentence = format!("{what}; it runs on the processor instead");
-        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(sentence);
     }
 
     /// A model does not run on the device, which is an error if that was asked for.
@@ -146,12 +142,16 @@ impl Runtime {
         if self.is_forced {
             return Err(RuntimeError::Device { device, cause: format!("{model}: {cause}") });
         }
-        self.remark(&format!("{model} is not right on {device}: {cause}"));
+        remark(&format!("{model} is not right on {device}: {cause}"));
         Ok(())
     }
 
     pub(super) fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    pub(super) fn server(&self) -> Option<&Arc<Server>> {
+        self.server.as_ref()
     }
 
     pub(super) fn attention(&self) -> Attention {
@@ -218,6 +218,21 @@ impl Runtime {
         graph.output("y", &x);
         let mut model = Model::load_untried(self, self.device, self.attention, graph)?;
         Ok(model.run(&[("x", tensor)], &Cancel::default())?.remove(0))
+    }
+}
+
+static REMARKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Why models of this process run elsewhere than on their runtime's device, one sentence each.
+pub fn remarks() -> Vec<String> {
+    REMARKS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+pub(super) fn remark(what: &str) {
+    let sentence = format!("{what}; it runs on the processor instead");
+    let mut remarks = REMARKS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !remarks.contains(&sentence) {
+        remarks.push(sentence);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     frame::resized,
     geometry::{Rect, Size},
     mask::{self, Mask, Rle},
-    nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
+    nn::{Cancel, Device, Model, Precision, Runtime, RuntimeError, Tensor},
     prompt::{Label, PointPrompt, Prompt},
 };
 
@@ -198,8 +198,9 @@ impl ImageModel {
         Ok(Self {
             config: config.clone(),
             encoder: Model::load(runtime, image_encoder(config), checkpoint)?,
-            decoder: Model::load(runtime, mask_decoder(config), checkpoint)?,
-            mask_encoder: Model::load(runtime, mask_encoder(config), checkpoint)?,
+            // Not on a server: each click would send it the image's features.
+            decoder: Model::load_here(runtime, mask_decoder(config), checkpoint)?,
+            mask_encoder: Model::load_here(runtime, mask_encoder(config), checkpoint)?,
             no_mask: Tensor::from_floats(&[n_places, config.d_model], no_mask)?,
         })
     }
@@ -207,6 +208,11 @@ impl ImageModel {
     /// The model's sizes.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where images are looked at, and in which precision.
+    pub fn encoder_place(&self) -> (Device, Precision) {
+        self.encoder.place()
     }
 
     /// Looks at an image. Mirrors `SAM2ImagePredictor.set_image`.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::nn::{Checkpoint, CheckpointError, checkpoint::Rename, graph::Required};
+use crate::nn::{Checkpoint, CheckpointError, Graph, checkpoint::Rename, graph::Required};
 
 use super::{
     config::{Config, ConfigError, NUM_MASKMEM},
@@ -75,10 +75,14 @@ impl Weights {
     }
 }
 
+/// The graphs of a model.
+pub fn parts(config: &Config) -> [Graph; 5] {
+    [image_encoder, mask_encoder, mask_decoder, memory_attention, memory_encoder].map(|part| part(config))
+}
+
 /// Every tensor of a model, by Meta's names.
 pub fn required_tensors(config: &Config) -> Required {
-    let parts = [image_encoder, mask_encoder, mask_decoder, memory_attention, memory_encoder];
-    let mut required: Required = parts.into_iter().flat_map(|part| part(config).required().clone()).collect();
+    let mut required: Required = parts(config).iter().flat_map(|part| part.required().clone()).collect();
     let (d, m) = (config.d_model, config.mem_dim);
     let mut add = |name: &str, shape: &[usize]| required.insert(name.to_owned(), shape.to_vec());
     add(NO_MASK, &[1, d]);

@@ -15,7 +15,10 @@ use crate::{
     frame::Direction,
     geometry::{Point, Size},
     mask::{Mask, Rle},
-    nn::{Cancel, Device},
+    nn::{
+        Cancel, Device, Place, RuntimeError,
+        remote::{Address, RemoteError},
+    },
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Label,
@@ -45,6 +48,8 @@ pub struct FakeSegmenter {
     pub n_answered: Arc<AtomicUsize>,
     /// Frames that were tracked, in that order; of each object once.
     pub tracked: Arc<Mutex<Vec<FrameId>>>,
+    /// If it is a model on this server, which is away: nothing is tracked then.
+    pub away: Arc<Mutex<Option<Address>>>,
     seen: Vec<FrameId>,
     /// By run: masks that were given, by frame.
     given: BTreeMap<RunId, BTreeMap<usize, Arc<Rle>>>,
@@ -82,7 +87,7 @@ fn wait(duration: Duration, cancel: &Cancel) -> Result<(), SegmentError> {
 
 impl Segmenter for FakeSegmenter {
     fn info(&self) -> ModelInfo {
-        ModelInfo { name: "fake".to_owned(), device: Device::Cpu }
+        ModelInfo { name: "fake".to_owned(), device: Place::Here(Device::Cpu), remarks: Vec::new() }
     }
 
     fn is_encoded(&self, picture: &Picture) -> bool {
@@ -163,6 +168,9 @@ impl Segmenter for FakeSegmenter {
     ) -> Result<Found, SegmentError> {
         video.frame(at.frame)?;
         wait(self.answer, cancel)?;
+        if let Some(address) = self.away.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Err(RuntimeError::from(RemoteError::NotReady { address }).into());
+        }
         let given = self.given.get(&run).into_iter().flatten();
         let nearest = given.min_by_key(|(frame, _)| frame.abs_diff(at.frame));
         let (frame, mask) = nearest.ok_or(SegmentError::NothingGiven)?;

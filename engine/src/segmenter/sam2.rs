@@ -19,7 +19,7 @@ use crate::{
     frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
-    nn::{Cancel, Runtime, RuntimeError},
+    nn::{Cancel, Place, Runtime, RuntimeError, runtime::remarks},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Prompt,
@@ -44,7 +44,8 @@ struct Sure {
 
 /// One model for clicks and for tracking.
 pub struct Sam2Segmenter {
-    info: ModelInfo,
+    name: String,
+    place: Place,
     model: VideoModel,
     look: Look,
     /// At most one is a close view.
@@ -84,7 +85,8 @@ impl Sam2Segmenter {
     /// If ONNX Runtime refuses.
     pub fn load(name: &str, runtime: &Runtime, weights: &Weights, look: Look) -> Result<Self, RuntimeError> {
         Ok(Self {
-            info: ModelInfo { name: name.to_owned(), device: runtime.device() },
+            name: name.to_owned(),
+            place: runtime.place(),
             model: VideoModel::load(runtime, weights, TrackOptions::default().fill_hole_area)?,
             look,
             seen: Recent::new(BUDGET_BYTES, N_ALWAYS_KEPT, Seen::bytes),
@@ -119,7 +121,7 @@ impl Sam2Segmenter {
 
 impl Segmenter for Sam2Segmenter {
     fn info(&self) -> ModelInfo {
-        self.info.clone()
+        ModelInfo { name: self.name.clone(), device: self.place.clone(), remarks: remarks() }
     }
 
     fn is_encoded(&self, picture: &Picture) -> bool {

@@ -128,6 +128,7 @@ fn work(
     inbox: &Receiver<Request>,
     out: &Reporter,
 ) -> Left {
+    let mut info = segmenter.info();
     loop {
         let mut idle = todo.is_idle(segmenter);
         loop {
@@ -140,7 +141,12 @@ fn work(
             }
             idle = false;
         }
-        let events = todo.turn(segmenter, detectors);
+        let mut events = todo.turn(segmenter, detectors);
+        let now = segmenter.info();
+        if now != info {
+            events.push(Event::ModelChanged(now.clone()));
+            info = now;
+        }
         if !events.into_iter().all(|event| out.report(event)) {
             return Left::Alone;
         }
