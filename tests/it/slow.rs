@@ -265,6 +265,52 @@ fn webgpu_makes_the_masks_that_the_processor_makes() {
     }
 }
 
+/// Each graph of each model is held against the processor when it is loaded; a device that was asked for by name is refused
+/// if it makes other numbers.
+#[test]
+fn webgpu_agrees_with_the_processor_on_every_graph() {
+    if !asked_for("webgpu_agrees_with_the_processor_on_every_graph") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for i in 0..2 {
+        formula::frame(i, engine::geometry::Size::new(96, 64))
+            .save(folder.path().join(format!("{i}.png")))
+            .unwrap();
+    }
+    let prompts = serde_json::json!({"objects": [{"id": 1, "category": "blob", "prompts": [
+        {"frame": 0, "points": [[40, 30, 1]]}]}]});
+    let path = folder.path().join("prompts.json");
+    write_atomically(&path, |file| write!(file, "{prompts}")).unwrap();
+    let icd = root().join("target/swiftshader/vk_swiftshader_icd.json").canonicalize().unwrap();
+    let run = |words: &[&str]| {
+        let output = Command::new(segue::program())
+            .current_dir(folder.path())
+            .env("VK_ICD_FILENAMES", &icd)
+            .args(words)
+            .args(["--device", "webgpu"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !said.contains("instead"), "{words:?}: {said}");
+    };
+    for (_, config) in sam2::Config::official() {
+        for is_2_1 in [true, false] {
+            let config = sam2::Config { is_2_1, ..config.clone() };
+            let file = folder.path().join("model.safetensors");
+            formula::write_tensors(&formula::of(sam2::required_tensors(&config)), None, &file);
+            let words = "track . --prompts prompts.json --format coco --out out.json --size 64 --model model.safetensors";
+            run(&words.split(' ').collect::<Vec<_>>());
+        }
+    }
+    let data = root().join("tests/data/detect");
+    for (detector, words) in [("owlv2", &["--text", "red circle"][..]), ("d_fine", &[])] {
+        let file = data.join(detector).join("model.safetensors");
+        let more = ["detect", "0.png", "--detector", file.to_str().unwrap(), "--out", "found.json"];
+        run(&[&more, words].concat());
+    }
+}
+
 /// With masks, or as boxes alone.
 #[test]
 fn packages_read_exports() {

@@ -168,7 +168,12 @@ fn now_ui(ui: &mut Ui, pane: &Pane<'_>) {
                 ui.label(format!("Loading {}", pane.preferences.settings().model));
             });
         }
-        Model::Ready(now) => drop(ui.weak(format!("Clicks are answered by {now}"))),
+        Model::Ready(now) => {
+            ui.weak(format!("Clicks are answered by {now}"));
+            for remark in &now.remarks {
+                ui.label(RichText::new(remark).color(theme::REVIEW));
+            }
+        }
         Model::None(why) => drop(ui.label(RichText::new(why).color(ui.visuals().error_fg_color))),
     }
 }

@@ -1,6 +1,6 @@
 //! What the user should know, over the canvas's lower right corner.
 
-use egui::{Align2, Area, Color32, Context, Frame, Id, RichText, Stroke, Vec2};
+use egui::{Align2, Area, Color32, Context, Frame, Id, Order, RichText, Stroke, Vec2};
 
 use super::dot;
 use crate::{
@@ -15,7 +15,10 @@ pub(crate) fn notices_ui(ctx: &Context, notices: &Notices, lower_right: egui::Po
         return None;
     }
     let place = lower_right - ctx.content_rect().right_bottom();
-    let area = Area::new(Id::unique("notices")).anchor(Align2::RIGHT_BOTTOM, place - Vec2::splat(12.0));
+    // Over dialogs, which say what goes wrong nowhere else.
+    let area = Area::new(Id::unique("notices"))
+        .order(Order::Tooltip)
+        .anchor(Align2::RIGHT_BOTTOM, place - Vec2::splat(12.0));
     area.show(ctx, |ui| {
         ui.set_max_width(380.0);
         for notice in notices.shown() {
