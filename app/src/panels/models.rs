@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn progress_says_what_is_known() {
         assert_eq!(progress(12_400_000, 156_000_000, None), "12 of 156 MB");
-        assert_eq!(progress(12_000_000, 156_000_000, Some(2.4e6)), "12 of 156 MB, 2.4 MB/s, 60 s left");
+        assert_eq!(progress(12_000_000, 156_000_000, Some(3e6)), "12 of 156 MB, 3.0 MB/s, 48 s left");
         assert_eq!(progress(0, 1_753_000_000, Some(1e6)), "0 of 1753 MB, 1.0 MB/s, 29 min left");
         assert_eq!(progress(0, 9_000_000_000, Some(1e6)), "0 of 9000 MB, 1.0 MB/s, 2.5 h left");
         assert_eq!(progress(5, 5, Some(0.0)), "0 of 0 MB");
