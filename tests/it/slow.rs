@@ -299,7 +299,7 @@ fn webgpu_agrees_with_the_processor_on_every_graph() {
             let config = sam2::Config { is_2_1, ..config.clone() };
             let file = folder.path().join("model.safetensors");
             formula::write_tensors(&formula::of(sam2::required_tensors(&config)), None, &file);
-            let words = "track . --prompts prompts.json --format coco --out out.json --size 64 --model model.safetensors";
+            let words = "track . --prompts prompts.json --format coco --out out.json --size 128 --model model.safetensors";
             run(&words.split(' ').collect::<Vec<_>>());
         }
     }
