@@ -1,7 +1,8 @@
 //! Which models there are, which are here, and getting them.
 
 use egui::{
-    Align, Button, Context, Id, Label, Layout, Modal, ProgressBar, Response, RichText, ScrollArea, Ui, Vec2,
+    Align, Button, Context, Id, Label, Layout, Modal, ProgressBar, Response, RichText, Role, ScrollArea, Ui,
+    Vec2, WidgetInfo,
 };
 use engine::models::{BUILTIN, Finds, KnownModel};
 
@@ -82,13 +83,7 @@ impl ModelsScreen {
     fn buttons_ui(&mut self, ui: &mut Ui, pane: &mut Pane<'_>, model: &'static KnownModel, stage: &Stage) {
         let name = &model.name;
         let mut say = |ui: &mut Ui, title: &str, command: Command, about: String| {
-            let button = ui.add(Button::new(title).small());
-            button.widget_info(|| {
-                egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{title} {name}"))
-            });
-            let is_clicked = button.clicked();
-            pane.on_click(button, &command, &about);
-            is_clicked
+            pane.on_click(small_button(ui, title, name), &command, &about);
         };
         match stage {
             Stage::Missing => {
@@ -186,13 +181,19 @@ fn builtin_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
     row(ui, about, |ui| use_ui(ui, pane, BUILTIN));
 }
 
+/// A button that screen readers tell from those of other models.
+fn small_button(ui: &mut Ui, title: &str, name: &str) -> Response {
+    let button = ui.add(Button::new(title).small());
+    button.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("{title} {name}")));
+    button
+}
+
 /// Whether clicks are answered by a model, and a button to have it so.
 fn use_ui(ui: &mut Ui, pane: &mut Pane<'_>, name: &str) {
     if pane.preferences.settings().model == name {
         ui.label(RichText::new("in use").color(theme::DONE));
     } else {
-        let button = ui.add(Button::new("Use").small());
-        button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Use {name}")));
+        let button = small_button(ui, "Use", name);
         pane.on_click(button, &Command::UseModel(name.to_owned()), "Clicks are then answered by it");
     }
 }
