@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test` do all set-up on Debian and Ubuntu, and are quick when it is done.
 
-.PHONY: run test test-slow bench study fuzz setup clean
+.PHONY: run test test-slow bench study fuzz setup cuda clean
 
 run: setup
 	cargo build --release --package segue
@@ -43,6 +43,10 @@ fuzz: setup
 
 setup:
 	packaging/setup.sh
+
+# For NVIDIA cards: all that ONNX Runtime needs of CUDA, 1.4 GB to download.
+cuda: setup
+	python3 packaging/fetch_runtime.py --cuda
 
 clean:
 	cargo clean

@@ -17,6 +17,7 @@ mod pickle;
 pub mod device;
 pub mod model;
 pub mod runtime;
+mod stacks;
 mod tensor;
 mod trust;
 
@@ -29,4 +30,5 @@ pub use graph::{Dim, Graph, Precision, Value};
 pub use model::Model;
 pub use place::Place;
 pub use runtime::{Cancel, Runtime, RuntimeError};
+pub use stacks::Stacks;
 pub use tensor::{Port, PortKind, Tensor};

@@ -6,11 +6,13 @@ use std::{
 };
 
 use engine::{
+    frame::{Direction, Frames},
     geometry::{Point, Rect, Size},
     mask::{Mask, Rle},
+    media::MediaError,
     nn::{Cancel, Device, Runtime},
     picture::Picture,
-    project::{FrameId, MediumId, Question},
+    project::{FrameId, MediumId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt},
     sam2::{ImageModel, Look, Weights},
     segmenter::{Answer, FakeSegmenter, Sam2Segmenter, SegmentError, Segmenter},
@@ -225,6 +227,56 @@ fn the_pictures_seen_last_are_kept_and_memory_is_bounded() {
     // The same frame of another project, at the same place in memory perhaps, is another picture.
     drop(pictures);
     assert!(!segmenter.is_encoded(&disks()));
+}
+
+/// The formula's clip, and which of its frames were read.
+#[derive(Default)]
+struct Clip {
+    read: Vec<usize>,
+}
+
+impl Frames for Clip {
+    type Error = MediaError;
+
+    fn n_frames(&self) -> usize {
+        4
+    }
+
+    fn size(&self) -> Size {
+        SIZE
+    }
+
+    fn frame(&mut self, i: usize) -> Result<RgbImage, MediaError> {
+        self.read.push(i);
+        Ok(formula::frame(i, SIZE))
+    }
+}
+
+#[test]
+fn looking_ahead_changes_no_mask_and_reads_no_frame_again() {
+    let at = |frame| FrameId { medium: MediumId(1), frame };
+    let masks = |looks_ahead: bool, look: Look| {
+        let mut segmenter = segmenter(look).looking_ahead(looks_ahead);
+        let (mut clip, cancel) = (Clip::default(), Cancel::default());
+        let runs = [0, 1].map(|n| RunId { step: 1, n });
+        for (run, center) in runs.iter().zip([50.0, 115.0]) {
+            let mask = Arc::new(Rle::encode(&disk(center, 24.0)));
+            segmenter.remember(*run, at(0), &mask, true, &mut clip, &cancel).unwrap();
+        }
+        let frames = (1..4).flat_map(|frame| runs.map(|run| (frame, run)));
+        let found = frames.map(|(frame, run)| {
+            segmenter.track(run, at(frame), Direction::Forward, &mut clip, &cancel).unwrap()
+        });
+        (found.collect::<Vec<_>>(), clip.read)
+    };
+    for look in [Look::default(), Look::CAREFUL] {
+        let ((ahead, mut read), (alone, mut read_alone)) = (masks(true, look), masks(false, look));
+        assert!(ahead.iter().all(|found| found.mask.area() > 0));
+        assert_eq!(ahead, alone);
+        read.sort_unstable();
+        read_alone.sort_unstable();
+        assert_eq!(read, read_alone);
+    }
 }
 
 #[test]

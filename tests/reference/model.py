@@ -125,7 +125,7 @@ def connected_components(mask):
     """Stand-in for sam2's CUDA kernel: 8-connected labels and each pixel's component area."""
     labels = np.zeros(mask.shape, np.int32)
     areas = np.zeros(mask.shape, np.int32)
-    for i, plane in enumerate(mask[:, 0].numpy()):
+    for i, plane in enumerate(mask[:, 0].cpu().numpy()):
         labels[i, 0], _ = ndimage.label(plane, structure=np.ones((3, 3)))
         areas[i, 0] = np.bincount(labels[i, 0].ravel())[labels[i, 0]]
     return torch.from_numpy(labels), torch.from_numpy(areas)

@@ -1,16 +1,24 @@
 //! `segue devices`: what there is to run models on, and how fast it is.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use engine::{
-    frame::{Direction, Frames as _},
+    frame::{Direction, Frames},
     geometry::{Point, Size},
+    media::MediaError,
     models,
     nn::{Cancel, Device, Runtime, runtime},
+    picture::Picture,
+    project::{FrameId, MediumId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt},
-    sam2::{TrackOptions, Tracker},
+    sam2::Look,
+    segmenter::{Sam2Segmenter, SegmentError, Segmenter as _},
 };
+use image::RgbImage;
 
 use super::say;
 use crate::scene::Scene;
@@ -60,41 +68,75 @@ impl Devices {
 
 /// What a model takes on a device, each the median of a few times after a first one.
 fn bench(device: Device, model: &str) -> anyhow::Result<String> {
-    const N: usize = 5;
-    const OBJECT: u32 = 1;
-    let (runtime, weights, cancel) =
-        (Runtime::start(Some(device), None)?, models::open(model)?, Cancel::default());
-    let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default())?;
-    let mut scene = Scene::new();
-    let image = scene.frame(0)?;
-    let size = Size::new(image.width() as usize, image.height() as usize);
-    let at = Point { x: size.width as f32 / 2.0, y: size.height as f32 / 2.0 };
-    let prompt = Prompt { rect: None, points: vec![PointPrompt { at, label: Label::Positive }] };
-    let mut looks = Vec::new();
-    let mut clicks = Vec::new();
-    for _ in 0..=N {
-        let start = Instant::now();
-        let features = tracker.image_model().encode(&image, &cancel)?;
-        looks.push(start.elapsed());
-        let start = Instant::now();
-        tracker.image_model().predict(&features, &prompt, None, &cancel)?;
-        clicks.push(start.elapsed());
+    const N: usize = 10;
+    let runtime = Runtime::start(Some(device), None)?;
+    let weights = models::open(model)?;
+    let mut segmenter = Sam2Segmenter::load(model, &runtime, &weights, Look::default())?;
+    let (precision, cancel) = (segmenter.precision(), Cancel::default());
+    let mut clip = Clip::new(N + 2)?;
+    let size = clip.size();
+    let question = {
+        let at = Point { x: size.width as f32 / 2.0, y: size.height as f32 / 2.0 };
+        let prompt = Prompt { rect: None, points: vec![PointPrompt { at, label: Label::Positive }] };
+        Question { prompt, ..Question::default() }
+    };
+    let at = |frame| FrameId { medium: MediumId(0), frame };
+    let (mut looks, mut clicks, mut frames) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first = None;
+    for _ in 0..N {
+        let picture = Arc::new(Picture::new(at(0), clip.frame(0)?));
+        looks.push(timed(|| segmenter.encode(&picture, &cancel))?.0);
+        let (time, answer) = timed(|| segmenter.answer(&picture, &question, &cancel))?;
+        clicks.push(time);
+        first = Some(answer);
     }
-    tracker.prompt(&mut scene, OBJECT, 0, &prompt, &cancel)?;
-    let mut frames = Vec::new();
-    for frame in 0..=N {
-        let start = Instant::now();
-        tracker.track(&mut scene, frame, Direction::Forward, &[OBJECT], &cancel)?;
-        frames.push(start.elapsed());
+    if let Some(first) = first {
+        let run = RunId { step: 0, n: 0 };
+        segmenter.remember(run, at(0), &Arc::new(first.mask), true, &mut clip, &cancel)?;
+        for frame in 1..=N {
+            let track = || segmenter.track(run, at(frame), Direction::Forward, &mut clip, &cancel);
+            frames.push(timed(track)?.0);
+        }
     }
-    let (device, precision) = tracker.image_model().encoder_place();
     let [look, click, frame] = [looks, clicks, frames].map(milliseconds);
-    Ok(format!("look {look}, click {click}, tracked frame {frame}; looks on {device} in {precision}"))
+    Ok(format!("look {look}, click {click}, tracked frame {frame}; looks in {precision}"))
+}
+
+fn timed<T>(run: impl FnOnce() -> Result<T, SegmentError>) -> Result<(Duration, T), SegmentError> {
+    let start = Instant::now();
+    let made = run()?;
+    Ok((start.elapsed(), made))
 }
 
 fn milliseconds(mut times: Vec<Duration>) -> String {
     // What is made ready on first use is not counted.
     times.remove(0);
     times.sort();
-    format!("{:.0} ms", times[times.len() / 2].as_secs_f64() * 1e3)
+    format!("{:.1} ms", times[times.len() / 2].as_secs_f64() * 1e3)
+}
+
+/// The scene, drawn beforehand.
+struct Clip(Vec<RgbImage>);
+
+impl Clip {
+    fn new(n_frames: usize) -> anyhow::Result<Self> {
+        let mut scene = Scene::new();
+        Ok(Self((0..n_frames).map(|frame| scene.frame(frame)).collect::<Result<_, _>>()?))
+    }
+}
+
+impl Frames for Clip {
+    type Error = MediaError;
+
+    fn n_frames(&self) -> usize {
+        self.0.len()
+    }
+
+    fn size(&self) -> Size {
+        Size::new(self.0[0].width() as usize, self.0[0].height() as usize)
+    }
+
+    fn frame(&mut self, i: usize) -> Result<RgbImage, MediaError> {
+        Ok(self.0[i].clone())
+    }
 }

@@ -48,14 +48,23 @@ impl Device {
         !matches!(self, Self::Cpu)
     }
 
-    /// Why it need not be tried here; software that only plays a GPU is slower than the processor itself.
-    pub(super) fn obstacle(self) -> Option<&'static str> {
+    /// Whether two models must not run on it at the same time: ONNX Runtime's WebGPU has one queue for all.
+    pub(super) const fn takes_turns(self) -> bool {
+        !matches!(self, Self::TensorRt | Self::Cuda | Self::Cpu)
+    }
+
+    /// Why it need not be tried here with this library of ONNX Runtime; software that only plays a GPU is slower than the
+    /// processor itself.
+    pub(super) fn obstacle(self, library: &Path) -> Option<String> {
         let is_linux = cfg!(target_os = "linux");
-        let has = |paths: &[&str]| paths.iter().any(|path| Path::new(path).exists());
         match self {
             Self::WebGpu if is_linux && !has(&["/dev/dri/renderD128", "/dev/nvidia0", "/dev/dxg"]) => {
-                Some("this machine shows no GPU (/dev/dri, /dev/nvidia0)")
+                Some("this machine shows no GPU (/dev/dri, /dev/nvidia0)".to_owned())
             }
+            Self::Cuda | Self::TensorRt if is_linux => why_no_cuda().or_else(|| {
+                let has_cuda = library.with_file_name("libonnxruntime_providers_cuda.so").is_file();
+                (!has_cuda).then(|| "this ONNX Runtime has no CUDA; `make cuda` gets one that has".to_owned())
+            }),
             _ => None,
         }
     }
@@ -125,16 +134,36 @@ impl Device {
     }
 }
 
+/// Whether any of these is there.
+fn has(paths: &[&str]) -> bool {
+    paths.iter().any(|path| Path::new(path).exists())
+}
+
+/// Why no ONNX Runtime can use CUDA here.
+pub(super) fn why_no_cuda() -> Option<String> {
+    if !has(&["/dev/nvidia0", "/dev/dxg"]) {
+        return Some("this machine shows no NVIDIA card (/dev/nvidia0)".to_owned());
+    }
+    let driver = nvidia_driver()?;
+    let is_old = driver.split('.').next()?.parse::<u32>().ok()? < CUDA_DRIVER;
+    is_old.then(|| format!("NVIDIA's driver is {driver}, and CUDA 13 needs {CUDA_DRIVER} or later"))
+}
+
+/// The first release of NVIDIA's driver that has CUDA 13.
+const CUDA_DRIVER: u32 = 580;
+
 /// The first NVIDIA card and its driver's version, as Linux's driver tells them.
 fn nvidia() -> Option<String> {
     let cards = std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?;
     let about = std::fs::read_to_string(cards.flatten().next()?.path().join("information")).ok()?;
     let model = about.lines().find_map(|line| line.strip_prefix("Model:"))?.trim().to_owned();
+    Some(model + &nvidia_driver().map_or_else(String::new, |version| format!(", driver {version}")))
+}
+
+fn nvidia_driver() -> Option<String> {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
     let is_version = |word: &&str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit());
-    let driver =
-        version.split_whitespace().find(is_version).map_or_else(String::new, |v| format!(", driver {v}"));
-    Some(model + &driver)
+    version.split_whitespace().find(is_version).map(str::to_owned)
 }
 
 impl fmt::Display for Device {

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -18,8 +18,9 @@ use super::{
     checkpoint::{Checkpoint, CheckpointError},
     device::Device,
     graph::{Graph, Precision},
+    ops::Attention,
     remote::RemoteModel,
-    runtime::{Attention, Cancel, Runtime, RuntimeError, ort_error, remark, there},
+    runtime::{Cancel, Runtime, RuntimeError, ort_error, remark, there},
     tensor::{Port, Tensor},
     trust::{self, Verdict},
 };
@@ -30,6 +31,9 @@ pub(super) static NANOS_IN_MODELS: AtomicU64 = AtomicU64::new(0);
 pub fn time_in_models() -> Duration {
     Duration::from_nanos(NANOS_IN_MODELS.load(Ordering::Relaxed))
 }
+
+/// Held while a model runs on a device that cannot run two at once.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// A graph with its weights, ready to run.
 pub struct Model {
@@ -50,8 +54,9 @@ enum Ran {
     There(RemoteModel),
 }
 
-/// A model as a file, not loaded.
+/// A model as the processor can load it.
 struct Spare {
+    name: String,
     onnx: Vec<u8>,
     folder: PathBuf,
 }
@@ -68,9 +73,9 @@ impl Model {
         Ok(Self::new(runtime, Device::Cpu, name, Ran::There(part)))
     }
 
-    /// Loads `graph` with the weights of `checkpoint` on the runtime's device even if there is a server, in the least precision in which it agrees there
-    /// with the processor. Where it does not at all, or the device refuses it, it is loaded on the processor instead, unless
-    /// the device was asked for by name; [`super::runtime::remarks`] says so.
+    /// Loads `graph` with the weights of `checkpoint` on the runtime's device even if there is a server, in the least
+    /// precision in which it agrees there with the processor. Where it does not at all, or the device refuses it, it is
+    /// loaded on the processor instead, unless the device was asked for by name; [`super::runtime::remarks`] says so.
     ///
     /// # Errors
     /// If the weights do not fit, ONNX Runtime refuses the graph, or the device that was asked for makes other numbers.
@@ -79,30 +84,18 @@ impl Model {
         mut graph: Graph,
         checkpoint: &Checkpoint,
     ) -> Result<Self, RuntimeError> {
-        let name = graph.name().to_owned();
-        let onnx = graph.bind(checkpoint, Precision::Full)?;
-        let spare = Spare { onnx, folder: checkpoint.folder().to_owned() };
+        let spare = Spare {
+            name: graph.name().to_owned(),
+            onnx: graph.bind(checkpoint, Precision::Full)?,
+            folder: checkpoint.folder().to_owned(),
+        };
         if !runtime.device().is_gpu() {
-            return spare.load(runtime, &name);
+            return spare.load(runtime);
         }
-        if matches!(runtime.attention(), Attention::Plain) {
-            graph.spell_out_attention();
-        }
-        let identity = trust::identity(&spare.onnx, checkpoint.path());
-        let mut why = String::new();
-        for precision in graph.precisions() {
-            let onnx = graph.bind(checkpoint, *precision)?;
-            let load = || Self::of_onnx(runtime, runtime.device(), name.clone(), &onnx, checkpoint.folder());
-            match trusted(runtime, *precision, &identity, load, || spare.load(runtime, &name)) {
-                Ok(model) => {
-                    let (kept, precision) = (graph.kept().to_vec(), *precision);
-                    return Ok(Self { kept, precision, spare: Some(spare), ..model });
-                }
-                Err(cause) => why = cause,
-            }
-        }
-        runtime.gave_up(&name, why)?;
-        spare.load(runtime, &name)
+        graph.write_attention(runtime.attention());
+        let versions =
+            graph.precisions().iter().map(|precision| (*precision, graph.bind(checkpoint, *precision)));
+        spare.on_device(runtime, checkpoint.path(), graph.kept(), versions)
     }
 
     /// Loads `graph` on a device, trusted or not.
@@ -112,9 +105,7 @@ impl Model {
         attention: Attention,
         mut graph: Graph,
     ) -> Result<Self, RuntimeError> {
-        if matches!(attention, Attention::Plain) {
-            graph.spell_out_attention();
-        }
+        graph.write_attention(attention);
         let onnx = graph.bind(&Checkpoint::default(), Precision::Full)?;
         Self::of_onnx(runtime, device, graph.name().to_owned(), &onnx, Path::new(""))
     }
@@ -129,19 +120,12 @@ impl Model {
         let onnx = std::fs::read(path).map_err(open_error)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let spare = Spare { onnx, folder };
+        let version = (Precision::Full, Ok(onnx.clone()));
+        let spare = Spare { name, onnx, folder };
         if !runtime.device().is_gpu() {
-            return spare.load(runtime, &name);
+            return spare.load(runtime);
         }
-        let identity = trust::identity(&spare.onnx, path);
-        let load = || Self::of_onnx(runtime, runtime.device(), name.clone(), &spare.onnx, &spare.folder);
-        match trusted(runtime, Precision::Full, &identity, load, || spare.load(runtime, &name)) {
-            Ok(model) => Ok(Self { spare: Some(spare), ..model }),
-            Err(cause) => {
-                runtime.gave_up(&name, cause)?;
-                spare.load(runtime, &name)
-            }
-        }
+        spare.on_device(runtime, path, &[], [version])
     }
 
     fn of_onnx(
@@ -214,7 +198,7 @@ impl Model {
         match (outcome, self.spare.take()) {
             (Err(error @ RuntimeError::Ort { .. }), Some(spare)) => {
                 remark(&format!("{} failed on {}: {}", self.name, self.device, error.brief()));
-                *self = spare.load(&self.runtime, &self.name)?;
+                *self = spare.load(&self.runtime)?;
                 self.run(inputs, cancel)
             }
             (outcome, spare) => {
@@ -246,12 +230,14 @@ impl Model {
             cancel.set_running(None);
             return Err(RuntimeError::Canceled);
         }
+        let turn = self.device.takes_turns().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
         let start = Instant::now();
         let memory = self.device.memory().filter(|_| !self.kept.is_empty());
         let results = match memory {
             Some(memory) => run_bound(session, inputs, &self.kept, &memory, &options),
             None => run(session, inputs, &options),
         };
+        drop(turn);
         NANOS_IN_MODELS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         cancel.set_running(None);
         if cancel.is_canceled() {
@@ -292,29 +278,120 @@ fn run_bound(
 }
 
 impl Spare {
-    fn load(&self, runtime: &Runtime, name: &str) -> Result<Model, RuntimeError> {
-        Model::of_onnx(runtime, Device::Cpu, name.to_owned(), &self.onnx, &self.folder)
+    /// The model on the processor.
+    fn load(&self, runtime: &Runtime) -> Result<Model, RuntimeError> {
+        Model::of_onnx(runtime, Device::Cpu, self.name.clone(), &self.onnx, &self.folder)
+    }
+
+    /// The model on the runtime's device, as the first of `versions` that agrees with the processor; `weights` is where they
+    /// are, and outputs in `kept` stay in the device's memory.
+    fn on_device(
+        self,
+        runtime: &Runtime,
+        weights: &Path,
+        kept: &[String],
+        versions: impl IntoIterator<Item = (Precision, Result<Vec<u8>, CheckpointError>)>,
+    ) -> Result<Model, RuntimeError> {
+        let identity = trust::identity(&self.onnx, runtime.attention(), weights);
+        let mut why = String::new();
+        for (precision, onnx) in versions {
+            match self.trusted(runtime, precision, &identity, &onnx?) {
+                Ok(model) => return Ok(Model { kept: kept.to_vec(), precision, spare: Some(self), ..model }),
+                Err(cause) => why = cause,
+            }
+        }
+        runtime.gave_up(&self.name, why)?;
+        self.load(runtime)
+    }
+
+    /// A version on the runtime's device, if it makes what the processor's makes, which is asked only once.
+    fn trusted(
+        &self,
+        runtime: &Runtime,
+        precision: Precision,
+        identity: &str,
+        onnx: &[u8],
+    ) -> Result<Model, String> {
+        let verdict = |model: &mut Model| match trust::remembered(runtime.device(), precision, identity) {
+            Some(verdict) => Ok(verdict),
+            None => {
+                let verdict = trust::compare(model, &mut self.load(runtime)?)?;
+                trust::remember(runtime.device(), precision, identity, verdict);
+                Ok::<Verdict, RuntimeError>(verdict)
+            }
+        };
+        let loaded = Model::of_onnx(runtime, runtime.device(), self.name.clone(), onnx, &self.folder);
+        let judged = loaded.and_then(|mut model| Ok((verdict(&mut model)?, model)));
+        let (verdict, model) = judged.map_err(RuntimeError::brief)?;
+        verdict.check(precision)?;
+        Ok(model)
     }
 }
 
-/// The model that `load` loads, if it makes what the processor's makes, which is asked only once.
-fn trusted(
-    runtime: &Runtime,
-    precision: Precision,
-    identity: &str,
-    load: impl FnOnce() -> Result<Model, RuntimeError>,
-    on_processor: impl FnOnce() -> Result<Model, RuntimeError>,
-) -> Result<Model, String> {
-    let verdict = |model: &mut Model| match trust::remembered(runtime.device(), precision, identity) {
-        Some(verdict) => Ok(verdict),
-        None => {
-            let verdict = trust::compare(model, &mut on_processor()?)?;
-            trust::remember(runtime.device(), precision, identity, verdict);
-            Ok::<Verdict, RuntimeError>(verdict)
-        }
-    };
-    let judged = load().and_then(|mut model| Ok((verdict(&mut model)?, model)));
-    let (verdict, model) = judged.map_err(RuntimeError::brief)?;
-    verdict.check(precision)?;
-    Ok(model)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::runtime::remarks;
+
+    /// A model of two numbers: the row `row` of two, times `factor`. There is no third row.
+    fn onnx(row: i64, factor: f32) -> Vec<u8> {
+        let mut graph = Graph::new("rows");
+        let x = graph.input("x", &[2.into(), 2.into()]);
+        let row = graph.integers(&[row]);
+        let row = graph.gather_rows(&x, &row);
+        let factor = graph.scalar(factor);
+        let y = graph.mul(&row, &factor);
+        graph.output("y", &y);
+        graph.bind(&Checkpoint::default(), Precision::Full).unwrap()
+    }
+
+    /// What is found out of one is kept under what it is, so that each test has a factor of its own.
+    fn spare(name: &str, factor: f32) -> Spare {
+        Spare { name: name.to_owned(), onnx: onnx(1, factor), folder: PathBuf::new() }
+    }
+
+    fn answer(model: &mut Model) -> Vec<f32> {
+        let x = Tensor::from_floats(&[2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+        model.run(&[("x", &x)], &Cancel::default()).unwrap()[0].floats().to_vec()
+    }
+
+    fn is_said(name: &str, why: &str) -> bool {
+        remarks().iter().any(|remark| remark.contains(name) && remark.contains(why))
+    }
+
+    /// The processor plays a device that was found or, if `is_forced`, one that was asked for.
+    fn runtime(is_forced: bool) -> Runtime {
+        Runtime::start(is_forced.then_some(Device::Cpu), Some(1)).unwrap()
+    }
+
+    #[test]
+    fn the_first_version_that_agrees_is_taken() {
+        let versions = [(Precision::Half, Ok(onnx(1, 2.5))), (Precision::Full, Ok(onnx(1, 2.0)))];
+        let spare = spare("agrees at last", 2.0);
+        let mut model = spare.on_device(&runtime(false), Path::new("agrees at last"), &[], versions).unwrap();
+        assert_eq!(model.place().1, Precision::Full);
+        assert_eq!(answer(&mut model), [6.0, 8.0]);
+        assert!(!is_said("agrees at last", ""));
+    }
+
+    #[test]
+    fn a_device_that_computes_wrongly_is_not_used_and_refused_if_it_was_asked_for() {
+        let wrong = || [(Precision::Full, Ok(onnx(1, 3.75)))];
+        let found = spare("wrong", 3.0).on_device(&runtime(false), Path::new("wrong"), &[], wrong());
+        assert_eq!(answer(&mut found.unwrap()), [9.0, 12.0]);
+        assert!(is_said("wrong is not right", "its numbers are off by 25.0 %"));
+        let asked_for = spare("wrong", 3.0).on_device(&runtime(true), Path::new("wrong"), &[], wrong());
+        let error = asked_for.err().unwrap().to_string();
+        assert!(error.starts_with("cannot run on cpu: wrong: its numbers are off by 25.0 %"), "{error}");
+    }
+
+    #[test]
+    fn work_goes_on_where_a_device_fails() {
+        let runtime = runtime(false);
+        let broken = Model::of_onnx(&runtime, Device::Cpu, "broken".into(), &onnx(2, 2.0), Path::new(""));
+        let mut model = Model { spare: Some(spare("broken", 2.0)), ..broken.unwrap() };
+        assert_eq!(answer(&mut model), [6.0, 8.0]);
+        assert!(is_said("broken failed on cpu", "it runs on the processor instead"));
+        assert_eq!(answer(&mut model), [6.0, 8.0]);
+    }
 }

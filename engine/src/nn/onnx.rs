@@ -77,6 +77,8 @@ pub(crate) struct AttributeProto {
     pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub s: Vec<u8>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -89,6 +91,7 @@ pub(crate) enum Attribute<'a> {
     Float(f32),
     Int(i64),
     Ints(&'a [i64]),
+    Text(&'a str),
 }
 
 impl AttributeProto {
@@ -98,6 +101,7 @@ impl AttributeProto {
             Attribute::Float(f) => (attribute.f, attribute.kind) = (f, 1),
             Attribute::Int(i) => (attribute.i, attribute.kind) = (i, 2),
             Attribute::Ints(ints) => (attribute.ints, attribute.kind) = (ints.to_vec(), 7),
+            Attribute::Text(text) => (attribute.s, attribute.kind) = (text.into(), 3),
         }
         attribute
     }

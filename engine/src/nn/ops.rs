@@ -2,13 +2,15 @@
 //!
 //! Semantics are those of ONNX opset 20; a method differs from its operator only where it says so.
 
+mod attention;
 mod spatial;
 
 use super::{
-    graph::{Dim, FUSED_ATTENTION, FusedAttention, Graph, Value},
+    graph::{Dim, Graph, Value},
     onnx::{Attribute, DataType},
 };
 
+pub(super) use attention::Attention;
 pub use spatial::{IMAGENET, Window};
 
 impl Graph {
@@ -347,84 +349,6 @@ impl Graph {
             &[("axis", Attribute::Int(0))],
             vec![rows.shape[0], table.shape[1]],
         )
-    }
-
-    /// Scaled dot-product attention in one operator: `q` `[b, l, c]`, `k` `[b, s, c]`, `v` `[b, s, c']` to `[b, l, c']`.
-    ///
-    /// The heads are equal parts of `c` and of `c'`; the scale is that of `c / n_heads` channels.
-    #[track_caller]
-    pub fn attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
-        assert_eq!(q.shape[2], k.shape[2], "attention of {:?} to {:?}", q.shape, k.shape);
-        assert_eq!(k.shape[1], v.shape[1], "keys {:?}, values {:?}", k.shape, v.shape);
-        let scale = 1.0 / ((q.last_dim() / n_heads) as f32).sqrt();
-        let attributes = [("num_heads", Attribute::Int(n_heads as i64)), ("scale", Attribute::Float(scale))];
-        let shape = vec![q.shape[0], q.shape[1], v.shape[2]];
-        let mixed = self.node(FUSED_ATTENTION, &[q, k, v], &attributes, shape);
-        let operands = [q, k, v].map(Value::clone);
-        self.fused_attentions.insert(mixed.name.to_string(), FusedAttention { operands, n_heads });
-        mixed
-    }
-
-    /// [`Self::attention`] in plain operators, which is faster where `l` and `s` are small and `b` is large.
-    #[track_caller]
-    pub fn plain_attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
-        self.masked_attention(q, k, v, n_heads, None)
-    }
-
-    /// [`Self::plain_attention`] in which the row `i` of `l` does not see what comes after it; `l` and `s` are equal.
-    #[track_caller]
-    pub fn causal_attention(&mut self, q: &Value, k: &Value, v: &Value, n_heads: usize) -> Value {
-        let n = q.dim(1);
-        let hidden = |i: usize| if i % n > i / n { f32::MIN } else { 0.0 };
-        let hidden: Vec<f32> = (0..n * n).map(hidden).collect();
-        let hidden = self.constant("later", &[n, n], &hidden);
-        self.masked_attention(q, k, v, n_heads, Some(&hidden))
-    }
-
-    /// `mask` `[l, s]` is added to how much each sees of each.
-    #[track_caller]
-    fn masked_attention(
-        &mut self,
-        q: &Value,
-        k: &Value,
-        v: &Value,
-        n_heads: usize,
-        mask: Option<&Value>,
-    ) -> Value {
-        let heads = |graph: &mut Self, x: &Value, order: &[usize]| {
-            let split = [x.shape[0], x.shape[1], n_heads.into(), (x.last_dim() / n_heads).into()];
-            let x = graph.reshape(x, &split);
-            graph.transpose(&x, order)
-        };
-        let scale = self.scalar(1.0 / ((q.last_dim() / n_heads) as f32).sqrt());
-        let scaled = self.mul(q, &scale);
-        let q_heads = heads(self, &scaled, &[0, 2, 1, 3]);
-        let k_heads = heads(self, k, &[0, 2, 3, 1]);
-        let v_heads = heads(self, v, &[0, 2, 1, 3]);
-        let mut scores = self.matmul(&q_heads, &k_heads);
-        if let Some(mask) = mask {
-            scores = self.add(&scores, mask);
-        }
-        let weights = self.softmax(&scores);
-        let mixed = self.matmul(&weights, &v_heads);
-        let mixed = self.transpose(&mixed, &[0, 2, 1, 3]);
-        self.reshape(&mixed, &[q.shape[0], q.shape[1], v.shape[2]])
-    }
-
-    /// Makes each [`Self::attention`] a [`Self::plain_attention`].
-    pub fn spell_out_attention(&mut self) {
-        for node in std::mem::take(&mut self.nodes) {
-            let Some(FusedAttention { operands: [q, k, v], n_heads }) =
-                self.fused_attentions.remove(&node.output[0])
-            else {
-                self.push(node);
-                continue;
-            };
-            self.plain_attention(&q, &k, &v, n_heads);
-            if let Some(last) = self.nodes.last_mut() {
-                last.output = node.output;
-            }
-        }
     }
 }
 

@@ -47,7 +47,7 @@ impl Tensor {
     }
 
     /// Whether its numbers can be read.
-    pub(super) fn is_on_processor(&self) -> bool {
+    pub fn is_on_processor(&self) -> bool {
         let tensor = self.value.view().downcast::<DynTensorValueType>();
         tensor.is_ok_and(|tensor| tensor.memory_info().is_cpu_accessible())
     }

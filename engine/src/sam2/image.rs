@@ -1,5 +1,7 @@
 //! Masks on one image: encode it once, then predict as often as asked.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use image::RgbImage;
 
 use crate::{
@@ -176,10 +178,42 @@ pub(super) struct Question<'a> {
     pub no_memory: bool,
 }
 
+/// The image encoder; a clone is the same one, so that it can look at an image while the other parts work on another.
+#[derive(Clone)]
+pub struct ImageEncoder {
+    side: usize,
+    model: Arc<Mutex<Model>>,
+}
+
+impl ImageEncoder {
+    /// Looks at an image. Mirrors `SAM2ImagePredictor.set_image`.
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
+        let side = self.side;
+        let square = resized(image, side as u32, side as u32).into_raw();
+        let pixels = Tensor::from_bytes(&[side, side, 3], square)?;
+        let outputs = self.lock().run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
+        let [features, fine, middle] = <[Tensor; 3]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        Ok(Features { size, features, fine, middle })
+    }
+
+    /// Where images are looked at, and in which precision.
+    pub fn place(&self) -> (Device, Precision) {
+        self.lock().place()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The image encoder, the prompt encoder and the mask decoder.
 pub struct ImageModel {
     config: Config,
-    encoder: Model,
+    encoder: ImageEncoder,
     decoder: Model,
     mask_encoder: Model,
     /// What the decoder takes in place of a mask prompt.
@@ -195,9 +229,10 @@ impl ImageModel {
         let Weights { config, checkpoint } = weights;
         let n_places = config.grid().pow(2);
         let no_mask = checkpoint.floats(NO_MASK)?.repeat(n_places);
+        let encoder = Model::load(runtime, image_encoder(config), checkpoint)?;
         Ok(Self {
             config: config.clone(),
-            encoder: Model::load(runtime, image_encoder(config), checkpoint)?,
+            encoder: ImageEncoder { side: config.image_size, model: Arc::new(Mutex::new(encoder)) },
             // Not on a server: each click would send it the image's features.
             decoder: Model::load_here(runtime, mask_decoder(config), checkpoint)?,
             mask_encoder: Model::load_here(runtime, mask_encoder(config), checkpoint)?,
@@ -210,23 +245,17 @@ impl ImageModel {
         &self.config
     }
 
-    /// Where images are looked at, and in which precision.
-    pub fn encoder_place(&self) -> (Device, Precision) {
-        self.encoder.place()
+    /// The part that looks at images.
+    pub fn encoder(&self) -> &ImageEncoder {
+        &self.encoder
     }
 
-    /// Looks at an image. Mirrors `SAM2ImagePredictor.set_image`.
+    /// Looks at an image.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
-    pub fn encode(&mut self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
-        let side = self.config.image_size;
-        let square = resized(image, side as u32, side as u32).into_raw();
-        let pixels = Tensor::from_bytes(&[side, side, 3], square)?;
-        let outputs = self.encoder.run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
-        let [features, fine, middle] = <[Tensor; 3]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
-        let size = Size::new(image.width() as usize, image.height() as usize);
-        Ok(Features { size, features, fine, middle })
+    /// As [`ImageEncoder::encode`].
+    pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
+        self.encoder.encode(image, cancel)
     }
 
     /// The mask for a prompt; `previous` are the logits of the last prediction, to refine.

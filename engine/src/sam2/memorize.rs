@@ -29,9 +29,8 @@ impl VideoModel {
         let fused = self.fuse(features, selection, cancel)?;
         let decoded = self.image.decode(features, &fused, &Question::default(), cancel)?;
         let (mut memory, with_holes) = self.heads(&decoded, is_ambiguous(None));
-        let mask = with_holes.resized(Size::square(self.config().image_size));
-        let mask = mask.iter().map(|v| 20.0 / (1.0 + (-v).exp()) - 10.0).collect();
-        memory.spatial = Some(self.encode_memory(&features.features, mask, memory.object_score, cancel)?);
+        let score = memory.object_score;
+        memory.spatial = Some(self.encode_memory(&features.features, &with_holes, false, score, cancel)?);
         Ok(memory)
     }
 
@@ -87,10 +86,9 @@ impl VideoModel {
         memory: Memory,
         cancel: &Cancel,
     ) -> Result<Memory, RuntimeError> {
-        let side = Size::square(self.config().image_size);
-        let mask = memory.logits.iter().flat_map(|logits| logits.resized(side));
-        let mask = mask.map(|v| if v > 0.0 { 10.0 } else { -10.0 }).collect();
-        let spatial = self.encode_memory(features, mask, memory.object_score, cancel)?;
+        let absent = || Arc::new(Logits::absent(self.config().mask_side()));
+        let logits = memory.logits.clone().unwrap_or_else(absent);
+        let spatial = self.encode_memory(features, &logits, true, memory.object_score, cancel)?;
         Ok(Memory { spatial: Some(spatial), ..memory })
     }
 

@@ -8,15 +8,39 @@ use super::{
     config::{MAX_OBJ_PTRS, NUM_MASKMEM},
     image::Logits,
 };
-use crate::{frame::Direction, geometry::Size, mask::Rle};
+use crate::{frame::Direction, geometry::Size, mask::Rle, nn::Tensor};
+
+/// What a frame looked like and where the object was, `[grid², mem_dim]`; a clone shares it.
+#[derive(Clone)]
+pub(super) enum Spatial {
+    /// In the processor's memory, rounded as the original stores it.
+    Here(Arc<[bf16]>),
+    /// Where the model runs that made it and that looks at it.
+    There(Tensor),
+}
+
+impl Spatial {
+    pub(super) fn of(made: Tensor) -> Self {
+        match made.is_on_processor() {
+            true => Self::Here(made.floats().iter().map(|v| bf16::from_f32(*v)).collect()),
+            false => Self::There(made),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Here(values) => size_of_val(&**values),
+            Self::There(tensor) => tensor.n_bytes(),
+        }
+    }
+}
 
 /// What was found on one frame; a clone shares it.
 #[derive(Clone)]
 pub struct Memory {
     /// The mask; dropped with `spatial` where the bank no longer needs them.
     pub(super) logits: Option<Arc<Logits>>,
-    /// `[grid², mem_dim]`, rounded as the original stores it.
-    pub(super) spatial: Option<Arc<[bf16]>>,
+    pub(super) spatial: Option<Spatial>,
     /// `[d_model]`
     pub(super) pointer: Arc<[f32]>,
     /// Above zero if the object was there.
@@ -39,7 +63,7 @@ impl Memory {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         let logits = self.logits.as_ref().map_or(0, |logits| size_of_val(&*logits.values));
-        let spatial = self.spatial.as_ref().map_or(0, |spatial| size_of_val(&**spatial));
+        let spatial = self.spatial.as_ref().map_or(0, Spatial::bytes);
         logits + spatial + size_of_val(&*self.pointer)
     }
 }
@@ -182,7 +206,7 @@ mod tests {
     use super::*;
 
     fn memory() -> Memory {
-        let spatial: Option<Arc<[bf16]>> = Some(Arc::new([]));
+        let spatial = Some(Spatial::Here(Arc::new([])));
         Memory { logits: None, spatial, pointer: Arc::new([]), object_score: 1.0, iou: 1.0 }
     }
 

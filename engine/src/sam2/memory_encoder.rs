@@ -8,8 +8,10 @@ use super::config::Config;
 pub(super) mod names {
     /// `[grid², d_model]`, as the image encoder made them.
     pub(crate) const FEATURES: &str = "features";
-    /// The mask, scaled to -10..=10: `[1, 1, S, S]`.
-    pub(crate) const MASK: &str = "mask";
+    /// The mask's logits: `[1, 1, 4 grid, 4 grid]`.
+    pub(crate) const LOGITS: &str = "logits";
+    /// 1 if a person said what the object is, so that all that is above zero is surely the object: `[1]`.
+    pub(crate) const IS_GIVEN: &str = "is_given";
     /// 1 if the object is not in the frame: `[1]`; SAM 2.0 has no such input.
     pub(crate) const IS_ABSENT: &str = "is_absent";
     /// `[grid², mem_dim]`.
@@ -24,10 +26,12 @@ const N_FUSER_LAYERS: usize = 2;
 
 /// Mirrors `MemoryEncoder.forward` and the `no_obj_embed_spatial` of `_encode_new_memory`.
 pub(super) fn memory_encoder(config: &Config) -> Graph {
-    let (n, d, m, side) = (config.grid().pow(2), config.d_model, config.mem_dim, config.image_size);
+    let (n, d, m, side) = (config.grid().pow(2), config.d_model, config.mem_dim, config.mask_side());
     let mut graph = Graph::new("memory_encoder");
     let features = graph.input(names::FEATURES, &[n.into(), d.into()]);
-    let mask = graph.input(names::MASK, &[1.into(), 1.into(), side.into(), side.into()]);
+    let logits = graph.input(names::LOGITS, &[1.into(), 1.into(), side.into(), side.into()]);
+    let is_given = graph.input(names::IS_GIVEN, &[Dim::Fixed(1)]);
+    let mask = whole_mask(&mut graph, config, &logits, &is_given);
     let mask = downsample(&mut graph, config, &mask);
     let pixels = graph.linear_of_conv(&features, &format!("{PREFIX}.pix_feat_proj"), d);
     let mut x = graph.add(&pixels, &mask);
@@ -41,8 +45,23 @@ pub(super) fn memory_encoder(config: &Config) -> Graph {
         let absent = graph.mul(&absent, &is_absent);
         memory = graph.add(&memory, &absent);
     }
-    graph.output(names::MEMORY, &memory);
+    graph.output_for_models(names::MEMORY, &memory);
     graph
+}
+
+/// The mask at the image's size, from -10 to 10: `[1, 1, S, S]`. Mirrors the first half of `_encode_new_memory`.
+fn whole_mask(graph: &mut Graph, config: &Config, logits: &Value, is_given: &Value) -> Value {
+    let logits = graph.enlarged(logits, config.image_size);
+    let surely = graph.is_above(&logits, 0.0);
+    let surely = graph.mul(&surely, is_given);
+    let one = graph.scalar(1.0);
+    let is_found = graph.sub(&one, is_given);
+    let likely = graph.sigmoid(&logits);
+    let likely = graph.mul(&likely, &is_found);
+    let mask = graph.add(&surely, &likely);
+    let (range, lowest) = (graph.scalar(20.0), graph.scalar(10.0));
+    let mask = graph.mul(&mask, &range);
+    graph.sub(&mask, &lowest)
 }
 
 /// The mask at the features' stride: `[grid², d_model]`. Mirrors `MaskDownSampler`.

@@ -1,18 +1,16 @@
 //! The model's parts for videos: features fused with memories, and memories made. It remembers nothing itself.
 
-use std::sync::Arc;
-
 use half::bf16;
 
 use crate::{
     mask::Mask,
-    nn::{Cancel, Model, Runtime, RuntimeError, Tensor},
+    nn::{Cancel, Model, Runtime, RuntimeError, Stacks, Tensor},
 };
 
 use super::{
     config::{Config, MAX_OBJ_PTRS},
     image::{Features, ImageModel, Logits},
-    memory::Selection,
+    memory::{Selection, Spatial},
     memory_attention::{self, memory_attention},
     memory_encoder::{self, memory_encoder},
     position,
@@ -27,6 +25,7 @@ pub struct VideoModel {
     pub fill_hole_area: usize,
     memory_attention: Model,
     memory_encoder: Model,
+    stacks: Stacks,
     /// `[d_model]`
     pub(super) no_object_pointer: Vec<f32>,
     /// `[NUM_MASKMEM, mem_dim]`
@@ -54,6 +53,7 @@ impl VideoModel {
             fill_hole_area,
             memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
             memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
+            stacks: Stacks::new(runtime),
             no_object_pointer: floats("no_obj_ptr")?,
             memory_times: floats("maskmem_tpos_enc")?,
             pointer_time_projection,
@@ -77,14 +77,13 @@ impl VideoModel {
         use memory_attention::names;
         let config = self.config();
         let (n, m) = (config.grid().pow(2), config.mem_dim);
-        let mut memories = Vec::with_capacity(selection.memories.len() * n * m);
-        let mut memory_times = Vec::new();
+        let (mut memories, mut memory_times) = (Vec::new(), Vec::new());
         for (_, memory, slot) in &selection.memories {
             let Some(spatial) = &memory.spatial else { continue };
-            memories.extend(spatial.iter().map(|v| v.to_f32()));
+            memories.push(spatial);
             memory_times.extend_from_slice(&self.memory_times[slot * m..(slot + 1) * m]);
         }
-        let n_memories = memory_times.len() / m;
+        let n_memories = memories.len();
         let mut pointers = Vec::new();
         let mut pointer_times = Vec::new();
         // The original divides zero by zero in a video of one frame.
@@ -95,14 +94,41 @@ impl VideoModel {
             (0..config.tokens_of_pointer()).for_each(|_| pointer_times.extend_from_slice(&time));
         }
         let n_tokens = pointers.len() / m;
+        let memories = self.stacked(&memories, [n, m], cancel)?;
         let inputs = [
             (names::FEATURES, &features.features),
-            (names::MEMORIES, &Tensor::from_floats(&[n_memories, n, m], memories)?),
+            (names::MEMORIES, &memories),
             (names::MEMORY_TIMES, &Tensor::from_floats(&[n_memories, 1, m], memory_times)?),
             (names::POINTERS, &Tensor::from_floats(&[n_tokens, m], pointers)?),
             (names::POINTER_TIMES, &Tensor::from_floats(&[n_tokens, m], pointer_times)?),
         ];
         Ok(self.memory_attention.run(&inputs, cancel)?.remove(0))
+    }
+
+    /// Memories of one shape, one after the other: where they are, if all are in one place.
+    fn stacked(
+        &mut self,
+        memories: &[&Spatial],
+        [n, m]: [usize; 2],
+        cancel: &Cancel,
+    ) -> Result<Tensor, RuntimeError> {
+        let floats = |values: &[bf16]| values.iter().map(|v| v.to_f32()).collect::<Vec<f32>>();
+        let here: Option<Vec<&[bf16]>> = memories
+            .iter()
+            .map(|memory| match memory {
+                Spatial::Here(values) => Some(&**values),
+                Spatial::There(_) => None,
+            })
+            .collect();
+        if let Some(here) = here {
+            return Tensor::from_floats(&[memories.len(), n, m], here.into_iter().flat_map(floats).collect());
+        }
+        let tensor = |memory: &&Spatial| match memory {
+            Spatial::Here(values) => Tensor::from_floats(&[n, m], floats(values)),
+            Spatial::There(tensor) => Ok(tensor.clone()),
+        };
+        let tensors = memories.iter().map(tensor).collect::<Result<Vec<Tensor>, _>>()?;
+        self.stacks.stack(&tensors, cancel)
     }
 
     /// How far back a pointer is, 0 to 1, as `[mem_dim]`.
@@ -114,25 +140,26 @@ impl VideoModel {
         rows.map(|(row, bias)| row.iter().zip(&wave).map(|(a, b)| a * b).sum::<f32>() + bias).collect()
     }
 
-    /// A memory for later frames, `[grid², mem_dim]`, of a frame's own features and a mask of -10..=10 at the model's
-    /// image size; rounded as the original stores it. Mirrors `_encode_new_memory`.
+    /// A memory for later frames of a frame's own features and the mask there, which was given by a person or found.
+    /// Mirrors `_encode_new_memory`.
     pub(super) fn encode_memory(
         &mut self,
         features: &Tensor,
-        mask: Vec<f32>,
+        mask: &Logits,
+        is_given: bool,
         object_score: f32,
         cancel: &Cancel,
-    ) -> Result<Arc<[bf16]>, RuntimeError> {
+    ) -> Result<Spatial, RuntimeError> {
         use memory_encoder::names;
-        let side = self.config().image_size;
-        let mask = Tensor::from_floats(&[1, 1, side, side], mask)?;
-        let is_absent = Tensor::from_floats(&[1], vec![f32::from(u8::from(object_score <= 0.0))])?;
-        let mut inputs = vec![(names::FEATURES, features), (names::MASK, &mask)];
+        let flag = |is: bool| Tensor::from_floats(&[1], vec![f32::from(u8::from(is))]);
+        let logits = Tensor::from_floats(&[1, 1, mask.side, mask.side], mask.values.clone())?;
+        let (is_given, is_absent) = (flag(is_given)?, flag(object_score <= 0.0)?);
+        let mut inputs =
+            vec![(names::FEATURES, features), (names::LOGITS, &logits), (names::IS_GIVEN, &is_given)];
         if self.config().is_2_1 {
             inputs.push((names::IS_ABSENT, &is_absent));
         }
-        let memory = self.memory_encoder.run(&inputs, cancel)?.remove(0);
-        Ok(memory.floats().iter().map(|v| bf16::from_f32(*v)).collect())
+        Ok(Spatial::of(self.memory_encoder.run(&inputs, cancel)?.remove(0)))
     }
 
     /// A mask at the model's image size as the decoder takes it: a learned 4x4 convolution, `mask_downsample`.

@@ -19,7 +19,7 @@ use crate::{
     frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
-    nn::{Cancel, Place, Runtime, RuntimeError, runtime::remarks},
+    nn::{Cancel, Place, Precision, Runtime, RuntimeError, runtime::remarks},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Prompt,
@@ -53,8 +53,12 @@ pub struct Sam2Segmenter {
     frames: Recent<Frame>,
     memories: Recent<Known>,
     runs: BTreeMap<RunId, Run>,
-    /// What was read last of videos.
+    /// What was read last of videos, and what was read ahead.
     pixels: Option<(FrameId, Arc<RgbImage>)>,
+    next_pixels: Option<(FrameId, Arc<RgbImage>)>,
+    /// Whether the next frame is looked at while an object is tracked on this one: where both go at once, and an answer that
+    /// a person waits for is not held up by it.
+    looks_ahead: bool,
     sketches: Recent<Sketched>,
 }
 
@@ -84,18 +88,33 @@ impl Sam2Segmenter {
     /// # Errors
     /// If ONNX Runtime refuses.
     pub fn load(name: &str, runtime: &Runtime, weights: &Weights, look: Look) -> Result<Self, RuntimeError> {
+        let model = VideoModel::load(runtime, weights, TrackOptions::default().fill_hole_area)?;
+        let (looks_on, _) = model.image.encoder().place();
         Ok(Self {
             name: name.to_owned(),
             place: runtime.place(),
-            model: VideoModel::load(runtime, weights, TrackOptions::default().fill_hole_area)?,
+            model,
             look,
             seen: Recent::new(BUDGET_BYTES, N_ALWAYS_KEPT, Seen::bytes),
             frames: Recent::new(track::FRAMES_BYTES, track::N_FRAMES, Frame::bytes),
             memories: Recent::new(track::MEMORIES_BYTES, 0, Known::bytes),
             runs: BTreeMap::new(),
             pixels: None,
+            next_pixels: None,
+            looks_ahead: looks_on.is_gpu(),
             sketches: Recent::new(track::SKETCHES_BYTES, 2, Sketched::bytes),
         })
+    }
+
+    /// In what precision images are looked at.
+    pub fn precision(&self) -> Precision {
+        self.model.image.encoder().place().1
+    }
+
+    /// Looks at the next frame of a video while it tracks an object on one, or does not; by itself it does so on a GPU.
+    #[must_use]
+    pub fn looking_ahead(self, looks_ahead: bool) -> Self {
+        Self { looks_ahead, ..self }
     }
 
     /// What `prompt` needs to see of the picture, and the model to ask about it.
@@ -225,12 +244,23 @@ impl Segmenter for Sam2Segmenter {
             true => Some((self.pixels(at, video)?, self.surroundings(run, at, direction, video)?)),
             false => None,
         };
-        // Beside the model, which does not use all of the processor all the time.
-        let (memory, moved) = std::thread::scope(|scope| {
+        let features = self.features(at, video, cancel)?;
+        let next = self.unknown_next(at, direction, video);
+        let encoder = self.model.image.encoder().clone();
+        let n_frames = video.n_frames();
+        // Beside the model, which does not use all of the processor and the device all the time.
+        let (memory, moved, ahead) = std::thread::scope(|scope| {
             let moved = seen.as_ref().map(|(_, surroundings)| scope.spawn(|| surroundings.moved()));
-            let memory = self.find(run, at, direction, video, cancel);
-            (memory, moved.and_then(|moved| moved.join().expect("it does not panic")))
+            let ahead = next.as_ref().map(|(at, pixels)| {
+                scope.spawn(|| Some((*at, encoder.encode(pixels, &Cancel::default()).ok()?)))
+            });
+            let memory = self.find(run, at, direction, n_frames, &features, cancel);
+            let moved = moved.and_then(|moved| moved.join().expect("it does not panic"));
+            (memory, moved, ahead.and_then(|ahead| ahead.join().expect("it does not panic")))
         });
+        if let Some((at, features)) = ahead {
+            self.frames.put(Frame { at, features });
+        }
         let memory = memory?;
         let run = self.runs.entry(run).or_default();
         let mask = match seen.as_ref().zip(memory.logits()) {
@@ -252,6 +282,7 @@ impl Segmenter for Sam2Segmenter {
         self.memories.clear();
         self.runs.clear();
         self.pixels = None;
+        self.next_pixels = None;
         self.sketches.clear();
     }
 }

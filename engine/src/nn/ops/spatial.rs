@@ -131,6 +131,18 @@ impl Graph {
         self.reshape_to(&x, &[1, c, 2 * h, 2 * w])
     }
 
+    /// `x` `[n, c, side, side]` with a larger side, bilinear. PyTorch's `interpolate` with `align_corners=False`.
+    #[track_caller]
+    pub fn enlarged(&mut self, x: &Value, side: usize) -> Value {
+        assert!(x.dim(2) == x.dim(3) && x.dim(2) <= side, "{:?} enlarged to {side}", x.shape);
+        let shape = [x.dim(0), x.dim(1), side, side];
+        let sizes = self.integers(&shape.map(|n| n as i64));
+        // The operator's region and scales are not given.
+        let none = Value { name: "".into(), shape: Vec::new(), data_type: x.data_type };
+        let attributes = [("mode", Attribute::Text("linear"))];
+        self.node("Resize", &[x, &none, &none, &sizes], &attributes, shape.map(Dim::Fixed).to_vec())
+    }
+
     /// `x` `[n, c, h, w]` at the places `grid` `[n, a, b, 2]`, x and y from -1 to 1 over the image's edges: `[n, c, a, b]`.
     ///
     /// Bilinear; beyond the edges are zeros. PyTorch's `grid_sample` with `align_corners=False`.

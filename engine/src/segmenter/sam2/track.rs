@@ -26,8 +26,8 @@ pub(super) const SKETCHES_BYTES: usize = 16 << 20;
 
 /// A frame as the model sees it.
 pub(super) struct Frame {
-    at: FrameId,
-    features: Features,
+    pub at: FrameId,
+    pub features: Features,
 }
 
 impl Frame {
@@ -84,9 +84,29 @@ impl Sam2Segmenter {
         if let Some((_, pixels)) = self.pixels.as_ref().filter(|(known, _)| *known == at) {
             return Ok(pixels.clone());
         }
-        let pixels = Arc::new(video.frame(at.frame)?);
+        let pixels = match self.next_pixels.take_if(|(next, _)| *next == at) {
+            Some((_, pixels)) => pixels,
+            None => Arc::new(video.frame(at.frame)?),
+        };
         self.pixels = Some((at, pixels.clone()));
         Ok(pixels)
+    }
+
+    /// The frame after `at` on the way, if it is to be looked at ahead; why it cannot be read is said when it is its turn.
+    pub(super) fn unknown_next(
+        &mut self,
+        at: FrameId,
+        direction: Direction,
+        video: &mut Video<'_>,
+    ) -> Option<(FrameId, Arc<RgbImage>)> {
+        let frame = direction.ahead(at.frame, 1, video.n_frames()).filter(|_| self.looks_ahead)?;
+        let next = FrameId { frame, ..at };
+        if self.frames.iter().any(|frame| frame.at == next) {
+            return None;
+        }
+        let pixels = Arc::new(video.frame(frame).ok()?);
+        self.next_pixels = Some((next, pixels.clone()));
+        Some((next, pixels))
     }
 
     fn sketch(&mut self, at: FrameId, video: &mut Video<'_>) -> Result<Arc<Sketch>, SegmentError> {
@@ -118,19 +138,19 @@ impl Sam2Segmenter {
         Ok(Surroundings { frame, nearby })
     }
 
-    /// What the model finds on a frame, which is not yet remembered.
+    /// What the model finds on a frame that has `features`, which is not yet remembered.
     pub(super) fn find(
         &mut self,
         run: RunId,
         at: FrameId,
         direction: Direction,
-        video: &mut Video<'_>,
+        n_frames: usize,
+        features: &Features,
         cancel: &Cancel,
     ) -> Result<Memory, SegmentError> {
-        let features = self.features(at, video, cancel)?;
         let bank = &self.runs.entry(run).or_default().bank;
-        let selection = bank.select(at.frame, direction, video.n_frames(), Some(REACH.given));
-        Ok(self.model.track(&features, &selection, cancel)?)
+        let selection = bank.select(at.frame, direction, n_frames, Some(REACH.given));
+        Ok(self.model.track(features, &selection, cancel)?)
     }
 
     /// What the model sees in a frame, which is read if that is not known.
