@@ -1,6 +1,7 @@
 //! Segue against PyTorch's `sam2`, in turns on the same threads, and memory over long videos: `make bench`.
 //!
 //! `cargo bench -- speed` and `-- memory` do one half. Prints medians and ratios. SAM 2.1 tiny at 1024 with weights from the formula; nothing here says anything of quality.
+//! `cargo bench -- gpu cuda sam2.1_hiera_large.pt` is for a graphics card, against PyTorch on the same one, in floats, in bfloat16, and compiled. It takes the Python that `SEGUE_REFERENCE_PYTHON` names, or that of `make bench`.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that panics says where")]
 
@@ -12,7 +13,7 @@ use std::{
     convert::Infallible,
     fmt,
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Instant,
 };
@@ -58,11 +59,12 @@ struct Reference {
 }
 
 impl Reference {
-    fn start() -> Self {
+    fn start(words: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut child = Command::new(root.join("../target/reference-venv/bin/python"))
+        let python = std::env::var_os("SEGUE_REFERENCE_PYTHON").map(PathBuf::from);
+        let mut child = Command::new(python.unwrap_or(root.join("../target/reference-venv/bin/python")))
             .arg(root.join("reference/bench.py"))
-            .args(["--threads", &THREADS.to_string()])
+            .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -164,10 +166,16 @@ fn main() {
         points: vec![PointPrompt { at: Point { x: 400.0, y: 300.0 }, label: Label::Positive }],
         rect: None,
     };
-    let runtime = Runtime::start(Some(Device::Cpu), Some(THREADS)).expect("ONNX Runtime is here");
-
     let picture = formula::frame(0, SIZE);
     let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let [gpu, device, weights] = &*parts
+        && gpu == "gpu"
+    {
+        let device = device.parse().expect("a device");
+        on_a_gpu(device, Path::new(weights), &picture, &click, &mut say);
+        return;
+    }
+    let runtime = Runtime::start(Some(Device::Cpu), Some(THREADS)).expect("ONNX Runtime is here");
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
     if wanted("memory") {
         long_video(&runtime, picture.clone(), &click, &mut say);
@@ -207,8 +215,8 @@ fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &
 
     let mut model = ImageModel::load(runtime, &weights).expect("tiny loads");
     let features = model.encode(picture, &cancel).expect("a picture");
-    let mut reference = Reference::start();
-    let mut rows = [("encode", 1.15), ("click", 1.5), ("track", 1.2)].map(|(what, bar)| Row {
+    let mut reference = Reference::start(&["--threads", &THREADS.to_string()]);
+    let mut rows = [0, 1, 2].map(|i| (WHAT[i], [1.15, 1.5, 1.2][i])).map(|(what, bar)| Row {
         what,
         bar,
         ours: vec![],
@@ -238,6 +246,76 @@ fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &
     say(format!("peak memory, PyTorch: {:.0} MB", reference.ask("rss") / 1e6));
     drop(reference);
 }
+
+/// Speed of a checkpoint on a device, in turns with PyTorch on the same one.
+fn on_a_gpu(device: Device, path: &Path, picture: &RgbImage, click: &Prompt, say: &mut impl FnMut(String)) {
+    let cancel = Cancel::default();
+    let runtime = Runtime::start(Some(device), None).expect("the device works");
+    let weights = Weights::open(path).expect("a checkpoint");
+    let name = weights.config.official_name().expect("an official model");
+    let size = name.rsplit_once('-').map_or(name, |(_, size)| size).replace("base-plus", "base_plus");
+    let theirs: &[&[&str]] = match device {
+        Device::Cpu => &[&["--dtype", "float32"]],
+        _ => &[
+            &["--device", "cuda", "--dtype", "float32"],
+            &["--device", "cuda", "--dtype", "bfloat16"],
+            &["--device", "cuda", "--dtype", "bfloat16", "--compile", "max-autotune-no-cudagraphs"],
+        ],
+    };
+    let start = |words: &&[&str]| {
+        let more = ["--config", &size, "--weights", "random"];
+        (words.join(" "), Reference::start(&[&more, *words].concat()))
+    };
+    let mut theirs: Vec<(String, Reference)> = theirs.iter().map(start).collect();
+    let mut model = ImageModel::load(&runtime, &weights).expect("it loads");
+    let mut clip = Clip { picture: picture.clone(), n_frames: 40 };
+    let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default()).expect("it loads");
+    for object in [1, 2] {
+        tracker.prompt(&mut clip, object, 0, click, &cancel).expect("a click");
+    }
+    let mut track = |frame: usize, objects: &[u32]| {
+        timed(|| tracker.track(&mut clip, frame, Direction::Forward, objects, &cancel).expect("a frame")).0
+    };
+    // Fills the memory bank: seven memories and all pointers from here on.
+    for frame in 1..20 {
+        track(frame, &[1, 2]);
+    }
+    let features = model.encode(picture, &cancel).expect("a picture");
+    let mut ours = [const { Vec::new() }; 3];
+    let mut others: Vec<[Vec<f64>; 3]> = theirs.iter().map(|_| [const { Vec::new() }; 3]).collect();
+    for round in 0..2 * ROUNDS {
+        ours[0].push(timed(|| model.encode(picture, &cancel).expect("a picture")).0.whole);
+        let answer = || {
+            let three = model.candidates(&features, click, None, &cancel).expect("a click");
+            three.iter().map(|prediction| prediction.logits.mask(SIZE)).collect::<Vec<_>>()
+        };
+        ours[1].push(timed(answer).0.whole);
+        track(20 + round, &[1]);
+        ours[2].push(track(20 + round, &[2]).whole);
+        for ((_, reference), times) in theirs.iter_mut().zip(&mut others) {
+            for (times, what) in times.iter_mut().zip(WHAT) {
+                times.push(reference.ask(what));
+            }
+        }
+    }
+    let (place, precision) = model.encoder().place();
+    say(format!("{name} on {place}, {}; looks in {precision}", place.hardware().unwrap_or_default()));
+    for (i, what) in WHAT.iter().enumerate() {
+        let mine = median(ours[i].iter().copied());
+        say(format!("{what:7} Segue {:7.1} ms", mine * 1e3));
+        for ((words, _), times) in theirs.iter().zip(&others) {
+            let time = median(times[i].iter().copied());
+            say(format!(
+                "        PyTorch {words}: {:7.1} ms, Segue is {:.2}x as fast",
+                time * 1e3,
+                time / mine
+            ));
+        }
+    }
+}
+
+/// What is timed, as the reference calls it.
+const WHAT: [&str; 3] = ["encode", "click", "track"];
 
 /// Peak memory after 200 frames and after 2,000.
 fn long_video(runtime: &Runtime, picture: RgbImage, click: &Prompt, say: &mut impl FnMut(String)) {

@@ -11,7 +11,7 @@ use crate::{
     geometry::{Point, Size},
     mask::Rle,
     media::MediaError,
-    nn::{Cancel, Place, RuntimeError},
+    nn::{Cancel, Place, Precision, RuntimeError},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt, PromptError},
@@ -107,6 +107,10 @@ pub struct ModelInfo {
     pub name: String,
     /// What it runs on.
     pub device: Place,
+    /// The hardware behind that and its driver, where the system tells.
+    pub hardware: Option<String>,
+    /// How its part that looks at pictures computes.
+    pub precision: Precision,
     /// Why parts of it, or other models, run elsewhere, one sentence each.
     pub remarks: Vec<String>,
 }

@@ -8,6 +8,7 @@ mod detectors;
 mod files;
 mod inference;
 mod reader;
+mod stopwatch;
 mod storing;
 mod tracks;
 
@@ -36,6 +37,8 @@ use crate::{
     segmenter::{Answer, ModelInfo, SegmentError, Segmenter},
     tracking::Tracked,
 };
+
+pub use stopwatch::Times;
 
 pub use detectors::{DetectorInfo, Search, Sought};
 
@@ -197,6 +200,8 @@ pub enum Event {
     ModelChanged(ModelInfo),
     /// The model cannot be loaded; another that was there still is.
     NoModel(String),
+    /// How long the model takes here.
+    Timed(Times),
     /// The picture was looked at: clicks on it are answered at once.
     Encoded(FrameId),
     /// The mask that answers a question, or why there is none.

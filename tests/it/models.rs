@@ -1,6 +1,6 @@
 //! Models in the window: getting, pausing, removing, adding them; and another in place of the one that is loaded.
 
-use std::{cell::RefCell, path::Path, rc::Rc};
+use std::{cell::RefCell, path::Path, rc::Rc, time::Duration};
 
 use egui_kittest::kittest::Queryable as _;
 use engine::{
@@ -13,7 +13,7 @@ use segue::{
 };
 
 use crate::{
-    desk::{Desk, click, fake, photos},
+    desk::{Desk, click, fake, photos, slow_fake},
     downloads::{Manner, Server},
     gui::Window,
 };
@@ -49,6 +49,22 @@ fn some(command: fn(String) -> Command) -> [Command; 1] {
 
 fn is_coming(stage: &Option<Stage>) -> bool {
     matches!(stage, Some(Stage::Coming { done, .. }) if *done > 100_000)
+}
+
+#[test]
+fn what_the_model_takes_is_measured_while_it_works() {
+    let mut desk = Desk::new(2, slow_fake(Duration::from_millis(30), Duration::from_millis(20)));
+    // What is done for the first time is not counted, and it is told once a second.
+    for i in 0..60 {
+        desk.step([click(20.0 + i as f32, 20.0)]);
+        let times = desk.session.times("fake");
+        if let (Some(look), Some(took)) = (times.look, times.click) {
+            assert!(look >= Duration::from_millis(30) && took >= Duration::from_millis(20));
+            assert_eq!(times.frame, None);
+            return;
+        }
+    }
+    panic!("nothing was measured: {:?}", desk.session.times("fake"));
 }
 
 #[test]

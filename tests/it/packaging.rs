@@ -11,8 +11,9 @@ fn check_fails(machine: &str, variables: &[(&str, &str)], says: &str) {
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/fetch_runtime.py");
     let program = "import platform, runpy, sys
+machine = sys.argv.pop()
 sys.argv = sys.argv[1:]
-platform.system, platform.machine = lambda: 'Linux', lambda: sys.argv.pop()
+platform.system, platform.machine = lambda: 'Linux', lambda: machine
 runpy.run_path(sys.argv[0], run_name='__main__')";
     let output = Command::new("python3")
         .args(["-c", program])

@@ -72,7 +72,7 @@ fn bench(device: Device, model: &str) -> anyhow::Result<String> {
     let runtime = Runtime::start(Some(device), None)?;
     let weights = models::open(model)?;
     let mut segmenter = Sam2Segmenter::load(model, &runtime, &weights, Look::default())?;
-    let (precision, cancel) = (segmenter.precision(), Cancel::default());
+    let (precision, cancel) = (segmenter.info().precision, Cancel::default());
     let mut clip = Clip::new(N + 2)?;
     let size = clip.size();
     let question = {

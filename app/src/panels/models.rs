@@ -1,10 +1,17 @@
 //! Which models there are, which are here, and getting them.
 
+use std::time::Duration;
+
 use egui::{
     Align, Button, Context, Id, Label, Layout, Modal, ProgressBar, Response, RichText, Role, ScrollArea, Ui,
     Vec2, WidgetInfo,
 };
-use engine::models::{BUILTIN, Finds, KnownModel};
+use engine::{
+    models::{BUILTIN, Finds, KnownModel},
+    nn::{Device, Place},
+    segmenter::ModelInfo,
+    worker::Times,
+};
 
 use super::Pane;
 use crate::{
@@ -120,6 +127,9 @@ impl ModelsScreen {
                     use_ui(ui, pane, name);
                 }
                 ui.label(RichText::new("here").color(theme::DONE));
+                if let Some(look) = pane.session.times(name).look {
+                    ui.weak(milliseconds(look)).on_hover_text("What a look at a picture takes here");
+                }
             }
         }
     }
@@ -165,12 +175,27 @@ fn now_ui(ui: &mut Ui, pane: &Pane<'_>) {
         }
         Model::Ready(now) => {
             ui.weak(format!("Clicks are answered by {now}"));
+            ui.weak(about_device(now, pane.session.times(&now.name)));
+            let is_nvidia = now.hardware.as_ref().is_some_and(|hardware| hardware.contains("NVIDIA"));
+            if is_nvidia && now.device == Place::Here(Device::WebGpu) {
+                ui.weak("With CUDA it is several times as fast: run `make cuda`, and start Segue again");
+            }
             for remark in &now.remarks {
                 ui.label(RichText::new(remark).color(theme::REVIEW));
             }
         }
         Model::None(why) => drop(ui.label(RichText::new(why).color(ui.visuals().error_fg_color))),
     }
+}
+
+/// The hardware, how it computes, and how long things take.
+fn about_device(now: &ModelInfo, times: Times) -> String {
+    let mut about: Vec<String> = now.hardware.clone().into_iter().collect();
+    about.push(now.precision.to_string());
+    for (what, took) in [("a look", times.look), ("a click", times.click), ("a tracked frame", times.frame)] {
+        about.extend(took.map(|took| format!("{what} takes {}", milliseconds(took))));
+    }
+    about.join(" · ")
 }
 
 fn builtin_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
@@ -209,6 +234,10 @@ fn progress(done: usize, total: usize, per_second: Option<f64>) -> String {
         }
     }
     text
+}
+
+fn milliseconds(took: Duration) -> String {
+    format!("{:.0} ms", took.as_secs_f64() * 1e3)
 }
 
 fn duration(seconds: f64) -> String {

@@ -17,6 +17,7 @@ impl Session {
         match event {
             Event::Ready(model) => self.model_is_ready(model),
             Event::ModelChanged(model) => self.tell_of_model(model),
+            Event::Timed(times) => self.timed(times),
             Event::NoModel(why) => {
                 self.notices.error(format!("The model cannot be loaded: {why}"));
                 self.model = Model::None(why);

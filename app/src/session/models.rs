@@ -1,11 +1,15 @@
 //! Models: which are on the shelf; getting, adding and removing them; and another in place of the one that is loaded.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Instant,
+};
 
 use engine::{
     models::{KnownModel, Shelf, State},
     segmenter::ModelInfo,
-    worker::{Errand, JobId},
+    worker::{Errand, JobId, Times},
 };
 
 use super::{Model, Session};
@@ -22,6 +26,8 @@ pub struct Models {
     /// What was said of models that run elsewhere.
     remarks: BTreeSet<String>,
     coming: Vec<Coming>,
+    /// How long models took here since the program was started, by their names.
+    times: BTreeMap<String, Times>,
 }
 
 /// A download that goes on, or waits for its turn.
@@ -106,6 +112,17 @@ impl Session {
             };
             (model, stage)
         })
+    }
+
+    /// How long a model takes here, as far as it was measured.
+    pub fn times(&self, name: &str) -> Times {
+        self.models.times.get(name).copied().unwrap_or_default()
+    }
+
+    pub(super) fn timed(&mut self, times: Times) {
+        if let Model::Ready(model) = &self.model {
+            self.models.times.insert(model.name.clone(), times);
+        }
     }
 
     /// Keeps models elsewhere.

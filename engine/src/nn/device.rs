@@ -27,9 +27,10 @@ pub enum Device {
 }
 
 impl Device {
-    /// All of them, in the order in which they are tried.
+    /// All of them, in the order in which they are tried. TensorRT compiles for minutes, again for each number of memories,
+    /// so that it is for those who ask for it.
     pub const ALL: [Self; 6] =
-        [Self::TensorRt, Self::Cuda, Self::DirectMl, Self::CoreMl, Self::WebGpu, Self::Cpu];
+        [Self::Cuda, Self::TensorRt, Self::DirectMl, Self::CoreMl, Self::WebGpu, Self::Cpu];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {

@@ -253,7 +253,7 @@ impl ImageModel {
     /// Looks at an image.
     ///
     /// # Errors
-    /// As [`ImageEncoder::encode`].
+    /// If canceled, or ONNX Runtime refuses.
     pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
         self.encoder.encode(image, cancel)
     }

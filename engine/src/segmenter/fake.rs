@@ -16,7 +16,7 @@ use crate::{
     geometry::{Point, Size},
     mask::{Mask, Rle},
     nn::{
-        Cancel, Device, Place, RuntimeError,
+        Cancel, Device, Place, Precision, RuntimeError,
         remote::{Address, RemoteError},
     },
     picture::Picture,
@@ -87,7 +87,13 @@ fn wait(duration: Duration, cancel: &Cancel) -> Result<(), SegmentError> {
 
 impl Segmenter for FakeSegmenter {
     fn info(&self) -> ModelInfo {
-        ModelInfo { name: "fake".to_owned(), device: Place::Here(Device::Cpu), remarks: Vec::new() }
+        ModelInfo {
+            name: "fake".to_owned(),
+            device: Place::Here(Device::Cpu),
+            hardware: None,
+            precision: Precision::Full,
+            remarks: Vec::new(),
+        }
     }
 
     fn is_encoded(&self, picture: &Picture) -> bool {

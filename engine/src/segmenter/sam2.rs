@@ -19,7 +19,7 @@ use crate::{
     frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
-    nn::{Cancel, Place, Precision, Runtime, RuntimeError, runtime::remarks},
+    nn::{Cancel, Place, Runtime, RuntimeError, runtime::remarks},
     picture::Picture,
     project::{FrameId, Question, RunId},
     prompt::Prompt,
@@ -46,6 +46,7 @@ struct Sure {
 pub struct Sam2Segmenter {
     name: String,
     place: Place,
+    hardware: Option<String>,
     model: VideoModel,
     look: Look,
     /// At most one is a close view.
@@ -93,6 +94,10 @@ impl Sam2Segmenter {
         Ok(Self {
             name: name.to_owned(),
             place: runtime.place(),
+            hardware: match runtime.place() {
+                Place::Here(device) => device.hardware(),
+                Place::There(_) => None,
+            },
             model,
             look,
             seen: Recent::new(BUDGET_BYTES, N_ALWAYS_KEPT, Seen::bytes),
@@ -104,11 +109,6 @@ impl Sam2Segmenter {
             looks_ahead: looks_on.is_gpu(),
             sketches: Recent::new(track::SKETCHES_BYTES, 2, Sketched::bytes),
         })
-    }
-
-    /// In what precision images are looked at.
-    pub fn precision(&self) -> Precision {
-        self.model.image.encoder().place().1
     }
 
     /// Looks at the next frame of a video while it tracks an object on one, or does not; by itself it does so on a GPU.
@@ -140,7 +140,13 @@ impl Sam2Segmenter {
 
 impl Segmenter for Sam2Segmenter {
     fn info(&self) -> ModelInfo {
-        ModelInfo { name: self.name.clone(), device: self.place.clone(), remarks: remarks() }
+        ModelInfo {
+            name: self.name.clone(),
+            device: self.place.clone(),
+            hardware: self.hardware.clone(),
+            precision: self.model.image.encoder().place().1,
+            remarks: remarks(),
+        }
     }
 
     fn is_encoded(&self, picture: &Picture) -> bool {

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::{
     DetectorInfo, Event, JobId, Load, Outcome, Reporter, Search, Stopped, Task, Track, Wants, Work,
-    WorkFrame, detectors::Detectors, tracks::Tracks,
+    WorkFrame, detectors::Detectors, stopwatch::Stopwatch, tracks::Tracks,
 };
 use crate::{
     detect::Detection,
@@ -21,6 +21,7 @@ use crate::{
     picture::Picture,
     project::{FrameId, ObjectId, Question},
     segmenter::{Answer, SegmentError, Segmenter},
+    tracking::Tracked,
 };
 
 pub(super) enum Request {
@@ -45,6 +46,7 @@ struct Todo {
     tracks: Tracks,
     jobs: VecDeque<Job>,
     sources: Sources,
+    watch: Stopwatch,
 }
 
 /// Pictures that every segmenter keeps.
@@ -56,6 +58,7 @@ pub(super) fn run(mut load: Load, sources: Sources, inbox: &Receiver<Request>, o
         tracks: Tracks::new(sources.clone()),
         jobs: VecDeque::new(),
         sources,
+        watch: Stopwatch::default(),
     };
     // What was there before, to go back to.
     let mut before = None;
@@ -79,6 +82,7 @@ pub(super) fn run(mut load: Load, sources: Sources, inbox: &Receiver<Request>, o
         if !out.report(Event::Ready(segmenter.info())) {
             return;
         }
+        todo.watch = Stopwatch::default();
         let detectors = &mut Detectors::new(&load.detector, todo.sources.clone());
         let worked =
             catch_unwind(AssertUnwindSafe(|| work(&mut *segmenter, detectors, &mut todo, inbox, out)));
@@ -147,6 +151,7 @@ fn work(
             events.push(Event::ModelChanged(now.clone()));
             info = now;
         }
+        events.extend(todo.watch.news().map(Event::Timed));
         if !events.into_iter().all(|event| out.report(event)) {
             return Left::Alone;
         }
@@ -187,7 +192,10 @@ impl Todo {
             if !self.wants.questions.is_empty() {
                 let (object, question) = self.wants.questions.remove(0);
                 let encoded = !segmenter.is_encoded(&shown);
-                let answer = segmenter.answer(&shown, &question, &cancel);
+                let answer = self.watch.click.measure(
+                    || segmenter.answer(&shown, &question, &cancel),
+                    |answer| answer.is_ok() && !encoded,
+                );
                 return answered(object, shown.at, question, answer)
                     .into_iter()
                     .chain(encoded.then_some(Event::Encoded(shown.at)))
@@ -197,7 +205,8 @@ impl Todo {
                 return self.encode(segmenter, &shown, &cancel);
             }
             if let Some(question) = self.wants.preview.take() {
-                let answer = segmenter.answer(&shown, &question, &cancel);
+                let answer =
+                    self.watch.click.measure(|| segmenter.answer(&shown, &question, &cancel), Result::is_ok);
                 // A preview that fails is none; a click will say why.
                 let previewed = answer.ok().map(|answer| Event::Previewed { at: shown.at, question, answer });
                 return previewed.into_iter().collect();
@@ -207,7 +216,11 @@ impl Todo {
             self.wants.preview = None;
         }
         if !self.tracks.is_idle() {
-            return self.tracks.turn(segmenter);
+            let is_found = |event: &Event| matches!(event, Event::Tracked(_, Tracked::Found { .. }));
+            return self
+                .watch
+                .frame
+                .measure(|| self.tracks.turn(segmenter), |events| events.iter().any(is_found));
         }
         if let Some(job) = self.jobs.front_mut() {
             let events = job.turn(segmenter, detectors);
@@ -226,7 +239,7 @@ impl Todo {
         picture: &Arc<Picture>,
         cancel: &Cancel,
     ) -> Vec<Event> {
-        match segmenter.encode(picture, cancel) {
+        match self.watch.look.measure(|| segmenter.encode(picture, cancel), Result::is_ok) {
             Ok(()) => vec![Event::Encoded(picture.at)],
             Err(_) => {
                 // It would fail again; a click on it says why.
