@@ -294,8 +294,10 @@ fn webgpu_agrees_with_the_processor_on_every_graph() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && !said.contains("instead"), "{words:?}: {said}");
     };
-    for (_, config) in sam2::Config::official() {
-        for is_2_1 in [true, false] {
+    for (name, config) in sam2::Config::official() {
+        // SAM 2.0 differs in the same places whatever its size.
+        let versions: &[bool] = if name == "tiny" { &[true, false] } else { &[true] };
+        for &is_2_1 in versions {
             let config = sam2::Config { is_2_1, ..config.clone() };
             let file = folder.path().join("model.safetensors");
             formula::write_tensors(&formula::of(sam2::required_tensors(&config)), None, &file);
