@@ -21,9 +21,10 @@ use std::{
 use engine::{
     frame::Frames,
     geometry::{Point, Size},
+    mask::Mask,
     nn::{Cancel, Device, Runtime, model::time_in_models},
     prompt::{Label, PointPrompt, Prompt},
-    sam2::{Config, Direction, ImageModel, TrackOptions, Tracker, Weights},
+    sam2::{Config, Direction, Features, ImageModel, TrackOptions, Tracker, Weights},
 };
 use image::RgbImage;
 
@@ -185,6 +186,30 @@ fn main() {
     }
 }
 
+/// Two objects clicked on the first of 40 frames; what is made tracks some of them on a frame, and says how long it took.
+fn tracking(
+    runtime: &Runtime,
+    weights: &Weights,
+    picture: &RgbImage,
+    click: &Prompt,
+) -> impl FnMut(usize, &[u32]) -> Time + use<> {
+    let cancel = Cancel::default();
+    let mut clip = Clip { picture: picture.clone(), n_frames: 40 };
+    let mut tracker = Tracker::load(runtime, weights, TrackOptions::default()).expect("it loads");
+    for object in [1, 2] {
+        tracker.prompt(&mut clip, object, 0, click, &cancel).expect("a click");
+    }
+    move |frame, objects| {
+        timed(|| tracker.track(&mut clip, frame, Direction::Forward, objects, &cancel).expect("a frame")).0
+    }
+}
+
+/// What a click may mean, at the picture's size.
+fn three_masks(model: &mut ImageModel, features: &Features, click: &Prompt) -> Vec<Mask> {
+    let three = model.candidates(features, click, None, &Cancel::default()).expect("a click");
+    three.iter().map(|prediction| prediction.logits.mask(SIZE)).collect()
+}
+
 /// Speed and peak memory of SAM 2.1 tiny, in turns with PyTorch.
 fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &mut impl FnMut(String)) {
     let cancel = Cancel::default();
@@ -195,14 +220,7 @@ fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &
     // Peak memory is of the model, not of making its weights.
     reset_peak_memory();
     let before = peak_memory();
-    let mut clip = Clip { picture: picture.clone(), n_frames: 40 };
-    let mut tracker = Tracker::load(runtime, &weights, TrackOptions::default()).expect("tiny loads");
-    for object in [1, 2] {
-        tracker.prompt(&mut clip, object, 0, click, &cancel).expect("a click");
-    }
-    let mut track = |frame: usize, objects: &[u32]| {
-        timed(|| tracker.track(&mut clip, frame, Direction::Forward, objects, &cancel).expect("a frame")).0
-    };
+    let mut track = tracking(runtime, &weights, picture, click);
     // Fills the memory bank: seven memories from here on.
     for frame in 1..8 {
         track(frame, &[1, 2]);
@@ -227,13 +245,7 @@ fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &
         encode.ours.push(timed(|| model.encode(picture, &cancel).expect("a picture")).0);
         encode.theirs.push(reference.ask("encode"));
         // Clicks follow each other, and the first finds cold caches.
-        clicks.ours.extend((0..CLICKS).map(|_| {
-            let answer = || {
-                let three = model.candidates(&features, click, None, &cancel).expect("a click");
-                three.iter().map(|prediction| prediction.logits.mask(SIZE)).collect::<Vec<_>>()
-            };
-            timed(answer).0
-        }));
+        clicks.ours.extend((0..CLICKS).map(|_| timed(|| three_masks(&mut model, &features, click)).0));
         clicks.theirs.extend((0..CLICKS).map(|_| reference.ask("click")));
         // The first object pays for looking at the frame, the second's time is tracking alone.
         track(8 + round, &[1]);
@@ -253,7 +265,6 @@ fn on_a_gpu(device: Device, path: &Path, picture: &RgbImage, click: &Prompt, say
     let runtime = Runtime::start(Some(device), None).expect("the device works");
     let weights = Weights::open(path).expect("a checkpoint");
     let name = weights.config.official_name().expect("an official model");
-    let size = name.rsplit_once('-').map_or(name, |(_, size)| size).replace("base-plus", "base_plus");
     let theirs: &[&[&str]] = match device {
         Device::Cpu => &[&["--dtype", "float32"]],
         _ => &[
@@ -263,19 +274,12 @@ fn on_a_gpu(device: Device, path: &Path, picture: &RgbImage, click: &Prompt, say
         ],
     };
     let start = |words: &&[&str]| {
-        let more = ["--config", &size, "--weights", "random"];
+        let more = ["--config", name, "--weights", "random"];
         (words.join(" "), Reference::start(&[&more, *words].concat()))
     };
     let mut theirs: Vec<(String, Reference)> = theirs.iter().map(start).collect();
     let mut model = ImageModel::load(&runtime, &weights).expect("it loads");
-    let mut clip = Clip { picture: picture.clone(), n_frames: 40 };
-    let mut tracker = Tracker::load(&runtime, &weights, TrackOptions::default()).expect("it loads");
-    for object in [1, 2] {
-        tracker.prompt(&mut clip, object, 0, click, &cancel).expect("a click");
-    }
-    let mut track = |frame: usize, objects: &[u32]| {
-        timed(|| tracker.track(&mut clip, frame, Direction::Forward, objects, &cancel).expect("a frame")).0
-    };
+    let mut track = tracking(&runtime, &weights, picture, click);
     // Fills the memory bank: seven memories and all pointers from here on.
     for frame in 1..20 {
         track(frame, &[1, 2]);
@@ -285,11 +289,7 @@ fn on_a_gpu(device: Device, path: &Path, picture: &RgbImage, click: &Prompt, say
     let mut others: Vec<[Vec<f64>; 3]> = theirs.iter().map(|_| [const { Vec::new() }; 3]).collect();
     for round in 0..2 * ROUNDS {
         ours[0].push(timed(|| model.encode(picture, &cancel).expect("a picture")).0.whole);
-        let answer = || {
-            let three = model.candidates(&features, click, None, &cancel).expect("a click");
-            three.iter().map(|prediction| prediction.logits.mask(SIZE)).collect::<Vec<_>>()
-        };
-        ours[1].push(timed(answer).0.whole);
+        ours[1].push(timed(|| three_masks(&mut model, &features, click)).0.whole);
         track(20 + round, &[1]);
         ours[2].push(track(20 + round, &[2]).whole);
         for ((_, reference), times) in theirs.iter_mut().zip(&mut others) {

@@ -120,11 +120,11 @@ impl Model {
         let onnx = std::fs::read(path).map_err(open_error)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let version = (Precision::Full, Ok(onnx.clone()));
         let spare = Spare { name, onnx, folder };
         if !runtime.device().is_gpu() {
             return spare.load(runtime);
         }
+        let version = (Precision::Full, Ok(spare.onnx.clone()));
         spare.on_device(runtime, path, &[], [version])
     }
 

@@ -112,23 +112,24 @@ impl VideoModel {
         [n, m]: [usize; 2],
         cancel: &Cancel,
     ) -> Result<Tensor, RuntimeError> {
-        let floats = |values: &[bf16]| values.iter().map(|v| v.to_f32()).collect::<Vec<f32>>();
-        let here: Option<Vec<&[bf16]>> = memories
-            .iter()
-            .map(|memory| match memory {
-                Spatial::Here(values) => Some(&**values),
-                Spatial::There(_) => None,
-            })
-            .collect();
-        if let Some(here) = here {
-            return Tensor::from_floats(&[memories.len(), n, m], here.into_iter().flat_map(floats).collect());
+        fn floats(values: &[bf16]) -> impl Iterator<Item = f32> {
+            values.iter().map(|v| v.to_f32())
         }
-        let tensor = |memory: &&Spatial| match memory {
-            Spatial::Here(values) => Tensor::from_floats(&[n, m], floats(values)),
-            Spatial::There(tensor) => Ok(tensor.clone()),
-        };
-        let tensors = memories.iter().map(tensor).collect::<Result<Vec<Tensor>, _>>()?;
-        self.stacks.stack(&tensors, cancel)
+        if memories.iter().any(|memory| matches!(memory, Spatial::There(_))) {
+            let tensor = |memory: &&Spatial| match memory {
+                Spatial::Here(values) => Tensor::from_floats(&[n, m], floats(values).collect()),
+                Spatial::There(tensor) => Ok(tensor.clone()),
+            };
+            let tensors = memories.iter().map(tensor).collect::<Result<Vec<Tensor>, _>>()?;
+            return self.stacks.stack(&tensors, cancel);
+        }
+        let mut stacked = Vec::with_capacity(memories.len() * n * m);
+        for memory in memories {
+            if let Spatial::Here(values) = memory {
+                stacked.extend(floats(values));
+            }
+        }
+        Tensor::from_floats(&[memories.len(), n, m], stacked)
     }
 
     /// How far back a pointer is, 0 to 1, as `[mem_dim]`.
