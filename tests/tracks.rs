@@ -149,7 +149,7 @@ impl Parts {
             let selection = self.bank.select(self.next, direction, N_FRAMES, Some(N_GIVEN));
             let start = Instant::now();
             let features = self.model.image.encode(frame, &cancel).unwrap();
-            let memory = self.model.track(&features, &selection, &cancel).unwrap();
+            let memory = self.model.track(&features, &[selection], &cancel).unwrap().remove(0);
             time += start.elapsed();
             // The session corrects what the model finds.
             assert!(memory.mask(SIZE).iou(mask) > 0.5, "frame {} is tracked otherwise there", self.next);

@@ -178,18 +178,18 @@ pub trait Segmenter {
         cancel: &Cancel,
     ) -> Result<(), SegmentError>;
 
-    /// The object on a frame, as far as can be told from what `run` remembers, which it then remembers too.
+    /// The object of each run on a frame, as far as can be told from what that remembers, which then remembers this too.
     ///
     /// # Errors
-    /// If nothing given is remembered, the frame cannot be had, it was canceled, or the model cannot run.
+    /// If one remembers nothing given, the frame cannot be had, it was canceled, or the model cannot run.
     fn track(
         &mut self,
-        run: RunId,
+        runs: &[RunId],
         at: FrameId,
         direction: Direction,
         video: &mut Video<'_>,
         cancel: &Cancel,
-    ) -> Result<Found, SegmentError>;
+    ) -> Result<Vec<Found>, SegmentError>;
 
     /// Forgets all that `run` remembers.
     fn forget(&mut self, run: RunId);

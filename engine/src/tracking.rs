@@ -16,7 +16,7 @@ use crate::{
     nn::{Cancel, RuntimeError},
     picture::Picture,
     project::{FrameId, MediumId, ObjectId, Project, Question, Run, RunId, Segment},
-    segmenter::{Answer, SegmentError, Segmenter, Video},
+    segmenter::{Answer, Found, SegmentError, Segmenter, Video},
 };
 
 /// What tracking reports.
@@ -107,16 +107,28 @@ impl Tracking {
     ) -> Result<Vec<Tracked>, SegmentError> {
         let (due, finished) = self.project.due_runs();
         let mut reports: Vec<Tracked> = finished.into_iter().map(Tracked::Finished).collect();
+        let mut ready: Vec<(RunId, Run)> = Vec::new();
         for (id, run) in due {
-            match self.advance(id, &run, segmenter, video, cancel) {
-                Ok(Some(report)) => reports.push(report),
-                Ok(None) => break,
-                Err(SegmentError::Canceled) => return Err(SegmentError::Canceled),
-                Err(SegmentError::Model(error @ RuntimeError::Remote(_))) => {
-                    reports.push(Tracked::Waits(id, error.to_string()));
-                    break;
+            match self.prepare(id, &run, segmenter, video, cancel) {
+                Ok(Prepared::Ready) => ready.push((id, run)),
+                Ok(Prepared::Answered(report)) => reports.push(report),
+                Ok(Prepared::InPart) => {
+                    self.keep(&reports);
+                    return Ok(reports);
                 }
-                Err(error) => reports.push(Tracked::Failed(id, error.to_string())),
+                Err(error) => reports.extend(failed(&[id], error)?),
+            }
+        }
+        if !ready.is_empty() {
+            match self.track(&ready, segmenter, video, cancel) {
+                Ok(found) => reports.extend(ready.iter().zip(found).map(|((id, run), found)| {
+                    let segment = Segment::tracked(found.mask, found.iou, found.object_score);
+                    Tracked::Found { run: *id, frame: run.next, segment }
+                })),
+                Err(error) => {
+                    let runs: Vec<RunId> = ready.iter().map(|(id, _)| *id).collect();
+                    reports.extend(failed(&runs, error)?);
+                }
             }
         }
         self.keep(&reports);
@@ -145,22 +157,22 @@ impl Tracking {
         }
     }
 
-    /// The next piece of a run; no report if it was only made ready.
-    fn advance(
+    /// One small piece of what has to be known before a run can go on.
+    fn prepare(
         &mut self,
         id: RunId,
         run: &Run,
         segmenter: &mut dyn Segmenter,
         video: &mut Video<'_>,
         cancel: &Cancel,
-    ) -> Result<Option<Tracked>, SegmentError> {
+    ) -> Result<Prepared, SegmentError> {
         let at = |frame| FrameId { medium: run.medium, frame };
         let given = self.project.nearest_given(run, segmenter.reach().given);
         if let Some((frame, segment)) = given.iter().find(|(_, segment)| !segment.is_answered) {
             let (at, question) = (at(*frame), segment.question.clone());
             let picture = Arc::new(Picture::new(at, video.frame(*frame)?));
             let answer = segmenter.answer(&picture, &question, cancel)?;
-            return Ok(Some(Tracked::Answered { object: run.object, at, question, answer }));
+            return Ok(Prepared::Answered(Tracked::Answered { object: run.object, at, question, answer }));
         }
         let remembered = self.remembered.entry(id).or_default();
         let is_still_given = |(frame, mask): (&usize, &Arc<Rle>)| {
@@ -177,21 +189,59 @@ impl Tracking {
             };
             segmenter.remember(id, at(*frame), mask, true, video, cancel)?;
             remembered.given.insert(*frame, mask.clone());
-            return Ok(None);
+            return Ok(Prepared::InPart);
         }
         for (frame, mask) in self.project.recent(run, segmenter.reach().recent) {
             if !remembered.recent.contains(&frame) {
                 segmenter.remember(id, at(frame), &mask, false, video, cancel)?;
                 remembered.recent.insert(frame);
-                return Ok(None);
+                return Ok(Prepared::InPart);
             }
         }
-        let found = segmenter.track(id, at(run.next), run.direction, video, cancel)?;
+        if given.is_empty() { Err(SegmentError::NothingGiven) } else { Ok(Prepared::Ready) }
+    }
+
+    /// Tracks what is ready, all on the same frame and the same way.
+    fn track(
+        &mut self,
+        ready: &[(RunId, Run)],
+        segmenter: &mut dyn Segmenter,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Found>, SegmentError> {
+        let Some((_, Run { medium, next: frame, direction, .. })) = ready.first().cloned() else {
+            return Ok(Vec::new());
+        };
+        let runs: Vec<RunId> = ready.iter().map(|(run, _)| *run).collect();
+        let found = segmenter.track(&runs, FrameId { medium, frame }, direction, video, cancel)?;
         let n_recent = segmenter.reach().recent;
-        remembered.recent.retain(|frame| frame.abs_diff(run.next) <= n_recent);
-        remembered.recent.insert(run.next);
-        let segment = Segment::tracked(found.mask, found.iou, found.object_score);
-        Ok(Some(Tracked::Found { run: id, frame: run.next, segment }))
+        for run in runs {
+            let remembered = self.remembered.entry(run).or_default();
+            remembered.recent.retain(|recent| recent.abs_diff(frame) <= n_recent);
+            remembered.recent.insert(frame);
+        }
+        Ok(found)
+    }
+}
+
+/// How far a run is from being tracked on its next frame.
+enum Prepared {
+    /// Nothing is missing.
+    Ready,
+    /// Something still is.
+    InPart,
+    /// Something was that others want to know too.
+    Answered(Tracked),
+}
+
+/// What an error means for runs.
+fn failed(runs: &[RunId], error: SegmentError) -> Result<Vec<Tracked>, SegmentError> {
+    match error {
+        SegmentError::Canceled => Err(SegmentError::Canceled),
+        SegmentError::Model(error @ RuntimeError::Remote(_)) => {
+            Ok(runs.iter().map(|run| Tracked::Waits(*run, error.to_string())).collect())
+        }
+        error => Ok(runs.iter().map(|run| Tracked::Failed(*run, error.to_string())).collect()),
     }
 }
 

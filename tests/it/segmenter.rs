@@ -265,7 +265,7 @@ fn looking_ahead_changes_no_mask_and_reads_no_frame_again() {
         }
         let frames = (1..4).flat_map(|frame| runs.map(|run| (frame, run)));
         let found = frames.map(|(frame, run)| {
-            segmenter.track(run, at(frame), Direction::Forward, &mut clip, &cancel).unwrap()
+            segmenter.track(&[run], at(frame), Direction::Forward, &mut clip, &cancel).unwrap().remove(0)
         });
         (found.collect::<Vec<_>>(), clip.read)
     };

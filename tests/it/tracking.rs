@@ -10,7 +10,7 @@ use engine::{
     nn::{Cancel, Device, Runtime},
     picture::Picture,
     project::{FrameId, MediumId, RunId},
-    sam2::{Look, TrackOptions, Tracker, Weights},
+    sam2::{Look, Segment, TrackOptions, Tracker, Weights},
     segmenter::{FakeSegmenter, Found, Sam2Segmenter, SegmentError, Segmenter},
 };
 use image::{Rgb, RgbImage};
@@ -100,12 +100,12 @@ fn remember(segmenter: &mut dyn Segmenter, n: u32, frame: usize, mask: &Arc<Rle>
 
 fn track(segmenter: &mut dyn Segmenter, n: u32, frames: Range<usize>, clip: &mut Clip) -> Vec<Found> {
     let mut track =
-        |frame| segmenter.track(run(n), at(frame), Direction::Forward, clip, &Cancel::default()).unwrap();
-    frames.map(&mut track).collect()
+        |frame| segmenter.track(&[run(n)], at(frame), Direction::Forward, clip, &Cancel::default()).unwrap();
+    frames.flat_map(&mut track).collect()
 }
 
 fn is_nothing_given(segmenter: &mut dyn Segmenter, n: u32, clip: &mut Clip) -> bool {
-    let tracked = segmenter.track(run(n), at(5), Direction::Forward, clip, &Cancel::default());
+    let tracked = segmenter.track(&[run(n)], at(5), Direction::Forward, clip, &Cancel::default());
     matches!(tracked, Err(SegmentError::NothingGiven))
 }
 
@@ -168,13 +168,58 @@ fn a_run_finds_what_the_tracker_finds() {
                     any = true;
                 } else if any {
                     let want = tracker.track(&mut clip, frame, direction, &[1], &cancel).unwrap().remove(0);
-                    let found = segmenter.track(run(0), at(frame), direction, &mut clip, &cancel).unwrap();
+                    let found = segmenter.track(&[run(0)], at(frame), direction, &mut clip, &cancel).unwrap().remove(0);
                     let mask = Rle::encode(&want.mask);
                     let want = Found { mask, iou: want.iou, object_score: want.object_score };
                     assert_eq!(found, want, "frame {frame} {direction:?}");
                 }
             }
             segmenter.forget(run(0));
+        }
+    }
+}
+
+/// One is given on two frames, so that it looks at more than the other two.
+#[test]
+fn objects_that_go_through_the_model_together_are_found_as_they_are_alone() {
+    let cancel = Cancel::default();
+    let tracked = |batch: usize| {
+        let options = TrackOptions { batch: Some(batch), ..TrackOptions::default() };
+        let mut tracker = Tracker::load(&runtime(), &Weights::builtin().unwrap(), options).unwrap();
+        let mut clip = Clip::default();
+        for (object, disk, frames) in [(1, Clip::RED, &[0][..]), (2, Clip::BLUE, &[0, 1]), (3, Clip::BLUE, &[0])] {
+            for frame in frames {
+                let mask = Clip::given(disk, *frame).decode();
+                tracker.prompt_mask(&mut clip, object, *frame, &mask, &cancel).unwrap();
+            }
+        }
+        let mut track = |frame| tracker.track(&mut clip, frame, Direction::Forward, &[1, 2, 3], &cancel).unwrap();
+        (0..6).flat_map(&mut track).collect::<Vec<Segment>>()
+    };
+    let (alone, together) = (tracked(1), tracked(8));
+    assert_eq!(alone.len(), 18);
+    for (alone, together) in alone.iter().zip(&together) {
+        assert_eq!(alone.object, together.object);
+        let pairs = alone.logits.values.iter().zip(&together.logits.values);
+        let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 0.02, "object {}: logits are {off} apart", alone.object);
+        assert!(alone.mask.bits().iter().any(|on| *on), "object {} was lost", alone.object);
+    }
+}
+
+/// Those of a batch share what is known of the frame, and each remembers its own.
+#[test]
+fn runs_that_are_tracked_together_find_what_they_find_alone() {
+    for look in [Look::default(), Look::CAREFUL] {
+        let (mut segmenter, mut clip) = (looking(look), Clip::default());
+        for (n, disk) in [(0, Clip::RED), (1, Clip::BLUE), (2, Clip::RED), (3, Clip::BLUE)] {
+            remember(&mut segmenter, n, 0, &Clip::given(disk, 0), &mut clip);
+        }
+        let alone = [track(&mut segmenter, 0, 1..5, &mut clip), track(&mut segmenter, 1, 1..5, &mut clip)];
+        for frame in 1..5 {
+            let runs = [run(2), run(3)];
+            let found = segmenter.track(&runs, at(frame), Direction::Forward, &mut clip, &Cancel::default());
+            assert_eq!(found.unwrap(), [alone[0][frame - 1].clone(), alone[1][frame - 1].clone()]);
         }
     }
 }
@@ -248,11 +293,11 @@ fn what_cannot_be_tracked_is_refused() {
         segmenter.remember(run(0), at(0), &Clip::given(0, 0), false, &mut clip, &cancel).unwrap();
         assert!(is_nothing_given(segmenter, 0, &mut clip));
         remember(segmenter, 0, 0, &Clip::given(0, 0), &mut clip);
-        let past = segmenter.track(run(0), at(N_FRAMES), Direction::Forward, &mut clip, &cancel);
+        let past = segmenter.track(&[run(0)], at(N_FRAMES), Direction::Forward, &mut clip, &cancel);
         assert!(matches!(past, Err(SegmentError::Frame(MediaError::NoSuchFrame { .. }))));
         let canceled = Cancel::default();
         canceled.cancel();
-        let tracked = segmenter.track(run(0), at(1), Direction::Forward, &mut clip, &canceled);
+        let tracked = segmenter.track(&[run(0)], at(1), Direction::Forward, &mut clip, &canceled);
         assert!(matches!(tracked, Err(SegmentError::Canceled)));
         track(segmenter, 0, 1..2, &mut clip);
         assert!(is_nothing_given(segmenter, 1, &mut clip), "another run knows nothing of it");

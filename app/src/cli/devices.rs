@@ -69,6 +69,7 @@ impl Devices {
 /// What a model takes on a device, each the median of a few times after a first one.
 fn bench(device: Device, model: &str) -> anyhow::Result<String> {
     const N: usize = 10;
+    const MANY: u32 = 8;
     let runtime = Runtime::start(Some(device), None)?;
     let weights = models::open(model)?;
     let mut segmenter = Sam2Segmenter::load(model, &runtime, &weights, Look::default())?;
@@ -81,25 +82,38 @@ fn bench(device: Device, model: &str) -> anyhow::Result<String> {
         Question { prompt, ..Question::default() }
     };
     let at = |frame| FrameId { medium: MediumId(0), frame };
-    let (mut looks, mut clicks, mut frames) = (Vec::new(), Vec::new(), Vec::new());
-    let mut first = None;
+    let (mut looks, mut clicks) = (Vec::new(), Vec::new());
+    let mut mask = None;
     for _ in 0..N {
         let picture = Arc::new(Picture::new(at(0), clip.frame(0)?));
         looks.push(timed(|| segmenter.encode(&picture, &cancel))?.0);
         let (time, answer) = timed(|| segmenter.answer(&picture, &question, &cancel))?;
         clicks.push(time);
-        first = Some(answer);
+        mask = Some(Arc::new(answer.mask));
     }
-    if let Some(first) = first {
-        let run = RunId { step: 0, n: 0 };
-        segmenter.remember(run, at(0), &Arc::new(first.mask), true, &mut clip, &cancel)?;
-        for frame in 1..=N {
-            let track = || segmenter.track(run, at(frame), Direction::Forward, &mut clip, &cancel);
-            frames.push(timed(track)?.0);
+    let mut track = |n_objects: u32| -> Result<String, SegmentError> {
+        segmenter.forget_frames();
+        let runs: Vec<RunId> = (0..n_objects).map(|n| RunId { step: 0, n }).collect();
+        for (run, mask) in runs.iter().zip(std::iter::repeat(&mask)) {
+            if let Some(mask) = mask {
+                segmenter.remember(*run, at(0), mask, true, &mut clip, &cancel)?;
+            }
         }
-    }
-    let [look, click, frame] = [looks, clicks, frames].map(milliseconds);
-    Ok(format!("look {look}, click {click}, tracked frame {frame}; looks in {precision}"))
+        let mut times = Vec::new();
+        for frame in 1..=N {
+            let track = || segmenter.track(&runs, at(frame), Direction::Forward, &mut clip, &cancel);
+            times.push(timed(track)?.0);
+        }
+        Ok(milliseconds(times))
+    };
+    let frame = track(1)?;
+    // On the processor they go one after the other.
+    let with_many = match device.is_gpu() {
+        true => format!(" (with {MANY} objects {})", track(MANY)?),
+        false => String::new(),
+    };
+    let [look, click] = [looks, clicks].map(milliseconds);
+    Ok(format!("look {look}, click {click}, tracked frame {frame}{with_many}; looks in {precision}"))
 }
 
 fn timed<T>(run: impl FnOnce() -> Result<T, SegmentError>) -> Result<(Duration, T), SegmentError> {

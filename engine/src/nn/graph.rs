@@ -139,6 +139,8 @@ pub struct Graph {
     initializers: BTreeMap<String, Initializer>,
     required: Required,
     known_constants: HashMap<Vec<i64>, Value>,
+    /// Named dimensions of inputs: whose, and which.
+    brought: HashMap<&'static str, (Value, usize)>,
     metadata: Vec<StringStringEntryProto>,
     n_names: usize,
     /// Outputs for other models.
@@ -158,6 +160,7 @@ impl Graph {
             initializers: BTreeMap::new(),
             required: Required::new(),
             known_constants: HashMap::new(),
+            brought: HashMap::new(),
             metadata: Vec::new(),
             n_names: 0,
             kept: Vec::new(),
@@ -192,7 +195,42 @@ impl Graph {
 
     fn input_of(&mut self, name: &str, shape: &[Dim], data_type: DataType) -> Value {
         self.inputs.push(ValueInfoProto::new(name, data_type, dimensions(shape)));
-        Value { name: name.into(), shape: shape.to_vec(), data_type }
+        let input = Value { name: name.into(), shape: shape.to_vec(), data_type };
+        for (axis, dim) in shape.iter().enumerate() {
+            if let Dim::Named(name) = dim {
+                self.brought.insert(name, (input.clone(), axis));
+            }
+        }
+        input
+    }
+
+    /// A shape as operators take it. Of several named dimensions each is asked of the input that brings it; where
+    /// `may_be_left` one need not be, which the operator then finds by itself, as it does a single one.
+    #[track_caller]
+    pub(super) fn shape(&mut self, dims: &[Dim], may_be_left: bool) -> Value {
+        let n_named = dims.iter().filter(|dim| matches!(dim, Dim::Named(_))).count();
+        let asked = |dim: &Dim| match dim {
+            Dim::Named(name) if n_named > 1 || !may_be_left => self.brought.get(name).cloned(),
+            _ => None,
+        };
+        let asked: Vec<Option<(Value, usize)>> = dims.iter().map(asked).collect();
+        let n_left = n_named - asked.iter().flatten().count();
+        assert!(n_left <= usize::from(may_be_left), "{dims:?} is not known");
+        let number = |dim: &Dim| if let Dim::Fixed(n) = dim { *n as i64 } else { -1 };
+        if n_left == n_named {
+            return self.integers(&dims.iter().map(number).collect::<Vec<_>>());
+        }
+        let parts = dims.iter().zip(asked).map(|(dim, asked)| match asked {
+            Some((input, axis)) => self.size_along(&input, axis),
+            None => self.integers(&[number(dim)]),
+        });
+        let parts: Vec<Value> = parts.collect();
+        self.concat(&parts.iter().collect::<Vec<_>>(), 0, None)
+    }
+
+    fn size_along(&mut self, x: &Value, axis: usize) -> Value {
+        let ends = [("start", Attribute::Int(axis as i64)), ("end", Attribute::Int(axis as i64 + 1))];
+        self.nodes("Shape", &[x], &ends, vec![vec![1.into()]], DataType::I64).remove(0)
     }
 
     /// Names `value` as an output.

@@ -208,6 +208,20 @@ impl Model {
         }
     }
 
+    /// [`Self::run`] for so many things at once. For more than one it stays where it is if that fails, so that fewer can be
+    /// tried there.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; for more than one also [`RuntimeError::Ort`] where the device fails.
+    pub fn run_batch(
+        &mut self,
+        n: usize,
+        inputs: &[(&str, &Tensor)],
+        cancel: &Cancel,
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        if n > 1 { self.attempt(inputs, cancel) } else { self.run(inputs, cancel) }
+    }
+
     fn attempt(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
         let session = match &mut self.ran {
             Ran::Here(session) => session,

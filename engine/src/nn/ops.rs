@@ -175,6 +175,13 @@ impl Graph {
         self.node("MatMul", &[a, b], &[], shape)
     }
 
+    /// `x · weightᵀ` for `x` `[n, in]`, `weight` `[out, in]`.
+    #[track_caller]
+    pub fn product(&mut self, x: &Value, weight: &Value) -> Value {
+        assert_eq!(x.shape[1..], weight.shape[1..], "linear map of {:?} by {:?}", x.shape, weight.shape);
+        self.node("Gemm", &[x, weight], &[("transB", Attribute::Int(1))], vec![x.shape[0], weight.shape[0]])
+    }
+
     /// `x · weightᵀ + bias` for `x` `[n, in]`, `weight` `[out, in]` (as PyTorch stores it), `bias` `[out]` or `[n, out]`.
     #[track_caller]
     pub fn gemm(&mut self, x: &Value, weight: &Value, bias: &Value) -> Value {
@@ -222,7 +229,7 @@ impl Graph {
         self.node("LayerNormalization", &[x, &weight, &bias], &attributes, x.shape.clone())
     }
 
-    /// Layer normalization of the channels of `x` `[1, channels, height, width]` at each place.
+    /// Layer normalization of the channels of `x` `[n, channels, height, width]` at each place.
     pub fn layer_norm_2d(&mut self, x: &Value, prefix: &str, epsilon: f32) -> Value {
         let n = x.dim(1);
         let column = |graph: &mut Self, name: String| {
@@ -263,7 +270,7 @@ impl Graph {
         self.div(x, &length)
     }
 
-    /// The same values in another shape; at most one dimension is named, and takes what is left.
+    /// The same values in another shape, in which at most one dimension is named that no input brings.
     #[track_caller]
     pub fn reshape(&mut self, x: &Value, shape: &[Dim]) -> Value {
         let (known, n_named) = size_of_shape(shape);
@@ -271,18 +278,22 @@ impl Graph {
         // A named dimension may hold any multiple.
         let fits = match n_had_named {
             0 => n_named == 0 && known == had,
-            _ => n_named == 1 && (had.is_multiple_of(known) || known.is_multiple_of(had)),
+            _ => n_named > 0 && (had.is_multiple_of(known) || known.is_multiple_of(had)),
         };
         assert!(fits, "reshape of {:?} to {shape:?}", x.shape);
-        let target: Vec<i64> = shape
-            .iter()
-            .map(|dim| match *dim {
-                Dim::Fixed(n) => n as i64,
-                Dim::Named(_) => -1,
-            })
-            .collect();
-        let target = self.integers(&target);
-        self.node("Reshape", &[x, &target], &[], shape.to_vec())
+        let target = self.shape(shape, true);
+        // A size that is asked for may be zero.
+        self.node("Reshape", &[x, &target], &[("allowzero", Attribute::Int(1))], shape.to_vec())
+    }
+
+    /// All axes but the last as one, as linear maps take it: `[…, c]` to `[n, c]`.
+    pub fn rows(&mut self, x: &Value) -> Value {
+        let (leading, last) = x.shape.split_at(x.shape.len() - 1);
+        let rows = match size_of_shape(leading) {
+            (n, 0) => Dim::Fixed(n),
+            _ => Dim::Named("rows"),
+        };
+        self.reshape(x, &[rows, last[0]])
     }
 
     /// [`Self::reshape`] to a shape that is known.
@@ -335,10 +346,9 @@ impl Graph {
     }
 
     /// `x` repeated along its axes of size one.
-    pub fn expand(&mut self, x: &Value, shape: &[usize]) -> Value {
-        let dims: Vec<i64> = shape.iter().map(|&n| n as i64).collect();
-        let target = self.integers(&dims);
-        self.node("Expand", &[x, &target], &[], shape.iter().map(|&n| Dim::Fixed(n)).collect())
+    pub fn expand(&mut self, x: &Value, shape: &[Dim]) -> Value {
+        let target = self.shape(shape, false);
+        self.node("Expand", &[x, &target], &[], shape.to_vec())
     }
 
     /// Rows of `table` `[n, c]` by the integers `rows` `[m]`: `[m, c]`.

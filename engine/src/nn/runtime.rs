@@ -78,6 +78,11 @@ fn list(paths: &[PathBuf]) -> String {
 }
 
 impl RuntimeError {
+    #[cfg(test)]
+    pub(crate) fn out_of_memory() -> Self {
+        Self::Ort { what: "run".to_owned(), cause: ort::Error::new("out of memory") }
+    }
+
     /// What happened, without where in ONNX Runtime it did.
     pub(super) fn brief(self) -> String {
         match self {
@@ -159,6 +164,12 @@ impl Runtime {
 
     pub(super) fn attention(&self) -> Attention {
         self.attention
+    }
+
+    /// Whether models do several things at once quicker than one after the other: where they run here on a GPU, and
+    /// attention needs no matrix of what each sees of each.
+    pub fn gains_by_batches(&self) -> bool {
+        self.server.is_none() && self.device.is_gpu() && self.attention != Attention::Plain
     }
 
     /// The library in use.

@@ -52,7 +52,8 @@ impl Tensor {
         tensor.is_ok_and(|tensor| tensor.memory_info().is_cpu_accessible())
     }
 
-    pub(super) fn shape(&self) -> Vec<usize> {
+    /// Its dimensions, outermost first.
+    pub fn shape(&self) -> Vec<usize> {
         self.value.shape().iter().map(|&n| n as usize).collect()
     }
 

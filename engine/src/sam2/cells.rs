@@ -4,7 +4,7 @@
 //! again. Row-major within each level, the four pixels that one such convolution joins (or that its transpose makes)
 //! follow each other: joining and making are one matrix product, and channels stay last, where normalization is cheap.
 
-use crate::nn::{Graph, Value};
+use crate::nn::{Dim, Graph, Value};
 
 /// Row-major pixels `[side², c]` to the order of cells, for a side of twice or four times `grid`.
 pub(super) fn of_rows(graph: &mut Graph, x: &Value, grid: usize) -> Value {
@@ -20,12 +20,13 @@ pub(super) fn of_rows(graph: &mut Graph, x: &Value, grid: usize) -> Value {
     graph.reshape_to(&x, &[n_pixels, channels])
 }
 
-/// Pixels `[side², c]` in the order of cells, side four times `grid`, to planes `[c, side, side]`.
+/// Pixels `[b, side², c]` in the order of cells, side four times `grid`, to planes `[b, c, side, side]`.
 pub(super) fn to_planes(graph: &mut Graph, x: &Value, grid: usize) -> Value {
-    let channels = x.last_dim();
-    let x = graph.reshape_to(x, &[grid, grid, 2, 2, 2, 2, channels]);
-    let x = graph.transpose(&x, &[6, 0, 2, 4, 1, 3, 5]);
-    graph.reshape_to(&x, &[channels, 4 * grid, 4 * grid])
+    let (b, channels) = (x.shape()[0], x.last_dim());
+    let cells = [grid, grid, 2, 2, 2, 2, channels].map(Dim::Fixed);
+    let x = graph.reshape(x, &[&[b], &cells[..]].concat());
+    let x = graph.transpose(&x, &[0, 7, 1, 3, 5, 2, 4, 6]);
+    graph.reshape(&x, &[b, channels.into(), (4 * grid).into(), (4 * grid).into()])
 }
 
 /// `{prefix}`, a convolution of kernel 2 and stride 2: `[4 n, c]` to `[n, n_out]`.
@@ -43,9 +44,9 @@ pub(super) fn join(graph: &mut Graph, x: &Value, prefix: &str, n_out: usize) -> 
     graph.gemm(&x, &weight, &bias)
 }
 
-/// `{prefix}`, a transposed convolution of kernel 2 and stride 2: `[n, c]` to `[4 n, n_out]`.
+/// `{prefix}`, a transposed convolution of kernel 2 and stride 2: `[b, n, c]` to `[b, 4 n, n_out]`.
 pub(super) fn divide(graph: &mut Graph, x: &Value, prefix: &str, n_out: usize) -> Value {
-    let (n, channels) = (x.dim(0), x.last_dim());
+    let (b, n, channels) = (x.shape()[0], x.dim(1), x.last_dim());
     let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
     let from: [(&str, &[usize]); 1] = [(&weight, &[channels, n_out, 2, 2])];
     // In, out, place to place, out, in.
@@ -55,8 +56,9 @@ pub(super) fn divide(graph: &mut Graph, x: &Value, prefix: &str, n_out: usize) -
     });
     let from: [(&str, &[usize]); 1] = [(&bias, &[n_out])];
     let bias = graph.derived(&format!("{bias}.cells"), &[4 * n_out], &from, |w| w[0].repeat(4));
-    let x = graph.gemm(x, &weight, &bias);
-    graph.reshape_to(&x, &[4 * n, n_out])
+    let x = graph.rows(x);
+    let x = graph.gemm(&x, &weight, &bias);
+    graph.reshape(&x, &[b, (4 * n).into(), n_out.into()])
 }
 
 /// All triples below the three numbers, the last running fastest.

@@ -91,7 +91,7 @@ pub(super) const ABSENT_LOGIT: f32 = -1024.0;
 pub struct Features {
     /// The image's size, which prompts and masks are in.
     pub size: Size,
-    /// `[grid², d_model]`
+    /// `[1, grid², d_model]`
     pub(super) features: Tensor,
     pub(super) fine: Tensor,
     pub(super) middle: Tensor,
@@ -118,22 +118,34 @@ pub struct Prediction {
     pub iou: f32,
 }
 
-/// All that the decoder makes of one prompt.
+/// All that the decoder makes of one object's prompt.
 pub(super) struct Decoded {
-    /// `[4, side, side]`: for clear prompts, then three for ambiguous ones.
+    /// `[B, 4, side, side]`: for clear prompts, then three for ambiguous ones.
     masks: Tensor,
+    /// `[B, 4, d_model]`
+    pointers: Tensor,
+    /// Which of the B it is.
+    object: usize,
     side: usize,
     pub ious: [f32; NUM_MASK_TOKENS],
-    /// `[4, d_model]`
-    pub pointers: Tensor,
     /// Above zero if the object is in the image.
     pub object_score: f32,
 }
 
 impl Decoded {
     pub(super) fn logits(&self, i: usize) -> Logits {
+        Logits { side: self.side, values: self.mask(i).to_vec() }
+    }
+
+    fn mask(&self, i: usize) -> &[f32] {
         let n = self.side * self.side;
-        Logits { side: self.side, values: self.masks.floats()[i * n..(i + 1) * n].to_vec() }
+        &self.masks.floats()[(self.object * NUM_MASK_TOKENS + i) * n..][..n]
+    }
+
+    /// `[d_model]`
+    pub(super) fn pointer(&self, i: usize) -> &[f32] {
+        let d_model = self.pointers.shape()[2];
+        &self.pointers.floats()[(self.object * NUM_MASK_TOKENS + i) * d_model..][..d_model]
     }
 
     /// The one of the three masks for ambiguous prompts that the model expects most of, here and in `others`.
@@ -156,8 +168,7 @@ impl Decoded {
         if ambiguous {
             return self.best_of_three(others);
         }
-        let first = &self.masks.floats()[..self.side * self.side];
-        if stability(first, DELTA) >= STABLE { 0 } else { self.best_of_three(others) }
+        if stability(self.mask(0), DELTA) >= STABLE { 0 } else { self.best_of_three(others) }
     }
 }
 
@@ -307,6 +318,17 @@ impl ImageModel {
         self.decode(features, &features.features, &question, cancel)
     }
 
+    /// What each object of `fused` `[B, grid², d_model]` is, of which nothing is said on this image.
+    pub(super) fn decode_tracked(
+        &mut self,
+        features: &Features,
+        fused: &Tensor,
+        n_objects: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Decoded>, RuntimeError> {
+        self.decode_all(features, fused, &Question::default(), n_objects, cancel)
+    }
+
     /// Mirrors `_forward_sam_heads`; `fused` are the features, with memories or without.
     pub(super) fn decode(
         &mut self,
@@ -315,9 +337,23 @@ impl ImageModel {
         question: &Question<'_>,
         cancel: &Cancel,
     ) -> Result<Decoded, RuntimeError> {
+        Ok(self.decode_all(features, fused, question, 1, cancel)?.remove(0))
+    }
+
+    /// The same question about each of several objects.
+    fn decode_all(
+        &mut self,
+        features: &Features,
+        fused: &Tensor,
+        question: &Question<'_>,
+        n_objects: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Decoded>, RuntimeError> {
         use mask_decoder::names;
         let side = self.config.mask_side();
         let (points, labels) = self.points_in_model(question.prompt, features.size);
+        let n_points = labels.len();
+        let (points, labels) = (points.concat().repeat(n_objects), labels.repeat(n_objects));
         let dense = match question.mask {
             Some(mask) => {
                 let mask = Tensor::from_floats(&[side * side, 1], mask.values.clone())?;
@@ -330,16 +366,22 @@ impl ImageModel {
             (names::NO_MEMORY, &Tensor::from_floats(&[1], vec![f32::from(u8::from(question.no_memory))])?),
             (names::FINE, &features.fine),
             (names::MIDDLE, &features.middle),
-            (names::POINTS, &Tensor::from_floats(&[labels.len(), 2], points.concat())?),
-            (names::LABELS, &Tensor::from_floats(&[labels.len()], labels)?),
+            (names::POINTS, &Tensor::from_floats(&[n_objects, n_points, 2], points)?),
+            (names::LABELS, &Tensor::from_floats(&[n_objects, n_points], labels)?),
             (names::DENSE, &dense),
         ];
-        let outputs = self.decoder.run(&inputs, cancel)?;
-        let [masks, ious, pointers, score] =
+        let outputs = self.decoder.run_batch(n_objects, &inputs, cancel)?;
+        let [masks, ious, pointers, scores] =
             <[Tensor; 4]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
-        let mut four = [0.0; NUM_MASK_TOKENS];
-        four.copy_from_slice(ious.floats());
-        Ok(Decoded { masks, side, ious: four, pointers, object_score: score.floats()[0] })
+        let decoded = |object: usize| Decoded {
+            masks: masks.clone(),
+            pointers: pointers.clone(),
+            object,
+            side,
+            ious: std::array::from_fn(|i| ious.floats()[object * NUM_MASK_TOKENS + i]),
+            object_score: scores.floats()[object],
+        };
+        Ok((0..n_objects).map(decoded).collect())
     }
 
     /// Points and labels as the decoder takes them: the box's corners first, in pixels of the model's square image.

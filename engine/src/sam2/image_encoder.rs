@@ -8,7 +8,7 @@ use super::{cells, config::Config, hiera};
 pub(super) mod names {
     /// Bytes `[S, S, 3]`, RGB.
     pub(crate) const PIXELS: &str = "pixels";
-    /// `[grid², d_model]`, stride 16.
+    /// `[1, grid², d_model]`, stride 16.
     pub(crate) const FEATURES: &str = "features";
     /// Stride 4 in the order of cells: `[16 grid², d_model / 8]`.
     pub(crate) const FINE: &str = "fine";
@@ -26,6 +26,7 @@ pub(super) fn image_encoder(config: &Config) -> Graph {
     let levels = hiera::hiera(&mut graph, config, &pixels);
     let [level_0, level_1, level_2, level_3] = &levels;
     let features = top_down(&mut graph, config, level_2, level_3);
+    let features = graph.reshape_to(&features, &[1, config.grid().pow(2), config.d_model]);
     graph.output_for_models(names::FEATURES, &features);
     for (output, level, conv, lateral, channels) in [
         (names::FINE, level_0, "sam_mask_decoder.conv_s0", 3, config.d_model / 8),
@@ -50,7 +51,7 @@ fn top_down(graph: &mut Graph, config: &Config, level_2: &hiera::Tokens, level_3
     let fine = lateral(level_2, 1);
     let (side, channels) = (level_3.side, config.d_model);
     let coarse = graph.reshape_to(&coarse, &[side, 1, side, 1, channels]);
-    let coarse = graph.expand(&coarse, &[side, 2, side, 2, channels]);
+    let coarse = graph.expand(&coarse, &[side, 2, side, 2, channels].map(Dim::Fixed));
     let coarse = graph.reshape_to(&coarse, &[4 * side * side, channels]);
     graph.add(&fine, &coarse)
 }

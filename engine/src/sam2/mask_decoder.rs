@@ -1,4 +1,5 @@
-//! The mask decoder: features and prompts to masks, with how good they are and whether the object is there at all.
+//! The mask decoder: features and prompts of B objects to masks, with how good they are and whether each object is there
+//! at all.
 
 use crate::nn::{Dim, Graph, Value};
 
@@ -10,7 +11,7 @@ use super::{
 
 /// Names of the graph's inputs and outputs.
 pub(super) mod names {
-    /// `[grid², d_model]`.
+    /// `[B, grid², d_model]`.
     pub(crate) const FEATURES: &str = "features";
     /// 1 if the features were not fused with memories, so that "no memory" is added to them: `[1]`.
     pub(crate) const NO_MEMORY: &str = "no_memory";
@@ -18,19 +19,20 @@ pub(super) mod names {
     pub(crate) const FINE: &str = "fine";
     /// Stride 8 in the order of cells: `[4 grid², d_model / 4]`.
     pub(crate) const MIDDLE: &str = "middle";
-    /// `[P, 2]`, x and y in pixels of the model's square image.
+    /// `[B, P, 2]`, x and y in pixels of the model's square image.
     pub(crate) const POINTS: &str = "points";
-    /// `[P]`.
+    /// `[B, P]`.
     pub(crate) const LABELS: &str = "labels";
-    /// What the mask encoder makes of a mask prompt, or the embedding of none at each place: `[grid², d_model]`.
+    /// What the mask encoder makes of a mask prompt, or the embedding of none at each place, for all objects:
+    /// `[grid², d_model]`.
     pub(crate) const DENSE: &str = "dense";
-    /// Logits of four masks, the first for clear prompts: `[4, 4 grid, 4 grid]`.
+    /// Logits of four masks, the first for clear prompts: `[B, 4, 4 grid, 4 grid]`.
     pub(crate) const MASKS: &str = "masks";
-    /// Predicted IoU of each: `[4]`.
+    /// Predicted IoU of each: `[B, 4]`.
     pub(crate) const IOUS: &str = "ious";
-    /// Object pointer of each: `[4, d_model]`.
+    /// Object pointer of each: `[B, 4, d_model]`.
     pub(crate) const POINTERS: &str = "pointers";
-    /// Logit of the object being in the image: `[1]`.
+    /// Logit of the object being in the image: `[B, 1]`.
     pub(crate) const OBJECT_SCORE: &str = "object_score";
 }
 
@@ -39,36 +41,40 @@ const LAYER_NORM_EPSILON: f32 = 1e-5;
 const DEPTH: usize = 2;
 /// Attention between tokens and image has this many times fewer channels.
 const DOWNSAMPLE_RATE: usize = 2;
+/// Objects, and points of each.
+const B: Dim = Dim::Named("B");
+const P: Dim = Dim::Named("P");
 
 /// Mirrors `MaskDecoder.predict_masks` and what `_forward_sam_heads` does round it, but for choosing among the masks.
 pub(super) fn mask_decoder(config: &Config) -> Graph {
     let (d, grid) = (config.d_model, config.grid());
     let mut graph = Graph::new("mask_decoder");
-    let features = graph.input(names::FEATURES, &[(grid * grid).into(), d.into()]);
+    let features = graph.input(names::FEATURES, &[B, (grid * grid).into(), d.into()]);
     let no_memory = graph.input(names::NO_MEMORY, &[Dim::Fixed(1)]);
     let fine = graph.input(names::FINE, &[(16 * grid * grid).into(), (d / 8).into()]);
     let middle = graph.input(names::MIDDLE, &[(4 * grid * grid).into(), (d / 4).into()]);
-    let points = graph.input(names::POINTS, &[Dim::Named("P"), Dim::Fixed(2)]);
-    let labels = graph.input(names::LABELS, &[Dim::Named("P")]);
+    let points = graph.input(names::POINTS, &[B, P, Dim::Fixed(2)]);
+    let labels = graph.input(names::LABELS, &[B, P]);
     let dense = graph.input(names::DENSE, &[(grid * grid).into(), d.into()]);
 
     let features = add_no_memory(&mut graph, config, &features, &no_memory);
     let image = graph.add(&features, &dense);
     let sparse = prompt_encoder::point_tokens(&mut graph, config, &points, &labels);
     let own = own_tokens(&mut graph, config);
-    let tokens = graph.concat(&[&own, &sparse], 0, Some("T"));
+    let own = graph.expand(&own, &[B, (2 + NUM_MASK_TOKENS).into(), d.into()]);
+    let tokens = graph.concat(&[&own, &sparse], 1, Some("T"));
     let (tokens, image) = two_way_transformer(&mut graph, config, &tokens, &image);
 
-    let score_token = graph.slice(&tokens, 0, 0..1);
-    let iou_token = graph.slice(&tokens, 0, 1..2);
-    let mask_tokens = graph.slice(&tokens, 0, 2..2 + NUM_MASK_TOKENS);
+    let score_token = graph.slice(&tokens, 1, 0..1);
+    let iou_token = graph.slice(&tokens, 1, 1..2);
+    let mask_tokens = graph.slice(&tokens, 1, 2..2 + NUM_MASK_TOKENS);
     let masks = masks(&mut graph, config, &mask_tokens, &image, &fine, &middle);
     let ious = mlp(&mut graph, &iou_token, &format!("{PREFIX}.iou_prediction_head"), d, NUM_MASK_TOKENS);
     let ious = graph.sigmoid(&ious);
-    let ious = graph.reshape_to(&ious, &[NUM_MASK_TOKENS]);
+    let ious = graph.reshape(&ious, &[B, NUM_MASK_TOKENS.into()]);
     let pointers = mlp(&mut graph, &mask_tokens, "obj_ptr_proj", d, d);
     let score = mlp(&mut graph, &score_token, &format!("{PREFIX}.pred_obj_score_head"), d, 1);
-    let score = graph.reshape_to(&score, &[1]);
+    let score = graph.reshape(&score, &[B, 1.into()]);
     graph.output(names::MASKS, &masks);
     graph.output(names::IOUS, &ious);
     graph.output(names::POINTERS, &pointers);
@@ -93,7 +99,7 @@ fn own_tokens(graph: &mut Graph, config: &Config) -> Value {
     graph.derived("own_tokens", &[2 + NUM_MASK_TOKENS, d], &from, |w| w.concat())
 }
 
-/// Tokens `[T, d_model]` and image features `[grid², d_model]` that have seen each other.
+/// Tokens `[B, T, d_model]` and image features `[B, grid², d_model]` that have seen each other.
 ///
 /// Mirrors `TwoWayTransformer.forward`.
 fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image: &Value) -> (Value, Value) {
@@ -122,9 +128,11 @@ fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image
         let sum = graph.add(&tokens, &attended);
         tokens = norm(graph, &sum, &name("norm2"));
 
-        let hidden = graph.linear(&tokens, &name("mlp.layers.0"), config.decoder_mlp);
+        let rows = graph.rows(&tokens);
+        let hidden = graph.linear(&rows, &name("mlp.layers.0"), config.decoder_mlp);
         let hidden = graph.relu(&hidden);
         let out = graph.linear(&hidden, &name("mlp.layers.1"), config.d_model);
+        let out = graph.reshape(&out, tokens.shape());
         let sum = graph.add(&tokens, &out);
         tokens = norm(graph, &sum, &name("norm3"));
 
@@ -166,22 +174,29 @@ impl Attention {
         let inner = self.d / downsample;
         let mut project = |(x, places): Placed<'_>, part: &str| {
             let weight = graph.weight(&format!("{prefix}.{part}.weight"), &[inner, x.last_dim()]);
-            let mut bias = graph.weight(&format!("{prefix}.{part}.bias"), &[inner]);
-            if let Some(places) = places {
-                // The places' own product is a constant that ONNX Runtime computes once.
-                bias = graph.gemm(places, &weight, &bias);
-            }
-            let projected = graph.gemm(x, &weight, &bias);
-            graph.reshape(&projected, &[1.into(), x.shape()[0], inner.into()])
+            let bias = graph.weight(&format!("{prefix}.{part}.bias"), &[inner]);
+            let rows = graph.rows(x);
+            let projected_shape = [x.shape()[0], x.shape()[1], inner.into()];
+            let Some(places) = places else {
+                let projected = graph.gemm(&rows, &weight, &bias);
+                return graph.reshape(&projected, &projected_shape);
+            };
+            // The places' own product is a constant that ONNX Runtime computes once.
+            let bias = graph.gemm(places, &weight, &bias);
+            let projected = graph.product(&rows, &weight);
+            let projected = graph.reshape(&projected, &projected_shape);
+            graph.add(&projected, &bias)
         };
+        let out_shape = [q.0.shape()[0], q.0.shape()[1], self.d.into()];
         let (q, k, v) = (project(q, "q_proj"), project(k, "k_proj"), project((v, None), "v_proj"));
         let mixed = graph.attention(&q, &k, &v, self.n_heads);
-        let mixed = graph.reshape(&mixed, &[q.shape()[1], inner.into()]);
-        graph.linear(&mixed, &format!("{prefix}.out_proj"), self.d)
+        let mixed = graph.rows(&mixed);
+        let out = graph.linear(&mixed, &format!("{prefix}.out_proj"), self.d);
+        graph.reshape(&out, &out_shape)
     }
 }
 
-/// Features at four times the size, and a mask for each mask token as a product with them: `[4, 4 grid, 4 grid]`.
+/// Features at four times the size, and a mask for each mask token as a product with them: `[B, 4, 4 grid, 4 grid]`.
 fn masks(
     graph: &mut Graph,
     config: &Config,
@@ -200,21 +215,24 @@ fn masks(
     let x = graph.gelu(&x);
     let kernels: Vec<Value> = (0..NUM_MASK_TOKENS)
         .map(|i| {
-            let token = graph.slice(tokens, 0, i..i + 1);
+            let token = graph.slice(tokens, 1, i..i + 1);
             mlp(graph, &token, &format!("{PREFIX}.output_hypernetworks_mlps.{i}"), d, d / 8)
         })
         .collect();
-    let kernels = graph.concat(&kernels.iter().collect::<Vec<_>>(), 0, None);
-    let kernels = graph.transpose(&kernels, &[1, 0]);
+    let kernels = graph.concat(&kernels.iter().collect::<Vec<_>>(), 1, None);
+    let kernels = graph.transpose(&kernels, &[0, 2, 1]);
     let masks = graph.matmul(&x, &kernels);
     cells::to_planes(graph, &masks, config.grid())
 }
 
-/// Three linear layers with ReLU between them. Mirrors `MLP`.
+/// Three linear layers with ReLU between them, `[b, t, c]` to `[b, t, n_out]`. Mirrors `MLP`.
 fn mlp(graph: &mut Graph, x: &Value, prefix: &str, hidden: usize, n_out: usize) -> Value {
-    let x = graph.linear(x, &format!("{prefix}.layers.0"), hidden);
+    let (b, t) = (x.shape()[0], x.shape()[1]);
+    let x = graph.rows(x);
+    let x = graph.linear(&x, &format!("{prefix}.layers.0"), hidden);
     let x = graph.relu(&x);
     let x = graph.linear(&x, &format!("{prefix}.layers.1"), hidden);
     let x = graph.relu(&x);
-    graph.linear(&x, &format!("{prefix}.layers.2"), n_out)
+    let x = graph.linear(&x, &format!("{prefix}.layers.2"), n_out);
+    graph.reshape(&x, &[b, t, n_out.into()])
 }

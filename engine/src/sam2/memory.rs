@@ -20,13 +20,6 @@ pub(super) enum Spatial {
 }
 
 impl Spatial {
-    pub(super) fn of(made: Tensor) -> Self {
-        match made.is_on_processor() {
-            true => Self::Here(made.floats().iter().map(|v| bf16::from_f32(*v)).collect()),
-            false => Self::There(made),
-        }
-    }
-
     fn bytes(&self) -> usize {
         match self {
             Self::Here(values) => size_of_val(&**values),
@@ -84,6 +77,18 @@ pub struct Selection<'a> {
     pub(super) pointers: Vec<(usize, &'a Memory, usize)>,
     /// How many the video has.
     pub(super) n_frames: usize,
+}
+
+impl Selection<'_> {
+    /// The memories that are looked at, with their time slots.
+    pub(super) fn spatials(&self) -> impl Iterator<Item = (&Spatial, usize)> {
+        self.memories.iter().filter_map(|(_, memory, slot)| Some((memory.spatial.as_ref()?, *slot)))
+    }
+
+    /// How many memories and pointers are looked at.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.spatials().count(), self.pointers.len())
+    }
 }
 
 impl MemoryBank {

@@ -1,8 +1,9 @@
-//! Memory attention: the features of a frame look at the object's memories.
+//! Memory attention: the features of a frame look at the memories of B objects that have equally many.
 //!
-//! Two exact rewrites make it cheaper than the original. Query and key rows are reordered so that rotary encoding
+//! Three exact rewrites make it cheaper than the original. Query and key rows are reordered so that rotary encoding
 //! turns whole halves. Cross-attention mixes the memories' few channels and only then maps them to the features' many:
-//! softmax rows sum to one, so the order of the two linear maps does not matter.
+//! softmax rows sum to one, so the order of the two linear maps does not matter. What features do before they look at a
+//! memory is done once for all objects.
 
 use crate::nn::{Dim, Graph, Value};
 
@@ -10,33 +11,37 @@ use super::{config::Config, image_encoder::multiply, position};
 
 /// Names of the graph's inputs and its output.
 pub(super) mod names {
-    /// `[grid², d_model]`.
+    /// `[1, grid², d_model]`.
     pub(crate) const FEATURES: &str = "features";
-    /// Memories of M frames, `[M, grid², mem_dim]`.
+    /// Memories of M frames, `[B, M, grid², mem_dim]`.
     pub(crate) const MEMORIES: &str = "memories";
-    /// How far back each is, `[M, 1, mem_dim]`.
+    /// How far back each is, `[B, M, 1, mem_dim]`.
     pub(crate) const MEMORY_TIMES: &str = "memory_times";
-    /// Object pointers cut into tokens, `[P, mem_dim]`.
+    /// Object pointers cut into tokens, `[B, P, mem_dim]`.
     pub(crate) const POINTERS: &str = "pointers";
-    /// How far back each is, `[P, mem_dim]`.
+    /// How far back each is, `[B, P, mem_dim]`.
     pub(crate) const POINTER_TIMES: &str = "pointer_times";
-    /// `[grid², d_model]`.
+    /// `[B, grid², d_model]`.
     pub(crate) const FUSED: &str = "fused";
 }
 
 const PREFIX: &str = "memory_attention";
 const LAYER_NORM_EPSILON: f32 = 1e-5;
+/// Objects, frames of memory of each, and tokens of pointers of each.
+const B: Dim = Dim::Named("B");
+const M: Dim = Dim::Named("M");
+const P: Dim = Dim::Named("P");
 
 /// Mirrors `MemoryAttention.forward`.
 pub(super) fn memory_attention(config: &Config) -> Graph {
     let (n, d, m) = (config.grid().pow(2), config.d_model, config.mem_dim);
     let mut graph = Graph::new("memory_attention");
     graph.allow_half();
-    let features = graph.input(names::FEATURES, &[n.into(), d.into()]);
-    let memories = graph.input(names::MEMORIES, &[Dim::Named("M"), n.into(), m.into()]);
-    let memory_times = graph.input(names::MEMORY_TIMES, &[Dim::Named("M"), 1.into(), m.into()]);
-    let pointers = graph.input(names::POINTERS, &[Dim::Named("P"), m.into()]);
-    let pointer_times = graph.input(names::POINTER_TIMES, &[Dim::Named("P"), m.into()]);
+    let features = graph.input(names::FEATURES, &[1.into(), n.into(), d.into()]);
+    let memories = graph.input(names::MEMORIES, &[B, M, n.into(), m.into()]);
+    let memory_times = graph.input(names::MEMORY_TIMES, &[B, M, 1.into(), m.into()]);
+    let pointers = graph.input(names::POINTERS, &[B, P, m.into()]);
+    let pointer_times = graph.input(names::POINTER_TIMES, &[B, P, m.into()]);
 
     let places =
         graph.constant("feature_places", &[n, d], &scaled(&position::sine_2d(config.grid(), d), 0.1));
@@ -45,12 +50,14 @@ pub(super) fn memory_attention(config: &Config) -> Graph {
     let placed = graph.add(&memories, &memory_places);
     let placed = graph.add(&placed, &memory_times);
     let memory = Memory {
-        spatial_keys: graph.reshape(&placed, &[Dim::Named("MN"), m.into()]),
-        pointer_keys: graph.add(&pointers, &pointer_times),
+        spatial_keys: graph.rows(&placed),
+        pointer_keys: {
+            let placed = graph.add(&pointers, &pointer_times);
+            graph.rows(&placed)
+        },
         values: {
-            let spatial = graph.reshape(&memories, &[Dim::Named("MN"), m.into()]);
-            let values = graph.concat(&[&spatial, &pointers], 0, Some("K"));
-            graph.reshape(&values, &[1.into(), Dim::Named("K"), m.into()])
+            let spatial = graph.reshape(&memories, &[B, Dim::Named("MN"), m.into()]);
+            graph.concat(&[&spatial, &pointers], 1, Some("K"))
         },
     };
     let rope = Rope::new(&mut graph, config);
@@ -59,13 +66,18 @@ pub(super) fn memory_attention(config: &Config) -> Graph {
         let normal = graph.layer_norm(&x, &name("norm1"), LAYER_NORM_EPSILON);
         let attended = self_attention(&mut graph, &rope, &normal, &name("self_attn"));
         x = graph.add(&x, &attended);
+        if layer == 0 {
+            x = graph.expand(&x, &[B, n.into(), d.into()]);
+        }
         let normal = graph.layer_norm(&x, &name("norm2"), LAYER_NORM_EPSILON);
         let attended = cross_attention(&mut graph, &rope, &normal, &memory, &name("cross_attn_image"));
         x = graph.add(&x, &attended);
         let normal = graph.layer_norm(&x, &name("norm3"), LAYER_NORM_EPSILON);
+        let normal = graph.rows(&normal);
         let hidden = graph.linear(&normal, &name("linear1"), config.memory_ffn);
         let hidden = graph.relu(&hidden);
         let out = graph.linear(&hidden, &name("linear2"), d);
+        let out = graph.reshape(&out, x.shape());
         x = graph.add(&x, &out);
     }
     let fused = graph.layer_norm(&x, &format!("{PREFIX}.norm"), LAYER_NORM_EPSILON);
@@ -79,11 +91,11 @@ fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
 
 /// What cross-attention looks at.
 struct Memory {
-    /// `[MN, mem_dim]`, with their places and times.
+    /// `[B M grid², mem_dim]`, with their places and times.
     spatial_keys: Value,
-    /// `[P, mem_dim]`, with their times.
+    /// `[B P, mem_dim]`, with their times.
     pointer_keys: Value,
-    /// `[1, K, mem_dim]`: the bare memories, then the pointers.
+    /// `[B, K, mem_dim]`: the bare memories, then the pointers.
     values: Value,
 }
 
@@ -128,35 +140,38 @@ impl Rope {
 
 /// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_sa` calls it.
 fn self_attention(graph: &mut Graph, rope: &Rope, x: &Value, prefix: &str) -> Value {
+    let rows = graph.rows(x);
     let mut turned = |part: &str| {
-        let projected = rope.project(graph, x, &format!("{prefix}.{part}"));
-        let turned = rope.rotate(graph, &projected);
-        graph.reshape_to(&turned, &[1, rope.n, rope.d])
+        let projected = rope.project(graph, &rows, &format!("{prefix}.{part}"));
+        let projected = graph.reshape(&projected, x.shape());
+        rope.rotate(graph, &projected)
     };
     let (q, k) = (turned("q_proj"), turned("k_proj"));
-    let v = graph.linear(x, &format!("{prefix}.v_proj"), rope.d);
-    let v = graph.reshape_to(&v, &[1, rope.n, rope.d]);
+    let v = graph.linear(&rows, &format!("{prefix}.v_proj"), rope.d);
+    let v = graph.reshape(&v, x.shape());
     let mixed = graph.attention(&q, &k, &v, 1);
-    let mixed = graph.reshape_to(&mixed, &[rope.n, rope.d]);
-    graph.linear(&mixed, &format!("{prefix}.out_proj"), rope.d)
+    let mixed = graph.rows(&mixed);
+    let out = graph.linear(&mixed, &format!("{prefix}.out_proj"), rope.d);
+    graph.reshape(&out, x.shape())
 }
 
 /// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_ca` calls it; pointers have no place to turn by.
 fn cross_attention(graph: &mut Graph, rope: &Rope, x: &Value, memory: &Memory, prefix: &str) -> Value {
     let (d, m) = (rope.d, memory.values.last_dim());
-    let q = rope.project(graph, x, &format!("{prefix}.q_proj"));
+    let rows = graph.rows(x);
+    let q = rope.project(graph, &rows, &format!("{prefix}.q_proj"));
+    let q = graph.reshape(&q, x.shape());
     let q = rope.rotate(graph, &q);
-    let q = graph.reshape_to(&q, &[1, rope.n, d]);
     let k_proj = format!("{prefix}.k_proj");
     let spatial = rope.project(graph, &memory.spatial_keys, &k_proj);
-    let spatial = graph.reshape(&spatial, &[Dim::Named("M"), rope.n.into(), d.into()]);
+    let spatial = graph.reshape(&spatial, &[Dim::Named("BM"), rope.n.into(), d.into()]);
     let spatial = rope.rotate(graph, &spatial);
-    let spatial = graph.reshape(&spatial, &[Dim::Named("MN"), d.into()]);
+    let spatial = graph.reshape(&spatial, &[B, Dim::Named("MN"), d.into()]);
     let pointers = rope.project(graph, &memory.pointer_keys, &k_proj);
-    let k = graph.concat(&[&spatial, &pointers], 0, Some("K"));
-    let k = graph.reshape(&k, &[1.into(), Dim::Named("K"), d.into()]);
+    let pointers = graph.reshape(&pointers, &[B, P, d.into()]);
+    let k = graph.concat(&[&spatial, &pointers], 1, Some("K"));
     let mixed = graph.attention(&q, &k, &memory.values, 1);
-    let mixed = graph.reshape_to(&mixed, &[rope.n, m]);
+    let mixed = graph.rows(&mixed);
     let [v_weight, v_bias, o_weight, o_bias] =
         ["v_proj.weight", "v_proj.bias", "out_proj.weight", "out_proj.bias"].map(|p| format!("{prefix}.{p}"));
     let weight = graph.derived(
@@ -171,5 +186,6 @@ fn cross_attention(graph: &mut Graph, rope: &Rope, x: &Value, memory: &Memory, p
         &[(&o_weight, &[d, d]), (&v_bias, &[d]), (&o_bias, &[d])],
         move |w| multiply(&w[0], &w[1], d).iter().zip(&w[2]).map(|(a, b)| a + b).collect(),
     );
-    graph.gemm(&mixed, &weight, &bias)
+    let out = graph.gemm(&mixed, &weight, &bias);
+    graph.reshape(&out, x.shape())
 }

@@ -1,4 +1,4 @@
-//! The memory encoder: what a frame looked like and where the object was, as a memory for later frames.
+//! The memory encoder: what a frame looked like and where each of B objects was, as memories for later frames.
 
 use crate::nn::{Dim, Graph, Value, ops::Window};
 
@@ -6,15 +6,15 @@ use super::config::Config;
 
 /// Names of the graph's inputs and its output.
 pub(super) mod names {
-    /// `[grid², d_model]`, as the image encoder made them.
+    /// `[1, grid², d_model]`, as the image encoder made them.
     pub(crate) const FEATURES: &str = "features";
-    /// The mask's logits: `[1, 1, 4 grid, 4 grid]`.
+    /// The masks' logits: `[B, 1, 4 grid, 4 grid]`.
     pub(crate) const LOGITS: &str = "logits";
-    /// 1 if a person said what the object is, so that all that is above zero is surely the object: `[1]`.
+    /// 1 if a person said what the object is, so that all that is above zero is surely the object: `[B, 1, 1, 1]`.
     pub(crate) const IS_GIVEN: &str = "is_given";
-    /// 1 if the object is not in the frame: `[1]`; SAM 2.0 has no such input.
+    /// 1 if the object is not in the frame: `[B, 1, 1]`; SAM 2.0 has no such input.
     pub(crate) const IS_ABSENT: &str = "is_absent";
-    /// `[grid², mem_dim]`.
+    /// `[B, grid², mem_dim]`.
     pub(crate) const MEMORY: &str = "memory";
 }
 
@@ -23,24 +23,29 @@ const LAYER_NORM_EPSILON: f32 = 1e-6;
 /// Halvings from the image to the grid.
 const N_DOWNSAMPLES: usize = 4;
 const N_FUSER_LAYERS: usize = 2;
+/// Objects.
+const B: Dim = Dim::Named("B");
 
 /// Mirrors `MemoryEncoder.forward` and the `no_obj_embed_spatial` of `_encode_new_memory`.
 pub(super) fn memory_encoder(config: &Config) -> Graph {
     let (n, d, m, side) = (config.grid().pow(2), config.d_model, config.mem_dim, config.mask_side());
     let mut graph = Graph::new("memory_encoder");
-    let features = graph.input(names::FEATURES, &[n.into(), d.into()]);
-    let logits = graph.input(names::LOGITS, &[1.into(), 1.into(), side.into(), side.into()]);
-    let is_given = graph.input(names::IS_GIVEN, &[Dim::Fixed(1)]);
+    let features = graph.input(names::FEATURES, &[1.into(), n.into(), d.into()]);
+    let logits = graph.input(names::LOGITS, &[B, 1.into(), side.into(), side.into()]);
+    let is_given = graph.input(names::IS_GIVEN, &[B, 1.into(), 1.into(), 1.into()]);
     let mask = whole_mask(&mut graph, config, &logits, &is_given);
     let mask = downsample(&mut graph, config, &mask);
+    let features = graph.rows(&features);
     let pixels = graph.linear_of_conv(&features, &format!("{PREFIX}.pix_feat_proj"), d);
     let mut x = graph.add(&pixels, &mask);
     for layer in 0..N_FUSER_LAYERS {
         x = fuse(&mut graph, config, &x, &format!("{PREFIX}.fuser.layers.{layer}"));
     }
-    let mut memory = graph.linear_of_conv(&x, &format!("{PREFIX}.out_proj"), m);
+    let rows = graph.rows(&x);
+    let memory = graph.linear_of_conv(&rows, &format!("{PREFIX}.out_proj"), m);
+    let mut memory = graph.reshape(&memory, &[B, n.into(), m.into()]);
     if config.is_2_1 {
-        let is_absent = graph.input(names::IS_ABSENT, &[Dim::Fixed(1)]);
+        let is_absent = graph.input(names::IS_ABSENT, &[B, 1.into(), 1.into()]);
         let absent = graph.weight("no_obj_embed_spatial", &[1, m]);
         let absent = graph.mul(&absent, &is_absent);
         memory = graph.add(&memory, &absent);
@@ -49,9 +54,9 @@ pub(super) fn memory_encoder(config: &Config) -> Graph {
     graph
 }
 
-/// The mask at the image's size, from -10 to 10: `[1, 1, S, S]`. Mirrors the first half of `_encode_new_memory`.
+/// The masks at the image's size, from -10 to 10: `[B, 1, S, S]`. Mirrors the first half of `_encode_new_memory`.
 fn whole_mask(graph: &mut Graph, config: &Config, logits: &Value, is_given: &Value) -> Value {
-    let logits = graph.enlarged(logits, config.image_size);
+    let logits = graph.enlarged(logits, config.image_size / config.mask_side());
     let surely = graph.is_above(&logits, 0.0);
     let surely = graph.mul(&surely, is_given);
     let one = graph.scalar(1.0);
@@ -64,7 +69,7 @@ fn whole_mask(graph: &mut Graph, config: &Config, logits: &Value, is_given: &Val
     graph.sub(&mask, &lowest)
 }
 
-/// The mask at the features' stride: `[grid², d_model]`. Mirrors `MaskDownSampler`.
+/// The masks at the features' stride: `[B, grid², d_model]`. Mirrors `MaskDownSampler`.
 fn downsample(graph: &mut Graph, config: &Config, mask: &Value) -> Value {
     let prefix = format!("{PREFIX}.mask_downsampler.encoder");
     let window = Window { kernel: 3, stride: 2, padding: 1 };
@@ -74,21 +79,21 @@ fn downsample(graph: &mut Graph, config: &Config, mask: &Value) -> Value {
         x = graph.layer_norm_2d(&x, &format!("{prefix}.{}", 3 * i + 1), LAYER_NORM_EPSILON);
         x = graph.gelu(&x);
     }
-    let channels = x.dim(1);
     let x = graph.transpose(&x, &[0, 2, 3, 1]);
-    let x = graph.reshape_to(&x, &[config.grid().pow(2), channels]);
-    graph.linear_of_conv(&x, &format!("{prefix}.{}", 3 * N_DOWNSAMPLES), config.d_model)
+    let x = graph.rows(&x);
+    let x = graph.linear_of_conv(&x, &format!("{prefix}.{}", 3 * N_DOWNSAMPLES), config.d_model);
+    graph.reshape(&x, &[B, config.grid().pow(2).into(), config.d_model.into()])
 }
 
 /// A ConvNeXt block. Mirrors `CXBlock`; its scale `gamma` is folded into the last linear map.
 fn fuse(graph: &mut Graph, config: &Config, x: &Value, prefix: &str) -> Value {
     let (grid, d) = (config.grid(), config.d_model);
     let name = |part: &str| format!("{prefix}.{part}");
-    let y = graph.reshape_to(x, &[1, grid, grid, d]);
+    let y = graph.reshape(x, &[B, grid.into(), grid.into(), d.into()]);
     let y = graph.transpose(&y, &[0, 3, 1, 2]);
     let y = graph.conv(&y, &name("dwconv"), d, Window { kernel: 7, stride: 1, padding: 3 }, d);
     let y = graph.transpose(&y, &[0, 2, 3, 1]);
-    let y = graph.reshape_to(&y, &[grid * grid, d]);
+    let y = graph.rows(&y);
     let y = graph.layer_norm(&y, &name("norm"), LAYER_NORM_EPSILON);
     let y = graph.linear(&y, &name("pwconv1"), 4 * d);
     let y = graph.gelu(&y);
@@ -102,5 +107,6 @@ fn fuse(graph: &mut Graph, config: &Config, x: &Value, prefix: &str) -> Value {
     let from: [(&str, &[usize]); 2] = [(&bias, &[d]), (&gamma, &[d])];
     let bias = graph.derived(&name("pwconv2.scaled_bias"), &[d], &from, scale_rows);
     let y = graph.gemm(&y, &weight, &bias);
+    let y = graph.reshape(&y, x.shape());
     graph.add(x, &y)
 }

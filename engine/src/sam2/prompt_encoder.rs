@@ -1,6 +1,6 @@
 //! The prompt encoder: points and boxes become tokens, a mask becomes features.
 
-use crate::nn::{Graph, Value};
+use crate::nn::{Dim, Graph, Value};
 
 use super::{cells, config::Config, position};
 
@@ -15,16 +15,18 @@ pub(super) const BOX_CORNERS: [f32; 2] = [2.0, 3.0];
 
 const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
 
-/// Points `[P, 2]` in pixels of the model's square image and their labels `[P]` to tokens `[P, d_model]`.
+/// Points `[B, P, 2]` in pixels of the model's square image and their labels `[B, P]` to tokens `[B, P, d_model]`.
 ///
 /// Mirrors `PromptEncoder._embed_points`; the point that it appends is the caller's to give.
 pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, labels: &Value) -> Value {
     let d = config.d_model;
+    let shape = [labels.shape()[0], labels.shape()[1], d.into()];
+    let (points, labels) = (graph.rows(points), graph.reshape(labels, &[Dim::Named("rows")]));
     // Pixel centers, scaled to -1..1, then 2π times the random projection.
     let half = graph.scalar(0.5);
     let scale = graph.scalar(2.0 / config.image_size as f32);
     let one = graph.scalar(1.0);
-    let centers = graph.add(points, &half);
+    let centers = graph.add(&points, &half);
     let scaled = graph.mul(&centers, &scale);
     let scaled = graph.sub(&scaled, &one);
     let gaussian = graph.derived("gaussian_2pi", &[2, d / 2], &[(GAUSSIAN, &[2, d / 2])], |w| {
@@ -34,7 +36,7 @@ pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, l
     let (sin, cos) = (graph.sin(&phases), graph.cos(&phases));
     let encoding = graph.concat(&[&sin, &cos], 1, None);
     // A point that says nothing has its embedding in place of the encoding.
-    let is_point = graph.is_above(labels, -0.5);
+    let is_point = graph.is_above(&labels, -0.5);
     let is_point = graph.reshape(&is_point, &[labels.shape()[0], 1.into()]);
     let encoding = graph.mul(&encoding, &is_point);
     let embeddings: Vec<String> = ["not_a_point_embed".to_owned()]
@@ -42,13 +44,14 @@ pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, l
         .chain((0..4).map(|i| format!("point_embeddings.{i}")))
         .map(|name| format!("sam_prompt_encoder.{name}.weight"))
         .collect();
-    let shape = [1, d];
-    let from: Vec<(&str, &[usize])> = embeddings.iter().map(|name| (name.as_str(), &shape[..])).collect();
+    let row_shape = [1, d];
+    let from: Vec<(&str, &[usize])> = embeddings.iter().map(|name| (name.as_str(), &row_shape[..])).collect();
     let table = graph.derived("label_table", &[5, d], &from, |w| w.concat());
-    let row = graph.add(labels, &one);
+    let row = graph.add(&labels, &one);
     let row = graph.to_integer(&row);
     let embedding = graph.gather_rows(&table, &row);
-    graph.add(&encoding, &embedding)
+    let tokens = graph.add(&encoding, &embedding);
+    graph.reshape(&tokens, &shape)
 }
 
 /// The embedding of no mask: `[1, d_model]`.

@@ -20,7 +20,7 @@ use super::{
     config::NUM_MASKMEM,
     image::{Features, ImageModel, Logits, Question, is_ambiguous},
     look::Look,
-    memory::{Memory, MemoryBank},
+    memory::{Memory, MemoryBank, Selection},
     video_model::VideoModel,
     weights::Weights,
 };
@@ -39,6 +39,8 @@ pub struct TrackOptions {
     pub non_overlap: bool,
     /// Frames on either side of the current one whose masks and memories are kept at full size.
     pub n_kept_frames: usize,
+    /// Objects that go through the model at once at most; none is as many as are of use.
+    pub batch: Option<usize>,
     /// How a box is looked at. With care, the mask found is the prompt, whatever the frame's memory says.
     pub look: Look,
 }
@@ -50,6 +52,7 @@ impl Default for TrackOptions {
             fill_hole_area: 8,
             non_overlap: false,
             n_kept_frames: NUM_MASKMEM - 1,
+            batch: None,
             look: Look::default(),
         }
     }
@@ -124,7 +127,8 @@ impl Tracker {
     /// # Errors
     /// If ONNX Runtime refuses, or the weights lack a tensor.
     pub fn load(runtime: &Runtime, weights: &Weights, options: TrackOptions) -> Result<Self, RuntimeError> {
-        let model = VideoModel::load(runtime, weights, options.fill_hole_area)?;
+        let mut model = VideoModel::load(runtime, weights, options.fill_hole_area)?;
+        model.batch = options.batch.unwrap_or(model.batch);
         Ok(Self { model, options, objects: BTreeMap::new(), seen: None })
     }
 
@@ -218,18 +222,18 @@ impl Tracker {
         cancel: &Cancel,
     ) -> Result<Vec<Segment>, TrackError> {
         self.settle(cancel)?;
+        let has_prompt = |object: &ObjectId| self.objects.get(object).is_some_and(|state| !state.bank.is_empty());
+        if let Some(object) = objects.iter().find(|object| !has_prompt(object)) {
+            return Err(TrackError::NoPrompt(*object));
+        }
+        let is_given = |object: &ObjectId| self.objects[object].bank.is_given(frame);
+        let due: Vec<ObjectId> = objects.iter().copied().filter(|object| !is_given(object)).collect();
+        self.track_due(frames, frame, direction, &due, cancel)?;
         let mut segments = Vec::with_capacity(objects.len());
         for &object in objects {
-            let bank = &self.objects.get(&object).ok_or(TrackError::NoPrompt(object))?.bank;
-            let memory = match bank.conditioning(frame) {
-                Some(memory) => memory.clone(),
-                None if bank.is_empty() => return Err(TrackError::NoPrompt(object)),
-                None => {
-                    let features = self.look(frames, frame, cancel)?;
-                    self.track_object(object, frame, frames.n_frames(), direction, &features, cancel)?
-                }
-            };
-            segments.push(self.segment(object, memory, frames.size()));
+            if let Some(memory) = self.objects[&object].bank.get(frame).cloned() {
+                segments.push(self.segment(object, memory, frames.size()));
+            }
             self.forget_far_from(object, frame);
         }
         if self.options.non_overlap {
@@ -263,21 +267,30 @@ impl Tracker {
         &mut self.model.image
     }
 
-    fn track_object(
+    /// Tracks objects, of all of which something is known, and remembers what is found.
+    fn track_due(
         &mut self,
-        object: ObjectId,
+        frames: &mut impl Frames,
         frame: usize,
-        n_frames: usize,
         direction: Direction,
-        features: &Features,
+        objects: &[ObjectId],
         cancel: &Cancel,
-    ) -> Result<Memory, TrackError> {
-        let state = self.objects.get_mut(&object).ok_or(TrackError::NoPrompt(object))?;
-        let selection = state.bank.select(frame, direction, n_frames, self.options.max_cond_frames);
-        let memory = self.model.track(features, &selection, cancel)?;
-        state.bank.put_tracked(frame, memory.clone());
-        state.tracked.insert(frame, direction);
-        Ok(memory)
+    ) -> Result<(), TrackError> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let features = self.look(frames, frame, cancel)?;
+        let (n_frames, max_cond_frames) = (frames.n_frames(), self.options.max_cond_frames);
+        let select = |object| self.objects[object].bank.select(frame, direction, n_frames, max_cond_frames);
+        let selections: Vec<Selection<'_>> = objects.iter().map(select).collect();
+        let memories = self.model.track(&features, &selections, cancel)?;
+        for (object, memory) in objects.iter().zip(memories) {
+            if let Some(state) = self.objects.get_mut(object) {
+                state.bank.put_tracked(frame, memory);
+                state.tracked.insert(frame, direction);
+            }
+        }
+        Ok(())
     }
 
     /// Encodes the masks that were prompted since, so that tracking can look at them.
@@ -321,7 +334,7 @@ impl Tracker {
     ) -> Result<Tensor, TrackError> {
         let bank = &self.objects.get(&object).ok_or(TrackError::NoPrompt(object))?.bank;
         let selection = bank.select(frame, direction, n_frames, self.options.max_cond_frames);
-        Ok(self.model.fuse(features, &selection, cancel)?)
+        Ok(self.model.fuse(features, &[&selection], cancel)?)
     }
 
     fn put_pending(

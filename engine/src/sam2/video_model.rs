@@ -17,12 +17,17 @@ use super::{
     weights::Weights,
 };
 
+/// On a graphics card the small parts take as long for so many objects as for one, and all fit into a small card's memory.
+const BATCH_ON_GPU: usize = 8;
+
 /// All parts, and the weights that are used outside their graphs.
 pub struct VideoModel {
     /// The parts that single images need.
     pub image: ImageModel,
     /// Holes of up to so many pixels of the model's masks are filled.
     pub fill_hole_area: usize,
+    /// Objects that are tracked at once at most.
+    pub batch: usize,
     memory_attention: Model,
     memory_encoder: Model,
     stacks: Stacks,
@@ -51,6 +56,7 @@ impl VideoModel {
         Ok(Self {
             image: ImageModel::load(runtime, weights)?,
             fill_hole_area,
+            batch: if runtime.gains_by_batches() { BATCH_ON_GPU } else { 1 },
             memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
             memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
             stacks: Stacks::new(runtime),
@@ -65,63 +71,61 @@ impl VideoModel {
         self.image.config()
     }
 
-    /// A frame's features fused with memories: `[grid², d_model]`.
+    /// A frame's features fused with the memories of objects that have equally many: `[B, grid², d_model]`.
     ///
     /// Mirrors the second half of `_prepare_memory_conditioned_features`.
     pub(super) fn fuse(
         &mut self,
         features: &Features,
-        selection: &Selection<'_>,
+        selections: &[&Selection<'_>],
         cancel: &Cancel,
     ) -> Result<Tensor, RuntimeError> {
         use memory_attention::names;
-        let config = self.config();
-        let (n, m) = (config.grid().pow(2), config.mem_dim);
+        let (b, m) = (selections.len(), self.config().mem_dim);
         let (mut memories, mut memory_times) = (Vec::new(), Vec::new());
-        for (_, memory, slot) in &selection.memories {
-            let Some(spatial) = &memory.spatial else { continue };
-            memories.push(spatial);
-            memory_times.extend_from_slice(&self.memory_times[slot * m..(slot + 1) * m]);
+        let (mut pointers, mut pointer_times) = (Vec::new(), Vec::new());
+        for selection in selections {
+            for (spatial, slot) in selection.spatials() {
+                memories.push(spatial);
+                memory_times.extend_from_slice(&self.memory_times[slot * m..(slot + 1) * m]);
+            }
+            // The original divides zero by zero in a video of one frame.
+            let longest = (selection.n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
+            for (_, memory, distance) in &selection.pointers {
+                pointers.extend_from_slice(&memory.pointer);
+                let time = self.pointer_time(*distance as f64 / longest);
+                (0..self.config().tokens_of_pointer()).for_each(|_| pointer_times.extend_from_slice(&time));
+            }
         }
-        let n_memories = memories.len();
-        let mut pointers = Vec::new();
-        let mut pointer_times = Vec::new();
-        // The original divides zero by zero in a video of one frame.
-        let longest = (selection.n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
-        for (_, memory, distance) in &selection.pointers {
-            pointers.extend_from_slice(&memory.pointer);
-            let time = self.pointer_time(*distance as f64 / longest);
-            (0..config.tokens_of_pointer()).for_each(|_| pointer_times.extend_from_slice(&time));
-        }
-        let n_tokens = pointers.len() / m;
-        let memories = self.stacked(&memories, [n, m], cancel)?;
+        let (n_memories, n_tokens) = (memories.len() / b, pointers.len() / m / b);
+        let memories = self.stacked(&memories, b, cancel)?;
         let inputs = [
             (names::FEATURES, &features.features),
             (names::MEMORIES, &memories),
-            (names::MEMORY_TIMES, &Tensor::from_floats(&[n_memories, 1, m], memory_times)?),
-            (names::POINTERS, &Tensor::from_floats(&[n_tokens, m], pointers)?),
-            (names::POINTER_TIMES, &Tensor::from_floats(&[n_tokens, m], pointer_times)?),
+            (names::MEMORY_TIMES, &Tensor::from_floats(&[b, n_memories, 1, m], memory_times)?),
+            (names::POINTERS, &Tensor::from_floats(&[b, n_tokens, m], pointers)?),
+            (names::POINTER_TIMES, &Tensor::from_floats(&[b, n_tokens, m], pointer_times)?),
         ];
-        Ok(self.memory_attention.run(&inputs, cancel)?.remove(0))
+        Ok(self.memory_attention.run_batch(b, &inputs, cancel)?.remove(0))
     }
 
-    /// Memories of one shape, one after the other: where they are, if all are in one place.
-    fn stacked(
-        &mut self,
-        memories: &[&Spatial],
-        [n, m]: [usize; 2],
-        cancel: &Cancel,
-    ) -> Result<Tensor, RuntimeError> {
+    /// Memories of `b` objects that have equally many, those of each one after the other, `[b, M, grid², mem_dim]`: where
+    /// they are, if all are in one place.
+    fn stacked(&mut self, memories: &[&Spatial], b: usize, cancel: &Cancel) -> Result<Tensor, RuntimeError> {
         fn floats(values: &[bf16]) -> impl Iterator<Item = f32> {
             values.iter().map(|v| v.to_f32())
         }
+        let [n, m] = [self.config().grid().pow(2), self.config().mem_dim];
         if memories.iter().any(|memory| matches!(memory, Spatial::There(_))) {
             let tensor = |memory: &&Spatial| match memory {
                 Spatial::Here(values) => Tensor::from_floats(&[n, m], floats(values).collect()),
                 Spatial::There(tensor) => Ok(tensor.clone()),
             };
             let tensors = memories.iter().map(tensor).collect::<Result<Vec<Tensor>, _>>()?;
-            return self.stacks.stack(&tensors, cancel);
+            let of_each = tensors.chunks_exact(memories.len() / b);
+            let of_each = of_each.map(|tensors| self.stacks.stack(tensors, cancel));
+            let of_each = of_each.collect::<Result<Vec<Tensor>, _>>()?;
+            return self.stacks.stack(&of_each, cancel);
         }
         let mut stacked = Vec::with_capacity(memories.len() * n * m);
         for memory in memories {
@@ -129,7 +133,7 @@ impl VideoModel {
                 stacked.extend(floats(values));
             }
         }
-        Tensor::from_floats(&[memories.len(), n, m], stacked)
+        Tensor::from_floats(&[b, memories.len() / b, n, m], stacked)
     }
 
     /// How far back a pointer is, 0 to 1, as `[mem_dim]`.
@@ -141,26 +145,34 @@ impl VideoModel {
         rows.map(|(row, bias)| row.iter().zip(&wave).map(|(a, b)| a * b).sum::<f32>() + bias).collect()
     }
 
-    /// A memory for later frames of a frame's own features and the mask there, which was given by a person or found.
-    /// Mirrors `_encode_new_memory`.
-    pub(super) fn encode_memory(
+    /// Memories for later frames of a frame's own features and the masks there, which were given by a person or found, each
+    /// with its object's score. Mirrors `_encode_new_memory`.
+    pub(super) fn encode_memories(
         &mut self,
         features: &Tensor,
-        mask: &Logits,
+        masks: &[(&Logits, f32)],
         is_given: bool,
-        object_score: f32,
         cancel: &Cancel,
-    ) -> Result<Spatial, RuntimeError> {
+    ) -> Result<Vec<Spatial>, RuntimeError> {
         use memory_encoder::names;
-        let flag = |is: bool| Tensor::from_floats(&[1], vec![f32::from(u8::from(is))]);
-        let logits = Tensor::from_floats(&[1, 1, mask.side, mask.side], mask.values.clone())?;
-        let (is_given, is_absent) = (flag(is_given)?, flag(object_score <= 0.0)?);
+        let (b, side) = (masks.len(), self.config().mask_side());
+        let flag = |is: bool| f32::from(u8::from(is));
+        let logits: Vec<f32> = masks.iter().flat_map(|(mask, _)| &mask.values).copied().collect();
+        let are_absent = masks.iter().map(|(_, score)| flag(*score <= 0.0)).collect();
+        let logits = Tensor::from_floats(&[b, 1, side, side], logits)?;
+        let are_given = Tensor::from_floats(&[b, 1, 1, 1], vec![flag(is_given); b])?;
+        let are_absent = Tensor::from_floats(&[b, 1, 1], are_absent)?;
         let mut inputs =
-            vec![(names::FEATURES, features), (names::LOGITS, &logits), (names::IS_GIVEN, &is_given)];
+            vec![(names::FEATURES, features), (names::LOGITS, &logits), (names::IS_GIVEN, &are_given)];
         if self.config().is_2_1 {
-            inputs.push((names::IS_ABSENT, &is_absent));
+            inputs.push((names::IS_ABSENT, &are_absent));
         }
-        Ok(Spatial::of(self.memory_encoder.run(&inputs, cancel)?.remove(0)))
+        let made = self.memory_encoder.run_batch(b, &inputs, cancel)?.remove(0);
+        if !made.is_on_processor() {
+            return Ok(self.stacks.unstack(&made, cancel)?.into_iter().map(Spatial::There).collect());
+        }
+        let of_each = made.floats().chunks_exact(made.floats().len() / b);
+        Ok(of_each.map(|v| Spatial::Here(v.iter().map(|v| bf16::from_f32(*v)).collect())).collect())
     }
 
     /// A mask at the model's image size as the decoder takes it: a learned 4x4 convolution, `mask_downsample`.

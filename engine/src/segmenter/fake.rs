@@ -166,13 +166,28 @@ impl Segmenter for FakeSegmenter {
 
     fn track(
         &mut self,
-        run: RunId,
+        runs: &[RunId],
         at: FrameId,
         _: Direction,
         video: &mut Video<'_>,
         cancel: &Cancel,
-    ) -> Result<Found, SegmentError> {
+    ) -> Result<Vec<Found>, SegmentError> {
         video.frame(at.frame)?;
+        runs.iter().map(|run| self.track_one(*run, at, cancel)).collect()
+    }
+
+    fn forget(&mut self, run: RunId) {
+        self.given.remove(&run);
+    }
+
+    fn forget_frames(&mut self) {
+        self.seen.clear();
+        self.given.clear();
+    }
+}
+
+impl FakeSegmenter {
+    fn track_one(&mut self, run: RunId, at: FrameId, cancel: &Cancel) -> Result<Found, SegmentError> {
         wait(self.answer, cancel)?;
         if let Some(address) = self.away.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Err(RuntimeError::from(RemoteError::NotReady { address }).into());
@@ -184,15 +199,6 @@ impl Segmenter for FakeSegmenter {
         let mask = moved(mask, Self::STRIDE * (at.frame as f32 - *frame as f32));
         let object_score = if mask.area() > 0 { 10.0 } else { -10.0 };
         Ok(Found { mask, iou: IOU, object_score })
-    }
-
-    fn forget(&mut self, run: RunId) {
-        self.given.remove(&run);
-    }
-
-    fn forget_frames(&mut self) {
-        self.seen.clear();
-        self.given.clear();
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 use image::RgbImage;
 use recent::Recent;
 use run::Run;
-use track::{Frame, Known, Sketched};
+use track::{Frame, Known, Sketched, Surroundings};
 
 use super::{Answer, Candidate, Found, ModelInfo, Reach, SegmentError, Segmenter, Video, amend, click};
 use crate::{
@@ -237,45 +237,55 @@ impl Segmenter for Sam2Segmenter {
 
     fn track(
         &mut self,
-        run: RunId,
+        runs: &[RunId],
         at: FrameId,
         direction: Direction,
         video: &mut Video<'_>,
         cancel: &Cancel,
-    ) -> Result<Found, SegmentError> {
-        if self.runs.get(&run).is_none_or(|run| run.bank.is_empty()) {
+    ) -> Result<Vec<Found>, SegmentError> {
+        let knows = |run| self.runs.get(run).is_some_and(|run| !run.bank.is_empty());
+        if !runs.iter().all(knows) {
             return Err(SegmentError::NothingGiven);
         }
-        let seen = match self.look.colors {
-            true => Some((self.pixels(at, video)?, self.surroundings(run, at, direction, video)?)),
-            false => None,
-        };
+        let mut surroundings = Vec::new();
+        let mut pixels = None;
+        if self.look.colors {
+            pixels = Some(self.pixels(at, video)?);
+            for run in runs {
+                surroundings.push(self.surroundings(*run, at, direction, video)?);
+            }
+        }
         let features = self.features(at, video, cancel)?;
         let next = self.unknown_next(at, direction, video);
         let encoder = self.model.image.encoder().clone();
         let n_frames = video.n_frames();
         // Beside the model, which does not use all of the processor and the device all the time.
-        let (memory, moved, ahead) = std::thread::scope(|scope| {
-            let moved = seen.as_ref().map(|(_, surroundings)| scope.spawn(|| surroundings.moved()));
+        let (memories, moved, ahead) = std::thread::scope(|scope| {
+            let moved = scope.spawn(|| surroundings.iter().map(Surroundings::moved).collect::<Vec<_>>());
             let ahead = next.as_ref().map(|(at, pixels)| {
                 scope.spawn(|| Some((*at, encoder.encode(pixels, &Cancel::default()).ok()?)))
             });
-            let memory = self.find(run, at, direction, n_frames, &features, cancel);
-            let moved = moved.and_then(|moved| moved.join().expect("it does not panic"));
-            (memory, moved, ahead.and_then(|ahead| ahead.join().expect("it does not panic")))
+            let memories = self.find(runs, at, direction, n_frames, &features, cancel);
+            let moved = moved.join().expect("it does not panic");
+            (memories, moved, ahead.and_then(|ahead| ahead.join().expect("it does not panic")))
         });
         if let Some((at, features)) = ahead {
             self.frames.put(Frame { at, features });
         }
-        let memory = memory?;
-        let run = self.runs.entry(run).or_default();
-        let mask = match seen.as_ref().zip(memory.logits()) {
-            Some(((pixels, _), logits)) => corrected(pixels, logits, moved.as_ref(), &run.palettes(at.frame)),
-            None => memory.mask(video.size()),
-        };
-        let (iou, object_score) = (memory.iou, memory.object_score);
-        run.put_found(at.frame, direction, Arc::new(mask.clone()), memory);
-        Ok(Found { mask, iou, object_score })
+        let mut moved = moved.into_iter();
+        let mut found = Vec::with_capacity(runs.len());
+        for (run, memory) in runs.iter().zip(memories?) {
+            let moved = moved.next().flatten();
+            let run = self.runs.entry(*run).or_default();
+            let mask = match pixels.as_ref().zip(memory.logits()) {
+                Some((pixels, logits)) => corrected(pixels, logits, moved.as_ref(), &run.palettes(at.frame)),
+                None => memory.mask(video.size()),
+            };
+            let (iou, object_score) = (memory.iou, memory.object_score);
+            run.put_found(at.frame, direction, Arc::new(mask.clone()), memory);
+            found.push(Found { mask, iou, object_score });
+        }
+        Ok(found)
     }
 
     fn forget(&mut self, run: RunId) {

@@ -64,7 +64,7 @@ impl Graph {
         self.transpose(&x, &[1, 0])
     }
 
-    /// Convolution of `x` `[1, in, h, w]` by `{prefix}.weight` `[n_out, in / groups, k, k]` and `{prefix}.bias`.
+    /// Convolution of `x` `[n, in, h, w]` by `{prefix}.weight` `[n_out, in / groups, k, k]` and `{prefix}.bias`.
     #[track_caller]
     pub fn conv(&mut self, x: &Value, prefix: &str, n_out: usize, window: Window, groups: usize) -> Value {
         let k = window.kernel;
@@ -73,7 +73,7 @@ impl Graph {
         self.conv_by(x, &weight, &bias, window, groups)
     }
 
-    /// Convolution of `x` `[1, in, h, w]` by `weight` `[n_out, in / groups, k, k]` and `bias` `[n_out]`.
+    /// Convolution of `x` `[n, in, h, w]` by `weight` `[n_out, in / groups, k, k]` and `bias` `[n_out]`.
     #[track_caller]
     pub fn conv_by(
         &mut self,
@@ -84,7 +84,7 @@ impl Graph {
         groups: usize,
     ) -> Value {
         assert_eq!(x.dim(1), weight.dim(1) * groups, "convolution of {:?} by {:?}", x.shape, weight.shape);
-        let shape = vec![Dim::Fixed(1), weight.shape[0], window.out(x.dim(2)), window.out(x.dim(3))];
+        let shape = vec![x.shape[0], weight.shape[0], window.out(x.dim(2)), window.out(x.dim(3))];
         let [kernel, strides, pads] = window.attributes();
         let attributes = [
             ("kernel_shape", Attribute::Ints(&kernel)),
@@ -127,20 +127,17 @@ impl Graph {
     pub fn doubled(&mut self, x: &Value) -> Value {
         let [c, h, w] = [x.dim(1), x.dim(2), x.dim(3)];
         let x = self.reshape_to(x, &[c, h, 1, w, 1]);
-        let x = self.expand(&x, &[c, h, 2, w, 2]);
+        let x = self.expand(&x, &[c, h, 2, w, 2].map(Dim::Fixed));
         self.reshape_to(&x, &[1, c, 2 * h, 2 * w])
     }
 
-    /// `x` `[n, c, side, side]` with a larger side, bilinear. PyTorch's `interpolate` with `align_corners=False`.
-    #[track_caller]
-    pub fn enlarged(&mut self, x: &Value, side: usize) -> Value {
-        assert!(x.dim(2) == x.dim(3) && x.dim(2) <= side, "{:?} enlarged to {side}", x.shape);
-        let shape = [x.dim(0), x.dim(1), side, side];
-        let sizes = self.integers(&shape.map(|n| n as i64));
-        // The operator's region and scales are not given.
+    /// `x` `[n, c, h, w]` with each edge `times` as long, bilinear. PyTorch's `interpolate` with `align_corners=False`.
+    pub fn enlarged(&mut self, x: &Value, times: usize) -> Value {
+        let scales = self.constant(&format!("scales.{times}"), &[4], &[1.0, 1.0, times as f32, times as f32]);
+        // The operator's region is not given.
         let none = Value { name: "".into(), shape: Vec::new(), data_type: x.data_type };
-        let attributes = [("mode", Attribute::Text("linear"))];
-        self.node("Resize", &[x, &none, &none, &sizes], &attributes, shape.map(Dim::Fixed).to_vec())
+        let shape = vec![x.shape[0], x.shape[1], (times * x.dim(2)).into(), (times * x.dim(3)).into()];
+        self.node("Resize", &[x, &none, &scales], &[("mode", Attribute::Text("linear"))], shape)
     }
 
     /// `x` `[n, c, h, w]` at the places `grid` `[n, a, b, 2]`, x and y from -1 to 1 over the image's edges: `[n, c, a, b]`.

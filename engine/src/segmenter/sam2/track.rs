@@ -138,19 +138,21 @@ impl Sam2Segmenter {
         Ok(Surroundings { frame, nearby })
     }
 
-    /// What the model finds on a frame that has `features`, which is not yet remembered.
+    /// What the model finds on a frame that has `features`, for each of the runs; it is not yet remembered.
     pub(super) fn find(
         &mut self,
-        run: RunId,
+        runs: &[RunId],
         at: FrameId,
         direction: Direction,
         n_frames: usize,
         features: &Features,
         cancel: &Cancel,
-    ) -> Result<Memory, SegmentError> {
-        let bank = &self.runs.entry(run).or_default().bank;
-        let selection = bank.select(at.frame, direction, n_frames, Some(REACH.given));
-        Ok(self.model.track(features, &selection, cancel)?)
+    ) -> Result<Vec<Memory>, SegmentError> {
+        let mut selections = Vec::with_capacity(runs.len());
+        for run in runs.iter().filter_map(|run| self.runs.get(run)) {
+            selections.push(run.bank.select(at.frame, direction, n_frames, Some(REACH.given)));
+        }
+        Ok(self.model.track(features, &selections, cancel)?)
     }
 
     /// What the model sees in a frame, which is read if that is not known.
