@@ -178,6 +178,9 @@ pub trait Segmenter {
         cancel: &Cancel,
     ) -> Result<(), SegmentError>;
 
+    /// How many objects [`Self::track`] does best at once: more would take as much longer as they are more.
+    fn at_once(&self) -> usize;
+
     /// The object of each run on a frame, as far as can be told from what that remembers, which then remembers this too.
     ///
     /// # Errors

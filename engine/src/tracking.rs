@@ -95,7 +95,7 @@ impl Tracking {
         self.project.runs.get_max().map(|(_, run)| run.medium)
     }
 
-    /// One piece of work: looks at one frame at most. `video` is the medium's that [`Self::medium`] tells.
+    /// One piece of work: looks at one frame at most, and tracks as many objects on it as best go at once. `video` is the medium's that [`Self::medium`] tells.
     ///
     /// # Errors
     /// If it was canceled; nothing is lost then.
@@ -119,6 +119,8 @@ impl Tracking {
                 Err(error) => reports.extend(failed(&[id], error)?),
             }
         }
+        // Between them a click is answered.
+        ready.truncate(segmenter.at_once());
         if !ready.is_empty() {
             match self.track(&ready, segmenter, video, cancel) {
                 Ok(found) => reports.extend(ready.iter().zip(found).map(|((id, run), found)| {

@@ -168,7 +168,10 @@ fn a_run_finds_what_the_tracker_finds() {
                     any = true;
                 } else if any {
                     let want = tracker.track(&mut clip, frame, direction, &[1], &cancel).unwrap().remove(0);
-                    let found = segmenter.track(&[run(0)], at(frame), direction, &mut clip, &cancel).unwrap().remove(0);
+                    let found = segmenter
+                        .track(&[run(0)], at(frame), direction, &mut clip, &cancel)
+                        .unwrap()
+                        .remove(0);
                     let mask = Rle::encode(&want.mask);
                     let want = Found { mask, iou: want.iou, object_score: want.object_score };
                     assert_eq!(found, want, "frame {frame} {direction:?}");
@@ -187,13 +190,16 @@ fn objects_that_go_through_the_model_together_are_found_as_they_are_alone() {
         let options = TrackOptions { batch: Some(batch), ..TrackOptions::default() };
         let mut tracker = Tracker::load(&runtime(), &Weights::builtin().unwrap(), options).unwrap();
         let mut clip = Clip::default();
-        for (object, disk, frames) in [(1, Clip::RED, &[0][..]), (2, Clip::BLUE, &[0, 1]), (3, Clip::BLUE, &[0])] {
+        for (object, disk, frames) in
+            [(1, Clip::RED, &[0][..]), (2, Clip::BLUE, &[0, 1]), (3, Clip::BLUE, &[0])]
+        {
             for frame in frames {
                 let mask = Clip::given(disk, *frame).decode();
                 tracker.prompt_mask(&mut clip, object, *frame, &mask, &cancel).unwrap();
             }
         }
-        let mut track = |frame| tracker.track(&mut clip, frame, Direction::Forward, &[1, 2, 3], &cancel).unwrap();
+        let mut track =
+            |frame| tracker.track(&mut clip, frame, Direction::Forward, &[1, 2, 3], &cancel).unwrap();
         (0..6).flat_map(&mut track).collect::<Vec<Segment>>()
     };
     let (alone, together) = (tracked(1), tracked(8));
@@ -219,7 +225,12 @@ fn runs_that_are_tracked_together_find_what_they_find_alone() {
         for frame in 1..5 {
             let runs = [run(2), run(3)];
             let found = segmenter.track(&runs, at(frame), Direction::Forward, &mut clip, &Cancel::default());
-            assert_eq!(found.unwrap(), [alone[0][frame - 1].clone(), alone[1][frame - 1].clone()]);
+            for (found, alone) in found.unwrap().iter().zip(&alone) {
+                let alone = &alone[frame - 1];
+                assert!(found.mask.iou(&alone.mask) > 0.99 && alone.mask.area() > 0, "frame {frame}");
+                assert!((found.iou - alone.iou).abs() < 1e-3);
+                assert!((found.object_score - alone.object_score).abs() < 1e-3);
+            }
         }
     }
 }

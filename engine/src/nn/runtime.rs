@@ -166,10 +166,9 @@ impl Runtime {
         self.attention
     }
 
-    /// Whether models do several things at once quicker than one after the other: where they run here on a GPU, and
-    /// attention needs no matrix of what each sees of each.
-    pub fn gains_by_batches(&self) -> bool {
-        self.server.is_none() && self.device.is_gpu() && self.attention != Attention::Plain
+    /// Whether attention needs a matrix of what each sees of each here.
+    pub fn spells_attention_out(&self) -> bool {
+        self.attention == Attention::Plain
     }
 
     /// The library in use.

@@ -173,13 +173,18 @@ mod tests {
     /// Items that are each the batch which they were worked off in, where the device takes `most` at once.
     fn batches(kinds: &[u8], batch: &mut usize, most: usize) -> Result<Vec<Vec<usize>>, RuntimeError> {
         let items: Vec<(usize, u8)> = kinds.iter().copied().enumerate().collect();
-        in_batches(&items, |(_, kind)| *kind, batch, |items| {
-            if items.len() > most {
-                return Err(RuntimeError::out_of_memory());
-            }
-            let these: Vec<usize> = items.iter().map(|(i, _)| *i).collect();
-            Ok(vec![these; items.len()])
-        })
+        in_batches(
+            &items,
+            |(_, kind)| *kind,
+            batch,
+            |items| {
+                if items.len() > most {
+                    return Err(RuntimeError::out_of_memory());
+                }
+                let these: Vec<usize> = items.iter().map(|(i, _)| *i).collect();
+                Ok(vec![these; items.len()])
+            },
+        )
     }
 
     #[test]

@@ -222,7 +222,8 @@ impl Tracker {
         cancel: &Cancel,
     ) -> Result<Vec<Segment>, TrackError> {
         self.settle(cancel)?;
-        let has_prompt = |object: &ObjectId| self.objects.get(object).is_some_and(|state| !state.bank.is_empty());
+        let has_prompt =
+            |object: &ObjectId| self.objects.get(object).is_some_and(|state| !state.bank.is_empty());
         if let Some(object) = objects.iter().find(|object| !has_prompt(object)) {
             return Err(TrackError::NoPrompt(*object));
         }

@@ -4,7 +4,7 @@ use half::bf16;
 
 use crate::{
     mask::Mask,
-    nn::{Cancel, Model, Runtime, RuntimeError, Stacks, Tensor},
+    nn::{Cancel, Device, Model, Place, Runtime, RuntimeError, Stacks, Tensor},
 };
 
 use super::{
@@ -17,8 +17,19 @@ use super::{
     weights::Weights,
 };
 
-/// On a graphics card the small parts take as long for so many objects as for one, and all fit into a small card's memory.
-const BATCH_ON_GPU: usize = 8;
+/// How many objects go through the model best at once.
+fn batch(runtime: &Runtime, config: &Config) -> usize {
+    /// Beyond that the processor has enough to do with one object, and a click would wait for all of them.
+    const LARGE_GRID: usize = 32;
+    match runtime.place() {
+        Place::There(_) => 1,
+        Place::Here(Device::Cpu) if config.grid() > LARGE_GRID => 1,
+        Place::Here(Device::Cpu) => 4,
+        Place::Here(_) if runtime.spells_attention_out() => 1,
+        // There the small parts take as long for so many as for one, and all fit into a small card's memory.
+        Place::Here(_) => 8,
+    }
+}
 
 /// All parts, and the weights that are used outside their graphs.
 pub struct VideoModel {
@@ -56,7 +67,7 @@ impl VideoModel {
         Ok(Self {
             image: ImageModel::load(runtime, weights)?,
             fill_hole_area,
-            batch: if runtime.gains_by_batches() { BATCH_ON_GPU } else { 1 },
+            batch: batch(runtime, config),
             memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
             memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
             stacks: Stacks::new(runtime),

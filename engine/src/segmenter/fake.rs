@@ -164,6 +164,10 @@ impl Segmenter for FakeSegmenter {
         Ok(())
     }
 
+    fn at_once(&self) -> usize {
+        1
+    }
+
     fn track(
         &mut self,
         runs: &[RunId],

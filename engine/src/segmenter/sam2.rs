@@ -235,6 +235,10 @@ impl Segmenter for Sam2Segmenter {
         Ok(())
     }
 
+    fn at_once(&self) -> usize {
+        self.model.batch
+    }
+
     fn track(
         &mut self,
         runs: &[RunId],

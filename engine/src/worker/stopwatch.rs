@@ -9,7 +9,7 @@ pub struct Times {
     pub look: Option<Duration>,
     /// A mask for clicks on a picture that was looked at.
     pub click: Option<Duration>,
-    /// A frame of a video, with all objects that are tracked on it.
+    /// A frame of a video, with as many of its objects as are tracked at once.
     pub frame: Option<Duration>,
 }
 
