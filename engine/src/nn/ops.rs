@@ -175,23 +175,37 @@ impl Graph {
         self.node("MatMul", &[a, b], &[], shape)
     }
 
-    /// `x · weightᵀ` for `x` `[n, in]`, `weight` `[out, in]`.
+    /// `x · weightᵀ` for `x` `[…, in]` and `weight` `[out, in]` (as PyTorch stores it): `[…, out]`.
     #[track_caller]
     pub fn product(&mut self, x: &Value, weight: &Value) -> Value {
-        assert_eq!(x.shape[1..], weight.shape[1..], "linear map of {:?} by {:?}", x.shape, weight.shape);
-        self.node("Gemm", &[x, weight], &[("transB", Attribute::Int(1))], vec![x.shape[0], weight.shape[0]])
+        self.map_rows(x, &[weight])
     }
 
-    /// `x · weightᵀ + bias` for `x` `[n, in]`, `weight` `[out, in]` (as PyTorch stores it), `bias` `[out]` or `[n, out]`.
+    /// [`Self::product`] plus `bias`, `[out]`, or `[n, out]` for `x` `[n, in]`.
     #[track_caller]
     pub fn gemm(&mut self, x: &Value, weight: &Value, bias: &Value) -> Value {
-        assert_eq!(x.shape[1..], weight.shape[1..], "linear map of {:?} by {:?}", x.shape, weight.shape);
-        let shape = vec![x.shape[0], weight.shape[0]];
-        assert!(shape.ends_with(&bias.shape), "bias {:?} of {:?}", bias.shape, weight.shape);
-        self.node("Gemm", &[x, weight, bias], &[("transB", Attribute::Int(1))], shape)
+        let out = [x.shape[0], weight.shape[0]];
+        assert!(out.ends_with(&bias.shape), "bias {:?} of {:?}", bias.shape, weight.shape);
+        self.map_rows(x, &[weight, bias])
     }
 
-    /// The linear map `{prefix}.weight`, `{prefix}.bias` of the checkpoint, `[n, in]` to `[n, n_out]`.
+    /// The operator is of matrices; other shapes are cut into rows for it.
+    #[track_caller]
+    fn map_rows(&mut self, x: &Value, map: &[&Value]) -> Value {
+        let weight = map[0];
+        assert_eq!(x.shape.last(), weight.shape.last(), "linear map of {:?} by {:?}", x.shape, weight.shape);
+        let mut shape = x.shape.clone();
+        let last = shape.len() - 1;
+        shape[last] = weight.shape[0];
+        let is_matrix = shape.len() == 2;
+        let rows = if is_matrix { x.clone() } else { self.rows(x) };
+        let operands = [&[&rows], map].concat();
+        let mapped = [rows.shape[0], weight.shape[0]].to_vec();
+        let mapped = self.node("Gemm", &operands, &[("transB", Attribute::Int(1))], mapped);
+        if is_matrix { mapped } else { self.reshape(&mapped, &shape) }
+    }
+
+    /// The linear map `{prefix}.weight`, `{prefix}.bias` of the checkpoint, `[…, in]` to `[…, n_out]`.
     #[track_caller]
     pub fn linear(&mut self, x: &Value, prefix: &str, n_out: usize) -> Value {
         let weight = self.weight(&format!("{prefix}.weight"), &[n_out, x.last_dim()]);
@@ -286,7 +300,7 @@ impl Graph {
         self.node("Reshape", &[x, &target], &[("allowzero", Attribute::Int(1))], shape.to_vec())
     }
 
-    /// All axes but the last as one, as linear maps take it: `[…, c]` to `[n, c]`.
+    /// All axes but the last as one: `[…, c]` to `[n, c]`.
     pub fn rows(&mut self, x: &Value) -> Value {
         let (leading, last) = x.shape.split_at(x.shape.len() - 1);
         let rows = match size_of_shape(leading) {

@@ -56,8 +56,7 @@ pub(super) fn divide(graph: &mut Graph, x: &Value, prefix: &str, n_out: usize) -
     });
     let from: [(&str, &[usize]); 1] = [(&bias, &[n_out])];
     let bias = graph.derived(&format!("{bias}.cells"), &[4 * n_out], &from, |w| w[0].repeat(4));
-    let x = graph.rows(x);
-    let x = graph.gemm(&x, &weight, &bias);
+    let x = graph.gemm(x, &weight, &bias);
     graph.reshape(&x, &[b, (4 * n).into(), n_out.into()])
 }
 

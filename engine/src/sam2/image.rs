@@ -318,17 +318,6 @@ impl ImageModel {
         self.decode(features, &features.features, &question, cancel)
     }
 
-    /// What each object of `fused` `[B, grid², d_model]` is, of which nothing is said on this image.
-    pub(super) fn decode_tracked(
-        &mut self,
-        features: &Features,
-        fused: &Tensor,
-        n_objects: usize,
-        cancel: &Cancel,
-    ) -> Result<Vec<Decoded>, RuntimeError> {
-        self.decode_all(features, fused, &Question::default(), n_objects, cancel)
-    }
-
     /// Mirrors `_forward_sam_heads`; `fused` are the features, with memories or without.
     pub(super) fn decode(
         &mut self,
@@ -337,19 +326,19 @@ impl ImageModel {
         question: &Question<'_>,
         cancel: &Cancel,
     ) -> Result<Decoded, RuntimeError> {
-        Ok(self.decode_all(features, fused, question, 1, cancel)?.remove(0))
+        Ok(self.decode_all(features, fused, question, cancel)?.remove(0))
     }
 
-    /// The same question about each of several objects.
-    fn decode_all(
+    /// [`Self::decode`] for as many objects as `fused` is of, the same question of each.
+    pub(super) fn decode_all(
         &mut self,
         features: &Features,
         fused: &Tensor,
         question: &Question<'_>,
-        n_objects: usize,
         cancel: &Cancel,
     ) -> Result<Vec<Decoded>, RuntimeError> {
         use mask_decoder::names;
+        let n_objects = fused.shape()[0];
         let side = self.config.mask_side();
         let (points, labels) = self.points_in_model(question.prompt, features.size);
         let n_points = labels.len();

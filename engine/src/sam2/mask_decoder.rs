@@ -128,11 +128,9 @@ fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image
         let sum = graph.add(&tokens, &attended);
         tokens = norm(graph, &sum, &name("norm2"));
 
-        let rows = graph.rows(&tokens);
-        let hidden = graph.linear(&rows, &name("mlp.layers.0"), config.decoder_mlp);
+        let hidden = graph.linear(&tokens, &name("mlp.layers.0"), config.decoder_mlp);
         let hidden = graph.relu(&hidden);
         let out = graph.linear(&hidden, &name("mlp.layers.1"), config.d_model);
-        let out = graph.reshape(&out, tokens.shape());
         let sum = graph.add(&tokens, &out);
         tokens = norm(graph, &sum, &name("norm3"));
 
@@ -175,24 +173,15 @@ impl Attention {
         let mut project = |(x, places): Placed<'_>, part: &str| {
             let weight = graph.weight(&format!("{prefix}.{part}.weight"), &[inner, x.last_dim()]);
             let bias = graph.weight(&format!("{prefix}.{part}.bias"), &[inner]);
-            let rows = graph.rows(x);
-            let projected_shape = [x.shape()[0], x.shape()[1], inner.into()];
-            let Some(places) = places else {
-                let projected = graph.gemm(&rows, &weight, &bias);
-                return graph.reshape(&projected, &projected_shape);
-            };
+            let Some(places) = places else { return graph.gemm(x, &weight, &bias) };
             // The places' own product is a constant that ONNX Runtime computes once.
             let bias = graph.gemm(places, &weight, &bias);
-            let projected = graph.product(&rows, &weight);
-            let projected = graph.reshape(&projected, &projected_shape);
+            let projected = graph.product(x, &weight);
             graph.add(&projected, &bias)
         };
-        let out_shape = [q.0.shape()[0], q.0.shape()[1], self.d.into()];
         let (q, k, v) = (project(q, "q_proj"), project(k, "k_proj"), project((v, None), "v_proj"));
         let mixed = graph.attention(&q, &k, &v, self.n_heads);
-        let mixed = graph.rows(&mixed);
-        let out = graph.linear(&mixed, &format!("{prefix}.out_proj"), self.d);
-        graph.reshape(&out, &out_shape)
+        graph.linear(&mixed, &format!("{prefix}.out_proj"), self.d)
     }
 }
 
@@ -225,14 +214,11 @@ fn masks(
     cells::to_planes(graph, &masks, config.grid())
 }
 
-/// Three linear layers with ReLU between them, `[b, t, c]` to `[b, t, n_out]`. Mirrors `MLP`.
+/// Three linear layers with ReLU between them. Mirrors `MLP`.
 fn mlp(graph: &mut Graph, x: &Value, prefix: &str, hidden: usize, n_out: usize) -> Value {
-    let (b, t) = (x.shape()[0], x.shape()[1]);
-    let x = graph.rows(x);
-    let x = graph.linear(&x, &format!("{prefix}.layers.0"), hidden);
+    let x = graph.linear(x, &format!("{prefix}.layers.0"), hidden);
     let x = graph.relu(&x);
     let x = graph.linear(&x, &format!("{prefix}.layers.1"), hidden);
     let x = graph.relu(&x);
-    let x = graph.linear(&x, &format!("{prefix}.layers.2"), n_out);
-    graph.reshape(&x, &[b, t, n_out.into()])
+    graph.linear(&x, &format!("{prefix}.layers.2"), n_out)
 }

@@ -42,7 +42,7 @@ impl VideoModel {
         cancel: &Cancel,
     ) -> Result<Vec<Memory>, RuntimeError> {
         let fused = self.fuse(features, selections, cancel)?;
-        let decoded = self.image.decode_tracked(features, &fused, selections.len(), cancel)?;
+        let decoded = self.image.decode_all(features, &fused, &Question::default(), cancel)?;
         let (mut memories, with_holes): (Vec<Memory>, Vec<Logits>) =
             decoded.iter().map(|decoded| self.heads(decoded, is_ambiguous(None))).unzip();
         let masks: Vec<(&Logits, f32)> =

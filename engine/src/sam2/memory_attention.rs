@@ -50,11 +50,8 @@ pub(super) fn memory_attention(config: &Config) -> Graph {
     let placed = graph.add(&memories, &memory_places);
     let placed = graph.add(&placed, &memory_times);
     let memory = Memory {
-        spatial_keys: graph.rows(&placed),
-        pointer_keys: {
-            let placed = graph.add(&pointers, &pointer_times);
-            graph.rows(&placed)
-        },
+        spatial_keys: placed,
+        pointer_keys: graph.add(&pointers, &pointer_times),
         values: {
             let spatial = graph.reshape(&memories, &[B, Dim::Named("MN"), m.into()]);
             graph.concat(&[&spatial, &pointers], 1, Some("K"))
@@ -73,11 +70,9 @@ pub(super) fn memory_attention(config: &Config) -> Graph {
         let attended = cross_attention(&mut graph, &rope, &normal, &memory, &name("cross_attn_image"));
         x = graph.add(&x, &attended);
         let normal = graph.layer_norm(&x, &name("norm3"), LAYER_NORM_EPSILON);
-        let normal = graph.rows(&normal);
         let hidden = graph.linear(&normal, &name("linear1"), config.memory_ffn);
         let hidden = graph.relu(&hidden);
         let out = graph.linear(&hidden, &name("linear2"), d);
-        let out = graph.reshape(&out, x.shape());
         x = graph.add(&x, &out);
     }
     let fused = graph.layer_norm(&x, &format!("{PREFIX}.norm"), LAYER_NORM_EPSILON);
@@ -91,9 +86,9 @@ fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
 
 /// What cross-attention looks at.
 struct Memory {
-    /// `[B M grid², mem_dim]`, with their places and times.
+    /// `[B, M, grid², mem_dim]`, with their places and times.
     spatial_keys: Value,
-    /// `[B P, mem_dim]`, with their times.
+    /// `[B, P, mem_dim]`, with their times.
     pointer_keys: Value,
     /// `[B, K, mem_dim]`: the bare memories, then the pointers.
     values: Value,
@@ -103,7 +98,6 @@ struct Memory {
 struct Rope {
     cos: Value,
     sin: Value,
-    n: usize,
     d: usize,
 }
 
@@ -113,7 +107,7 @@ impl Rope {
         let (cos, sin) = position::rope(config.grid(), d);
         let cos = graph.constant("rope_cos", &[n, d / 2], &cos);
         let sin = graph.constant("rope_sin", &[n, d / 2], &sin);
-        Self { cos, sin, n, d }
+        Self { cos, sin, d }
     }
 
     /// `{prefix}` of `x` with its outputs in the order that [`Self::rotate`] expects.
@@ -140,38 +134,28 @@ impl Rope {
 
 /// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_sa` calls it.
 fn self_attention(graph: &mut Graph, rope: &Rope, x: &Value, prefix: &str) -> Value {
-    let rows = graph.rows(x);
     let mut turned = |part: &str| {
-        let projected = rope.project(graph, &rows, &format!("{prefix}.{part}"));
-        let projected = graph.reshape(&projected, x.shape());
+        let projected = rope.project(graph, x, &format!("{prefix}.{part}"));
         rope.rotate(graph, &projected)
     };
     let (q, k) = (turned("q_proj"), turned("k_proj"));
-    let v = graph.linear(&rows, &format!("{prefix}.v_proj"), rope.d);
-    let v = graph.reshape(&v, x.shape());
+    let v = graph.linear(x, &format!("{prefix}.v_proj"), rope.d);
     let mixed = graph.attention(&q, &k, &v, 1);
-    let mixed = graph.rows(&mixed);
-    let out = graph.linear(&mixed, &format!("{prefix}.out_proj"), rope.d);
-    graph.reshape(&out, x.shape())
+    graph.linear(&mixed, &format!("{prefix}.out_proj"), rope.d)
 }
 
 /// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_ca` calls it; pointers have no place to turn by.
 fn cross_attention(graph: &mut Graph, rope: &Rope, x: &Value, memory: &Memory, prefix: &str) -> Value {
     let (d, m) = (rope.d, memory.values.last_dim());
-    let rows = graph.rows(x);
-    let q = rope.project(graph, &rows, &format!("{prefix}.q_proj"));
-    let q = graph.reshape(&q, x.shape());
+    let q = rope.project(graph, x, &format!("{prefix}.q_proj"));
     let q = rope.rotate(graph, &q);
     let k_proj = format!("{prefix}.k_proj");
     let spatial = rope.project(graph, &memory.spatial_keys, &k_proj);
-    let spatial = graph.reshape(&spatial, &[Dim::Named("BM"), rope.n.into(), d.into()]);
     let spatial = rope.rotate(graph, &spatial);
     let spatial = graph.reshape(&spatial, &[B, Dim::Named("MN"), d.into()]);
     let pointers = rope.project(graph, &memory.pointer_keys, &k_proj);
-    let pointers = graph.reshape(&pointers, &[B, P, d.into()]);
     let k = graph.concat(&[&spatial, &pointers], 1, Some("K"));
     let mixed = graph.attention(&q, &k, &memory.values, 1);
-    let mixed = graph.rows(&mixed);
     let [v_weight, v_bias, o_weight, o_bias] =
         ["v_proj.weight", "v_proj.bias", "out_proj.weight", "out_proj.bias"].map(|p| format!("{prefix}.{p}"));
     let weight = graph.derived(
@@ -186,6 +170,5 @@ fn cross_attention(graph: &mut Graph, rope: &Rope, x: &Value, memory: &Memory, p
         &[(&o_weight, &[d, d]), (&v_bias, &[d]), (&o_bias, &[d])],
         move |w| multiply(&w[0], &w[1], d).iter().zip(&w[2]).map(|(a, b)| a + b).collect(),
     );
-    let out = graph.gemm(&mixed, &weight, &bias);
-    graph.reshape(&out, x.shape())
+    graph.gemm(&mixed, &weight, &bias)
 }

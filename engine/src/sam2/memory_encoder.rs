@@ -35,15 +35,12 @@ pub(super) fn memory_encoder(config: &Config) -> Graph {
     let is_given = graph.input(names::IS_GIVEN, &[B, 1.into(), 1.into(), 1.into()]);
     let mask = whole_mask(&mut graph, config, &logits, &is_given);
     let mask = downsample(&mut graph, config, &mask);
-    let features = graph.rows(&features);
     let pixels = graph.linear_of_conv(&features, &format!("{PREFIX}.pix_feat_proj"), d);
     let mut x = graph.add(&pixels, &mask);
     for layer in 0..N_FUSER_LAYERS {
         x = fuse(&mut graph, config, &x, &format!("{PREFIX}.fuser.layers.{layer}"));
     }
-    let rows = graph.rows(&x);
-    let memory = graph.linear_of_conv(&rows, &format!("{PREFIX}.out_proj"), m);
-    let mut memory = graph.reshape(&memory, &[B, n.into(), m.into()]);
+    let mut memory = graph.linear_of_conv(&x, &format!("{PREFIX}.out_proj"), m);
     if config.is_2_1 {
         let is_absent = graph.input(names::IS_ABSENT, &[B, 1.into(), 1.into()]);
         let absent = graph.weight("no_obj_embed_spatial", &[1, m]);
@@ -80,9 +77,8 @@ fn downsample(graph: &mut Graph, config: &Config, mask: &Value) -> Value {
         x = graph.gelu(&x);
     }
     let x = graph.transpose(&x, &[0, 2, 3, 1]);
-    let x = graph.rows(&x);
-    let x = graph.linear_of_conv(&x, &format!("{prefix}.{}", 3 * N_DOWNSAMPLES), config.d_model);
-    graph.reshape(&x, &[B, config.grid().pow(2).into(), config.d_model.into()])
+    let x = graph.reshape(&x, &[B, config.grid().pow(2).into(), x.shape()[3]]);
+    graph.linear_of_conv(&x, &format!("{prefix}.{}", 3 * N_DOWNSAMPLES), config.d_model)
 }
 
 /// A ConvNeXt block. Mirrors `CXBlock`; its scale `gamma` is folded into the last linear map.
@@ -93,7 +89,7 @@ fn fuse(graph: &mut Graph, config: &Config, x: &Value, prefix: &str) -> Value {
     let y = graph.transpose(&y, &[0, 3, 1, 2]);
     let y = graph.conv(&y, &name("dwconv"), d, Window { kernel: 7, stride: 1, padding: 3 }, d);
     let y = graph.transpose(&y, &[0, 2, 3, 1]);
-    let y = graph.rows(&y);
+    let y = graph.reshape(&y, x.shape());
     let y = graph.layer_norm(&y, &name("norm"), LAYER_NORM_EPSILON);
     let y = graph.linear(&y, &name("pwconv1"), 4 * d);
     let y = graph.gelu(&y);
@@ -107,6 +103,5 @@ fn fuse(graph: &mut Graph, config: &Config, x: &Value, prefix: &str) -> Value {
     let from: [(&str, &[usize]); 2] = [(&bias, &[d]), (&gamma, &[d])];
     let bias = graph.derived(&name("pwconv2.scaled_bias"), &[d], &from, scale_rows);
     let y = graph.gemm(&y, &weight, &bias);
-    let y = graph.reshape(&y, x.shape());
     graph.add(x, &y)
 }
