@@ -357,6 +357,11 @@ impl eframe::App for App {
         if let Some(file) = self.session.file() {
             self.preferences.remember_project(&file.path);
         }
+        if let Model::Ready(model) = self.session.model()
+            && let Some(look) = self.session.times(&model.name).look
+        {
+            self.preferences.remember_look(model, look);
+        }
         if self.session.player().plays() || self.session.lit().next().is_some() {
             ctx.request_repaint();
         }

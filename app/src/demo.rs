@@ -19,7 +19,7 @@ pub(crate) const FPS: f64 = 12.0;
 /// # Errors
 /// If the folder cannot be written.
 pub(crate) fn make() -> anyhow::Result<PathBuf> {
-    let dirs = directories::ProjectDirs::from("", "", "segue").context("there is no home folder")?;
+    let dirs = engine::file::user_folders().context("there is no home folder")?;
     let folder = dirs.data_dir().join("demo");
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;

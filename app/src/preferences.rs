@@ -1,6 +1,11 @@
 //! The user's settings and keys while the window is open: what they are, and how they change and are kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use engine::segmenter::ModelInfo;
 
 use crate::{
     command::Named,
@@ -123,6 +128,22 @@ impl Preferences {
     pub fn remember_project(&mut self, path: &Path) {
         if self.settings.recent().first().map(PathBuf::as_path) != Some(path) {
             self.change(|settings| settings.remember(path));
+        }
+    }
+
+    /// Keeps how long the model that was chosen takes for a look at a picture, once that is another time than before.
+    pub fn remember_look(&mut self, model: &ModelInfo, look: Duration) {
+        /// A share of the time, below which it is the same.
+        const SAME: f64 = 0.2;
+        let is_news = match self.settings.look_time(&model.name) {
+            Some(known) if known.on == model.device.to_string() => {
+                let before = f64::from(known.milliseconds);
+                (look.as_secs_f64() * 1e3 - before).abs() > (SAME * before).max(1.0)
+            }
+            _ => true,
+        };
+        if is_news && self.settings.model == model.name {
+            self.change(|settings| settings.measured(&model.name, &model.device, look));
         }
     }
 

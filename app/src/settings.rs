@@ -3,11 +3,13 @@
 mod saver;
 
 use std::{
-    fs, io,
+    collections::BTreeMap,
+    fmt, fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use engine::{models, nn::Place};
+use engine::{file, models, nn::Place};
 use serde::{Deserialize, Serialize};
 
 pub use self::saver::Saver;
@@ -41,6 +43,23 @@ pub struct Settings {
     pub prefetch: usize,
     /// At most [`MAX_RECENT`].
     recent: Vec<PathBuf>,
+    /// How long models took for a look at a picture when they were used last, by their names.
+    looks: BTreeMap<String, LookTime>,
+}
+
+/// How long a model takes for a look at a picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookTime {
+    /// Rounded.
+    pub milliseconds: u32,
+    /// The device or server.
+    pub on: String,
+}
+
+impl fmt::Display for LookTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms on {}", self.milliseconds, self.on)
+    }
 }
 
 /// Which model is used, and how.
@@ -66,6 +85,7 @@ impl Default for Settings {
             preview: true,
             prefetch: 2,
             recent: Vec::new(),
+            looks: BTreeMap::new(),
         }
     }
 }
@@ -125,7 +145,7 @@ pub enum SettingsError {
 
 /// The user's settings folder; none if the user has no home.
 pub fn user_folder() -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "segue").map(|dirs| dirs.config_dir().to_owned())
+    file::user_folders().map(|dirs| dirs.config_dir().to_owned())
 }
 
 impl Settings {
@@ -146,6 +166,11 @@ impl Settings {
             }
             Err(why) => (Self::default(), Some(put_aside(path, why))),
         }
+    }
+
+    /// The same without a word, for programs that look and change nothing: the defaults where they cannot be read.
+    pub fn peek(folder: &Path) -> Self {
+        read(&folder.join(FILE)).ok().and_then(|text| Self::from_text(&text).ok()).unwrap_or_default()
     }
 
     /// The settings that a text says: what it leaves out is the default, and no value is out of range.
@@ -175,6 +200,18 @@ impl Settings {
     /// Projects that were open, the last one first.
     pub fn recent(&self) -> &[PathBuf] {
         &self.recent
+    }
+
+    /// How long a model took for a look at a picture when it was used last.
+    pub fn look_time(&self, model: &str) -> Option<&LookTime> {
+        self.looks.get(model)
+    }
+
+    /// Keeps how long a model took for a look at a picture.
+    pub fn measured(&mut self, model: &str, on: &Place, look: Duration) {
+        let look =
+            LookTime { milliseconds: look.as_millis().try_into().unwrap_or(u32::MAX), on: on.to_string() };
+        self.looks.insert(model.to_owned(), look);
     }
 
     /// Puts a project before the other recent ones, unless its path is not Unicode and so cannot be written.
@@ -240,6 +277,7 @@ mod tests {
             ..Settings::default()
         };
         settings.remember(Path::new("/data/cats.segue"));
+        settings.measured("sam2.1-small", &Place::Here(Device::Cuda), Duration::from_millis(11));
         settings
     }
 

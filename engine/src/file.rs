@@ -1,4 +1,4 @@
-//! Files are written whole or not at all.
+//! Files are written whole or not at all; and the folders of the user's that are Segue's.
 
 use std::{
     fs, io,
@@ -20,6 +20,11 @@ pub fn write_atomically(
     out.flush()?;
     drop(out);
     persist(file, path)
+}
+
+/// The user's folders for settings, data and what can be made anew; none if the user has no home.
+pub fn user_folders() -> Option<directories::ProjectDirs> {
+    directories::ProjectDirs::from("", "", "segue")
 }
 
 /// The folder that `path` is in.

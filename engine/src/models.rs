@@ -175,7 +175,7 @@ fn names(models: impl Iterator<Item = &'static KnownModel>) -> String {
 
 /// Where downloaded models are kept.
 pub fn folder() -> PathBuf {
-    let dirs = directories::ProjectDirs::from("", "", "segue");
+    let dirs = crate::file::user_folders();
     dirs.map_or_else(|| PathBuf::from("models"), |dirs| dirs.data_dir().join("models"))
 }
 

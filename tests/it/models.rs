@@ -5,10 +5,12 @@ use std::{cell::RefCell, path::Path, rc::Rc, time::Duration};
 use egui_kittest::kittest::Queryable as _;
 use engine::{
     models::{Finds, KnownModel, Shelf},
+    segmenter::{FakeSegmenter, Segmenter as _},
     worker::Load,
 };
 use segue::{
     command::Command,
+    preferences::Preferences,
     session::{Model, Stage},
 };
 
@@ -163,4 +165,55 @@ fn the_panel_lists_models_and_gets_what_is_clicked() {
     window.harness.get_by_label("Clicks are answered by fake on cpu");
     window.harness.get_by_label("in use");
     crate::gui::check_looks(&mut window, "models");
+}
+
+#[test]
+fn a_server_is_typed_in_the_settings_and_a_wrong_address_says_why() {
+    let folder = photos(1);
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let log = asked.clone();
+    let load = move |choice: &segue::settings::ModelChoice| {
+        log.borrow_mut().push(choice.device.as_ref().map(ToString::to_string));
+        fake()
+    };
+    let mut window = Window::loading(load, vec![folder.path().to_owned()]);
+    window.until("the photo is encoded", |s| s.is_encoded() && s.jobs().is_empty());
+    window.harness.state_mut().say(Command::Settings);
+    window.turns(3);
+    let connect = |window: &mut Window, address: &str| {
+        window.harness.get_by_label("Or on a server").focus();
+        window.turns(1);
+        window.harness.get_by_label("Or on a server").type_text(address);
+        window.turns(2);
+        window.harness.get_by_label("Connect").click();
+        window.turns(3);
+    };
+    connect(&mut window, "gpu:8000");
+    window.harness.get_by_label_contains("a server's address begins with kserve://");
+    assert_eq!(*asked.borrow(), [None]);
+    for _ in 0.."gpu:8000".len() {
+        window.harness.get_by_label("Or on a server").focus();
+        window.harness.key_press(egui::Key::Backspace);
+        window.turns(1);
+    }
+    connect(&mut window, "kserve://gpu:8000");
+    assert!(window.harness.query_by_label_contains("a server's address begins with").is_none());
+    assert_eq!(*asked.borrow(), [None, Some("kserve://gpu:8000".to_owned())]);
+}
+
+#[test]
+fn how_long_a_look_takes_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (slow, model) = (Duration::from_millis(500), FakeSegmenter::default().info());
+    let shown = |preferences: &Preferences| preferences.settings().look_time("fake").map(ToString::to_string);
+    let mut preferences = Preferences::load(Some(folder.path()));
+    preferences.remember_look(&model, slow);
+    assert_eq!(shown(&preferences), None, "another model was chosen");
+    preferences.change(|settings| settings.model = "fake".to_owned());
+    preferences.remember_look(&model, slow);
+    preferences.remember_look(&model, slow.mul_f64(1.1));
+    assert_eq!(shown(&preferences).as_deref(), Some("500 ms on cpu"), "about the same");
+    preferences.remember_look(&model, slow / 2);
+    drop(preferences);
+    assert_eq!(shown(&Preferences::load(Some(folder.path()))).as_deref(), Some("250 ms on cpu"));
 }

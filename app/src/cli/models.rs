@@ -12,7 +12,10 @@ use engine::{
 };
 
 use super::{cancel_on_interrupt, say};
-use crate::progress;
+use crate::{
+    progress,
+    settings::{self, Settings},
+};
 
 /// Show the models that Segue knows, get and remove them, or check a file
 #[derive(Subcommand)]
@@ -155,7 +158,13 @@ fn check_onnx(path: &Path) -> anyhow::Result<String> {
 
 fn list(shelf: &Shelf) -> anyhow::Result<()> {
     let builtin = Weights::builtin()?.config;
-    say(format_args!("{:17} here: comes with Segue, {1}x{1} images", models::BUILTIN, builtin.image_size))?;
+    let settings = settings::user_folder().map(|folder| Settings::peek(&folder)).unwrap_or_default();
+    let look = |name: &str| {
+        settings.look_time(name).map_or_else(String::new, |look| format!("; a look takes {look}"))
+    };
+    let side = builtin.image_size;
+    let builtin = models::BUILTIN;
+    say(format_args!("{builtin:17} here: comes with Segue, {side}x{side} images{}", look(builtin)))?;
     for (i, model) in shelf.known.iter().enumerate() {
         if i == 0 || shelf.known[i - 1].finds != model.finds {
             say(model.finds.title())?;
@@ -163,7 +172,7 @@ fn list(shelf: &Shelf) -> anyhow::Result<()> {
         let KnownModel { megabytes, license, about, .. } = model;
         let state = match shelf.state(model) {
             State::Here(path) if model.finds == Finds::Points => match recognize(&path) {
-                Ok(found) => format!("here: {}", found.about),
+                Ok(found) => format!("here: {}{}", found.about, look(&model.name)),
                 Err(error) => format!("here, but {error}"),
             },
             State::Here(path) => format!("here: {}", path.display()),

@@ -116,7 +116,7 @@ impl ModelsScreen {
                     true => ("Remove it?", "Click again to remove its files".to_owned()),
                     false => ("Remove", weights.display().to_string()),
                 };
-                let button = ui.add(Button::new(title).small()).on_hover_text(about);
+                let button = small_button(ui, title, name).on_hover_text(about);
                 if button.clicked() && is_asked {
                     pane.push(Command::RemoveModel(name.clone()));
                 }
@@ -127,9 +127,7 @@ impl ModelsScreen {
                     use_ui(ui, pane, name);
                 }
                 ui.label(RichText::new("here").color(theme::DONE));
-                if let Some(look) = pane.session.times(name).look {
-                    ui.weak(milliseconds(look)).on_hover_text("What a look at a picture takes here");
-                }
+                look_time_ui(ui, pane, name);
             }
         }
     }
@@ -203,7 +201,18 @@ fn builtin_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
         name_ui(ui, BUILTIN);
         about_ui(ui, "comes with Segue; small and quick, to begin with");
     };
-    row(ui, about, |ui| use_ui(ui, pane, BUILTIN));
+    row(ui, about, |ui| {
+        use_ui(ui, pane, BUILTIN);
+        look_time_ui(ui, pane, BUILTIN);
+    });
+}
+
+/// How long a model took when it was used last.
+fn look_time_ui(ui: &mut Ui, pane: &Pane<'_>, name: &str) {
+    if let Some(look) = pane.preferences.settings().look_time(name) {
+        let about = format!("What a look at a picture took when it was used last, on {}", look.on);
+        ui.weak(format!("{} ms", look.milliseconds)).on_hover_text(about);
+    }
 }
 
 /// A button that screen readers tell from those of other models.

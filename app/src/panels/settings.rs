@@ -1,9 +1,11 @@
 //! The settings: how it looks, what the model is, and every key.
 
-use egui::{ComboBox, Context, Event, Grid, Id, Modal, RichText, ScrollArea, Slider, Ui};
+use egui::{
+    Button, ComboBox, Context, Event, Grid, Id, Key, Modal, RichText, ScrollArea, Slider, TextEdit, Ui,
+};
 use engine::{
     models,
-    nn::{Device, Place},
+    nn::{Device, Place, remote::Address},
 };
 
 use crate::{
@@ -20,6 +22,9 @@ pub(crate) struct SettingsScreen {
     /// The command that waits for a key.
     waits: Option<&'static Named>,
     problem: Option<String>,
+    /// The address of a server, as it is typed, and what is wrong with it.
+    server: String,
+    no_server: Option<String>,
 }
 
 impl SettingsScreen {
@@ -36,7 +41,7 @@ impl SettingsScreen {
             if self.shows_keys {
                 self.keys_ui(ui, preferences);
             } else {
-                general_ui(ui, preferences);
+                self.general_ui(ui, preferences);
             }
             ui.separator();
             ui.button("Close").clicked()
@@ -75,7 +80,7 @@ impl SettingsScreen {
                     let waits = self.waits.is_some_and(|waits| waits.name == named.name);
                     let text = if waits { "press a key…".to_owned() } else { keys.join("  ") };
                     let text = RichText::new(if text.is_empty() { "–".to_owned() } else { text }).monospace();
-                    let button = egui::Button::new(text).min_size([150.0, 0.0].into());
+                    let button = Button::new(text).min_size([150.0, 0.0].into());
                     if ui.add(button).clicked() {
                         self.waits = Some(named);
                     }
@@ -101,51 +106,78 @@ impl SettingsScreen {
             .and_then(|shortcut| preferences.set_keys(named, &[shortcut]).map_err(|error| error.to_string()));
         self.problem = outcome.err();
     }
-}
 
-fn general_ui(ui: &mut Ui, preferences: &mut Preferences) {
-    Grid::new("general").num_columns(2).spacing([24.0, 8.0]).show(ui, |ui| {
-        ui.label("Look");
+    fn general_ui(&mut self, ui: &mut Ui, preferences: &mut Preferences) {
+        Grid::new("general").num_columns(2).spacing([24.0, 8.0]).show(ui, |ui| {
+            ui.label("Look");
+            ui.horizontal(|ui| {
+                for (theme, title) in
+                    [(Theme::System, "System"), (Theme::Dark, "Dark"), (Theme::Light, "Light")]
+                {
+                    if ui.selectable_label(preferences.settings().theme == theme, title).clicked() {
+                        preferences.choose_theme(ui.ctx(), theme);
+                    }
+                }
+            });
+            ui.end_row();
+
+            ui.label("Strength of masks");
+            let mut opacity = preferences.settings().mask_opacity;
+            if ui.add(Slider::new(&mut opacity, 0.0..=1.0)).changed() {
+                preferences.change(|settings| settings.mask_opacity = opacity);
+            }
+            ui.end_row();
+
+            ui.label("Preview under the pointer");
+            let mut preview = preferences.settings().preview;
+            if ui.checkbox(&mut preview, "").changed() {
+                preferences.change(|settings| settings.preview = preview);
+            }
+            ui.end_row();
+
+            ui.label("Images to look at ahead");
+            let mut prefetch = preferences.settings().prefetch;
+            if ui.add(Slider::new(&mut prefetch, 0..=16)).changed() {
+                preferences.change(|settings| settings.prefetch = prefetch);
+            }
+            ui.end_row();
+
+            ui.label("Model");
+            model_ui(ui, preferences);
+            ui.end_row();
+
+            ui.label("Runs on");
+            device_ui(ui, preferences);
+            ui.end_row();
+
+            self.server_ui(ui, preferences);
+            ui.end_row();
+        });
+        if let Some(problem) = &self.no_server {
+            ui.colored_label(ui.visuals().error_fg_color, problem);
+        }
+        ui.weak("More models, and getting them: File, Models…");
+    }
+
+    fn server_ui(&mut self, ui: &mut Ui, preferences: &mut Preferences) {
+        let label = ui.label("Or on a server");
         ui.horizontal(|ui| {
-            for (theme, title) in [(Theme::System, "System"), (Theme::Dark, "Dark"), (Theme::Light, "Light")]
-            {
-                if ui.selectable_label(preferences.settings().theme == theme, title).clicked() {
-                    preferences.choose_theme(ui.ctx(), theme);
+            let field =
+                TextEdit::singleline(&mut self.server).desired_width(220.0).hint_text("kserve://host:8000");
+            let about = "`segue models export` writes what it serves; a token comes from SEGUE_SERVER_TOKEN";
+            let field = ui.add(field).labelled_by(label.id).on_hover_text(about);
+            let entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            let is_used =
+                ui.add_enabled(!self.server.trim().is_empty(), Button::new("Connect")).clicked() || entered;
+            if is_used {
+                let address = self.server.trim().parse::<Address>();
+                self.no_server = address.as_ref().err().map(ToString::to_string);
+                if let Ok(address) = address {
+                    preferences.change(|settings| settings.device = Some(Place::There(address)));
                 }
             }
         });
-        ui.end_row();
-
-        ui.label("Strength of masks");
-        let mut opacity = preferences.settings().mask_opacity;
-        if ui.add(Slider::new(&mut opacity, 0.0..=1.0)).changed() {
-            preferences.change(|settings| settings.mask_opacity = opacity);
-        }
-        ui.end_row();
-
-        ui.label("Preview under the pointer");
-        let mut preview = preferences.settings().preview;
-        if ui.checkbox(&mut preview, "").changed() {
-            preferences.change(|settings| settings.preview = preview);
-        }
-        ui.end_row();
-
-        ui.label("Images to look at ahead");
-        let mut prefetch = preferences.settings().prefetch;
-        if ui.add(Slider::new(&mut prefetch, 0..=16)).changed() {
-            preferences.change(|settings| settings.prefetch = prefetch);
-        }
-        ui.end_row();
-
-        ui.label("Model");
-        model_ui(ui, preferences);
-        ui.end_row();
-
-        ui.label("Runs on");
-        device_ui(ui, preferences);
-        ui.end_row();
-    });
-    ui.weak("More models, and getting them: File, Models…");
+    }
 }
 
 fn model_ui(ui: &mut Ui, preferences: &mut Preferences) {
@@ -165,7 +197,7 @@ fn device_ui(ui: &mut Ui, preferences: &mut Preferences) {
         place.as_ref().map_or_else(|| "the best that works".to_owned(), Place::to_string)
     };
     let devices = Device::ALL.map(|device| Some(Place::Here(device)));
-    // A server comes from the settings file; here it is shown, and others can be chosen in its place.
+    // A server that is in use is one of them.
     let server = now.clone().filter(|place| matches!(place, Place::There(_)));
     ComboBox::from_id_salt("device").selected_text(title(&now)).width(180.0).show_ui(ui, |ui| {
         for place in std::iter::once(None).chain(devices).chain(server.map(Some)) {

@@ -8,6 +8,8 @@ use ort::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::file::user_folders;
+
 /// Where a model runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -110,8 +112,8 @@ impl Device {
     /// What ONNX Runtime is asked for; none for the processor, which is always there.
     pub(super) fn provider(self) -> Option<ExecutionProviderDispatch> {
         // Where what a device makes of a model is kept, so that it makes it once.
-        let dirs = directories::ProjectDirs::from("", "", "segue");
-        let cache = dirs.map(|dirs| dirs.cache_dir().join(self.name()).to_string_lossy().into_owned());
+        let cache =
+            user_folders().map(|dirs| dirs.cache_dir().join(self.name()).to_string_lossy().into_owned());
         let provider = match (self, cache) {
             (Self::TensorRt, Some(cache)) => ep::TensorRT::default()
                 .with_engine_cache(true)

@@ -20,7 +20,7 @@ use super::{
     runtime::{Cancel, RuntimeError, VERSION},
     tensor::{Port, PortKind, Tensor},
 };
-use crate::file::write_atomically;
+use crate::file::{user_folders, write_atomically};
 
 /// How far a device is off: the root mean square of the differences as a share of that of the numbers, the worst output's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,8 +110,7 @@ type Verdicts = BTreeMap<String, Verdict>;
 static FILE: Mutex<()> = Mutex::new(());
 
 fn file() -> Option<PathBuf> {
-    let dirs = directories::ProjectDirs::from("", "", "segue")?;
-    Some(dirs.cache_dir().join("devices.json"))
+    Some(user_folders()?.cache_dir().join("devices.json"))
 }
 
 fn read(path: &Path) -> Verdicts {

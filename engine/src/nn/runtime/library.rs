@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{RuntimeError, VERSION};
-use crate::nn::device;
+use crate::{file::user_folders, nn::device};
 
 /// Beside the program, or where `make setup` and `make cuda` put it.
 pub(super) fn find() -> Result<PathBuf, RuntimeError> {
@@ -15,8 +15,9 @@ pub(super) fn find() -> Result<PathBuf, RuntimeError> {
         format!("libonnxruntime.so.{VERSION}")
     };
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
-    let cache = directories::ProjectDirs::from("", "", "segue").map(|dirs| dirs.cache_dir().to_owned());
-    let cached = |kind: &str| Some(cache.as_ref()?.join(format!("onnxruntime-{VERSION}{kind}")));
+    let folders = user_folders();
+    let cached =
+        |kind: &str| Some(folders.as_ref()?.cache_dir().join(format!("onnxruntime-{VERSION}{kind}")));
     let folders = [
         beside.clone(),
         beside.map(|dir| dir.join("lib")),
