@@ -182,7 +182,7 @@ impl App {
     /// Has the engine load another model once the settings name another.
     fn keep_model_true(&mut self) {
         let choice = self.preferences.settings().model_choice();
-        if choice != self.choice {
+        if self.preferences.take_is_to_load() || choice != self.choice {
             self.unsent = Some((self.load)(&choice));
             self.choice = choice;
             self.session.model_is_loading();

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use engine::segmenter::ModelInfo;
+use engine::{
+    nn::{Place, remote::Address},
+    segmenter::ModelInfo,
+};
 
 use crate::{
     command::Named,
@@ -21,6 +24,8 @@ pub struct Preferences {
     keys: String,
     savers: Option<Savers>,
     problems: Vec<String>,
+    /// Whether the model is to be loaded even if it is the one that was chosen before.
+    is_to_load: bool,
 }
 
 struct Savers {
@@ -52,7 +57,7 @@ impl Preferences {
     fn new(settings: Settings, keys: String, savers: Option<Savers>, mut problems: Vec<String>) -> Self {
         let (keymap, errors) = Keymap::preset(settings.keys).with_overrides(&keys);
         problems.extend(errors.iter().map(KeyFileError::to_string));
-        Self { settings, keymap, keys, savers, problems }
+        Self { settings, keymap, keys, savers, problems, is_to_load: false }
     }
 
     /// What was wrong with the files, one sentence each.
@@ -105,6 +110,17 @@ impl Preferences {
         if let Some(savers) = &self.savers {
             savers.keys.save(self.keys.clone());
         }
+    }
+
+    /// Has the model run on a server, which is tried again if it is the one that was chosen before.
+    pub fn connect(&mut self, server: Address) {
+        self.change(|settings| settings.device = Some(Place::There(server)));
+        self.is_to_load = true;
+    }
+
+    /// Whether the model is to be loaded even if it is the one that was chosen before; not again then.
+    pub fn take_is_to_load(&mut self) -> bool {
+        std::mem::take(&mut self.is_to_load)
     }
 
     /// Chooses where the keys start from.

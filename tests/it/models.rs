@@ -198,7 +198,11 @@ fn a_server_is_typed_in_the_settings_and_a_wrong_address_says_why() {
     }
     connect(&mut window, "kserve://gpu:8000");
     assert!(window.harness.query_by_label_contains("a server's address begins with").is_none());
-    assert_eq!(*asked.borrow(), [None, Some("kserve://gpu:8000".to_owned())]);
+    let server = Some("kserve://gpu:8000".to_owned());
+    assert_eq!(*asked.borrow(), [None, server.clone()]);
+    window.harness.get_by_label("Connect").click();
+    window.turns(3);
+    assert_eq!(*asked.borrow(), [None, server.clone(), server], "it is tried again");
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl SettingsScreen {
                 let address = self.server.trim().parse::<Address>();
                 self.no_server = address.as_ref().err().map(ToString::to_string);
                 if let Ok(address) = address {
-                    preferences.change(|settings| settings.device = Some(Place::There(address)));
+                    preferences.connect(address);
                 }
             }
         });
