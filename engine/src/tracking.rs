@@ -16,7 +16,7 @@ use crate::{
     nn::{Cancel, RuntimeError},
     picture::Picture,
     project::{FrameId, MediumId, ObjectId, Project, Question, Run, RunId, Segment},
-    segmenter::{Answer, Found, SegmentError, Segmenter, Video},
+    segmenter::{Answer, SegmentError, Segmenter, Video},
 };
 
 /// What tracking reports.
@@ -95,7 +95,8 @@ impl Tracking {
         self.project.runs.get_max().map(|(_, run)| run.medium)
     }
 
-    /// One piece of work: looks at one frame at most, and tracks as many objects on it as best go at once. `video` is the medium's that [`Self::medium`] tells.
+    /// One piece of work: looks at one frame at most, and tracks as many objects on it as best go at once. `video` is the
+    /// medium's that [`Self::medium`] tells.
     ///
     /// # Errors
     /// If it was canceled; nothing is lost then.
@@ -107,32 +108,7 @@ impl Tracking {
     ) -> Result<Vec<Tracked>, SegmentError> {
         let (due, finished) = self.project.due_runs();
         let mut reports: Vec<Tracked> = finished.into_iter().map(Tracked::Finished).collect();
-        let mut ready: Vec<(RunId, Run)> = Vec::new();
-        for (id, run) in due {
-            match self.prepare(id, &run, segmenter, video, cancel) {
-                Ok(Prepared::Ready) => ready.push((id, run)),
-                Ok(Prepared::Answered(report)) => reports.push(report),
-                Ok(Prepared::InPart) => {
-                    self.keep(&reports);
-                    return Ok(reports);
-                }
-                Err(error) => reports.extend(failed(&[id], error)?),
-            }
-        }
-        // Between them a click is answered.
-        ready.truncate(segmenter.at_once());
-        if !ready.is_empty() {
-            match self.track(&ready, segmenter, video, cancel) {
-                Ok(found) => reports.extend(ready.iter().zip(found).map(|((id, run), found)| {
-                    let segment = Segment::tracked(found.mask, found.iou, found.object_score);
-                    Tracked::Found { run: *id, frame: run.next, segment }
-                })),
-                Err(error) => {
-                    let runs: Vec<RunId> = ready.iter().map(|(id, _)| *id).collect();
-                    reports.extend(failed(&runs, error)?);
-                }
-            }
-        }
+        reports.extend(self.advance(due, segmenter, video, cancel)?);
         self.keep(&reports);
         Ok(reports)
     }
@@ -157,6 +133,37 @@ impl Tracking {
             self.n_reported += 1;
             self.untaken.push_back((self.n_reported, report.clone()));
         }
+    }
+
+    /// The next piece of runs that are due on the same frame.
+    fn advance(
+        &mut self,
+        due: Vec<(RunId, Run)>,
+        segmenter: &mut dyn Segmenter,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Tracked>, SegmentError> {
+        let (mut reports, mut ready) = (Vec::new(), Vec::new());
+        for (id, run) in due {
+            match self.prepare(id, &run, segmenter, video, cancel) {
+                Ok(Prepared::Ready) => ready.push((id, run)),
+                Ok(Prepared::Answered(report)) => reports.push(report),
+                Ok(Prepared::InPart) => return Ok(reports),
+                Err(error) => {
+                    let is_away = matches!(error, SegmentError::Model(RuntimeError::Remote(_)));
+                    reports.extend(failed(&[(id, run)], error)?);
+                    if is_away {
+                        // The others would wait for it as long.
+                        return Ok(reports);
+                    }
+                }
+            }
+        }
+        // Between as many and the next, a click is answered.
+        ready.truncate(segmenter.at_once());
+        let tracked = self.track(&ready, segmenter, video, cancel);
+        reports.extend(tracked.or_else(|error| failed(&ready, error))?);
+        Ok(reports)
     }
 
     /// One small piece of what has to be known before a run can go on.
@@ -210,19 +217,21 @@ impl Tracking {
         segmenter: &mut dyn Segmenter,
         video: &mut Video<'_>,
         cancel: &Cancel,
-    ) -> Result<Vec<Found>, SegmentError> {
+    ) -> Result<Vec<Tracked>, SegmentError> {
         let Some((_, Run { medium, next: frame, direction, .. })) = ready.first().cloned() else {
             return Ok(Vec::new());
         };
         let runs: Vec<RunId> = ready.iter().map(|(run, _)| *run).collect();
         let found = segmenter.track(&runs, FrameId { medium, frame }, direction, video, cancel)?;
         let n_recent = segmenter.reach().recent;
-        for run in runs {
+        let tracked = runs.into_iter().zip(found).map(|(run, found)| {
             let remembered = self.remembered.entry(run).or_default();
             remembered.recent.retain(|recent| recent.abs_diff(frame) <= n_recent);
             remembered.recent.insert(frame);
-        }
-        Ok(found)
+            let segment = Segment::tracked(found.mask, found.iou, found.object_score);
+            Tracked::Found { run, frame, segment }
+        });
+        Ok(tracked.collect())
     }
 }
 
@@ -237,14 +246,13 @@ enum Prepared {
 }
 
 /// What an error means for runs.
-fn failed(runs: &[RunId], error: SegmentError) -> Result<Vec<Tracked>, SegmentError> {
-    match error {
-        SegmentError::Canceled => Err(SegmentError::Canceled),
-        SegmentError::Model(error @ RuntimeError::Remote(_)) => {
-            Ok(runs.iter().map(|run| Tracked::Waits(*run, error.to_string())).collect())
-        }
-        error => Ok(runs.iter().map(|run| Tracked::Failed(*run, error.to_string())).collect()),
-    }
+fn failed(runs: &[(RunId, Run)], error: SegmentError) -> Result<Vec<Tracked>, SegmentError> {
+    let report: fn(RunId, String) -> Tracked = match &error {
+        SegmentError::Canceled => return Err(error),
+        SegmentError::Model(RuntimeError::Remote(_)) => Tracked::Waits,
+        _ => Tracked::Failed,
+    };
+    Ok(runs.iter().map(|(run, _)| report(*run, error.to_string())).collect())
 }
 
 impl Tracked {

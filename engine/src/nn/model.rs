@@ -404,6 +404,12 @@ mod tests {
         let runtime = runtime(false);
         let broken = Model::of_onnx(&runtime, Device::Cpu, "broken".into(), &onnx(2, 2.0), Path::new(""));
         let mut model = Model { spare: Some(spare("broken", 2.0)), ..broken.unwrap() };
+        let x = Tensor::from_floats(&[2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+        let batch = model.run_batch(2, &[("x", &x)], &Cancel::default());
+        assert!(
+            matches!(batch, Err(RuntimeError::Ort { .. })) && !is_said("broken", ""),
+            "fewer may do there"
+        );
         assert_eq!(answer(&mut model), [6.0, 8.0]);
         assert!(is_said("broken failed on cpu", "it runs on the processor instead"));
         assert_eq!(answer(&mut model), [6.0, 8.0]);
