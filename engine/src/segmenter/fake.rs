@@ -191,7 +191,7 @@ impl Segmenter for FakeSegmenter {
 }
 
 impl FakeSegmenter {
-    fn track_one(&mut self, run: RunId, at: FrameId, cancel: &Cancel) -> Result<Found, SegmentError> {
+    fn track_one(&self, run: RunId, at: FrameId, cancel: &Cancel) -> Result<Found, SegmentError> {
         wait(self.answer, cancel)?;
         if let Some(address) = self.away.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Err(RuntimeError::from(RemoteError::NotReady { address }).into());
