@@ -168,7 +168,7 @@ impl App {
             Command::NewCategory => self.screen = Some(Screen::NewCategory(NewCategory::default())),
             Command::Palette => self.screen = Some(Screen::Palette(Palette::default())),
             Command::Help => self.screen = Some(Screen::Help),
-            Command::Settings => self.screen = Some(Screen::Settings(SettingsScreen::default())),
+            Command::Settings => self.screen = Some(Screen::Settings(SettingsScreen::new(&self.preferences))),
             Command::MoreOpaque => self.change_opacity(0.1),
             Command::LessOpaque => self.change_opacity(-0.1),
             Command::TogglePreview => {
@@ -360,7 +360,7 @@ impl eframe::App for App {
         if let Model::Ready(model) = self.session.model()
             && let Some(look) = self.session.times(&model.name).look
         {
-            self.preferences.remember_look(model, look);
+            self.preferences.measured(model, look);
         }
         if self.session.player().plays() || self.session.lit().next().is_some() {
             ctx.request_repaint();

@@ -6,6 +6,7 @@
 pub mod command;
 pub mod job;
 pub mod keymap;
+pub mod looks;
 pub mod notice;
 pub mod preferences;
 pub mod session;

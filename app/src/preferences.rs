@@ -13,6 +13,7 @@ use engine::{
 use crate::{
     command::Named,
     keymap::{self, KeyFileError, Keymap, Preset, Shortcut, set_keys},
+    looks::{self, LookTimes},
     settings::{FILE, Saver, Settings, SettingsError, Theme, load_keys},
 };
 
@@ -22,6 +23,7 @@ pub struct Preferences {
     keymap: Keymap,
     /// The user's own key file.
     keys: String,
+    looks: LookTimes,
     savers: Option<Savers>,
     problems: Vec<String>,
     /// Whether the model is to be loaded even if it is the one that was chosen before.
@@ -31,6 +33,7 @@ pub struct Preferences {
 struct Savers {
     settings: Saver,
     keys: Saver,
+    looks: Saver,
 }
 
 impl Preferences {
@@ -48,16 +51,17 @@ impl Preferences {
         });
         let savers = || {
             let settings = Saver::start(folder.join(FILE))?;
-            std::io::Result::Ok(Savers { settings, keys: Saver::start(folder.join(keymap::FILE))? })
+            let keys = Saver::start(folder.join(keymap::FILE))?;
+            std::io::Result::Ok(Savers { settings, keys, looks: Saver::start(folder.join(looks::FILE))? })
         };
         let problems = problems.iter().map(SettingsError::to_string).collect();
-        Self::new(settings, keys, savers().ok(), problems)
+        Self { looks: LookTimes::load(folder), ..Self::new(settings, keys, savers().ok(), problems) }
     }
 
     fn new(settings: Settings, keys: String, savers: Option<Savers>, mut problems: Vec<String>) -> Self {
         let (keymap, errors) = Keymap::preset(settings.keys).with_overrides(&keys);
         problems.extend(errors.iter().map(KeyFileError::to_string));
-        Self { settings, keymap, keys, savers, problems, is_to_load: false }
+        Self { settings, keymap, keys, looks: LookTimes::default(), savers, problems, is_to_load: false }
     }
 
     /// What was wrong with the files, one sentence each.
@@ -147,25 +151,25 @@ impl Preferences {
         }
     }
 
-    /// Keeps how long the model that was chosen takes for a look at a picture, once that is another time than before.
-    pub fn remember_look(&mut self, model: &ModelInfo, look: Duration) {
-        /// A share of the time, below which it is the same.
-        const SAME: f64 = 0.2;
-        let is_news = match self.settings.look_time(&model.name) {
-            Some(known) if known.on == model.device.to_string() => {
-                let before = f64::from(known.milliseconds);
-                (look.as_secs_f64() * 1e3 - before).abs() > (SAME * before).max(1.0)
-            }
-            _ => true,
-        };
-        if is_news && self.settings.model == model.name {
-            self.change(|settings| settings.measured(&model.name, &model.device, look));
+    /// How long models took here for a look at a picture.
+    pub fn looks(&self) -> &LookTimes {
+        &self.looks
+    }
+
+    /// Keeps how long the model that was chosen takes for a look at a picture.
+    pub fn measured(&mut self, model: &ModelInfo, look: Duration) {
+        if self.settings.model == model.name
+            && self.looks.put(model, look)
+            && let Some(savers) = &self.savers
+        {
+            savers.looks.save(self.looks.to_text());
         }
     }
 
     /// What could not be kept since the last time that this was asked.
     pub fn failure(&self) -> Option<SettingsError> {
         let savers = self.savers.as_ref()?;
+        // What was measured is measured again.
         savers.settings.failure().or_else(|| savers.keys.failure())
     }
 }

@@ -3,10 +3,8 @@
 mod saver;
 
 use std::{
-    collections::BTreeMap,
-    fmt, fs, io,
+    fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use engine::{file, models, nn::Place};
@@ -43,23 +41,6 @@ pub struct Settings {
     pub prefetch: usize,
     /// At most [`MAX_RECENT`].
     recent: Vec<PathBuf>,
-    /// How long models took for a look at a picture when they were used last, by their names.
-    looks: BTreeMap<String, LookTime>,
-}
-
-/// How long a model takes for a look at a picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookTime {
-    /// Rounded.
-    pub milliseconds: u32,
-    /// The device or server.
-    pub on: String,
-}
-
-impl fmt::Display for LookTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms on {}", self.milliseconds, self.on)
-    }
 }
 
 /// Which model is used, and how.
@@ -85,7 +66,6 @@ impl Default for Settings {
             preview: true,
             prefetch: 2,
             recent: Vec::new(),
-            looks: BTreeMap::new(),
         }
     }
 }
@@ -168,11 +148,6 @@ impl Settings {
         }
     }
 
-    /// The same without a word, for programs that look and change nothing: the defaults where they cannot be read.
-    pub fn peek(folder: &Path) -> Self {
-        read(&folder.join(FILE)).ok().and_then(|text| Self::from_text(&text).ok()).unwrap_or_default()
-    }
-
     /// The settings that a text says: what it leaves out is the default, and no value is out of range.
     ///
     /// # Errors
@@ -202,18 +177,6 @@ impl Settings {
         &self.recent
     }
 
-    /// How long a model took for a look at a picture when it was used last.
-    pub fn look_time(&self, model: &str) -> Option<&LookTime> {
-        self.looks.get(model)
-    }
-
-    /// Keeps how long a model took for a look at a picture.
-    pub fn measured(&mut self, model: &str, on: &Place, look: Duration) {
-        let look =
-            LookTime { milliseconds: look.as_millis().try_into().unwrap_or(u32::MAX), on: on.to_string() };
-        self.looks.insert(model.to_owned(), look);
-    }
-
     /// Puts a project before the other recent ones, unless its path is not Unicode and so cannot be written.
     pub fn remember(&mut self, project: &Path) {
         if project.to_str().is_some() {
@@ -234,7 +197,7 @@ pub fn load_keys(folder: &Path) -> Result<String, SettingsError> {
 
 /// A file's text, empty if there is no such file.
 #[expect(clippy::disallowed_methods, reason = "settings are read once, before there is a window")]
-fn read(path: &Path) -> Result<String, SettingsError> {
+pub(crate) fn read(path: &Path) -> Result<String, SettingsError> {
     match fs::read(path) {
         // Broken characters spoil no more than the line that they are in.
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -277,7 +240,6 @@ mod tests {
             ..Settings::default()
         };
         settings.remember(Path::new("/data/cats.segue"));
-        settings.measured("sam2.1-small", &Place::Here(Device::Cuda), Duration::from_millis(11));
         settings
     }
 

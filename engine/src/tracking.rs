@@ -145,6 +145,10 @@ impl Tracking {
     ) -> Result<Vec<Tracked>, SegmentError> {
         let (mut reports, mut ready) = (Vec::new(), Vec::new());
         for (id, run) in due {
+            // Between as many and the next, a click is answered.
+            if ready.len() == segmenter.at_once() {
+                break;
+            }
             match self.prepare(id, &run, segmenter, video, cancel) {
                 Ok(Prepared::Ready) => ready.push((id, run)),
                 Ok(Prepared::Answered(report)) => reports.push(report),
@@ -159,8 +163,6 @@ impl Tracking {
                 }
             }
         }
-        // Between as many and the next, a click is answered.
-        ready.truncate(segmenter.at_once());
         let tracked = self.track(&ready, segmenter, video, cancel);
         reports.extend(tracked.or_else(|error| failed(&ready, error))?);
         Ok(reports)

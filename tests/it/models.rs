@@ -209,15 +209,15 @@ fn a_server_is_typed_in_the_settings_and_a_wrong_address_says_why() {
 fn how_long_a_look_takes_is_known_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let (slow, model) = (Duration::from_millis(500), FakeSegmenter::default().info());
-    let shown = |preferences: &Preferences| preferences.settings().look_time("fake").map(ToString::to_string);
+    let shown = |preferences: &Preferences| preferences.looks().of("fake").map(ToString::to_string);
     let mut preferences = Preferences::load(Some(folder.path()));
-    preferences.remember_look(&model, slow);
+    preferences.measured(&model, slow);
     assert_eq!(shown(&preferences), None, "another model was chosen");
     preferences.change(|settings| settings.model = "fake".to_owned());
-    preferences.remember_look(&model, slow);
-    preferences.remember_look(&model, slow.mul_f64(1.1));
+    preferences.measured(&model, slow);
+    preferences.measured(&model, slow.mul_f64(1.1));
     assert_eq!(shown(&preferences).as_deref(), Some("500 ms on cpu"), "about the same");
-    preferences.remember_look(&model, slow / 2);
+    preferences.measured(&model, slow / 2);
     drop(preferences);
     assert_eq!(shown(&Preferences::load(Some(folder.path()))).as_deref(), Some("250 ms on cpu"));
 }

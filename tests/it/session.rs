@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use engine::mask::{Outline, Rle};
+use engine::{
+    mask::{Outline, Rle},
+    segmenter::{FakeSegmenter, Segmenter},
+    worker::Load,
+};
 use segue::{
     command::{Command, Export, Proposals, Scope, Tool},
     session::Progress,
 };
 
-use crate::desk::{Desk, at, click, click_off, fake, photo, rect, slow_fake, write};
+use crate::{
+    desk::{Desk, at, click, click_off, fake, photo, rect, slow_fake, write},
+    tracks,
+};
 
 #[test]
 fn a_click_makes_an_object_with_a_mask() {
@@ -407,4 +414,34 @@ fn the_built_in_model_answers_a_click() {
     desk.step([click(45.0, 45.0)]);
     let square = Rle::of_rect(rect(20.0, 20.0, 70.0, 70.0), desk.mask(0).size());
     assert!(desk.mask(0).iou(&square) > 0.8, "{}", desk.mask(0).iou(&square));
+}
+
+#[test]
+fn objects_that_are_tracked_together_get_the_same_masks() {
+    let tracked = |at_once: usize| {
+        let load = Load::new(move || {
+            let mut fake = FakeSegmenter::default();
+            fake.at_once = at_once;
+            Ok(Box::new(fake) as Box<dyn Segmenter>)
+        });
+        let mut desk = tracks::clip(load);
+        for x in [30.0, 60.0, 90.0] {
+            desk.step([Command::Deselect, click(x, 60.0)]);
+        }
+        // One of them is given on another frame too.
+        desk.step([
+            Command::GoToFrame(4),
+            click(60.0, 30.0),
+            Command::Deselect,
+            Command::First,
+            tracks::FORWARD,
+        ]);
+        desk.finish();
+        desk.objects().iter().map(|object| desk.masks(*object)).collect::<Vec<_>>()
+    };
+    let alone = tracked(1);
+    assert_eq!(alone.len(), 3);
+    assert!(alone.iter().all(|track| track.len() == tracks::N_FRAMES));
+    assert_eq!(tracked(2), alone);
+    assert_eq!(tracked(8), alone);
 }

@@ -23,8 +23,8 @@ use segue::{
 
 use crate::desk::{Desk, at, click, click_off, fake, rect, slow_fake};
 
-const N_FRAMES: usize = 40;
-const FORWARD: Command = Command::Propagate(Way::Forward, Extent::End);
+pub(crate) const N_FRAMES: usize = 40;
+pub(crate) const FORWARD: Command = Command::Propagate(Way::Forward, Extent::End);
 
 /// A clip of a square that moves two pixels to the right each frame.
 pub(crate) fn write_clip(path: &Path, n_frames: usize) {
@@ -68,7 +68,7 @@ impl Desk {
         self.session.project().track(object).map(|(frame, segment)| (frame, (**segment).clone())).collect()
     }
 
-    fn masks(&self, object: ObjectId) -> Vec<(usize, Arc<Rle>)> {
+    pub(crate) fn masks(&self, object: ObjectId) -> Vec<(usize, Arc<Rle>)> {
         self.track_of(object)
             .into_iter()
             .filter_map(|(frame, segment)| Some((frame, segment.mask?)))
@@ -77,7 +77,7 @@ impl Desk {
 
     /// Until all that was asked for is tracked and saved.
     #[track_caller]
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.until("all is tracked and saved", |s| s.project().runs.is_empty() && s.is_saved());
     }
 

@@ -12,10 +12,7 @@ use engine::{
 };
 
 use super::{cancel_on_interrupt, say};
-use crate::{
-    progress,
-    settings::{self, Settings},
-};
+use crate::{looks::LookTimes, progress, settings};
 
 /// Show the models that Segue knows, get and remove them, or check a file
 #[derive(Subcommand)]
@@ -158,10 +155,8 @@ fn check_onnx(path: &Path) -> anyhow::Result<String> {
 
 fn list(shelf: &Shelf) -> anyhow::Result<()> {
     let builtin = Weights::builtin()?.config;
-    let settings = settings::user_folder().map(|folder| Settings::peek(&folder)).unwrap_or_default();
-    let look = |name: &str| {
-        settings.look_time(name).map_or_else(String::new, |look| format!("; a look takes {look}"))
-    };
+    let looks = settings::user_folder().map(|folder| LookTimes::load(&folder)).unwrap_or_default();
+    let look = |name: &str| looks.of(name).map_or_else(String::new, |look| format!("; a look takes {look}"));
     let side = builtin.image_size;
     let builtin = models::BUILTIN;
     say(format_args!("{builtin:17} here: comes with Segue, {side}x{side} images{}", look(builtin)))?;

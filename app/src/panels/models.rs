@@ -209,7 +209,7 @@ fn builtin_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
 
 /// How long a model took when it was used last.
 fn look_time_ui(ui: &mut Ui, pane: &Pane<'_>, name: &str) {
-    if let Some(look) = pane.preferences.settings().look_time(name) {
+    if let Some(look) = pane.preferences.looks().of(name) {
         let about = format!("What a look at a picture took when it was used last, on {}", look.on);
         ui.weak(format!("{} ms", look.milliseconds)).on_hover_text(about);
     }

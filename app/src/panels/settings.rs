@@ -28,6 +28,15 @@ pub(crate) struct SettingsScreen {
 }
 
 impl SettingsScreen {
+    /// With the address of the server that is used, if one is.
+    pub(crate) fn new(preferences: &Preferences) -> Self {
+        let server = match &preferences.settings().device {
+            Some(Place::There(address)) => address.to_string(),
+            _ => String::new(),
+        };
+        Self { server, ..Self::default() }
+    }
+
     /// False once it is left.
     pub(crate) fn ui(&mut self, ctx: &Context, preferences: &mut Preferences) -> bool {
         let modal = Modal::new(Id::unique("settings")).show(ctx, |ui| {

@@ -136,6 +136,8 @@ impl Session {
     }
 
     pub(super) fn model_is_ready(&mut self, model: ModelInfo) {
+        // It may run elsewhere than before.
+        self.models.times.remove(&model.name);
         self.tell_of_model(model);
         // It has seen nothing, and what another could not answer it may.
         self.cache.encoded.clear();

@@ -197,7 +197,8 @@ impl Model {
         let outcome = self.attempt(inputs, cancel);
         match (outcome, self.spare.take()) {
             (Err(error @ RuntimeError::Ort { .. }), Some(spare)) => {
-                remark(&format!("{} failed on {}: {}", self.name, self.device, error.brief()));
+                let (name, device, why) = (&self.name, self.device, error.brief());
+                remark(format!("{name} failed on {device}: {why}; it runs on the processor instead"));
                 *self = spare.load(&self.runtime)?;
                 self.run(inputs, cancel)
             }
@@ -208,8 +209,8 @@ impl Model {
         }
     }
 
-    /// [`Self::run`] for so many things at once. For more than one it stays where it is if that fails, so that fewer can be
-    /// tried there.
+    /// [`Self::run`] for `n` objects at once. For more than one it stays where it is if that fails, so that fewer can be tried
+    /// there.
     ///
     /// # Errors
     /// As [`Self::run`]; for more than one also [`RuntimeError::Ort`] where the device fails.
@@ -222,7 +223,15 @@ impl Model {
         if n > 1 { self.attempt(inputs, cancel) } else { self.run(inputs, cancel) }
     }
 
-    fn attempt(&mut self, inputs: &[(&str, &Tensor)], cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
+    /// [`Self::run`] that stays where it is if its device fails.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Canceled`], or what ONNX Runtime says.
+    pub fn attempt(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        cancel: &Cancel,
+    ) -> Result<Vec<Tensor>, RuntimeError> {
         let session = match &mut self.ran {
             Ran::Here(session) => session,
             Ran::There(part) => return there::run(part, inputs, cancel),

@@ -297,7 +297,9 @@ impl Graph {
         assert!(fits, "reshape of {:?} to {shape:?}", x.shape);
         let target = self.shape(shape, true);
         // A size that is asked for may be zero.
-        self.node("Reshape", &[x, &target], &[("allowzero", Attribute::Int(1))], shape.to_vec())
+        let is_asked = n_named > 1;
+        let attributes = [("allowzero", Attribute::Int(is_asked.into()))];
+        self.node("Reshape", &[x, &target], &attributes, shape.to_vec())
     }
 
     /// All axes but the last as one: `[…, c]` to `[n, c]`.
@@ -395,4 +397,44 @@ fn broadcast(a: &[Dim], b: &[Dim]) -> Vec<Dim> {
             _ => panic!("shapes {a:?} and {b:?} do not broadcast"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Cancel, Device, Model, Runtime, Tensor};
+
+    const B: Dim = Dim::Named("B");
+    const P: Dim = Dim::Named("P");
+
+    #[test]
+    fn sizes_that_inputs_bring_are_known_when_it_runs_and_may_be_zero() {
+        let mut graph = Graph::new("sizes");
+        let x = graph.input("x", &[B, P, 4.into()]);
+        let one = graph.constant("one", &[1, 2], &[1.0, 2.0]);
+        let own = graph.expand(&one, &[B, 1.into(), 2.into()]);
+        let halves = graph.reshape(&x, &[B, Dim::Named("T"), 2.into()]);
+        let all = graph.concat(&[&own, &halves], 1, Some("A"));
+        graph.output("all", &all);
+        let rows = graph.rows(&x);
+        let again = graph.reshape(&rows, x.shape());
+        graph.output("again", &again);
+        let runtime = Runtime::start(Some(Device::Cpu), Some(1)).unwrap();
+        let mut model = Model::load_untried(&runtime, Device::Cpu, Attention::Fused, graph).unwrap();
+        for (b, p) in [(2, 3), (1, 1), (3, 0)] {
+            let x = Tensor::from_floats(&[b, p, 4], (0..b * p * 4).map(|i| i as f32).collect()).unwrap();
+            let made = model.run(&[("x", &x)], &Cancel::default()).unwrap();
+            assert_eq!(made[0].shape(), [b, 1 + 2 * p, 2]);
+            assert_eq!(made[0].floats()[..2], [1.0, 2.0]);
+            assert_eq!((made[1].shape(), made[1].floats()), (vec![b, p, 4], x.floats()));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "is not known")]
+    fn a_size_that_nothing_brings_is_refused() {
+        let mut graph = Graph::new("sizes");
+        let x = graph.input("x", &[B, P, 4.into()]);
+        graph.reshape(&x, &[Dim::Named("Q"), Dim::Named("R"), 4.into()]);
+    }
 }

@@ -150,7 +150,7 @@ impl Runtime {
         if self.is_forced {
             return Err(RuntimeError::Device { device, cause: format!("{model}: {cause}") });
         }
-        remark(&format!("{model} is not right on {device}: {cause}"));
+        remark(format!("{model} is not right on {device}: {cause}; it runs on the processor instead"));
         Ok(())
     }
 
@@ -248,13 +248,13 @@ const TRIAL_TOLERANCE: f32 = 2e-3;
 
 static REMARKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Why models of this process run elsewhere than on their runtime's device, one sentence each.
+/// Why models of this process run elsewhere than on their runtime's device, or in smaller batches, one sentence each.
 pub fn remarks() -> Vec<String> {
     REMARKS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-pub(super) fn remark(what: &str) {
-    let sentence = format!("{what}; it runs on the processor instead");
+/// Adds a sentence to [`remarks`].
+pub(crate) fn remark(sentence: String) {
     let mut remarks = REMARKS.lock().unwrap_or_else(PoisonError::into_inner);
     if !remarks.contains(&sentence) {
         remarks.push(sentence);

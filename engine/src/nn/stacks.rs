@@ -1,4 +1,4 @@
-//! Tensors one after the other, without leaving the memory of the device that they are in.
+//! Tensors put one after the other and taken apart again, without leaving the memory of the device that they are in.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -13,7 +13,7 @@ use super::{
 /// Models that do it, one for each number and shape, made when they are first wanted.
 pub struct Stacks {
     runtime: Runtime,
-    stacking: BTreeMap<(usize, Vec<usize>), Model>,
+    stacking: BTreeMap<(Vec<usize>, Vec<usize>), Model>,
     unstacking: BTreeMap<Vec<usize>, Model>,
 }
 
@@ -23,29 +23,36 @@ impl Stacks {
         Self { runtime: runtime.clone(), stacking: BTreeMap::new(), unstacking: BTreeMap::new() }
     }
 
-    /// One or more tensors of one shape as one that has their number before their dimensions.
+    /// Tensors of one shape as one that has the dimensions `counts` before theirs, the first for objects: as many as their
+    /// product, those of the first object first.
     ///
     /// # Errors
     /// If canceled, or ONNX Runtime refuses.
     ///
     /// # Panics
     /// If there are none.
-    pub fn stack(&mut self, tensors: &[Tensor], cancel: &Cancel) -> Result<Tensor, RuntimeError> {
-        let (n, shape) = (tensors.len(), tensors[0].shape());
-        let names: Vec<String> = (0..n).map(|i| format!("x{i}")).collect();
-        let model = loaded(&mut self.stacking, (n, shape.clone()), &self.runtime, || stack(&names, &shape))?;
+    pub fn stack(
+        &mut self,
+        tensors: &[Tensor],
+        counts: &[usize],
+        cancel: &Cancel,
+    ) -> Result<Tensor, RuntimeError> {
+        let shape = tensors[0].shape();
+        let names: Vec<String> = (0..tensors.len()).map(|i| format!("x{i}")).collect();
+        let key = (counts.to_vec(), shape.clone());
+        let model = loaded(&mut self.stacking, key, &self.runtime, || stack(&names, counts, &shape))?;
         let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(tensors).collect();
-        Ok(model.run(&inputs, cancel)?.remove(0))
+        Ok(model.run_batch(counts[0], &inputs, cancel)?.remove(0))
     }
 
-    /// What [`Self::stack`] put together.
+    /// The parts of a tensor along its first dimension, which they do not have, one for each object.
     ///
     /// # Errors
     /// If canceled, or ONNX Runtime refuses.
     pub fn unstack(&mut self, stacked: &Tensor, cancel: &Cancel) -> Result<Vec<Tensor>, RuntimeError> {
         let shape = stacked.shape();
         let model = loaded(&mut self.unstacking, shape.clone(), &self.runtime, || unstack(&shape))?;
-        model.run(&[("stacked", stacked)], cancel)
+        model.run_batch(shape[0], &[("stacked", stacked)], cancel)
     }
 }
 
@@ -61,7 +68,7 @@ fn loaded<'a, Key: Ord>(
     })
 }
 
-fn stack(names: &[String], shape: &[usize]) -> Graph {
+fn stack(names: &[String], counts: &[usize], shape: &[usize]) -> Graph {
     let mut graph = Graph::new("stack");
     let dims: Vec<Dim> = shape.iter().map(|&n| Dim::Fixed(n)).collect();
     let one = [&[1], shape].concat();
@@ -71,6 +78,7 @@ fn stack(names: &[String], shape: &[usize]) -> Graph {
     });
     let parts: Vec<_> = parts.collect();
     let stacked = graph.concat(&parts.iter().collect::<Vec<_>>(), 0, None);
+    let stacked = graph.reshape_to(&stacked, &[counts, shape].concat());
     graph.output_for_models("stacked", &stacked);
     graph
 }
@@ -99,7 +107,7 @@ mod tests {
         let tensor = |first: f32| Tensor::from_floats(&[1, 2], vec![first, first + 0.5]).unwrap();
         for n in [1, 3] {
             let tensors: Vec<Tensor> = (0..n).map(|i| tensor(i as f32)).collect();
-            let stacked = stacks.stack(&tensors, &Cancel::default()).unwrap();
+            let stacked = stacks.stack(&tensors, &[n], &Cancel::default()).unwrap();
             assert_eq!(stacked.shape(), [n, 1, 2]);
             assert_eq!(stacked.floats()[2 * (n - 1)..], [n as f32 - 1.0, n as f32 - 0.5]);
             let apart = stacks.unstack(&stacked, &Cancel::default()).unwrap();

@@ -98,6 +98,13 @@ pub struct Features {
 }
 
 impl Features {
+    /// What the encoder makes of an image.
+    fn of(image: &RgbImage, made: Vec<Tensor>) -> Self {
+        let [features, fine, middle] = <[Tensor; 3]>::try_from(made).unwrap_or_else(|_| unreachable!());
+        let size = Size::new(image.width() as usize, image.height() as usize);
+        Self { size, features, fine, middle }
+    }
+
     /// What the encoder sees at strides 4, 8 and 16, a row a pixel in the order of cells.
     pub(super) fn levels(&self) -> [&[f32]; 3] {
         [&self.fine, &self.middle, &self.features].map(Tensor::floats)
@@ -202,13 +209,22 @@ impl ImageEncoder {
     /// # Errors
     /// If canceled, or ONNX Runtime refuses.
     pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
+        let pixels = self.pixels(image)?;
+        let outputs = self.lock().run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
+        Ok(Features::of(image, outputs))
+    }
+
+    /// Looks at an image that is not due yet, if the device has memory for that beside other work.
+    pub fn encode_ahead(&self, image: &RgbImage) -> Option<Features> {
+        let pixels = self.pixels(image).ok()?;
+        let outputs = self.lock().attempt(&[(image_encoder::names::PIXELS, &pixels)], &Cancel::default());
+        Some(Features::of(image, outputs.ok()?))
+    }
+
+    fn pixels(&self, image: &RgbImage) -> Result<Tensor, RuntimeError> {
         let side = self.side;
         let square = resized(image, side as u32, side as u32).into_raw();
-        let pixels = Tensor::from_bytes(&[side, side, 3], square)?;
-        let outputs = self.lock().run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
-        let [features, fine, middle] = <[Tensor; 3]>::try_from(outputs).unwrap_or_else(|_| unreachable!());
-        let size = Size::new(image.width() as usize, image.height() as usize);
-        Ok(Features { size, features, fine, middle })
+        Tensor::from_bytes(&[side, side, 3], square)
     }
 
     /// Where images are looked at, and in which precision.

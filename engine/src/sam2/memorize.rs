@@ -10,7 +10,7 @@ use super::{
 use crate::{
     geometry::Size,
     mask::{self, Mask},
-    nn::{Cancel, RuntimeError, Tensor},
+    nn::{Cancel, RuntimeError, Tensor, runtime::remark},
 };
 
 impl VideoModel {
@@ -31,7 +31,13 @@ impl VideoModel {
         let tracked = in_batches(selections, Selection::sizes, &mut batch, |selections| {
             self.track_batch(features, selections, cancel)
         });
-        self.batch = batch;
+        if batch < self.batch {
+            remark(format!(
+                "{} objects at once are too much for the device; from now on it is {batch}",
+                self.batch
+            ));
+            self.batch = batch;
+        }
         tracked
     }
 

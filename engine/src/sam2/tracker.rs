@@ -128,7 +128,7 @@ impl Tracker {
     /// If ONNX Runtime refuses, or the weights lack a tensor.
     pub fn load(runtime: &Runtime, weights: &Weights, options: TrackOptions) -> Result<Self, RuntimeError> {
         let mut model = VideoModel::load(runtime, weights, options.fill_hole_area)?;
-        model.batch = options.batch.unwrap_or(model.batch);
+        model.batch = options.batch.unwrap_or(model.batch).max(1);
         Ok(Self { model, options, objects: BTreeMap::new(), seen: None })
     }
 

@@ -18,16 +18,19 @@ use super::{
 };
 
 /// How many objects go through the model best at once.
-fn batch(runtime: &Runtime, config: &Config) -> usize {
+fn batch(runtime: &Runtime, memory_attention: &Model, config: &Config) -> usize {
     /// Beyond that the processor has enough to do with one object, and a click would wait for all of them.
     const LARGE_GRID: usize = 32;
-    match runtime.place() {
-        Place::There(_) => 1,
-        Place::Here(Device::Cpu) if config.grid() > LARGE_GRID => 1,
-        Place::Here(Device::Cpu) => 4,
-        Place::Here(_) if runtime.spells_attention_out() => 1,
+    match (runtime.place(), memory_attention.place().0) {
+        // A server may have no memory for more, and does not say so in any one way.
+        (Place::There(_), _) => 1,
+        (_, Device::Cpu) if config.grid() > LARGE_GRID => 1,
+        (_, Device::Cpu) => 4,
+        // It compiles for minutes for each number.
+        (_, Device::TensorRt) => 1,
+        _ if runtime.spells_attention_out() => 1,
         // There the small parts take as long for so many as for one, and all fit into a small card's memory.
-        Place::Here(_) => 8,
+        _ => 8,
     }
 }
 
@@ -64,11 +67,12 @@ impl VideoModel {
             true => Some((floats("obj_ptr_tpos_proj.weight")?, floats("obj_ptr_tpos_proj.bias")?)),
             false => None,
         };
+        let memory_attention = Model::load(runtime, memory_attention(config), checkpoint)?;
         Ok(Self {
             image: ImageModel::load(runtime, weights)?,
             fill_hole_area,
-            batch: batch(runtime, config),
-            memory_attention: Model::load(runtime, memory_attention(config), checkpoint)?,
+            batch: batch(runtime, &memory_attention, config),
+            memory_attention,
             memory_encoder: Model::load(runtime, memory_encoder(config), checkpoint)?,
             stacks: Stacks::new(runtime),
             no_object_pointer: floats("no_obj_ptr")?,
@@ -133,10 +137,7 @@ impl VideoModel {
                 Spatial::There(tensor) => Ok(tensor.clone()),
             };
             let tensors = memories.iter().map(tensor).collect::<Result<Vec<Tensor>, _>>()?;
-            let of_each = tensors.chunks_exact(memories.len() / b);
-            let of_each = of_each.map(|tensors| self.stacks.stack(tensors, cancel));
-            let of_each = of_each.collect::<Result<Vec<Tensor>, _>>()?;
-            return self.stacks.stack(&of_each, cancel);
+            return self.stacks.stack(&tensors, &[b, memories.len() / b], cancel);
         }
         let mut stacked = Vec::with_capacity(memories.len() * n * m);
         for memory in memories {
@@ -197,5 +198,31 @@ impl VideoModel {
             on.map(|(dy, dx)| weight[4 * dy + dx]).sum::<f32>() + bias
         };
         Logits { side, values: (0..side * side).map(|i| at(i / side, i % side)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stays on a device is put together there; here the processor's memory plays one.
+    #[test]
+    fn memories_stand_in_the_order_of_their_objects_wherever_they_are() {
+        let runtime = Runtime::start(Some(Device::Cpu), Some(1)).unwrap();
+        let mut model = VideoModel::load(&runtime, &Weights::builtin().unwrap(), 0).unwrap();
+        let (n, m) = (model.config().grid().pow(2), model.config().mem_dim);
+        let values = |i: usize| (0..n * m).map(move |at| (i * 100 + at % 50) as f32);
+        let here = |i| Spatial::Here(values(i).map(bf16::from_f32).collect());
+        let there = |i| Spatial::There(Tensor::from_floats(&[n, m], values(i).collect()).unwrap());
+        let (here, there): (Vec<Spatial>, Vec<Spatial>) =
+            ((0..6).map(here).collect(), (0..6).map(there).collect());
+        let want: Vec<f32> = (0..6).flat_map(values).map(|v| bf16::from_f32(v).to_f32()).collect();
+        let mixed = here.iter().take(3).chain(&there[3..]);
+        for memories in [here.iter().collect(), there.iter().collect(), mixed.collect::<Vec<&Spatial>>()] {
+            let stacked = model.stacked(&memories, 2, &Cancel::default()).unwrap();
+            assert_eq!(stacked.shape(), [2, 3, n, m]);
+            let off = stacked.floats().iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off <= 2.0, "off by {off}, which is more than 16 bits explain");
+        }
     }
 }

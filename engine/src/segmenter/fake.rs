@@ -50,6 +50,8 @@ pub struct FakeSegmenter {
     pub tracked: Arc<Mutex<Vec<FrameId>>>,
     /// If it is a model on this server, which is away: nothing is tracked then.
     pub away: Arc<Mutex<Option<Address>>>,
+    /// How many objects are tracked at once; 0 is 1.
+    pub at_once: usize,
     seen: Vec<FrameId>,
     /// By run: masks that were given, by frame.
     given: BTreeMap<RunId, BTreeMap<usize, Arc<Rle>>>,
@@ -165,7 +167,7 @@ impl Segmenter for FakeSegmenter {
     }
 
     fn at_once(&self) -> usize {
-        1
+        self.at_once.max(1)
     }
 
     fn track(

@@ -265,12 +265,13 @@ impl Segmenter for Sam2Segmenter {
         let n_frames = video.n_frames();
         // Beside the model, which does not use all of the processor and the device all the time.
         let (memories, moved, ahead) = std::thread::scope(|scope| {
-            let moved = scope.spawn(|| surroundings.iter().map(Surroundings::moved).collect::<Vec<_>>());
-            let ahead = next.as_ref().map(|(at, pixels)| {
-                scope.spawn(|| Some((*at, encoder.encode(pixels, &Cancel::default()).ok()?)))
-            });
+            let moved = pixels
+                .is_some()
+                .then(|| scope.spawn(|| surroundings.iter().map(Surroundings::moved).collect::<Vec<_>>()));
+            let ahead =
+                next.as_ref().map(|(at, pixels)| scope.spawn(|| Some((*at, encoder.encode_ahead(pixels)?))));
             let memories = self.find(runs, at, direction, n_frames, &features, cancel);
-            let moved = moved.join().expect("it does not panic");
+            let moved = moved.map_or_else(Vec::new, |moved| moved.join().expect("it does not panic"));
             (memories, moved, ahead.and_then(|ahead| ahead.join().expect("it does not panic")))
         });
         if let Some((at, features)) = ahead {
