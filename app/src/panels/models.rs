@@ -190,7 +190,9 @@ fn now_ui(ui: &mut Ui, pane: &Pane<'_>) {
 fn about_device(now: &ModelInfo, times: Times) -> String {
     let mut about: Vec<String> = now.hardware.clone().into_iter().collect();
     about.push(now.precision.to_string());
-    for (what, took) in [("a look", times.look), ("a click", times.click), ("a tracked frame", times.frame)] {
+    for (what, took) in
+        [("a look", times.look), ("a click", times.click), ("an object on a frame of a video", times.frame)]
+    {
         about.extend(took.map(|took| format!("{what} takes {}", milliseconds(took))));
     }
     about.join(" · ")

@@ -194,7 +194,7 @@ impl Todo {
                 let encoded = !segmenter.is_encoded(&shown);
                 let answer = self.watch.click.measure(
                     || segmenter.answer(&shown, &question, &cancel),
-                    |answer| answer.is_ok() && !encoded,
+                    |answer| usize::from(answer.is_ok() && !encoded),
                 );
                 return answered(object, shown.at, question, answer)
                     .into_iter()
@@ -206,7 +206,7 @@ impl Todo {
             }
             if let Some(question) = self.wants.preview.take() {
                 let answer =
-                    self.watch.click.measure(|| segmenter.answer(&shown, &question, &cancel), Result::is_ok);
+                    self.watch.click.measure(|| segmenter.answer(&shown, &question, &cancel), n_done);
                 // A preview that fails is none; a click will say why.
                 let previewed = answer.ok().map(|answer| Event::Previewed { at: shown.at, question, answer });
                 return previewed.into_iter().collect();
@@ -216,11 +216,11 @@ impl Todo {
             self.wants.preview = None;
         }
         if !self.tracks.is_idle() {
-            let is_found = |event: &Event| matches!(event, Event::Tracked(_, Tracked::Found { .. }));
+            let is_found = |event: &&Event| matches!(event, Event::Tracked(_, Tracked::Found { .. }));
             return self
                 .watch
                 .frame
-                .measure(|| self.tracks.turn(segmenter), |events| events.iter().any(is_found));
+                .measure(|| self.tracks.turn(segmenter), |events| events.iter().filter(is_found).count());
         }
         if let Some(job) = self.jobs.front_mut() {
             let events = job.turn(segmenter, detectors);
@@ -239,7 +239,7 @@ impl Todo {
         picture: &Arc<Picture>,
         cancel: &Cancel,
     ) -> Vec<Event> {
-        match self.watch.look.measure(|| segmenter.encode(picture, cancel), Result::is_ok) {
+        match self.watch.look.measure(|| segmenter.encode(picture, cancel), n_done) {
             Ok(()) => vec![Event::Encoded(picture.at)],
             Err(_) => {
                 // It would fail again; a click on it says why.
@@ -248,6 +248,11 @@ impl Todo {
             }
         }
     }
+}
+
+/// How often something was done that may have failed.
+fn n_done<T>(outcome: &Result<T, SegmentError>) -> usize {
+    usize::from(outcome.is_ok())
 }
 
 fn answered(

@@ -9,7 +9,7 @@ pub struct Times {
     pub look: Option<Duration>,
     /// A mask for clicks on a picture that was looked at.
     pub click: Option<Duration>,
-    /// A frame of a video, with as many of its objects as are tracked at once.
+    /// An object on a frame of a video: its share of those that are tracked at once.
     pub frame: Option<Duration>,
 }
 
@@ -46,12 +46,13 @@ pub(super) struct Average {
 }
 
 impl Average {
-    /// Runs `work`, which says whether it did what is measured.
-    pub(super) fn measure<T>(&mut self, work: impl FnOnce() -> T, did_it: impl FnOnce(&T) -> bool) -> T {
+    /// Runs `work`; `n_done` tells of what it made how often it did what is measured.
+    pub(super) fn measure<T>(&mut self, work: impl FnOnce() -> T, n_done: impl FnOnce(&T) -> usize) -> T {
         let start = Instant::now();
         let made = work();
-        if did_it(&made) {
-            self.add(start.elapsed());
+        let n_done = n_done(&made);
+        if n_done > 0 {
+            self.add(start.elapsed().div_f64(n_done as f64));
         }
         made
     }
@@ -88,9 +89,9 @@ mod tests {
     #[test]
     fn what_was_not_done_is_not_measured() {
         let mut average = Average::default();
-        assert_eq!(average.measure(|| 1, |made| *made == 2), 1);
+        assert_eq!(average.measure(|| 1, |_| 0), 1);
         assert!(!average.is_ready);
-        assert_eq!(average.measure(|| 2, |made| *made == 2), 2);
+        assert_eq!(average.measure(|| 2, |made| *made), 2);
         assert!(average.is_ready);
     }
 }
