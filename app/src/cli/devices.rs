@@ -9,6 +9,7 @@ use clap::Args;
 use engine::{
     frame::{Direction, Frames},
     geometry::{Point, Size},
+    mask::Rle,
     media::MediaError,
     models,
     nn::{Cancel, Device, Runtime, runtime},
@@ -84,21 +85,19 @@ fn bench(device: Device, model: &str) -> anyhow::Result<String> {
     };
     let at = |frame| FrameId { medium: MediumId(0), frame };
     let (mut looks, mut clicks) = (Vec::new(), Vec::new());
-    let mut mask = None;
+    let mut mask = Arc::new(Rle::empty(size));
     for _ in 0..N {
         let picture = Arc::new(Picture::new(at(0), clip.frame(0)?));
         looks.push(timed(|| segmenter.encode(&picture, &cancel))?.0);
         let (time, answer) = timed(|| segmenter.answer(&picture, &question, &cancel))?;
         clicks.push(time);
-        mask = Some(Arc::new(answer.mask));
+        mask = Arc::new(answer.mask);
     }
     let mut track = |n_objects: u32| -> Result<String, SegmentError> {
         segmenter.forget_frames();
         let runs: Vec<RunId> = (0..n_objects).map(|n| RunId { step: 0, n }).collect();
-        for (run, mask) in runs.iter().zip(std::iter::repeat(&mask)) {
-            if let Some(mask) = mask {
-                segmenter.remember(*run, at(0), mask, true, &mut clip, &cancel)?;
-            }
+        for run in &runs {
+            segmenter.remember(*run, at(0), &mask, true, &mut clip, &cancel)?;
         }
         let mut times = Vec::new();
         for frame in 1..=N {
