@@ -21,7 +21,7 @@ if ! cmp -s "$wanted" "$venv/requirements.txt"; then
 fi
 
 # Servers of others, for models that run elsewhere.
-for server in mlserver kserve; do
+for server in mlserver kserve triton openvino; do
     wanted=tests/servers/$server.txt
     venv=target/$server-venv
     if ! cmp -s "$wanted" "$venv/requirements.txt"; then

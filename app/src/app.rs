@@ -147,7 +147,7 @@ impl App {
             }
             Command::ShowModels => self.screen = Some(Screen::Models(ModelsScreen::default())),
             Command::ChooseModel => self.dialogs.ask(Purpose::Model, &self.session),
-            Command::UseModel(name) => self.preferences.change(|settings| settings.model.clone_from(name)),
+            Command::UseModel(name) => self.preferences.use_model(name),
             Command::ShowFind => self.find.toggle(),
             Command::ChooseDetector => self.dialogs.ask(Purpose::Detector, &self.session),
             Command::UseDetector(path) => self.find.use_detector(path),

@@ -116,6 +116,12 @@ impl Preferences {
         }
     }
 
+    /// Chooses a model, which is loaded again if it is the one that was chosen before.
+    pub fn use_model(&mut self, name: &str) {
+        self.change(|settings| name.clone_into(&mut settings.model));
+        self.is_to_load = true;
+    }
+
     /// Has the model run on a server, which is tried again if it is the one that was chosen before.
     pub fn connect(&mut self, server: Address) {
         self.change(|settings| settings.device = Some(Place::There(server)));

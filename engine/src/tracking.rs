@@ -154,7 +154,7 @@ impl Tracking {
                 Ok(Prepared::Answered(report)) => reports.push(report),
                 Ok(Prepared::InPart) => return Ok(reports),
                 Err(error) => {
-                    let is_away = matches!(error, SegmentError::Model(RuntimeError::Remote(_)));
+                    let is_away = is_away(&error);
                     reports.extend(failed(&[(id, run)], error)?);
                     if is_away {
                         // The others would wait for it as long.
@@ -163,8 +163,7 @@ impl Tracking {
                 }
             }
         }
-        let tracked = self.track(&ready, segmenter, video, cancel);
-        reports.extend(tracked.or_else(|error| failed(&ready, error))?);
+        reports.extend(self.track(&ready, segmenter, video, cancel)?);
         Ok(reports)
     }
 
@@ -212,8 +211,28 @@ impl Tracking {
         if given.is_empty() { Err(SegmentError::NothingGiven) } else { Ok(Prepared::Ready) }
     }
 
-    /// Tracks what is ready, all on the same frame and the same way.
+    /// Tracks what is ready, all on the same frame and the same way. Where that fails for all at once, each is tried alone:
+    /// what is wrong with one must not end the others.
     fn track(
+        &mut self,
+        ready: &[(RunId, Run)],
+        segmenter: &mut dyn Segmenter,
+        video: &mut Video<'_>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Tracked>, SegmentError> {
+        match (self.track_at_once(ready, segmenter, video, cancel), ready) {
+            (Err(error), [_, _, ..]) if !matches!(error, SegmentError::Canceled) && !is_away(&error) => {
+                let mut each = Vec::new();
+                for one in ready.chunks(1) {
+                    each.extend(self.track(one, segmenter, video, cancel)?);
+                }
+                Ok(each)
+            }
+            (tracked, _) => tracked.or_else(|error| failed(ready, error)),
+        }
+    }
+
+    fn track_at_once(
         &mut self,
         ready: &[(RunId, Run)],
         segmenter: &mut dyn Segmenter,
@@ -247,11 +266,16 @@ enum Prepared {
     Answered(Tracked),
 }
 
+/// Whether it is the server with the model that is.
+fn is_away(error: &SegmentError) -> bool {
+    matches!(error, SegmentError::Model(RuntimeError::Remote(_)))
+}
+
 /// What an error means for runs.
 fn failed(runs: &[(RunId, Run)], error: SegmentError) -> Result<Vec<Tracked>, SegmentError> {
     let report: fn(RunId, String) -> Tracked = match &error {
         SegmentError::Canceled => return Err(error),
-        SegmentError::Model(RuntimeError::Remote(_)) => Tracked::Waits,
+        error if is_away(error) => Tracked::Waits,
         _ => Tracked::Failed,
     };
     Ok(runs.iter().map(|(run, _)| report(*run, error.to_string())).collect())

@@ -5,7 +5,7 @@ use std::{cell::RefCell, path::Path, rc::Rc, time::Duration};
 use egui_kittest::kittest::Queryable as _;
 use engine::{
     models::{Finds, KnownModel, Shelf},
-    segmenter::{FakeSegmenter, Segmenter as _},
+    segmenter::{FakeSegmenter, Segmenter},
     worker::Load,
 };
 use segue::{
@@ -147,7 +147,9 @@ fn another_model_is_used_from_now_on_and_one_that_cannot_be_loaded_gives_way_to_
     use_model(&mut window, "sam2.1-tiny");
     let is_told = |notice: &&segue::notice::Notice| notice.text.contains("it is damaged");
     assert!(window.session().notices.shown().iter().any(|notice| is_told(&notice)));
-    assert_eq!(*asked.borrow(), ["builtin", "sam2.1-small", "sam2.1-tiny"]);
+    // It is tried again when it is chosen again.
+    use_model(&mut window, "sam2.1-tiny");
+    assert_eq!(*asked.borrow(), ["builtin", "sam2.1-small", "sam2.1-tiny", "sam2.1-tiny"]);
     window.harness.state_mut().say(click(50.0, 50.0));
     window.settle();
     assert_eq!(window.session().segments().count(), 1, "clicks are still answered");
@@ -156,13 +158,18 @@ fn another_model_is_used_from_now_on_and_one_that_cannot_be_loaded_gives_way_to_
 #[test]
 fn the_panel_lists_models_and_gets_what_is_clicked() {
     let folder = photos(1);
-    let mut window = Window::open(folder.path(), fake());
+    let builtin = Load::new(|| {
+        let mut fake = FakeSegmenter::default();
+        fake.name = "builtin";
+        Ok(Box::new(fake) as Box<dyn Segmenter>)
+    });
+    let mut window = Window::open(folder.path(), builtin);
     window.harness.state_mut().say(Command::ShowModels);
     window.turns(2);
     window.until("models are known", |s| s.models().count() == 21);
     window.turns(3);
     window.harness.get_by_label("Download sam2.1-tiny");
-    window.harness.get_by_label("Clicks are answered by fake on cpu");
+    window.harness.get_by_label("Clicks are answered by builtin on cpu");
     window.harness.get_by_label("in use");
     crate::gui::check_looks(&mut window, "models");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::{
     mask::{Outline, Rle},
-    segmenter::{FakeSegmenter, Segmenter},
+    segmenter::{FakeSegmenter, SegmentError, Segmenter},
     worker::Load,
 };
 use segue::{
@@ -444,4 +444,23 @@ fn objects_that_are_tracked_together_get_the_same_masks() {
     assert!(alone.iter().all(|track| track.len() == tracks::N_FRAMES));
     assert_eq!(tracked(2), alone);
     assert_eq!(tracked(8), alone);
+}
+
+#[test]
+fn an_object_that_cannot_be_tracked_does_not_end_the_others() {
+    let load = Load::new(|| {
+        let mut fake = FakeSegmenter::default();
+        (fake.at_once, fake.fails_at) = (8, Some(1));
+        Ok(Box::new(fake) as Box<dyn Segmenter>)
+    });
+    let mut desk = tracks::clip(load);
+    for x in [30.0, 60.0, 90.0] {
+        desk.step([Command::Deselect, click(x, 60.0)]);
+    }
+    desk.step([Command::Deselect, tracks::FORWARD]);
+    desk.finish();
+    let n_masks: Vec<usize> = desk.objects().iter().map(|object| desk.masks(*object).len()).collect();
+    assert_eq!(n_masks, [tracks::N_FRAMES, 1, tracks::N_FRAMES]);
+    let why = SegmentError::NothingGiven.to_string();
+    assert!(desk.says(&why), "{why}");
 }

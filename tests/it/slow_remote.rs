@@ -1,8 +1,9 @@
-//! Models on real servers of others, MLServer and KServe with ONNX Runtime: tracks through them are those made here.
+//! Models on real servers of others, MLServer, KServe and Triton: tracks through them are those made here.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -36,12 +37,18 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A program that ends with the test.
+/// A program that ends with the test, and all that it started.
 struct Ends(Child);
+
+impl Ends {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).process_group(0).spawn().unwrap())
+    }
+}
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.0.kill().ok();
+        Command::new("kill").args(["-KILL", "--", &format!("-{}", self.0.id())]).status().ok();
         self.0.wait().ok();
     }
 }
@@ -103,8 +110,8 @@ impl MlServer {
         let log = std::fs::File::create(self.served.join("log.txt")).unwrap();
         let mut command = Command::new(python("mlserver").with_file_name("mlserver"));
         command.args(["start", "."]).current_dir(&self.served);
-        command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
-        self.running = Some(Ends(command.spawn().unwrap()));
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.running = Some(Ends::start(&mut command));
         until_ready(&["kserve", "kserve+grpc"].map(|scheme| self.address(scheme)));
     }
 
@@ -188,29 +195,76 @@ fn messages_may_be_large() {
     assert_eq!(n_different("large", &here, &there), 0);
 }
 
-/// The only one of these servers that reads bytes over HTTP.
+/// Reads bytes over HTTP, too, and does not say so.
 #[test]
 fn a_track_through_kserve_is_the_one_made_here() {
-    if !asked_for("a_track_through_kserve_is_the_one_made_here") {
-        return;
+    if asked_for("a_track_through_kserve_is_the_one_made_here") {
+        track_through("kserve");
     }
+}
+
+/// Reads bytes over HTTP, too, and says so.
+#[test]
+fn a_track_through_triton_is_the_one_made_here() {
+    if asked_for("a_track_through_triton_is_the_one_made_here") {
+        track_through("triton");
+    }
+}
+
+/// Through the server that `tests/servers` has a program for.
+fn track_through(server: &str) {
     let folder = tempfile::tempdir().unwrap();
     let served = prepare(folder.path(), SMALL);
     let here = track(folder.path(), SMALL, "cpu", &[]);
     let (http, grpc) = (free_port(), free_port());
     let log = std::fs::File::create(served.join("log.txt")).unwrap();
-    let mut command = Command::new(python("kserve"));
-    command.arg(root().join("tests/servers/kserve_server.py")).arg("--folder").arg(&served);
+    let mut command = Command::new(python(server));
+    command.arg(root().join(format!("tests/servers/{server}_server.py"))).arg("--folder").arg(&served);
     command.args(["--http_port", &http.to_string(), "--grpc_port", &grpc.to_string()]);
-    command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
-    let _server = Ends(command.spawn().unwrap());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let _server = Ends::start(&mut command);
     let addresses = [("kserve", http), ("kserve+grpc", grpc)]
         .map(|(scheme, port)| format!("{scheme}://127.0.0.1:{port}").parse().unwrap());
     until_ready(&addresses);
+    until("all parts are there", || parts(&served).iter().all(|part| serves(http, part)));
     for address in addresses.map(|address| address.to_string()) {
         let there = track(folder.path(), SMALL, &address, &[]);
-        assert_eq!(n_different(&address, &here, &there), 0);
+        assert_eq!(n_different(&format!("{server}, {address}"), &here, &there), 0);
     }
+}
+
+/// The names of the parts in an export.
+fn parts(served: &Path) -> Vec<String> {
+    let list: Value =
+        serde_json::from_slice(&std::fs::read(served.join("segue-models.json")).unwrap()).unwrap();
+    let name = |part: &Value| part["name"].as_str().unwrap().to_owned();
+    list["parts"].as_array().unwrap().iter().map(name).collect()
+}
+
+/// Whether a server is ready to run a part; Triton loads one after the other once it is ready itself.
+fn serves(http: u16, part: &str) -> bool {
+    let mut stream = TcpStream::connect(("127.0.0.1", http)).unwrap();
+    write!(stream, "GET /v2/models/{part}/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
+
+/// Each part on its own: the server itself is not to be had from PyPI, what it runs models with is.
+#[test]
+fn openvino_makes_of_portable_parts_what_onnx_runtime_does() {
+    if !asked_for("openvino_makes_of_portable_parts_what_onnx_runtime_does") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    segue::succeed(folder.path(), &["models", "export", "builtin", "--portable", "--out", "served"]);
+    let mut command = Command::new(python("openvino"));
+    command.arg(root().join("tests/servers/openvino_parts.py")).arg(folder.path().join("served"));
+    let told = command.output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let told = String::from_utf8(told.stdout).unwrap();
+    let off: Vec<f32> = told.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(off.len() == 10 && off.iter().all(|off| *off < 1e-4), "{told}");
 }
 
 /// The same behind a certificate of one's own, with a token; a stranger's certificate is refused.
@@ -229,7 +283,7 @@ openssl x509 -req -days 2 -in request.pem -CA ca.pem -CAkey ca.key -CAcreateseri
         let mut command = Command::new(python("mlserver"));
         command.arg(root().join("tests/servers/front.py")).args([port.to_string(), target.to_string()]);
         command.arg(&counts).args(["cert.pem", "key.pem"]).current_dir(folder);
-        let _front = Ends(command.spawn().unwrap());
+        let _front = Ends::start(&mut command);
         until("the front is there", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         let address = format!("{scheme}://localhost:{port}");
         let variables = [("SEGUE_SERVER_CA", "ca.pem"), ("SEGUE_SERVER_TOKEN", TOKEN)];

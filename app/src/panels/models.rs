@@ -163,7 +163,7 @@ fn about_ui(ui: &mut Ui, about: &str) {
     ui.add(Label::new(RichText::new(about).weak()).truncate());
 }
 
-fn now_ui(ui: &mut Ui, pane: &Pane<'_>) {
+fn now_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
     match pane.session.model() {
         Model::Loading => {
             ui.horizontal(|ui| {
@@ -180,6 +180,11 @@ fn now_ui(ui: &mut Ui, pane: &Pane<'_>) {
             }
             for remark in &now.remarks {
                 ui.label(RichText::new(remark).color(theme::REVIEW));
+            }
+            if !now.remarks.is_empty() {
+                let again = Command::UseModel(pane.preferences.settings().model.clone());
+                let about = "Tries the device again, as when other programs have left room in its memory";
+                pane.on_click(ui.button("Load it again"), &again, about);
             }
         }
         Model::None(why) => drop(ui.label(RichText::new(why).color(ui.visuals().error_fg_color))),
@@ -224,13 +229,15 @@ fn small_button(ui: &mut Ui, title: &str, name: &str) -> Response {
     button
 }
 
-/// Whether clicks are answered by a model, and a button to have it so.
+/// Whether clicks are answered by a model, and a button to have it so; also if it was chosen and could not be loaded.
 fn use_ui(ui: &mut Ui, pane: &mut Pane<'_>, name: &str) {
-    if pane.preferences.settings().model == name {
-        ui.label(RichText::new("in use").color(theme::DONE));
-    } else {
-        let button = small_button(ui, "Use", name);
-        pane.on_click(button, &Command::UseModel(name.to_owned()), "Clicks are then answered by it");
+    match pane.session.model() {
+        Model::Ready(now) if now.name == name => drop(ui.label(RichText::new("in use").color(theme::DONE))),
+        Model::Loading if pane.preferences.settings().model == name => drop(ui.weak("loading")),
+        _ => {
+            let button = small_button(ui, "Use", name);
+            pane.on_click(button, &Command::UseModel(name.to_owned()), "Clicks are then answered by it");
+        }
     }
 }
 

@@ -1,10 +1,6 @@
 //! Models: which are on the shelf; getting, adding and removing them; and another in place of the one that is loaded.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use engine::{
     models::{KnownModel, Shelf, State},
@@ -24,7 +20,7 @@ pub struct Models {
     states: Option<Vec<State>>,
     is_asked: bool,
     /// What was said of models that run elsewhere.
-    remarks: BTreeSet<String>,
+    remarks: Vec<String>,
     coming: Vec<Coming>,
     /// How long models took here since the program was started, by their names.
     times: BTreeMap<String, Times>,
@@ -148,11 +144,10 @@ impl Session {
 
     /// What runs elsewhere than it should is said once.
     pub(super) fn tell_of_model(&mut self, model: ModelInfo) {
-        for remark in &model.remarks {
-            if self.models.remarks.insert(remark.clone()) {
-                self.notices.warn(remark.clone());
-            }
+        for remark in model.remarks.iter().filter(|remark| !self.models.remarks.contains(*remark)) {
+            self.notices.warn(remark.clone());
         }
+        self.models.remarks.clone_from(&model.remarks);
         self.model = Model::Ready(model);
     }
 

@@ -248,9 +248,15 @@ const TRIAL_TOLERANCE: f32 = 2e-3;
 
 static REMARKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Why models of this process run elsewhere than on their runtime's device, or in smaller batches, one sentence each.
+/// Why models of this process run elsewhere than on their runtime's device, or in smaller batches, one sentence each, since
+/// the last time that they were loaded anew.
 pub fn remarks() -> Vec<String> {
     REMARKS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Before models are loaded anew, which may run where they did not before.
+pub(crate) fn forget_remarks() {
+    REMARKS.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 /// Adds a sentence to [`remarks`].

@@ -38,6 +38,8 @@ const TICK: Duration = Duration::from_millis(1);
 /// from the nearest given frame, [`FakeSegmenter::STRIDE`] pixels a frame.
 #[derive(Default)]
 pub struct FakeSegmenter {
+    /// What it is known by; fake if it has none.
+    pub name: &'static str,
     /// How long a look at a picture takes.
     pub encode: Duration,
     /// How long an answer takes.
@@ -52,6 +54,8 @@ pub struct FakeSegmenter {
     pub away: Arc<Mutex<Option<Address>>>,
     /// How many objects are tracked at once; 0 is 1.
     pub at_once: usize,
+    /// Which of a step's runs it fails at.
+    pub fails_at: Option<u32>,
     seen: Vec<FrameId>,
     /// By run: masks that were given, by frame.
     given: BTreeMap<RunId, BTreeMap<usize, Arc<Rle>>>,
@@ -90,7 +94,7 @@ fn wait(duration: Duration, cancel: &Cancel) -> Result<(), SegmentError> {
 impl Segmenter for FakeSegmenter {
     fn info(&self) -> ModelInfo {
         ModelInfo {
-            name: "fake".to_owned(),
+            name: if self.name.is_empty() { "fake" } else { self.name }.to_owned(),
             device: Place::Here(Device::Cpu),
             hardware: None,
             precision: Precision::Full,
@@ -200,7 +204,8 @@ impl FakeSegmenter {
         }
         let given = self.given.get(&run).into_iter().flatten();
         let nearest = given.min_by_key(|(frame, _)| frame.abs_diff(at.frame));
-        let (frame, mask) = nearest.ok_or(SegmentError::NothingGiven)?;
+        let fails = self.fails_at == Some(run.n);
+        let (frame, mask) = nearest.filter(|_| !fails).ok_or(SegmentError::NothingGiven)?;
         self.tracked.lock().unwrap_or_else(PoisonError::into_inner).push(at);
         let mask = moved(mask, Self::STRIDE * (at.frame as f32 - *frame as f32));
         let object_score = if mask.area() > 0 { 10.0 } else { -10.0 };

@@ -17,7 +17,7 @@ use crate::{
     detect::Detection,
     everything::Everything,
     media::{FrameSource, MediaError, Sources},
-    nn::Cancel,
+    nn::{Cancel, runtime::forget_remarks},
     picture::Picture,
     project::{FrameId, ObjectId, Question},
     segmenter::{Answer, SegmentError, Segmenter},
@@ -63,6 +63,7 @@ pub(super) fn run(mut load: Load, sources: Sources, inbox: &Receiver<Request>, o
     // What was there before, to go back to.
     let mut before = None;
     loop {
+        forget_remarks();
         let mut segmenter = match (load.segmenter)() {
             Ok(segmenter) => segmenter,
             Err(error) => {
