@@ -156,6 +156,35 @@ fn another_model_is_used_from_now_on_and_one_that_cannot_be_loaded_gives_way_to_
 }
 
 #[test]
+fn a_model_that_gave_up_its_device_says_so_and_can_be_loaded_again() {
+    const REMARK: &str = "its memory is full; it runs on the processor instead";
+    let folder = photos(1);
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let log = asked.clone();
+    let load = move |choice: &segue::settings::ModelChoice| {
+        log.borrow_mut().push(choice.model.clone());
+        let is_full = log.borrow().len() == 1;
+        Load::new(move || {
+            let mut fake = FakeSegmenter::default();
+            fake.remarks.extend(is_full.then(|| REMARK.to_owned()));
+            Ok(Box::new(fake) as Box<dyn Segmenter>)
+        })
+    };
+    let mut window = Window::loading(load, vec![folder.path().to_owned()]);
+    window.until("the photo is encoded", |s| s.is_encoded() && s.jobs().is_empty());
+    assert!(window.session().notices.shown().iter().any(|notice| notice.text.contains(REMARK)));
+    window.harness.state_mut().say(Command::ShowModels);
+    window.turns(8);
+    window.harness.get_by_label("Load it again").click();
+    window.turns(2);
+    let is_well = |model: &Model| matches!(model, Model::Ready(now) if now.remarks.is_empty());
+    window.until("it is there again", |s| is_well(s.model()));
+    window.turns(2);
+    assert_eq!(*asked.borrow(), ["builtin", "builtin"]);
+    assert!(window.harness.query_by_label("Load it again").is_none());
+}
+
+#[test]
 fn the_panel_lists_models_and_gets_what_is_clicked() {
     let folder = photos(1);
     let builtin = Load::new(|| {

@@ -35,7 +35,9 @@ impl ModelsScreen {
             ui.heading("Models");
             now_ui(ui, pane);
             ui.separator();
-            let height = (ctx.content_rect().height() - 220.0).max(120.0);
+            // What is said of the model in use may be long.
+            let above = ui.min_rect().height();
+            let height = (ctx.content_rect().height() - above - 124.0).max(120.0);
             ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
                 builtin_ui(ui, pane);
                 for finds in Finds::ALL {

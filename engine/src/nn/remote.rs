@@ -95,8 +95,9 @@ pub enum RemoteError {
     },
     /// It has not what is to run.
     #[error(
-        "the server {address} has no model {name}, the {part} that is wanted; write it with `segue models export MODEL \
-         --out DIR`, MODEL and --size being those of this command, and have the server load DIR"
+        "the server {address} has no model {name}, the {part} that is wanted, or has not loaded it yet; \
+         `segue models export MODEL --out DIR` writes it, MODEL and --size being those of this command, and the server \
+         has to load DIR"
     )]
     NoPart {
         /// The server.

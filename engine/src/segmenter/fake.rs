@@ -40,6 +40,8 @@ const TICK: Duration = Duration::from_millis(1);
 pub struct FakeSegmenter {
     /// What it is known by; fake if it has none.
     pub name: &'static str,
+    /// Why parts of it run elsewhere, one sentence each.
+    pub remarks: Vec<String>,
     /// How long a look at a picture takes.
     pub encode: Duration,
     /// How long an answer takes.
@@ -98,7 +100,7 @@ impl Segmenter for FakeSegmenter {
             device: Place::Here(Device::Cpu),
             hardware: None,
             precision: Precision::Full,
-            remarks: Vec::new(),
+            remarks: self.remarks.clone(),
         }
     }
 
