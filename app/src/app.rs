@@ -174,6 +174,16 @@ impl App {
             Command::TogglePreview => {
                 self.preferences.change(|settings| settings.preview = !settings.preview)
             }
+            Command::ToggleOwnColors => {
+                let is_video = self.session.video().is_some();
+                self.preferences.change(|settings| {
+                    let own_colors = match is_video {
+                        true => &mut settings.own_colors_in_videos,
+                        false => &mut settings.own_colors_in_images,
+                    };
+                    *own_colors = !*own_colors;
+                });
+            }
             Command::ToggleTheme => self.preferences.toggle_theme(ctx),
             _ => {}
         }
@@ -347,6 +357,8 @@ impl eframe::App for App {
             self.execute(ctx, command);
         }
         self.keep_model_true();
+        let is_video = self.session.video().is_some();
+        self.session.show_own_colors(self.preferences.settings().own_colors(is_video));
         self.seen.ahead = self.preferences.settings().prefetch;
         let now = Instant::now();
         self.seen.elapsed = self.turned.replace(now).map_or_else(Default::default, |turned| now - turned);

@@ -402,6 +402,8 @@ pub enum Command {
     ZoomOut,
     /// Show masks, or not.
     ToggleMasks,
+    /// Show each object in a color of its own, or in its category's.
+    ToggleOwnColors,
     /// Paint masks more strongly.
     MoreOpaque,
     /// Paint masks more weakly.

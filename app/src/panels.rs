@@ -100,6 +100,7 @@ impl Pane<'_> {
             Command::ToggleOnlyUnlabeled => tools.only_unlabeled,
             Command::SwapSign => tools.is_swapped,
             Command::ToggleMasks => visibility.masks,
+            Command::ToggleOwnColors => visibility.own_colors,
             Command::TogglePreview => self.preferences.settings().preview,
             Command::ToggleSolo => visibility.solo,
             _ => false,

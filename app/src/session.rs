@@ -101,6 +101,8 @@ pub struct Visibility {
     pub solo: bool,
     /// Any are.
     pub masks: bool,
+    /// Each in a color of its own, and not in its category's.
+    pub own_colors: bool,
 }
 
 /// What the engine has made and can make again.
@@ -170,7 +172,7 @@ impl Default for Session {
             selection: Vec::new(),
             category: None,
             tools: Tools { tool: Tool::Point, brush: 12.0, only_unlabeled: false, is_swapped: false },
-            visibility: Visibility { hidden: BTreeSet::new(), solo: false, masks: true },
+            visibility: Visibility { hidden: BTreeSet::new(), solo: false, masks: true, own_colors: false },
             cache: Cache::default(),
             jobs: Vec::new(),
             finding: Finding::default(),
@@ -265,14 +267,20 @@ impl Session {
         self.project().categories.get(&id).map_or([255; 3], |category| category.color)
     }
 
-    /// The color that an object is shown in: its category's, and its own while nobody has said what it is, so that neighbors
-    /// differ.
+    /// The color that an object is shown in: its category's, or its own; always its own while nobody has said what it is, so
+    /// that neighbors differ.
     pub fn color_of(&self, id: ObjectId, object: &Object) -> [u8; 3] {
         let was_looked_for = || self.project().track(id).any(|(_, segment)| segment.found_by().is_some());
-        match object.proposal {
-            Some(_) if !was_looked_for() => category_color(id.0 as usize),
-            _ => self.category_color(object.category),
+        if self.visibility.own_colors || (object.proposal.is_some() && !was_looked_for()) {
+            category_color(id.0 as usize)
+        } else {
+            self.category_color(object.category)
         }
+    }
+
+    /// Shows each object in a color of its own, or in its category's.
+    pub fn show_own_colors(&mut self, own_colors: bool) {
+        self.visibility.own_colors = own_colors;
     }
 
     /// What new objects are.
@@ -528,6 +536,7 @@ impl Session {
             | Command::MoreOpaque
             | Command::LessOpaque
             | Command::TogglePreview
+            | Command::ToggleOwnColors
             | Command::ToggleTheme
             | Command::Palette
             | Command::Help

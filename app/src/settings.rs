@@ -35,6 +35,10 @@ pub struct Settings {
     pub image_size: Option<usize>,
     /// How strongly masks are painted, 0 to 1.
     pub mask_opacity: f32,
+    /// Whether each object of an image has a color of its own, and not its category's.
+    pub own_colors_in_images: bool,
+    /// The same for videos, where two of a category must not be taken for each other.
+    pub own_colors_in_videos: bool,
     /// Whether the mask that a click would give is shown.
     pub preview: bool,
     /// How many images on either side of the shown one are made ready.
@@ -63,6 +67,8 @@ impl Default for Settings {
             device: None,
             image_size: None,
             mask_opacity: 0.5,
+            own_colors_in_images: false,
+            own_colors_in_videos: true,
             preview: true,
             prefetch: 2,
             recent: Vec::new(),
@@ -172,6 +178,11 @@ impl Settings {
         ModelChoice { model: self.model.clone(), device: self.device.clone(), image_size: self.image_size }
     }
 
+    /// Whether each object has a color of its own, in videos or in images.
+    pub fn own_colors(&self, in_videos: bool) -> bool {
+        if in_videos { self.own_colors_in_videos } else { self.own_colors_in_images }
+    }
+
     /// Projects that were open, the last one first.
     pub fn recent(&self) -> &[PathBuf] {
         &self.recent
@@ -235,6 +246,8 @@ mod tests {
             device: Some(Place::Here(Device::TensorRt)),
             image_size: Some(512),
             mask_opacity: 0.65,
+            own_colors_in_images: true,
+            own_colors_in_videos: false,
             preview: false,
             prefetch: 4,
             ..Settings::default()

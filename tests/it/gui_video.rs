@@ -85,6 +85,25 @@ fn a_clip_is_opened_clicked_tracked_corrected_undone_reviewed_and_exported() {
 }
 
 #[test]
+fn objects_of_a_video_are_told_apart_by_their_colors_unless_categories_should_be() {
+    let (_folder, mut window) = window();
+    window.click(30.0, 55.0, PointerButton::Primary);
+    window.key(Modifiers::NONE, Key::Enter);
+    window.click(110.0, 55.0, PointerButton::Primary);
+    let n_colors = |window: &Window| {
+        let session = window.session();
+        let colors = session.segments().map(|(id, object, _)| session.color_of(id, object));
+        colors.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!(window.session().segments().count(), 2);
+    assert_eq!(n_colors(&window), 2);
+    window.key(Modifiers::SHIFT, Key::M);
+    assert_eq!(n_colors(&window), 1, "both are of one category");
+    window.key(Modifiers::SHIFT, Key::M);
+    assert_eq!(n_colors(&window), 2);
+}
+
+#[test]
 fn a_video_plays_from_the_button_and_stops() {
     let (_folder, mut window) = window();
     window.press("Play");

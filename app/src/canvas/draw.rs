@@ -74,8 +74,11 @@ impl Canvas {
             textures.mask(MaskId::Object(id), mask, transform, canvas, style, &mut quads);
         }
         let ghost = |opacity| {
-            let category = session.selected().map(|(_, object, _)| object.category).or(session.category());
-            let color = with_alpha(category.map_or([255; 3], |id| session.category_color(id)), opacity);
+            let color = match session.selected() {
+                Some((id, object, _)) => session.color_of(id, object),
+                None => session.category().map_or([255; 3], |category| session.category_color(category)),
+            };
+            let color = with_alpha(color, opacity);
             gpu::Style::Mask { color, outline: OUTLINE, is_hatched: true }
         };
         if let Some(preview) = session.preview().filter(|_| matches!(self.gesture, Gesture::None)) {

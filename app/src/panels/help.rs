@@ -26,7 +26,9 @@ pub(crate) fn help_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
         ui.set_width((size.x * 0.9).min(1080.0));
         ui.heading("Keys and mouse");
         ui.weak("The keys can be changed in the settings");
-        ScrollArea::vertical().max_height(size.y * 0.75).auto_shrink([false, true]).show(ui, |ui| {
+        let height = size.y * 0.75;
+        let list = ScrollArea::vertical().max_height(height).min_scrolled_height(height);
+        list.auto_shrink([false, true]).show(ui, |ui| {
             ui.columns(3, |columns| {
                 mouse_ui(&mut columns[0]);
                 for group in Group::ALL {

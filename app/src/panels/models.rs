@@ -38,7 +38,8 @@ impl ModelsScreen {
             // What is said of the model in use may be long.
             let above = ui.min_rect().height();
             let height = (ctx.content_rect().height() - above - 124.0).max(120.0);
-            ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
+            let list = ScrollArea::vertical().max_height(height).min_scrolled_height(height);
+            list.auto_shrink([false, true]).show(ui, |ui| {
                 builtin_ui(ui, pane);
                 for finds in Finds::ALL {
                     ui.add_space(6.0);

@@ -137,6 +137,22 @@ impl SettingsScreen {
             }
             ui.end_row();
 
+            ui.label("A color for each object");
+            ui.horizontal(|ui| {
+                let settings = preferences.settings();
+                let (mut in_images, mut in_videos) =
+                    (settings.own_colors_in_images, settings.own_colors_in_videos);
+                if ui.checkbox(&mut in_images, "in images").changed()
+                    | ui.checkbox(&mut in_videos, "in videos").changed()
+                {
+                    preferences.change(|settings| {
+                        (settings.own_colors_in_images, settings.own_colors_in_videos) =
+                            (in_images, in_videos);
+                    });
+                }
+            });
+            ui.end_row();
+
             ui.label("Preview under the pointer");
             let mut preview = preferences.settings().preview;
             if ui.checkbox(&mut preview, "").changed() {
