@@ -210,7 +210,9 @@ impl App {
 
     /// What the user has said: keys, answers to dialogs, files dropped on the window.
     fn hear(&mut self, ctx: &Context) {
-        self.canvas.keys(ctx, &mut self.commands);
+        if self.screen.is_none() && !ctx.text_edit_focused() {
+            self.canvas.keys(ctx, &mut self.commands);
+        }
         if self.screen.is_none() {
             self.review_keys(ctx);
             self.copy_and_paste(ctx);
@@ -383,7 +385,9 @@ impl eframe::App for App {
     }
 
     fn on_exit(&mut self) {
-        // What was said last is still done; the engine saves all that it was told before it ends.
+        // What was said last is still done, and what jobs have found is kept; the engine saves all that it was told before
+        // it ends.
+        self.commands.push(Command::CloseProject);
         self.session.turn(&self.engine, std::mem::take(&mut self.commands), &Seen::default());
     }
 

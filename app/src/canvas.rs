@@ -30,6 +30,8 @@ pub struct Canvas {
     view: View,
     textures: Option<Textures>,
     gesture: Gesture,
+    /// A polygon that is not finished, while another tool is used.
+    unfinished: Gesture,
     /// The medium that the view and the gesture are of.
     shown: Option<MediumId>,
     rect: Rect,
@@ -80,6 +82,7 @@ impl Canvas {
             view: View::default(),
             textures: render_state.map(|state| Textures::new(gpu::Gpu::new(state))),
             gesture: Gesture::None,
+            unfinished: Gesture::None,
             shown: None,
             rect: Rect::NOTHING,
             pointer: None,
@@ -129,6 +132,7 @@ impl Canvas {
             *self = Self { shown: session.shown(), textures: self.textures.take(), rect, ..Self::new(None) };
         }
         let size = session.size()?;
+        self.put_polygon_aside(session.tools().tool);
         self.update_corners(session);
         let hover = self.mouse(ui, &response, size, session, pane.commands);
         let transform = self.view.transform(size, rect);
@@ -153,6 +157,17 @@ impl Canvas {
             if points.is_empty() {
                 self.gesture = Gesture::None;
             }
+        }
+    }
+
+    /// Other tools could do nothing as long as a polygon is not finished; it goes on with its own tool.
+    fn put_polygon_aside(&mut self, tool: Tool) {
+        match (&self.gesture, tool) {
+            (Gesture::None, Tool::Polygon) => self.gesture = std::mem::take(&mut self.unfinished),
+            (_, Tool::Polygon) => {}
+            (Gesture::Polygon { .. }, _) => self.unfinished = std::mem::take(&mut self.gesture),
+            (Gesture::Corner { .. }, _) => self.gesture = Gesture::None,
+            _ => {}
         }
     }
 

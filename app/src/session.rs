@@ -112,6 +112,8 @@ pub struct Cache {
     thumbnails: BTreeMap<MediumId, Thumbnail>,
     encoded: BTreeSet<FrameId>,
     preview: Option<Preview>,
+    /// As it was in the last turn.
+    project: Arc<Project>,
 }
 
 /// A small picture of a medium.
@@ -285,7 +287,8 @@ impl Session {
 
     /// What new objects are.
     pub fn category(&self) -> Option<CategoryId> {
-        self.category.filter(|id| self.project().categories.contains_key(id))
+        let categories = &self.project().categories;
+        self.category.filter(|id| categories.contains_key(id)).or_else(|| categories.keys().next().copied())
     }
 
     /// How the mouse works on the image.
@@ -371,6 +374,7 @@ impl Session {
             self.execute(command);
         }
         self.let_pass(seen.elapsed);
+        self.forget_media_that_are_gone();
         self.keep_selection_true();
         self.take_preview();
         self.save(engine);

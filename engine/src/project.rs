@@ -479,6 +479,16 @@ impl Project {
         n_new
     }
 
+    /// Media of `before` that are no more, or are other files now.
+    pub fn media_gone_since(&self, before: &Self) -> Vec<MediumId> {
+        let gone = |item: DiffItem<'_, '_, MediumId, Arc<Medium>>| match item {
+            DiffItem::Add(..) => None,
+            DiffItem::Update { old: (id, old), new: (_, new) } => (old.path != new.path).then_some(*id),
+            DiffItem::Remove(id, _) => Some(*id),
+        };
+        before.media.diff(&self.media).filter_map(gone).collect()
+    }
+
     /// An id that no medium has.
     pub fn new_medium(&self) -> MediumId {
         MediumId(self.media.get_max().map_or(1, |(id, _)| id.0 + 1))

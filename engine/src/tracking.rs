@@ -92,7 +92,13 @@ impl Tracking {
 
     /// The medium of the run that is next.
     pub fn medium(&self) -> Option<MediumId> {
-        self.project.runs.get_max().map(|(_, run)| run.medium)
+        Some(self.project.runs.get(&self.next()?)?.medium)
+    }
+
+    /// The run that is next: one that has a frame left, if there is one.
+    fn next(&self) -> Option<RunId> {
+        let (due, finished) = self.project.due_runs();
+        due.first().map(|(run, _)| *run).or(finished.first().copied())
     }
 
     /// One piece of work: looks at one frame at most, and tracks as many objects on it as best go at once. `video` is the
@@ -120,8 +126,8 @@ impl Tracking {
 
     /// The run that is next cannot go on.
     pub fn fail(&mut self, why: &str) -> Vec<Tracked> {
-        let run = self.project.runs.get_max().map(|(run, _)| *run);
-        let reports: Vec<Tracked> = run.map(|run| Tracked::Failed(run, why.to_owned())).into_iter().collect();
+        let reports: Vec<Tracked> =
+            self.next().map(|run| Tracked::Failed(run, why.to_owned())).into_iter().collect();
         self.keep(&reports);
         reports
     }

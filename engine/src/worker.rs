@@ -180,9 +180,9 @@ pub enum Errand {
     AddModel(Shelf, PathBuf),
     /// Take a model, and what has come of it, from a shelf.
     RemoveModel(Shelf, &'static KnownModel),
-    /// Look for files of these media in a folder.
+    /// Look for files of those of these media that are missing in a folder.
     Find {
-        /// The media that are missing.
+        /// The media.
         media: Vec<(MediumId, Arc<Medium>)>,
         /// Where.
         inside: PathBuf,
@@ -292,7 +292,7 @@ pub enum Event {
 pub enum Outcome {
     /// All is done.
     Done,
-    /// All but some frames that could not be read, and why.
+    /// All but some frames that could not be read, or questions that cannot be asked, and why.
     Partly(Vec<String>),
     /// It was canceled.
     Canceled,

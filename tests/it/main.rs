@@ -21,6 +21,7 @@ mod gui_video;
 mod look;
 mod masks;
 mod media;
+mod media_change;
 mod models;
 mod onnx_detectors;
 mod packaging;

@@ -443,7 +443,7 @@ fn a_file_that_cannot_be_read_does_not_end_a_search() {
     std::fs::remove_file(desk.folder.path().join("photo-1.png")).unwrap();
     desk.step([find(Find { scope: Scope::Project, ..words("square") })]);
     assert_eq!(asked.lock().unwrap().len(), 2);
-    assert!(desk.says("1 image could not be read"));
+    assert!(desk.says("but for 1 failure"));
     assert_eq!(desk.session.project().objects.len(), 4);
 }
 

@@ -38,6 +38,7 @@ impl Saving {
 impl Session {
     /// The project before is closed, and opened again if this cannot be.
     pub(super) fn open(&mut self, paths: Vec<PathBuf>) {
+        self.keep_what_jobs_found();
         self.queue_writes();
         self.saving.before = self.file.take().map(|file| file.path);
         self.forget_project();
@@ -73,6 +74,7 @@ impl Session {
     }
 
     pub(super) fn close(&mut self) {
+        self.keep_what_jobs_found();
         self.queue_writes();
         self.saving.unsent.push(Storing::Close);
         self.forget_project();
@@ -172,9 +174,7 @@ impl Session {
         if !refused.is_empty() {
             self.notices.add(Level::Warning, format!("{} left out", counted(refused.len(), "file")), refused);
         }
-        if self.shown.is_none() {
-            self.shown = self.project().media.keys().next().copied();
-        }
+        self.show_what_is_there();
     }
 
     pub(super) fn import(&mut self, path: PathBuf) {
@@ -201,8 +201,7 @@ impl Session {
 
     pub(super) fn find_media(&mut self, inside: PathBuf) {
         let Some(file) = &self.file else { return };
-        let media = self.project().media.iter().filter(|(id, _)| self.is_missing(**id));
-        let media = media.map(|(id, medium)| (*id, medium.clone())).collect();
+        let media = self.project().media.iter().map(|(id, medium)| (*id, medium.clone())).collect();
         let errand = Errand::Find { media, inside, folder: file.folder.clone() };
         self.start("Find missing media", Unsent::Errand(errand));
     }

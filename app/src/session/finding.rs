@@ -42,6 +42,8 @@ pub struct Finding {
     n_before: usize,
     rows: Vec<Row>,
     failure: Option<String>,
+    /// Why some of it was not looked at, each reason once.
+    pub(super) left_out: Vec<String>,
 }
 
 /// Something found, and what was made of it.
@@ -120,6 +122,11 @@ impl Finding {
 }
 
 impl Finding {
+    /// What was found on these counts no more.
+    pub(super) fn forget_media(&mut self, media: &[MediumId]) {
+        self.frames.retain(|at, _| !media.contains(&at.medium));
+    }
+
     /// What a detector has found on a frame.
     fn take(&mut self, at: FrameId, by: &DetectorInfo, found: Vec<Detection>, project: &Project) {
         if !self.has_met {
@@ -392,6 +399,14 @@ impl Session {
     pub(super) fn finding_ended(&mut self, outcome: &Outcome) -> bool {
         let is_undone = self.is_search_undone();
         let is_done = matches!(outcome, Outcome::Done | Outcome::Partly(_));
+        if let Outcome::Partly(left_out) = outcome {
+            let known = &mut self.finding.left_out;
+            left_out.iter().for_each(|why| {
+                if !known.contains(why) {
+                    known.push(why.clone())
+                }
+            });
+        }
         if is_undone || self.finding.is_in_videos() {
             self.finding.count();
         } else {

@@ -150,6 +150,16 @@ impl Session {
         }
     }
 
+    /// As if all jobs of the project were canceled, before it is closed.
+    pub(super) fn keep_what_jobs_found(&mut self) {
+        let running: Vec<JobId> =
+            self.jobs.iter().filter(|job| !job.is_of_models).map(|job| job.id).collect();
+        for job in running {
+            self.end_job(job);
+            self.ended(job, Outcome::Canceled);
+        }
+    }
+
     pub(super) fn progressed(&mut self, id: JobId, done: usize, total: usize) {
         // A search through videos counts their frames.
         let sweeps = self.finding.job == Some(id) && self.finding.is_in_videos();
@@ -172,6 +182,12 @@ impl Session {
         if is_search && !self.finding_ended(&outcome) {
             return;
         }
+        let outcome = match (outcome, std::mem::take(&mut self.finding.left_out)) {
+            (Outcome::Done | Outcome::Partly(_), left_out) if is_search && !left_out.is_empty() => {
+                Outcome::Partly(left_out)
+            }
+            (outcome, _) => outcome,
+        };
         let mut job = self.jobs.remove(i);
         if is_search {
             // Masks that were not matched with what is there yet.
@@ -181,9 +197,10 @@ impl Session {
         self.keep(&job.title, job.found);
         let kept = if n_found > 0 { format!(": {}", counted(n_found, "mask")) } else { String::new() };
         match outcome {
-            Outcome::Partly(unread) => {
-                let what = format!("{} could not be read", counted(unread.len(), "image"));
-                self.notices.add(Level::Warning, what, unread);
+            Outcome::Partly(left_out) => {
+                let what =
+                    format!("{} is done{kept}, but for {}", job.title, counted(left_out.len(), "failure"));
+                self.notices.add(Level::Warning, what, left_out);
             }
             Outcome::Done if is_search || job.is_quiet => {}
             Outcome::Canceled if job.is_quiet => {}
@@ -209,10 +226,6 @@ impl Session {
             Outcome::GotModel(model) => self.notices.info(format!("{} is here: {}", model.name, model.about)),
             Outcome::Located(found) => {
                 self.notices.info(format!("Found {}", counted(found.len(), "missing file")));
-                for (medium, _) in &found {
-                    self.cache.thumbnails.remove(medium);
-                    self.cache.pictures.remove(&FrameId { medium: *medium, frame: 0 });
-                }
                 self.history.edit("Find missing media", |project| {
                     for (id, path) in found {
                         if let Some(medium) = project.media.get_mut(&id) {
@@ -229,7 +242,7 @@ impl Session {
 
     /// A job's masks as one step: answers to boxes that still have none, and new proposals.
     fn keep(&mut self, title: &str, found: Vec<(FrameId, Option<ObjectId>, Answer)>) {
-        let Some(category) = self.category() else { return };
+        let category = self.category();
         self.history.edit(title, |project| {
             for (at, object, answer) in found {
                 let Answer { mask, iou } = answer;
@@ -241,11 +254,12 @@ impl Session {
                         segment.question.prompt.rect = Some(rect);
                         (segment.mask, segment.iou, segment.is_answered) = (Some(Arc::new(mask)), iou, true);
                     }
-                    None if project.media.contains_key(&at.medium) => {
-                        let segment = Segment { iou, ..Segment::by_hand(mask) };
-                        project.add_object(at, Object::proposed(category, iou), segment);
+                    None => {
+                        if let Some(category) = category.filter(|_| project.media.contains_key(&at.medium)) {
+                            let segment = Segment { iou, ..Segment::by_hand(mask) };
+                            project.add_object(at, Object::proposed(category, iou), segment);
+                        }
                     }
-                    None => {}
                 }
             }
         });

@@ -98,6 +98,27 @@ impl Session {
         self.selection.clear();
     }
 
+    /// The first medium, where the shown one is no more.
+    pub(super) fn show_what_is_there(&mut self) {
+        if self.shown.is_none_or(|shown| !self.project().media.contains_key(&shown)) {
+            self.shown = self.project().media.keys().next().copied();
+            self.player = Player::default();
+            self.selection.clear();
+        }
+    }
+
+    /// Forgets what was seen of media that are no more, or are other files now: others may get their ids.
+    pub(super) fn forget_media_that_are_gone(&mut self) {
+        let now = self.project().clone();
+        let gone = now.media_gone_since(&self.cache.project);
+        let is_there = |medium: &MediumId| !gone.contains(medium);
+        self.cache.thumbnails.retain(|medium, _| is_there(medium));
+        self.cache.pictures.retain(|at, _| is_there(&at.medium));
+        self.cache.encoded.retain(|at| is_there(&at.medium));
+        self.finding.forget_media(&gone);
+        self.cache.project = now;
+    }
+
     fn set_medium(&mut self, title: &str, id: MediumId, medium: Medium) {
         self.history.edit(title, |project| project.media.insert(id, Arc::new(medium)));
     }

@@ -17,6 +17,9 @@ impl Session {
     pub(super) fn keep_selection_true(&mut self) {
         let (objects, shown) = (&self.history.now().objects, self.shown);
         self.selection.retain(|id| shown.is_some_and(|medium| objects.contains_key(&(medium, *id))));
+        // Another may get its id, and is to be seen.
+        let project = self.history.now();
+        self.visibility.hidden.retain(|id| project.track(*id).next().is_some());
     }
 
     pub(super) fn toggle_selected(&mut self, object: ObjectId) {

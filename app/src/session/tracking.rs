@@ -159,6 +159,10 @@ impl Session {
 
     pub(super) fn tell_what_to_track(&mut self, engine: &Engine) {
         let project = self.project().clone();
+        if project.runs.is_empty() && self.tracks.is_paused {
+            // What was paused is no more; what is tracked next is not to wait.
+            self.pause(false);
+        }
         let now = (project, self.tracks.n_taken);
         let is_told =
             self.tracks.told.as_ref().is_some_and(|(told, n)| Arc::ptr_eq(told, &now.0) && *n == now.1);

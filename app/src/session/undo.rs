@@ -42,9 +42,7 @@ impl Session {
             self.go_to(*medium);
         }
         self.show_frame_of(step);
-        if self.shown.is_none_or(|shown| !self.project().media.contains_key(&shown)) {
-            self.shown = self.project().media.keys().next().copied();
-        }
+        self.show_what_is_there();
     }
 
     /// The frame of the shown video where a step changed what a person said, else one that it changed.

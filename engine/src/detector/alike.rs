@@ -70,7 +70,7 @@ impl Eye {
     fn look(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<Arc<Seen>, DetectError> {
         self.seen.get(picture, None, || {
             let features = self.model.encode(picture.pixels(), cancel)?;
-            let looks = Looks::of(&features, self.model.config().grid());
+            let looks = Looks::of(&features, &self.model)?;
             Ok(Arc::new(Seen { features, looks, size: picture.size() }))
         })
     }

@@ -183,6 +183,14 @@ impl Model {
         session.metadata().ok()?.custom(key)
     }
 
+    /// A tensor that a model may have left on a device, on the processor.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses.
+    pub fn fetch(&self, tensor: &Tensor) -> Result<Tensor, RuntimeError> {
+        self.runtime.fetch(tensor)
+    }
+
     /// Where it runs, and in which precision.
     pub fn place(&self) -> (Device, Precision) {
         (self.device, self.precision)

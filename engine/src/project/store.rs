@@ -135,6 +135,12 @@ impl Store {
         write_all(&mut self.db, writes).map_err(StoreError::Write)
     }
 
+    /// Lets the file have no more pages than it has, or so many.
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, n: u32) {
+        self.db.query_row(&format!("PRAGMA max_page_count = {n}"), [], |_| Ok(())).unwrap();
+    }
+
     /// Up to `n` steps directly before step `before`, the latest last, and whether there are older ones.
     ///
     /// # Errors

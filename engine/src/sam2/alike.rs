@@ -2,7 +2,8 @@
 //!
 //! The encoder was trained to tell things apart, not to name them, so this finds the same color, texture and rough shape.
 
-use super::image::{Features, Logits};
+use super::image::{Features, ImageModel, Logits};
+use crate::nn::RuntimeError;
 
 /// What an image looks like, place by place.
 pub struct Looks {
@@ -39,8 +40,12 @@ pub struct Appearance {
 const MIDDLE: usize = 1;
 
 impl Looks {
-    /// Of an encoded image, with so many cells along an edge.
-    pub fn of(features: &Features, grid: usize) -> Self {
+    /// Of an image that `model` has encoded.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses.
+    pub fn of(features: &Features, model: &ImageModel) -> Result<Self, RuntimeError> {
+        let grid = model.config().grid();
         let level = |values: &[f32], n_levels: u32| {
             let side = grid << n_levels;
             let channels = values.len() / (side * side);
@@ -51,8 +56,8 @@ impl Looks {
             let rows: Vec<f32> = (0..side * side).flat_map(row).copied().collect();
             Level { side, spread: Spread::of(&rows, channels), rows }
         };
-        let [fine, middle, coarse] = features.levels();
-        Self { levels: [level(fine, 2), level(middle, 1), level(coarse, 0)] }
+        let [fine, middle, coarse] = model.fetch(features)?;
+        Ok(Self { levels: [level(fine.floats(), 2), level(middle.floats(), 1), level(coarse.floats(), 0)] })
     }
 
     /// What the thing under a mask looks like; none if there is nothing under it.

@@ -105,11 +105,6 @@ impl Features {
         Self { size, features, fine, middle }
     }
 
-    /// What the encoder sees at strides 4, 8 and 16, a row a pixel in the order of cells.
-    pub(super) fn levels(&self) -> [&[f32]; 3] {
-        [&self.fine, &self.middle, &self.features].map(Tensor::floats)
-    }
-
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         [&self.features, &self.fine, &self.middle].map(Tensor::n_bytes).iter().sum()
@@ -283,6 +278,16 @@ impl ImageModel {
     /// If canceled, or ONNX Runtime refuses.
     pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
         self.encoder.encode(image, cancel)
+    }
+
+    /// What the encoder sees at strides 4, 8 and 16, a row a pixel in the order of cells, on the processor.
+    ///
+    /// # Errors
+    /// If ONNX Runtime refuses.
+    pub(super) fn fetch(&self, features: &Features) -> Result<[Tensor; 3], RuntimeError> {
+        let encoder = self.encoder.lock();
+        let Features { fine, middle, features, .. } = features;
+        Ok([encoder.fetch(fine)?, encoder.fetch(middle)?, encoder.fetch(features)?])
     }
 
     /// The mask for a prompt; `previous` are the logits of the last prediction, to refine.

@@ -8,7 +8,7 @@ use crate::{
     media::Sources,
     models::{DownloadError, Downloader, Progress},
     nn::Cancel,
-    project::{locate, scan, scan_frames},
+    project::{locate, path_of, scan, scan_frames},
 };
 
 pub(super) fn run(
@@ -77,7 +77,8 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
             Ok(_) => Outcome::Done,
             Err(error) => Outcome::Failed(error.to_string()),
         },
-        Errand::Find { media, inside, folder } => {
+        Errand::Find { mut media, inside, folder } => {
+            media.retain(|(_, medium)| !path_of(&folder, medium).exists());
             Outcome::Located(locate(&media, &inside, &folder, sources, progress))
         }
     }

@@ -279,8 +279,8 @@ struct Job {
     sources: Sources,
     /// What was read last.
     source: Option<FrameSource>,
-    /// Why some frames were not looked at.
-    unread: Vec<String>,
+    /// Why some frames were not looked at, and some questions have no answer.
+    left_out: Vec<String>,
 }
 
 /// What is left to do on a frame.
@@ -296,6 +296,8 @@ struct Questions {
     left: VecDeque<(ObjectId, Question)>,
     total: usize,
     answered: Vec<(ObjectId, Question, Answer)>,
+    /// Why some have no answer.
+    refused: Vec<String>,
 }
 
 /// Pieces in which the work on a frame is counted.
@@ -305,7 +307,7 @@ impl Job {
     fn new(work: Work, sources: Sources) -> Self {
         let Work { job, frames, cancel } = work;
         let (n_frames, frames) = (frames.len(), frames.into());
-        Self { id: job, cancel, frames, n_frames, current: None, sources, source: None, unread: Vec::new() }
+        Self { id: job, cancel, frames, n_frames, current: None, sources, source: None, left_out: Vec::new() }
     }
 
     fn read(&mut self, frame: &WorkFrame) -> Result<Picture, MediaError> {
@@ -325,16 +327,13 @@ impl Job {
         }
         let Some((picture, part)) = &mut self.current else {
             let Some(frame) = self.frames.pop_front() else {
-                let unread = std::mem::take(&mut self.unread);
-                return ended(if unread.is_empty() { Outcome::Done } else { Outcome::Partly(unread) });
+                let left_out = std::mem::take(&mut self.left_out);
+                return ended(if left_out.is_empty() { Outcome::Done } else { Outcome::Partly(left_out) });
             };
             match self.read(&frame) {
                 Ok(picture) => self.current = Some((Arc::new(picture), Part::new(frame.task))),
-                // One bad file does not end a search through many.
-                Err(error) if matches!(frame.task, Task::Find(_)) && self.n_frames > 1 => {
-                    self.unread.push(error.to_string());
-                }
-                Err(error) => return ended(Outcome::Failed(error.to_string())),
+                // One bad file does not end work on many.
+                Err(error) => self.left_out.push(error.to_string()),
             }
             return Vec::new();
         };
@@ -344,14 +343,18 @@ impl Job {
                 let done = before * PIECES + (share * PIECES as f32) as usize;
                 let mut events = vec![Event::Progress { job, done, total: self.n_frames * PIECES }];
                 if share >= 1.0
-                    && let Some((picture, part)) = self.current.take()
+                    && let Some((picture, mut part)) = self.current.take()
                 {
+                    self.left_out.extend(part.refused());
                     events.extend(part.found(job, picture.at));
                 }
                 events
             }
             Err(Stopped::Canceled) => Vec::new(),
-            Err(Stopped::Failed(why)) => ended(Outcome::Failed(why)),
+            Err(Stopped::Failed(why)) => {
+                let found = self.current.take().map(|(picture, part)| part.found(job, picture.at));
+                found.into_iter().flatten().chain(ended(Outcome::Failed(why))).collect()
+            }
         }
     }
 }
@@ -386,6 +389,14 @@ impl Part {
         }
     }
 
+    /// Why something on the frame was left out.
+    fn refused(&mut self) -> Vec<String> {
+        match self {
+            Self::Masks(questions) | Self::Answers(questions) => std::mem::take(&mut questions.refused),
+            Self::Everything(_) | Self::Find(..) => Vec::new(),
+        }
+    }
+
     fn found(self, job: JobId, at: FrameId) -> Vec<Event> {
         let masks: Vec<(Option<ObjectId>, Answer)> = match self {
             Self::Everything(everything) => {
@@ -410,7 +421,7 @@ impl Part {
 
 impl Questions {
     fn new(left: VecDeque<(ObjectId, Question)>) -> Self {
-        Self { total: left.len(), left, answered: Vec::new() }
+        Self { total: left.len(), left, answered: Vec::new(), refused: Vec::new() }
     }
 
     fn advance(
@@ -420,8 +431,14 @@ impl Questions {
         cancel: &Cancel,
     ) -> Result<f32, SegmentError> {
         if let Some((object, question)) = self.left.pop_front() {
-            let answer = segmenter.answer(picture, &question, cancel)?;
-            self.answered.push((object, question, answer));
+            match segmenter.answer(picture, &question, cancel) {
+                Ok(answer) => self.answered.push((object, question, answer)),
+                // What cannot be asked of this image says nothing of the others.
+                Err(error @ (SegmentError::Prompt(_) | SegmentError::BaseSize { .. })) => {
+                    self.refused.push(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(1.0 - self.left.len() as f32 / self.total.max(1) as f32)
     }

@@ -33,10 +33,15 @@ impl Tracks {
     }
 
     pub(super) fn put(&mut self, track: Track, segmenter: &mut dyn Segmenter) {
-        if track.opening != self.told.opening {
+        let is_other = track.opening != self.told.opening;
+        if is_other {
             self.tracking.tell(&Default::default(), u64::MAX, segmenter);
             self.tracking = Tracking::default();
+        }
+        // What was seen is known by ids, and another video may have those of one that is gone.
+        if is_other || !track.project.media_gone_since(&self.told.project).is_empty() {
             self.video = None;
+            self.tracking.begin_anew();
             segmenter.forget_frames();
         }
         self.tracking.tell(&track.project, track.n_taken, segmenter);

@@ -433,13 +433,11 @@ fn what_cannot_be_written_leaves_what_was_and_can_be_written_later() {
     }
     let writes = history.take_unwritten();
 
-    let n_pages: i64 = store.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    let limit_pages =
-        |store: &Store, n: i64| store.db.query_row(&format!("PRAGMA max_page_count = {n}"), [], |_| Ok(()));
-    limit_pages(&store, n_pages + 1).unwrap();
+    let n_pages: u32 = store.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.limit_pages(n_pages + 1);
     let error = store.write(&writes).unwrap_err();
     assert_eq!(error.to_string(), "cannot save project: the disk is full; make room first");
-    limit_pages(&store, 1 << 20).unwrap();
+    store.limit_pages(1 << 20);
 
     store.db.pragma_update(None, "query_only", true).unwrap();
     let error = store.write(&writes).unwrap_err();
