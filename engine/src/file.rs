@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes `path` through a temporary file beside it, so that `path` holds its old contents until the new are complete.
+/// Writes `path` through a temporary file beside it, so that `path` holds its old contents until the new are complete. What
+/// is no file, such as a pipe, is written itself, and of a link what it leads to.
 ///
 /// # Errors
 /// Whatever `write`, the disk or the folder says; `path` is then as it was.
@@ -14,12 +15,30 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut io::BufWriter<&mut fs::File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut file = tempfile::Builder::new().prefix(".segue-").tempfile_in(folder_of(path))?;
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let mut there = fs::OpenOptions::new().write(true).open(path)?;
+        let mut out = io::BufWriter::new(&mut there);
+        write(&mut out)?;
+        return out.flush();
+    }
+    let mut file = temporary_beside(path)?;
     let mut out = io::BufWriter::new(file.as_file_mut());
     write(&mut out)?;
     out.flush()?;
     drop(out);
     persist(file, path)
+}
+
+/// Whether [`write_atomically`] could write `path`, as far as can be told before.
+///
+/// # Errors
+/// What the folder says, or that `path` is a folder itself.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    temporary_beside(path).map(drop)
 }
 
 /// The user's folders for settings, data and what can be made anew; none if the user has no home.
@@ -32,13 +51,19 @@ pub fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Renames a complete temporary file to `path`, with the permissions that a new file gets.
+/// A file for what `path` is to hold, with the permissions that a new file gets.
+pub(crate) fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(".segue-").tempfile_in(folder_of(path))
+}
+
+/// Renames a complete temporary file to `path`, whose permissions, if it is there, it gets.
 pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    if let Ok(before) = path.metadata() {
+        file.as_file().set_permissions(before.permissions())?;
     }
     file.persist(path)?;
     Ok(())
@@ -71,4 +96,42 @@ fn allow_reading(folder: &Path) -> io::Result<()> {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{
+        os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink},
+        process::{Command, Stdio},
+    };
+
+    use super::*;
+
+    fn write(path: &Path, text: &str) {
+        write_atomically(path, |out| out.write_all(text.as_bytes())).unwrap();
+    }
+
+    #[test]
+    fn of_a_link_what_it_leads_to_is_written_with_the_permissions_that_it_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        write(&file, "before");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, "after");
+        assert!(link.is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "after");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_pipe_takes_what_is_written_and_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = Command::new("cat").arg(&pipe).stdout(Stdio::piped()).spawn().unwrap();
+        write(&pipe, "through");
+        assert_eq!(reader.wait_with_output().unwrap().stdout, b"through");
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    }
 }

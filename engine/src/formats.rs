@@ -49,7 +49,7 @@ pub use add::Taken;
 pub use check::{Finding, Gravity, check};
 pub use dataset::{Annotation, Category, Dataset, Id, Image, Shape};
 pub use error::FormatError;
-pub use output::{Output, REPORT};
+pub use output::{Output, REPORT, check_target};
 pub use report::{LeftOut, Likeness, Loss, Report};
 pub use selection::{Clip, Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
 pub use stats::{CategoryStats, Stats};

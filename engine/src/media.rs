@@ -12,7 +12,7 @@ mod sources;
 mod video;
 mod writer;
 
-pub use self::image::{image_size, read_image};
+pub use self::image::{image_size, read_image, read_image_over};
 pub use ahead::Ahead;
 pub use error::MediaError;
 pub use folder::{frame_files, is_named_as_image, natural_order};

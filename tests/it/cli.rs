@@ -357,3 +357,92 @@ fn the_demo_writes_what_it_says() {
         assert!(folder.path().join("demo").join(file).exists(), "{file}");
     }
 }
+
+/// What is left of a video that was cut off before its pictures: its header, which says that there is a stream.
+#[test]
+fn a_video_without_pictures_gets_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.mp4");
+    crate::tracks::write_clip(&path, 3);
+    let whole = std::fs::read(&path).unwrap();
+    let (mut left, mut at) = (Vec::new(), 0);
+    while at < whole.len() {
+        let n = u32::from_be_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
+        if &whole[at + 4..at + 8] != b"mdat" {
+            left.extend_from_slice(&whole[at..at + n]);
+        }
+        at += n;
+    }
+    write_atomically(&path, |out| std::io::Write::write_all(out, &left)).unwrap();
+    write(
+        folder.path(),
+        "p.json",
+        r#"{"objects": [{"id": 1, "category": "a", "prompts": [{"frame": 0, "points": [[9, 9, 1]]}]}]}"#,
+    );
+    let words = ["track", "cut.mp4", "--prompts", "p.json", "--out", "o.json"];
+    segue::fail(folder.path(), &words, 1, "cut.mp4");
+}
+
+#[test]
+fn objects_of_a_project_keep_the_ids_of_their_prompts() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::tracks::write_clip(&folder.path().join("clip.mp4"), 4);
+    let desk = crate::desk::Desk::on(folder, crate::desk::fake());
+    let folder = desk.folder.path().to_owned();
+    let project = desk.session.file().unwrap().path.clone();
+    let project = project.to_str().unwrap();
+    let crate::desk::Desk { folder: _kept, session, engine, .. } = desk;
+    drop((session, engine));
+    let object = |id: u32, x: u32| json!({"id": id, "category": format!("c{id}"), "prompts": [{"frame": 0, "points": [[x, 55, 1]]}]});
+    let track = |objects: &[Json]| {
+        write(&folder, "p.json", &json!({ "objects": objects }).to_string());
+        let words = ["track", project, "--prompts", "p.json", "--out", "o.json", "--size", "128"];
+        segue::run(&folder, &words)
+    };
+    let known = |objects: &[Json]| {
+        let output = track(objects);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let store = engine::project::Store::open(Path::new(project)).unwrap();
+        let objects = store.history.now().objects.keys().map(|(_, id)| id.0).collect::<Vec<u32>>();
+        objects
+    };
+    assert_eq!(known(&[object(10, 25), object(2, 120)]), [2, 10]);
+    assert_eq!(known(&[object(10, 25), object(2, 120)]), [2, 10], "they are known now");
+    let twice = track(&[object(3, 25), object(3, 120)]);
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("two objects have the id 3"));
+    let words = ["track", project, "--prompts", "p.json", "--overlay", "x.mp4"];
+    segue::fail(&folder, &words, 1, "are for videos, not for projects");
+}
+
+#[test]
+fn a_photo_that_is_cut_off_does_not_end_a_search_and_is_not_passed_over() {
+    let folder = folder();
+    let photo = std::fs::read(folder.path().join("photo.png")).unwrap();
+    std::fs::create_dir(folder.path().join("photos")).unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join("photos").join(name);
+        write_atomically(&path, |out| std::io::Write::write_all(out, bytes)).unwrap();
+    };
+    put("a.png", &photo[..photo.len() / 2]);
+    put("b.png", &photo);
+    let words =
+        ["detect", "photos", "--example", "photo.png:60,60,120,120", "--threshold", "0.1", "--out", "o.json"];
+    segue::fail(folder.path(), &words, 1, "one frame was not looked at");
+    let found = read_json(&folder.path().join("o.json"));
+    assert!(!found["annotations"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_said_before_the_work() {
+    let folder = folder();
+    write(folder.path(), "LABELS", "mine");
+    let detect = ["detect", "photo.png", "--example", "photo.png:60,60,120,120", "--out"];
+    segue::fail(
+        folder.path(),
+        &[&detect[..], &["LABELS"]].concat(),
+        1,
+        "a name without an ending means a folder",
+    );
+    assert_eq!(std::fs::read_to_string(folder.path().join("LABELS")).unwrap(), "mine");
+    segue::fail(folder.path(), &[&detect[..], &["nowhere/o.json"]].concat(), 1, "cannot write");
+}

@@ -263,6 +263,10 @@ fn webgpu_makes_the_masks_that_the_processor_makes() {
         assert!(cpu.area() > 0);
         assert!(cpu.iou(gpu) >= 0.99, "frame {frame}: IoU {}", cpu.iou(gpu));
     }
+    // What the encoder leaves on the device is read for this.
+    let words =
+        ["detect", "0.png", "--example", "0.png:50,60,110,120", "--out", "found.json", "--device", "webgpu"];
+    segue::succeed_with(folder.path(), &words, &[("VK_ICD_FILENAMES", icd.to_str().unwrap())]);
 }
 
 /// Each graph of each model is held against the processor when it is loaded; a device that was asked for by name is refused

@@ -12,7 +12,7 @@ use engine::{
     detect::{Detection, NMS_IOU, Place},
     detector::{Detector, Kind, Kinds, Query, Role, Wanted},
     file::folder_of,
-    formats::{Format, Options},
+    formats::{Format, Options, check_target},
     geometry::Rect,
     media::{self, Sources},
     models,
@@ -73,7 +73,7 @@ pub(crate) struct Detect {
     every: std::num::NonZeroUsize,
     /// Of a video track what is found from each frame that is looked at to the next, so that a thing is one object on all its
     /// frames
-    #[arg(long, requires = "into", conflicts_with_all = ["masks", "classes", "examples", "detector_size"])]
+    #[arg(long, requires = "into", conflicts_with_all = ["masks", "classes", "examples", "detector_size", "nms"])]
     tracks: bool,
     /// Make the mask of everything found
     #[arg(long)]
@@ -139,6 +139,10 @@ impl Detect {
             };
             return detect_tracks::run(&self.source, project, find, self.model);
         }
+        if let Some(out) = &self.out {
+            // Hours later would be late.
+            check_target(out)?;
+        }
         let cancel = cancel_on_interrupt()?;
         let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;
         let usual = models::usual_detector(!wanted.is_empty());
@@ -175,8 +179,8 @@ impl Detect {
         let media: Vec<MediumId> = media.map(|(id, _)| *id).collect();
         let looked =
             self.look(&mut project, &media, &folder, &mut *detector, &mut asked, segmenter.as_mut(), &cancel);
-        let n_found = match looked {
-            Ok(n_found) => n_found,
+        let (n_found, unread) = match looked {
+            Ok(looked) => looked,
             Err(error) => {
                 drop(opened);
                 if let Some(project) = self.into.filter(|_| is_new) {
@@ -188,7 +192,8 @@ impl Detect {
         if let Some(opened) = &mut opened {
             opened.history.edit("Detect", |now| *now = project);
             opened.store.write(&opened.history.take_unwritten())?;
-            return say(format_args!("{n_found} proposals added"));
+            say(format_args!("{n_found} proposals added"))?;
+            return complain(&unread);
         }
         let out = self.out.context("clap asks for --out or --into")?;
         let options = Options { unconfirmed: true, ..Options::default() };
@@ -196,7 +201,8 @@ impl Detect {
             self.format.export(&project, &folder, &options, &out, progress)
         })?;
         say(report)?;
-        say(format_args!("{}", out.display()))
+        say(format_args!("{}", out.display()))?;
+        complain(&unread)
     }
 
     fn asked(
@@ -236,7 +242,7 @@ impl Detect {
         Ok(Asked { queries, kinds, unnamed })
     }
 
-    /// Looks at all frames that are to be looked at, and adds what is found; how much that is.
+    /// Looks at all frames that are to be looked at, and adds what is found; how much that is, and why some could not be read.
     #[expect(clippy::too_many_arguments, reason = "it is `run`, from where on there is no way back")]
     fn look(
         &self,
@@ -247,21 +253,33 @@ impl Detect {
         asked: &mut Asked,
         mut segmenter: Option<&mut Sam2Segmenter>,
         cancel: &Cancel,
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<(usize, Vec<String>)> {
         let frames = |id: &MediumId| project.media[id].n_frames.div_ceil(self.every.get());
         let bar = progress::bar(media.iter().map(frames).sum(), "frames");
         let least = asked.kinds.least();
         let sources = Sources::default();
-        let mut n_found = 0;
+        let (mut n_found, mut unread) = (0, Vec::new());
         for &medium in media {
             let (path, n_frames) = {
                 let medium = &project.media[&medium];
                 (folder.join(&medium.path), medium.n_frames)
             };
-            let mut source = sources.open(&path)?;
+            let mut source = match sources.open(&path) {
+                Ok(source) => source,
+                Err(error) => {
+                    unread.push(error.to_string());
+                    continue;
+                }
+            };
             for frame in (0..n_frames).step_by(self.every.get()) {
                 let at = FrameId { medium, frame };
-                let picture = Arc::new(Picture::new(at, source.frame(frame)?));
+                let picture = match source.frame(frame) {
+                    Ok(pixels) => Arc::new(Picture::new(at, pixels)),
+                    Err(error) => {
+                        unread.push(error.to_string());
+                        continue;
+                    }
+                };
                 let found = detector.detect(&picture, &asked.queries, least, cancel)?;
                 let before = project.clone();
                 asked.kinds.meet(&found, asked.unnamed);
@@ -288,7 +306,16 @@ impl Detect {
             }
         }
         bar.finish_and_clear();
-        Ok(n_found)
+        Ok((n_found, unread))
+    }
+}
+
+/// One bad frame does not end the search, but is not passed over in silence.
+fn complain(unread: &[String]) -> anyhow::Result<()> {
+    match unread {
+        [] => Ok(()),
+        [why] => bail!("one frame was not looked at: {why}"),
+        [why, ..] => bail!("{} frames were not looked at, the first because {why}", unread.len()),
     }
 }
 

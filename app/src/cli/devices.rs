@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::bail;
 use clap::Args;
 use engine::{
     frame::{Direction, Frames},
@@ -41,7 +42,11 @@ pub(crate) struct Devices {
 impl Devices {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let runtime = Runtime::start(None, None)?;
+        if self.bench {
+            models::open(&self.model)?;
+        }
         say(format_args!("ONNX Runtime {}: {}", runtime::VERSION, runtime.library().display()))?;
+        let mut any_works = false;
         for device in Device::ALL.into_iter().filter(|device| self.device.is_none_or(|only| only == *device))
         {
             let checked = match self.device {
@@ -49,6 +54,7 @@ impl Devices {
                 None => runtime.check_device(device),
             };
             let works = checked.is_ok();
+            any_works |= works;
             let mut state = match checked {
                 Err(cause) => format!("no: {cause}"),
                 Ok(()) if device == runtime.device() => "used".to_owned(),
@@ -63,7 +69,10 @@ impl Devices {
                 say(format_args!("          {}: {times}", self.model))?;
             }
         }
-        Ok(())
+        match self.device.filter(|_| !any_works) {
+            Some(device) => bail!("{device} does not work here"),
+            None => Ok(()),
+        }
     }
 }
 

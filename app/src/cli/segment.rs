@@ -265,7 +265,7 @@ fn by_image(prompts: &[PhotoPrompt]) -> Vec<(&str, Vec<&PhotoPrompt>)> {
 }
 
 fn read_mask(path: &Path, size: Size) -> anyhow::Result<Mask> {
-    let image = media::read_image(path)?;
+    let image = media::read_image_over(path, 0)?;
     let found = Size::new(image.width() as usize, image.height() as usize);
     if found != size {
         bail!("the mask is {found}, the photo is {size}: {}", path.display());

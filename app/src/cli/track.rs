@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use engine::{
+    file::check_writable,
     formats::{Shape, coco},
     mask::{Mask, Rle},
     media::{FrameSource, VideoWriter},
@@ -67,7 +68,7 @@ pub(crate) struct Track {
     #[arg(long, value_name = "MP4")]
     overlay: Option<PathBuf>,
     /// Prompted frames that a frame looks at, the nearest first
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = MAX_COND_FRAMES, value_parser = clap::value_parser!(u8).range(1..))]
     max_cond_frames: u8,
     /// Give each pixel to one object at most
     #[arg(long)]
@@ -75,6 +76,9 @@ pub(crate) struct Track {
     #[command(flatten)]
     model: ModelArgs,
 }
+
+/// What the tracker does if nobody says otherwise.
+const MAX_COND_FRAMES: u8 = 4;
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Way {
@@ -99,6 +103,11 @@ pub(crate) struct FoundSegment {
 impl Track {
     pub(super) fn run(self) -> anyhow::Result<()> {
         if self.media.extension().is_some_and(|extension| extension == "segue") {
+            ensure!(
+                (self.from, self.to, &self.overlay) == (0, None, &None)
+                    && (self.max_cond_frames, self.non_overlap) == (MAX_COND_FRAMES, false),
+                "--from, --to, --overlay, --max-cond-frames and --non-overlap are for videos, not for projects"
+            );
             let objects = self.prompts.as_deref().map_or(Ok(Vec::new()), read_prompts)?;
             return track_project::run(
                 &self.media,
@@ -111,7 +120,12 @@ impl Track {
         }
         let (prompts, out) =
             self.prompts.as_ref().zip(self.out.as_ref()).context("--prompts and --out are needed")?;
+        ensure!(self.video.is_none(), "--video is for projects; {} is a video itself", self.media.display());
         let objects = read_prompts(prompts)?;
+        // Hours later would be late.
+        for path in std::iter::once(out).chain(&self.overlay) {
+            check_writable(path).with_context(|| format!("cannot write {}", path.display()))?;
+        }
         let mut source = FrameSource::open(&self.media)?;
         let last = source.n_frames() - 1;
         let to = self.to.unwrap_or(last);
@@ -131,10 +145,8 @@ impl Track {
         let tracked = plan.track(self.direction, &mut tracker, &mut source, &cancel, &mut found);
         let ended = match tracked {
             Err(TrackError::Runtime(RuntimeError::Canceled)) => Some("canceled".to_owned()),
-            // Hours of work are not lost to a server that went away.
-            Err(TrackError::Runtime(error @ RuntimeError::Remote(_))) if !found.is_empty() => {
-                Some(error.to_string())
-            }
+            // Hours of work are not lost to a server that went away, or to a frame that is damaged.
+            Err(error) if !found.is_empty() => Some(error.to_string()),
             other => other.map(|()| None)?,
         };
         let Format::Coco = self.format;

@@ -1,7 +1,7 @@
 //! `segue track PROJECT`: a session without a window, so that it does what the window does.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,6 +29,8 @@ use crate::{
 /// A turn is taken so often.
 const OFTEN: Duration = Duration::from_millis(2);
 
+const CANCELED: &str = "canceled; the finished frames are in the project, and the same command goes on";
+
 #[expect(clippy::disallowed_methods, reason = "the command line may wait")]
 fn wait() {
     std::thread::sleep(OFTEN);
@@ -53,10 +55,21 @@ pub(super) fn run(
     let mut desk = Desk::open(project, model)?;
     let medium = medium(&desk.session, video)?;
     desk.say(Command::GoTo(medium))?;
+    desk.check(&objects)?;
     desk.track()?;
     let is_new = !objects.is_empty();
-    for object in objects {
-        desk.correct(medium, object)?;
+    // Before any gets an id that a later one means.
+    let is_known =
+        |object: &ObjectPrompts| desk.session.project().objects.contains_key(&(medium, ObjectId(object.id)));
+    let (known, new): (Vec<ObjectPrompts>, Vec<ObjectPrompts>) = objects.into_iter().partition(is_known);
+    for object in known {
+        desk.say(Command::Select(ObjectId(object.id)))?;
+        desk.correct(object)?;
+    }
+    for object in new {
+        desk.say(Command::Deselect)?;
+        desk.say(Command::AddCategory(object.category.clone()))?;
+        desk.correct(object)?;
     }
     if is_new || out.is_none() {
         desk.say(Command::Deselect)?;
@@ -143,7 +156,7 @@ impl Desk {
             if self.cancel.is_canceled() {
                 // What is left stays in the project, to go on with.
                 self.until(Session::is_saved)?;
-                bail!("canceled; the finished frames are in the project, and the same command goes on");
+                bail!(CANCELED);
             }
             self.turn()?;
             bar.set_position(bar.length().unwrap_or(0).saturating_sub(self.session.tracking().0 as u64));
@@ -152,40 +165,69 @@ impl Desk {
         Ok(())
     }
 
-    /// Makes the clicks of one object, each answered and followed before the next.
-    fn correct(&mut self, medium: MediumId, object: ObjectPrompts) -> anyhow::Result<()> {
-        let id = ObjectId(object.id);
-        let is_known = self.session.project().objects.contains_key(&(medium, id));
-        self.say(if is_known { Command::Select(id) } else { Command::Deselect })?;
-        if !is_known {
-            self.say(Command::AddCategory(object.category.clone()))?;
-        }
-        let frames: BTreeMap<usize, _> = object.prompts.iter().map(|said| (said.frame, said)).collect();
+    /// Refuses prompts that cannot be meant, before anything is done.
+    fn check(&self, objects: &[ObjectPrompts]) -> anyhow::Result<()> {
         let n_frames = self.session.video().map_or(0, |video| video.n_frames);
-        for (frame, said) in frames {
-            ensure!(
-                said.mask.is_none(),
-                "a project takes masks by import; frame {frame} of object {} has one",
-                object.id
-            );
-            ensure!(
-                frame < n_frames,
-                "object {} has a prompt on frame {frame}, the last is {}",
-                object.id,
-                n_frames - 1
-            );
-            self.say(Command::GoToFrame(frame))?;
-            self.until(|session| session.picture().is_some())?;
+        let mut ids = BTreeSet::new();
+        for ObjectPrompts { id, prompts, .. } in objects {
+            ensure!(ids.insert(*id), "two objects have the id {id}");
+            let mut frames = BTreeSet::new();
+            for said in prompts {
+                let frame = said.frame;
+                ensure!(frames.insert(frame), "object {id} has two prompts on frame {frame}");
+                ensure!(
+                    said.mask.is_none(),
+                    "a project takes masks by import; frame {frame} of object {id} has one"
+                );
+                ensure!(
+                    frame < n_frames,
+                    "object {id} has a prompt on frame {frame}, the last is {}",
+                    n_frames - 1
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the clicks of the selected object, or of a new one, each answered and followed before the next.
+    fn correct(&mut self, object: ObjectPrompts) -> anyhow::Result<()> {
+        let ObjectPrompts { id, mut prompts, .. } = object;
+        prompts.sort_by_key(|said| said.frame);
+        for said in prompts {
+            self.say(Command::GoToFrame(said.frame))?;
+            self.unless_canceled(|session| session.picture().is_some())?;
+            if let Some(Err(why)) = self.session.picture() {
+                bail!("{why}");
+            }
             let clicks = prompt(&said.points, said.rect);
             let rect = clicks.rect.map(Command::SetBox);
             let points =
                 clicks.points.into_iter().map(|PointPrompt { at, label }| Command::AddPoint { at, label });
             for command in rect.into_iter().chain(points) {
                 self.say(command)?;
-                self.until(|session| session.segments().all(|(.., segment)| segment.is_answered))?;
+                self.unless_canceled(|session| session.segments().all(|(.., segment)| segment.is_answered))?;
+                self.keep_id(id)?;
             }
             self.track()?;
         }
+        Ok(())
+    }
+
+    /// Gives the selected object, which may be new, the id that it has in the prompts, so that it is known by that later.
+    fn keep_id(&mut self, id: u32) -> anyhow::Result<()> {
+        let selected = self.session.selection().last().copied();
+        let is_free = self.session.project().track(ObjectId(id)).next().is_none();
+        match selected.filter(|selected| selected.0 != id && is_free) {
+            Some(selected) => self.say(Command::Renumber(selected, id)),
+            None => Ok(()),
+        }
+    }
+
+    /// [`Self::until`], which Ctrl+C ends.
+    fn unless_canceled(&mut self, is_so: impl Fn(&Session) -> bool) -> anyhow::Result<()> {
+        let cancel = self.cancel.clone();
+        self.until(|session| cancel.is_canceled() || is_so(session))?;
+        ensure!(!cancel.is_canceled(), CANCELED);
         Ok(())
     }
 }

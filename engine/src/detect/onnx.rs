@@ -53,7 +53,8 @@ impl OnnxDetector {
         let (input, size_input) = inputs(&model.inputs(), side).map_err(bad)?;
         let named = names::of(&model, path).map_err(bad)?;
         let n_named = named.as_ref().map(Vec::len);
-        let layout = Layout::of(&model.outputs(), n_named, names::normalizes(path)).map_err(bad)?;
+        let layout = Layout::of(&model.outputs(), n_named, names::normalizes(path), size_input.is_some())
+            .map_err(bad)?;
         let classes = match (named, layout.n_classes()) {
             (Some(named), Some(n)) if named.len() != n => {
                 return Err(bad(format!("it tells {n} classes apart and {} are named", named.len())));

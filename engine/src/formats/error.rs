@@ -34,6 +34,9 @@ pub enum FormatError {
     #[error("{} is not empty and no earlier export of Segue; choose another folder", path.display())]
     NotEmpty { path: PathBuf },
 
+    #[error("{} is a file, and a name without an ending means a folder; choose another name", path.display())]
+    NoFolder { path: PathBuf },
+
     #[error("{} makes several files; choose a folder instead of {}", format, path.display())]
     SeveralFiles { format: &'static str, path: PathBuf },
 

@@ -36,6 +36,28 @@ pub struct Output<'a> {
     wanted: BTreeMap<FrameId, Vec<PathBuf>>,
 }
 
+/// Whether an export could be put at `target`, as far as can be told before.
+///
+/// # Errors
+/// If it is a folder of other things, a file where a folder is meant, or cannot be written.
+pub fn check_target(target: &Path) -> Result<(), FormatError> {
+    staging(target).map(drop)
+}
+
+/// A folder beside the target, in which what goes there is made.
+fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
+    let replaces = |folder: &Path| folder.join(REPORT).is_file();
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    if target.is_dir() && !is_empty(target) && !replaces(target) {
+        return Err(FormatError::NotEmpty { path: target.to_owned() });
+    }
+    if target.exists() && !target.is_dir() && target.extension().is_none() {
+        return Err(FormatError::NoFolder { path: target.to_owned() });
+    }
+    let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(file::folder_of(target));
+    staging.map_err(|cause| FormatError::Write { path: target.to_owned(), cause })
+}
+
 impl<'a> Output<'a> {
     /// `total` steps are to come; `progress` is told how many are done, of how many, and says whether to go on.
     pub(super) fn begin(
@@ -44,14 +66,7 @@ impl<'a> Output<'a> {
         total: usize,
         progress: &'a dyn Fn(usize, usize) -> bool,
     ) -> Result<Self, FormatError> {
-        let replaces = |folder: &Path| folder.join(REPORT).is_file();
-        let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-        if target.is_dir() && !is_empty(target) && !replaces(target) {
-            return Err(FormatError::NotEmpty { path: target.to_owned() });
-        }
-        let parent = file::folder_of(target);
-        let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(&parent);
-        let staging = staging.map_err(|cause| FormatError::Write { path: target.to_owned(), cause })?;
+        let staging = staging(target)?;
         Ok(Self { report, target, staging, progress, done: 0, total, wanted: BTreeMap::new() })
     }
 

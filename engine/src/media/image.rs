@@ -29,6 +29,14 @@ const JPEG_HEADER: u64 = 256 << 10;
 /// # Errors
 /// The file cannot be read, is empty, ends too early, is of another format, or has more than 16384 x 16384 pixels.
 pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
+    read_image_over(path, 255)
+}
+
+/// [`read_image`] with transparent pixels laid over a gray of this level: over 0 they are no part of a mask.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_image_over(path: &Path, level: u8) -> Result<RgbImage, MediaError> {
     let format = require_format(path)?;
     let bytes = fs::read(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
     if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
@@ -43,7 +51,7 @@ pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
         image.apply_orientation(orientation);
         Ok(Ok(image))
     });
-    Ok(over_white(decoded.map_err(|cause| image_error(path, cause))??))
+    Ok(over(level, decoded.map_err(|cause| image_error(path, cause))??))
 }
 
 /// The size that [`read_image`] will give, from the file's header alone.
@@ -137,7 +145,7 @@ pub(super) fn turned(size: Size, orientation: Orientation) -> Size {
     }
 }
 
-fn over_white(image: DynamicImage) -> RgbImage {
+fn over(level: u8, image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
     }
@@ -145,7 +153,7 @@ fn over_white(image: DynamicImage) -> RgbImage {
     let mut rgb = RgbImage::new(rgba.width(), rgba.height());
     for (to, from) in rgb.pixels_mut().zip(rgba.pixels()) {
         let [color @ .., alpha] = from.0.map(u32::from);
-        to.0 = color.map(|c| ((c * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
+        to.0 = color.map(|c| ((c * alpha + u32::from(level) * (255 - alpha) + 127) / 255) as u8);
     }
     rgb
 }

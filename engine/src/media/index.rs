@@ -45,6 +45,9 @@ impl Index {
     /// Reads the packets of the whole file, and decodes as much of them as it takes to be sure.
     pub(super) fn build(decoder: &mut Decoder) -> Result<Self, MediaError> {
         let (mut packets, complete) = decoder.packets();
+        if packets.is_empty() {
+            return Ok(Self::new(packets, Vec::new()));
+        }
         if complete
             && ONE_TO_ONE.contains(&decoder.codec())
             && let Some(frames) = announced(&packets)
@@ -56,7 +59,10 @@ impl Index {
             packets = index.packets;
         }
         decoder.start_at(&packets, 0)?;
-        let decoded = std::iter::from_fn(|| decoder.next()).map(|p| (p.packet, fingerprint(&p.frame)));
+        // A file that still grows has more by now.
+        let (n_packets, pictures) = (packets.len(), std::iter::from_fn(|| decoder.next()));
+        let decoded = pictures.take_while(|picture| picture.packet < n_packets);
+        let decoded = decoded.map(|picture| (picture.packet, fingerprint(&picture.frame)));
         let (frames, fingerprints) = decoded.unzip();
         Ok(Self { fingerprints: Some(fingerprints), ..Self::new(packets, frames) })
     }
@@ -79,7 +85,7 @@ impl Index {
     }
 
     pub(super) fn frame_of(&self, packet: usize) -> Option<usize> {
-        self.frame_of[packet]
+        self.frame_of.get(packet).copied().flatten()
     }
 
     /// The last packet from which `frame` can be decoded.

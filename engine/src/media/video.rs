@@ -61,6 +61,9 @@ impl Video {
             Some(index) => index.clone(),
             None => known.insert(Arc::new(Index::build(&mut decoder)?)).clone(),
         };
+        if index.n_frames() == 0 {
+            return Err(MediaError::NoFrames { path: path.into() });
+        }
         decoder.start_at(index.packets(), 0)?;
         let held = decoder.next();
         let Some(Picture { frame: first, .. }) = &held else {

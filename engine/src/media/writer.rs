@@ -21,7 +21,7 @@ use super::{
     color::{Converter, Yuv},
 };
 use crate::{
-    file::{folder_of, persist},
+    file::{persist, temporary_beside},
     geometry::Size,
 };
 
@@ -45,8 +45,7 @@ impl VideoWriter {
     /// The folder cannot be written to, FFmpeg cannot encode, or the size or rate is impossible.
     pub fn create(path: &Path, size: Size, fps: f64) -> Result<Self, MediaError> {
         let write_error = |cause| MediaError::Write { path: path.into(), cause };
-        let file =
-            tempfile::Builder::new().prefix(".segue-").tempfile_in(folder_of(path)).map_err(write_error)?;
+        let file = temporary_beside(path).map_err(write_error)?;
         let out = file.reopen().map_err(write_error)?;
         super::start_ffmpeg();
         let codec = encoder::find_by_name("libx264")

@@ -1,5 +1,7 @@
 //! The thread for long work on the disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crossbeam_channel::Receiver;
 
 use super::{Errand, Event, JobId, Outcome, Reporter};
@@ -22,7 +24,9 @@ pub(super) fn run(
             let heard = out.report(Event::Progress { job, done, total });
             heard && !cancel.is_canceled() && !ending.is_canceled()
         };
-        let outcome = outcome(errand, sources, &progress);
+        let outcome = catch_unwind(AssertUnwindSafe(|| outcome(errand, sources, &progress)));
+        let outcome =
+            outcome.unwrap_or_else(|_| Outcome::Failed("Segue failed on one of these files".to_owned()));
         let outcome = if cancel.is_canceled() { Outcome::Canceled } else { outcome };
         if !out.report(Event::Ended { job, outcome }) {
             return;

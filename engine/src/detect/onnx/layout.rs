@@ -67,18 +67,20 @@ pub(super) struct Raw {
 }
 
 impl Layout {
-    /// The layout of these outputs. `n_named`: how many classes are named; `normalizes`: what is known of colors.
+    /// The layout of these outputs. `n_named`: how many classes are named; `normalizes`: what is known of colors;
+    /// `is_told_size`: whether the model is told the picture's size.
     pub(super) fn of(
         outputs: &[Port],
         n_named: Option<usize>,
         normalizes: Option<bool>,
+        is_told_size: bool,
     ) -> Result<Self, String> {
         let unknown = || {
             let told = outputs.iter().map(|port| format!("{} {}", port.name, shape(&port.shape)));
             let told = told.collect::<Vec<_>>().join(", ");
             format!("its outputs are none that Segue knows ({told}); export it as DETR, RF-DETR or YOLO do")
         };
-        separate(outputs)
+        separate(outputs, is_told_size)
             .or_else(|| detr(outputs, n_named, normalizes))
             .or_else(|| single(outputs, n_named))
             .ok_or_else(unknown)
@@ -232,17 +234,17 @@ fn named(outputs: &[Port], words: &[&str]) -> Option<usize> {
     words.iter().find_map(|word| outputs.iter().position(|port| port.name.to_lowercase().contains(word)))
 }
 
-fn separate(outputs: &[Port]) -> Option<Layout> {
+fn separate(outputs: &[Port], is_told_size: bool) -> Option<Layout> {
     if outputs.len() < 3 {
         return None;
     }
     let boxes = named(outputs, &["boxes"])?;
     let scores = named(outputs, &["scores"])?;
     let classes = named(outputs, &["labels", "classes"])?;
-    let count = named(outputs, &["num_dets", "num_detections"]);
+    let count = named(outputs, &["num_dets", "num_detections", "num_predictions"]);
     let rank = |i: usize| outputs[i].shape.len();
     let fits = rank(boxes) == 3 && rank(scores) == 2 && rank(classes) == 2;
-    fits.then_some(Layout::Separate { boxes, scores, classes, count, in_picture: count.is_none() })
+    fits.then_some(Layout::Separate { boxes, scores, classes, count, in_picture: is_told_size })
 }
 
 fn detr(outputs: &[Port], n_named: Option<usize>, normalizes: Option<bool>) -> Option<Layout> {
