@@ -98,7 +98,8 @@ fn allow_reading(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::{
         os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink},

@@ -403,8 +403,7 @@ fn objects_of_a_project_keep_the_ids_of_their_prompts() {
         let output = track(objects);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let store = engine::project::Store::open(Path::new(project)).unwrap();
-        let objects = store.history.now().objects.keys().map(|(_, id)| id.0).collect::<Vec<u32>>();
-        objects
+        store.history.now().objects.keys().map(|(_, id)| id.0).collect::<Vec<u32>>()
     };
     assert_eq!(known(&[object(10, 25), object(2, 120)]), [2, 10]);
     assert_eq!(known(&[object(10, 25), object(2, 120)]), [2, 10], "they are known now");

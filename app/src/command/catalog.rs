@@ -184,7 +184,7 @@ pub static CATALOG: &[Named] = {
         named(View, "hide", "Hide or show the selected", ToggleHidden),
         named(View, "solo", "Show the selected alone", ToggleSolo),
         named(View, "masks", "Show masks", ToggleMasks),
-        named(View, "own-colors", "A color for each object, not each category", ToggleOwnColors),
+        named(View, "own-colors", "Tell objects apart by color", ToggleOwnColors),
         named(View, "more-opaque", "Stronger masks", MoreOpaque),
         named(View, "less-opaque", "Weaker masks", LessOpaque),
         named(View, "preview", "Preview under the pointer", TogglePreview),
