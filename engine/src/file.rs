@@ -15,7 +15,7 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut io::BufWriter<&mut fs::File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = &end_of_links(path);
     if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         let mut there = fs::OpenOptions::new().write(true).open(path)?;
         let mut out = io::BufWriter::new(&mut there);
@@ -30,15 +30,21 @@ pub fn write_atomically(
     persist(file, path)
 }
 
+fn end_of_links(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 /// Whether [`write_atomically`] could write `path`, as far as can be told before.
 ///
 /// # Errors
 /// What the folder says, or that `path` is a folder itself.
 pub fn check_writable(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+    let path = &end_of_links(path);
+    match path.metadata() {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(there) if !there.is_file() => Ok(()),
+        _ => temporary_beside(path).map(drop),
     }
-    temporary_beside(path).map(drop)
 }
 
 /// The user's folders for settings, data and what can be made anew; none if the user has no home.

@@ -69,6 +69,14 @@ fn an_image_that_cannot_be_read_does_not_end_work_on_the_others() {
 }
 
 #[test]
+fn work_on_an_image_that_cannot_be_read_fails() {
+    let mut desk = Desk::new(1, fake());
+    std::fs::remove_file(desk.folder.path().join("photo-0.png")).unwrap();
+    desk.step([Command::SegmentEverything(Scope::Image)]);
+    assert!(desk.says("Segment everything failed: cannot read"), "{:?}", desk.session.notices.shown());
+}
+
+#[test]
 fn missing_media_are_found_though_nobody_has_seen_that_they_are_missing() {
     let mut desk = Desk::new(3, fake());
     desk.seen.thumbnails = desk.media();

@@ -260,6 +260,7 @@ impl Detect {
         let sources = Sources::default();
         let (mut n_found, mut unread) = (0, Vec::new());
         for &medium in media {
+            ensure!(!cancel.is_canceled(), "canceled");
             let (path, n_frames) = {
                 let medium = &project.media[&medium];
                 (folder.join(&medium.path), medium.n_frames)
@@ -272,6 +273,8 @@ impl Detect {
                 }
             };
             for frame in (0..n_frames).step_by(self.every.get()) {
+                ensure!(!cancel.is_canceled(), "canceled");
+                bar.inc(1);
                 let at = FrameId { medium, frame };
                 let picture = match source.frame(frame) {
                     Ok(pixels) => Arc::new(Picture::new(at, pixels)),
@@ -299,19 +302,16 @@ impl Detect {
                     project.add_object(at, object, segment);
                     n_found += 1;
                 }
-                bar.inc(1);
-                if cancel.is_canceled() {
-                    bail!("canceled");
-                }
             }
         }
+        ensure!(!cancel.is_canceled(), "canceled");
         bar.finish_and_clear();
         Ok((n_found, unread))
     }
 }
 
 /// One bad frame does not end the search, but is not passed over in silence.
-fn complain(unread: &[String]) -> anyhow::Result<()> {
+pub(super) fn complain(unread: &[String]) -> anyhow::Result<()> {
     match unread {
         [] => Ok(()),
         [why] => bail!("one frame was not looked at: {why}"),

@@ -10,7 +10,7 @@ use engine::{
     project::{MediumKind, path_of, scan},
 };
 
-use super::{ModelArgs, say, track_project::Desk};
+use super::{ModelArgs, detect::complain, say, track_project::Desk};
 use crate::{
     command::{Command, Find},
     progress,
@@ -53,5 +53,6 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
     desk.until(|session| session.is_saved() && session.jobs().is_empty())?;
     let n_tracks = desk.session.project().objects_of(video).count() - n_before;
     ensure!(!desk.is_canceled(), "canceled; {} are in the project", counted(n_tracks, "track"));
-    say(format_args!("{} proposed", counted(n_tracks, "track")))
+    say(format_args!("{} proposed", counted(n_tracks, "track")))?;
+    complain(desk.session.finding().left_out())
 }

@@ -205,8 +205,8 @@ impl Desk {
                 clicks.points.into_iter().map(|PointPrompt { at, label }| Command::AddPoint { at, label });
             for command in rect.into_iter().chain(points) {
                 self.say(command)?;
-                self.unless_canceled(|session| session.segments().all(|(.., segment)| segment.is_answered))?;
                 self.keep_id(id)?;
+                self.unless_canceled(|session| session.segments().all(|(.., segment)| segment.is_answered))?;
             }
             self.track()?;
         }

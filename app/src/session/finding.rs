@@ -42,7 +42,7 @@ pub struct Finding {
     n_before: usize,
     rows: Vec<Row>,
     failure: Option<String>,
-    /// Why some of it was not looked at, each reason once.
+    /// Each reason once.
     pub(super) left_out: Vec<String>,
 }
 
@@ -118,6 +118,16 @@ impl Finding {
     /// Why nothing could be looked for.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
+    }
+
+    /// Why some of it was not looked at.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Whether nothing of it could be looked at.
+    pub(super) fn is_blind(&self) -> bool {
+        self.frames.is_empty() && !self.left_out.is_empty()
     }
 }
 
@@ -401,11 +411,8 @@ impl Session {
         let is_done = matches!(outcome, Outcome::Done | Outcome::Partly(_));
         if let Outcome::Partly(left_out) = outcome {
             let known = &mut self.finding.left_out;
-            left_out.iter().for_each(|why| {
-                if !known.contains(why) {
-                    known.push(why.clone())
-                }
-            });
+            let new: Vec<String> = left_out.iter().filter(|why| !known.contains(why)).cloned().collect();
+            known.extend(new);
         }
         if is_undone || self.finding.is_in_videos() {
             self.finding.count();
@@ -417,16 +424,18 @@ impl Session {
         }
         self.finding.job = None;
         self.finding.sweep = None;
-        if let Outcome::Failed(why) = outcome {
-            self.finding.failure = Some(why.clone());
-        }
+        self.finding.failure = match outcome {
+            Outcome::Failed(why) => Some(why.clone()),
+            _ if self.finding.is_blind() => self.finding.left_out.first().cloned(),
+            _ => None,
+        };
         let n_counting: usize = self.finding.rows.iter().map(|row| row.n_counting).sum();
         let what = match self.n_proposals().saturating_sub(self.finding.n_before) {
             0 if n_counting == 0 => "nothing is as sure as the threshold".to_owned(),
             0 => "all of it is there already".to_owned(),
             n => format!("{}; accept or delete them one by one, or all at once", counted(n, "proposal")),
         };
-        if is_done {
+        if is_done && self.finding.failure.is_none() {
             self.notices.info(format!("{}: {what}", self.finding.title));
         }
         true

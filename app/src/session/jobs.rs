@@ -182,11 +182,12 @@ impl Session {
         if is_search && !self.finding_ended(&outcome) {
             return;
         }
-        let outcome = match (outcome, std::mem::take(&mut self.finding.left_out)) {
-            (Outcome::Done | Outcome::Partly(_), left_out) if is_search && !left_out.is_empty() => {
-                Outcome::Partly(left_out)
+        let outcome = match outcome {
+            // Of all stages of a search together.
+            Outcome::Done | Outcome::Partly(_) if is_search && !self.finding.left_out.is_empty() => {
+                Outcome::Partly(self.finding.left_out.clone())
             }
-            (outcome, _) => outcome,
+            outcome => outcome,
         };
         let mut job = self.jobs.remove(i);
         if is_search {
@@ -198,9 +199,15 @@ impl Session {
         let kept = if n_found > 0 { format!(": {}", counted(n_found, "mask")) } else { String::new() };
         match outcome {
             Outcome::Partly(left_out) => {
-                let what =
-                    format!("{} is done{kept}, but for {}", job.title, counted(left_out.len(), "failure"));
-                self.notices.add(Level::Warning, what, left_out);
+                let is_nothing = if is_search { self.finding.is_blind() } else { n_found == 0 };
+                let n = counted(left_out.len(), "failure");
+                match left_out.first().filter(|_| is_nothing) {
+                    Some(why) => self.notices.error(format!("{} failed: {why}", job.title)),
+                    None => {
+                        let what = format!("{} is done{kept}, but for {n}", job.title);
+                        self.notices.add(Level::Warning, what, left_out);
+                    }
+                }
             }
             Outcome::Done if is_search || job.is_quiet => {}
             Outcome::Canceled if job.is_quiet => {}

@@ -110,13 +110,16 @@ impl Session {
     /// Forgets what was seen of media that are no more, or are other files now: others may get their ids.
     pub(super) fn forget_media_that_are_gone(&mut self) {
         let now = self.project().clone();
-        let gone = now.media_gone_since(&self.cache.project);
+        let before = std::mem::replace(&mut self.cache.project, now.clone());
+        let gone = now.media_gone_since(&before);
+        if gone.is_empty() {
+            return;
+        }
         let is_there = |medium: &MediumId| !gone.contains(medium);
         self.cache.thumbnails.retain(|medium, _| is_there(medium));
         self.cache.pictures.retain(|at, _| is_there(&at.medium));
         self.cache.encoded.retain(|at| is_there(&at.medium));
         self.finding.forget_media(&gone);
-        self.cache.project = now;
     }
 
     fn set_medium(&mut self, title: &str, id: MediumId, medium: Medium) {

@@ -159,7 +159,7 @@ impl Session {
 
     pub(super) fn tell_what_to_track(&mut self, engine: &Engine) {
         let project = self.project().clone();
-        if project.runs.is_empty() && self.tracks.is_paused {
+        if project.runs.is_empty() && self.finding.sweep.is_none() && self.tracks.is_paused {
             // What was paused is no more; what is tracked next is not to wait.
             self.pause(false);
         }
