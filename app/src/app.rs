@@ -176,13 +176,7 @@ impl App {
             }
             Command::ToggleOwnColors => {
                 let is_video = self.session.video().is_some();
-                self.preferences.change(|settings| {
-                    let own_colors = match is_video {
-                        true => &mut settings.own_colors_in_videos,
-                        false => &mut settings.own_colors_in_images,
-                    };
-                    *own_colors = !*own_colors;
-                });
+                self.preferences.change(|settings| *settings.own_colors_mut(is_video) ^= true);
             }
             Command::ToggleTheme => self.preferences.toggle_theme(ctx),
             _ => {}

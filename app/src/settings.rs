@@ -183,6 +183,11 @@ impl Settings {
         if in_videos { self.own_colors_in_videos } else { self.own_colors_in_images }
     }
 
+    /// [`Self::own_colors`], to change it.
+    pub fn own_colors_mut(&mut self, in_videos: bool) -> &mut bool {
+        if in_videos { &mut self.own_colors_in_videos } else { &mut self.own_colors_in_images }
+    }
+
     /// Projects that were open, the last one first.
     pub fn recent(&self) -> &[PathBuf] {
         &self.recent

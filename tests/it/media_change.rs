@@ -16,6 +16,11 @@ fn is_read(session: &Session) -> bool {
     session.picture().is_some()
 }
 
+/// Whether it is known what all files hold.
+fn is_noted(session: &Session) -> bool {
+    session.project().media.values().all(|medium| medium.content.is_some())
+}
+
 #[test]
 fn tracking_in_one_video_ends_while_it_goes_on_in_another() {
     const LONG: usize = 24;
@@ -42,7 +47,6 @@ fn an_image_that_gets_the_id_of_another_is_not_taken_for_it() {
     let mut desk = Desk::new(2, fake());
     let gone = desk.media()[1];
     desk.seen.thumbnails = desk.media();
-    let is_noted = |s: &Session| s.project().media.values().all(|medium| medium.content.is_some());
     desk.until("what the files hold is noted", is_noted);
     let content = desk.session.project().media[&gone].content.clone();
     desk.step([Command::GoTo(gone), Command::RemoveMedium]);
@@ -80,9 +84,7 @@ fn work_on_an_image_that_cannot_be_read_fails() {
 fn missing_media_are_found_though_nobody_has_seen_that_they_are_missing() {
     let mut desk = Desk::new(3, fake());
     desk.seen.thumbnails = desk.media();
-    desk.until("what the files hold is noted", |s| {
-        s.project().media.values().all(|medium| medium.content.is_some()) && s.is_saved()
-    });
+    desk.until("what the files hold is noted", |s| is_noted(s) && s.is_saved());
     let folder = desk.folder.path().to_owned();
     std::fs::create_dir(folder.join("moved")).unwrap();
     let rename = |name: &Path| std::fs::rename(folder.join(name), folder.join("moved").join(name)).unwrap();

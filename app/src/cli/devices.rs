@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
+use anyhow::ensure;
 use clap::Args;
 use engine::{
     frame::{Direction, Frames},
@@ -17,7 +17,7 @@ use engine::{
     picture::Picture,
     project::{FrameId, MediumId, Question, RunId},
     prompt::{Label, PointPrompt, Prompt},
-    sam2::Look,
+    sam2::{Look, Weights},
     segmenter::{Sam2Segmenter, SegmentError, Segmenter as _},
 };
 use image::RgbImage;
@@ -42,11 +42,8 @@ pub(crate) struct Devices {
 impl Devices {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let runtime = Runtime::start(None, None)?;
-        if self.bench {
-            models::open(&self.model)?;
-        }
+        let weights = self.bench.then(|| models::open(&self.model)).transpose()?;
         say(format_args!("ONNX Runtime {}: {}", runtime::VERSION, runtime.library().display()))?;
-        let mut any_works = false;
         for device in Device::ALL.into_iter().filter(|device| self.device.is_none_or(|only| only == *device))
         {
             let checked = match self.device {
@@ -54,7 +51,6 @@ impl Devices {
                 None => runtime.check_device(device),
             };
             let works = checked.is_ok();
-            any_works |= works;
             let mut state = match checked {
                 Err(cause) => format!("no: {cause}"),
                 Ok(()) if device == runtime.device() => "used".to_owned(),
@@ -64,25 +60,22 @@ impl Devices {
                 state += &format!(", {hardware}");
             }
             say(format_args!("{:9} {state}", device.name()))?;
-            if works && self.bench {
-                let times = bench(device, &self.model).unwrap_or_else(|error| format!("{error:#}"));
+            ensure!(works || self.device.is_none(), "{device} does not work here");
+            if let Some(weights) = weights.as_ref().filter(|_| works) {
+                let times = bench(device, &self.model, weights).unwrap_or_else(|error| format!("{error:#}"));
                 say(format_args!("          {}: {times}", self.model))?;
             }
         }
-        match self.device.filter(|_| !any_works) {
-            Some(device) => bail!("{device} does not work here"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
 /// What a model takes on a device, each the median of a few times after a first one.
-fn bench(device: Device, model: &str) -> anyhow::Result<String> {
+fn bench(device: Device, model: &str, weights: &Weights) -> anyhow::Result<String> {
     const N: usize = 10;
     const MANY: u32 = 8;
     let runtime = Runtime::start(Some(device), None)?;
-    let weights = models::open(model)?;
-    let mut segmenter = Sam2Segmenter::load(model, &runtime, &weights, Look::default())?;
+    let mut segmenter = Sam2Segmenter::load(model, &runtime, weights, Look::default())?;
     let (precision, cancel) = (segmenter.info().precision, Cancel::default());
     let at_once = segmenter.at_once();
     let mut clip = Clip::new(N + 2)?;

@@ -167,6 +167,14 @@ fn read_prompts(path: &Path) -> anyhow::Result<Vec<ObjectPrompts>> {
     let json = fs::read(path).with_context(reading)?;
     let TrackPrompts { objects } = serde_json::from_slice(&json).with_context(reading)?;
     ensure!(!objects.is_empty(), "there are no objects in {}", path.display());
+    let mut ids = BTreeSet::new();
+    for ObjectPrompts { id, prompts, .. } in &objects {
+        ensure!(ids.insert(id), "two objects have the id {id}");
+        let mut frames = BTreeSet::new();
+        for FramePrompt { frame, .. } in prompts {
+            ensure!(frames.insert(frame), "object {id} has two prompts on frame {frame}");
+        }
+    }
     Ok(objects)
 }
 
@@ -202,9 +210,9 @@ impl Plan {
                     "object {id} has a prompt on frame {frame}, but the frames to track are {from} to {to}"
                 );
                 let said = check(prompts, source).with_context(|| format!("object {id}, frame {frame}"))?;
-                ensure!(frames.insert(frame, said).is_none(), "object {id} has two prompts on frame {frame}");
+                frames.insert(frame, said);
             }
-            ensure!(plan.insert(id, frames).is_none(), "two objects have the id {id}");
+            plan.insert(id, frames);
         }
         Ok(Self { objects: plan, from, to })
     }

@@ -1,7 +1,6 @@
 //! `segue track PROJECT`: a session without a window, so that it does what the window does.
 
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -168,13 +167,9 @@ impl Desk {
     /// Refuses prompts that cannot be meant, before anything is done.
     fn check(&self, objects: &[ObjectPrompts]) -> anyhow::Result<()> {
         let n_frames = self.session.video().map_or(0, |video| video.n_frames);
-        let mut ids = BTreeSet::new();
         for ObjectPrompts { id, prompts, .. } in objects {
-            ensure!(ids.insert(*id), "two objects have the id {id}");
-            let mut frames = BTreeSet::new();
             for said in prompts {
                 let frame = said.frame;
-                ensure!(frames.insert(frame), "object {id} has two prompts on frame {frame}");
                 ensure!(
                     said.mask.is_none(),
                     "a project takes masks by import; frame {frame} of object {id} has one"

@@ -200,10 +200,10 @@ impl Session {
         match outcome {
             Outcome::Partly(left_out) => {
                 let is_nothing = if is_search { self.finding.is_blind() } else { n_found == 0 };
-                let n = counted(left_out.len(), "failure");
                 match left_out.first().filter(|_| is_nothing) {
                     Some(why) => self.notices.error(format!("{} failed: {why}", job.title)),
                     None => {
+                        let n = counted(left_out.len(), "failure");
                         let what = format!("{} is done{kept}, but for {n}", job.title);
                         self.notices.add(Level::Warning, what, left_out);
                     }
