@@ -12,33 +12,46 @@ mod dataset;
 pub mod datumaro;
 pub mod davis;
 mod error;
-mod head;
+mod files;
+mod join;
 mod json;
 pub mod labelme;
 pub mod masks;
+mod matching;
+mod messages;
 pub mod mot;
 pub mod mots;
+mod names;
+mod number;
 mod output;
 mod parallel;
+mod paths;
 mod png;
 mod polygon;
+mod recognize;
 mod report;
 pub mod sa_v;
 mod selection;
+mod sniff;
 mod stats;
 pub mod tao;
 #[cfg(test)]
 mod tests;
+mod text;
 pub mod voc;
 mod xml;
 pub mod yolo;
 pub mod youtube_vis;
 
 use std::{
-    collections::{BTreeSet, HashMap},
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
+    sync::Arc,
 };
+
+use paths::PathIndex;
+use recognize::Recognize;
+use text::Texts;
 
 use crate::{
     geometry::{Rect, Size},
@@ -49,7 +62,10 @@ pub use add::Taken;
 pub use check::{Finding, Gravity, check};
 pub use dataset::{Annotation, Category, Dataset, Id, Image, Shape};
 pub use error::FormatError;
+pub use files::ImageFiles;
+pub use messages::Messages;
 pub use output::{Output, REPORT, check_target};
+pub use recognize::{Recognized, detect, recognize};
 pub use report::{LeftOut, Likeness, Loss, Report};
 pub use selection::{Clip, Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
 pub use stats::{CategoryStats, Stats};
@@ -89,6 +105,10 @@ pub struct Format {
     pub is_of_videos: bool,
     /// What it can say.
     pub carries: Carries,
+    /// Folders that must not be in the paths of images, since readers of the format take them for others.
+    reserved_folders: &'static [&'static str],
+    /// What becomes of image files unless a person asks for something else.
+    pub files: Files,
     write: fn(&Selection<'_>, &mut Output<'_>) -> Result<(), FormatError>,
     read: Option<Read>,
 }
@@ -96,24 +116,10 @@ pub struct Format {
 /// How a format is read.
 #[derive(Clone, Copy)]
 struct Read {
-    /// The suffix of its files, where each can be read alone; of a folder, all of them are. None: a folder is read.
-    suffix: Option<&'static str>,
-    /// Whether a file (or a folder, if there is no suffix) looks like it, as far as a glance tells.
-    is_like: fn(&Path) -> bool,
-    /// Reads one file, or a folder.
+    recognize: Recognize,
+    /// True if the files of a folder make one data set, which `read` reads as a whole; false if each is one.
+    together: bool,
     read: fn(&Reading<'_>) -> Result<Dataset, FormatError>,
-}
-
-impl Read {
-    /// The files of a path that are like this format; the folder itself if it is read as a whole.
-    fn files(&self, path: &Path) -> Vec<PathBuf> {
-        let all = match self.suffix {
-            Some(suffix) if path.is_dir() => head::files(path, suffix),
-            _ => vec![path.to_owned()],
-        };
-        let is_report = |path: &Path| path.file_name().is_some_and(|name| name == REPORT);
-        all.into_iter().filter(|file| !is_report(file) && (self.is_like)(file)).collect()
-    }
 }
 
 /// What a format can say.
@@ -160,15 +166,106 @@ pub enum Masks {
 }
 
 /// What is read, and for whom.
+#[derive(Clone)]
 pub struct Reading<'a> {
     /// A file or folder.
     pub path: &'a Path,
-    /// The size of an image of this name, where the format does not say and the image is not there.
-    pub size: &'a dyn Fn(&str) -> Option<Size>,
-    /// Told how much is read, of how much; says whether to go on.
-    pub progress: &'a dyn Fn(usize, usize) -> bool,
-    /// Whether to look for what is wrong and does no harm ([`Dataset::doubts`]), which takes a little longer.
-    pub checks: bool,
+    /// The images that belong to the labels.
+    pub files: Arc<ImageFiles>,
+    /// The label files as text.
+    texts: Arc<Texts>,
+    /// The sizes of the project's images.
+    sizes: Option<&'a Sizes>,
+    /// Called with the number of steps done and their total; returns false to cancel.
+    progress: &'a dyn Fn(usize, usize) -> bool,
+    /// True if [`Dataset::doubts`] are wanted, which takes a little longer.
+    checks: bool,
+}
+
+impl<'a> Reading<'a> {
+    /// A reading of a file or folder on its own.
+    pub fn new(path: &'a Path) -> Self {
+        let files = ImageFiles::around(path);
+        let texts = Texts::new(files.folder(), None);
+        Self { path, files: files.into(), texts: texts.into(), sizes: None, progress: &|_, _| true, checks: false }
+    }
+
+    /// Takes sizes of images that the labels do not have from a project.
+    #[must_use]
+    pub fn with_sizes(self, sizes: &'a Sizes) -> Self {
+        Self { sizes: Some(sizes), ..self }
+    }
+
+    /// Calls `progress` with the number of steps done and their total; it returns false to cancel.
+    #[must_use]
+    pub fn with_progress(self, progress: &'a dyn Fn(usize, usize) -> bool) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Looks for [`Dataset::doubts`] too.
+    #[must_use]
+    pub fn with_checks(self) -> Self {
+        Self { checks: true, ..self }
+    }
+
+    /// Reads text that is not Unicode in an encoding, by its label in the WHATWG standard, such as `gbk`.
+    ///
+    /// # Errors
+    /// If there is no such encoding.
+    pub fn with_encoding(self, label: &str) -> Result<Self, String> {
+        let encoding = encoding_rs::Encoding::for_label(label.as_bytes());
+        let encoding = encoding.ok_or_else(|| format!("there is no encoding {label}; try gbk, shift_jis or windows-1252"))?;
+        Ok(Self { texts: Texts::new(self.files.folder(), Some(encoding)).into(), ..self })
+    }
+
+    /// The same for a file of the folder.
+    fn at(&self, path: &'a Path) -> Self {
+        Self { path, ..self.clone() }
+    }
+
+    /// The size of an image: as the label file states it if that is the size of an image, or else that of its file, or
+    /// that of the project's image.
+    fn size_of(&self, name: &str, stated: Option<Size>) -> Option<Size> {
+        let of_file = || self.files.size(name)?.ok();
+        stated.or_else(of_file).or_else(|| self.sizes?.of(name))
+    }
+}
+
+/// The sizes of a project's images by their paths.
+pub struct Sizes {
+    index: PathIndex,
+    sizes: Vec<Size>,
+}
+
+impl Sizes {
+    /// The sizes of the images and videos of a project.
+    pub fn of_project(project: &Project) -> Self {
+        Self {
+            index: PathIndex::new(project.media.values().map(|medium| medium.path.clone())),
+            sizes: project.media.values().map(|medium| medium.size).collect(),
+        }
+    }
+
+    /// The size of the image of a path, or of the video whose frame it is: a video's stem is the folder of its frames.
+    fn of(&self, path: &str) -> Option<Size> {
+        let found = self.index.find(path).one().or_else(|| self.index.find(paths::split(path).0).one());
+        found.map(|place| self.sizes[place])
+    }
+}
+
+/// Reads labels whose format is recognized. Where it may be another one, a note says so.
+///
+/// # Errors
+/// As [`recognize()`] and [`Format::import`].
+pub fn read(reading: &Reading<'_>) -> Result<(&'static Format, Dataset), FormatError> {
+    let Recognized { format, others } = recognize(reading.path)?;
+    let mut dataset = format.import(reading)?;
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|other| other.name).collect();
+        let others = names.join(" or ");
+        dataset.notes.say(format_args!("read as {}; it may also be {others}: choose with --format", format.name));
+    }
+    Ok((format, dataset))
 }
 
 /// Finds a format by its name.
@@ -195,7 +292,7 @@ impl Format {
         self.read.is_some()
     }
 
-    /// Writes what `options` choose of a project, whose file is in `folder`, to `target`: a folder, or, where the format
+    /// Writes what `options` choose of a project, whose image files are `files`, to `target`: a folder, or, where the format
     /// is a single file and only labels are wanted, a file (which has a suffix). `progress` is told how many steps are
     /// done, of how many, and says whether to go on.
     ///
@@ -205,7 +302,7 @@ impl Format {
     pub fn export(
         &self,
         project: &Project,
-        folder: &Path,
+        files: &ImageFiles,
         options: &Options,
         target: &Path,
         progress: &dyn Fn(usize, usize) -> bool,
@@ -220,58 +317,35 @@ impl Format {
         let steps = report.images + report.annotations;
         let mut output = Output::begin(target, report, steps, progress)?;
         (self.write)(&selection, &mut output)?;
-        output.finish(&selection, folder)
+        output.finish(&selection, files)
     }
 
-    /// Reads a file or folder.
+    /// Reads a file or folder. A file of a folder that cannot be read is reported in [`Dataset::refused`].
     ///
     /// # Errors
-    /// If it cannot be read, has nothing that can be used, or the reader does not want to go on
-    /// ([`FormatError::Canceled`]). Whatever else is wrong with it is told in [`Dataset::refused`].
+    /// If nothing in it can be used, or the reader cancels ([`FormatError::Canceled`]).
     pub fn import(&self, reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         let path = reading.path;
         let unknown = || FormatError::UnknownFormat { path: path.to_owned() };
         let read = self.read.ok_or_else(unknown)?;
-        if !path.is_dir() || read.suffix.is_none() {
+        if !path.is_dir() || read.together {
             return (read.read)(reading);
         }
-        let mut all: Option<Dataset> = None;
-        for file in read.files(path) {
-            let dataset = (read.read)(&Reading { path: &file, ..*reading })?;
-            all = Some(all.unwrap_or_default().with(dataset));
+        let (mut all, mut failed): (Option<Dataset>, Vec<FormatError>) = (None, Vec::new());
+        for file in read.recognize.files(path, &reading.texts) {
+            match (read.read)(&reading.at(&file)) {
+                Ok(dataset) => all = Some(all.unwrap_or_default().with(dataset)),
+                Err(FormatError::Canceled) => return Err(FormatError::Canceled),
+                Err(error) => failed.push(error),
+            }
         }
-        all.ok_or_else(unknown)
-    }
-}
-
-/// Which format a file or folder has.
-///
-/// # Errors
-/// If it is like none of them.
-pub fn detect(path: &Path) -> Result<&'static Format, FormatError> {
-    let is_like = |format: &&&Format| format.read.is_some_and(|read| !read.files(path).is_empty());
-    let found = FORMATS.iter().find(is_like).copied();
-    found.ok_or_else(|| FormatError::UnknownFormat { path: PathBuf::from(path) })
-}
-
-/// The sizes of a project's images by their names, for [`Reading`]: with or without folders and suffixes, as far as that is
-/// not of two sizes.
-pub fn sizes(project: &Project) -> impl Fn(&str) -> Option<Size> + use<> {
-    let mut sizes: HashMap<String, BTreeSet<Size>> = HashMap::new();
-    let stem = |path: &str| dataset::without_suffix(path).to_owned();
-    let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
-    for medium in project.media.values() {
-        for name in BTreeSet::from([stem(&medium.path), last(&stem(&medium.path))]) {
-            sizes.entry(name).or_default().insert(medium.size);
+        match (all, failed) {
+            (None, failed) => Err(failed.into_iter().next().unwrap_or_else(unknown)),
+            (Some(mut all), failed) => {
+                failed.into_iter().for_each(|error| all.refused.say(error));
+                Ok(all)
+            }
         }
-    }
-    let only = |sizes: &BTreeSet<Size>| if sizes.len() == 1 { sizes.first().copied() } else { None };
-    let folder = |path: &str| path.rsplit_once(['/', '\\']).map(|(folder, _)| folder.to_owned());
-    move |name| {
-        let known = |name: &str| sizes.get(name).and_then(only);
-        let name = stem(name);
-        // A frame is of the size of its video, whose stem is its folder.
-        known(&name).or_else(|| known(&last(&name))).or_else(|| known(&last(&folder(&name)?)))
     }
 }
 
@@ -286,6 +360,14 @@ fn clip(rect: Rect, size: Size) -> Option<Rect> {
     };
     // A corner that is no number stays none, and is then not below the other.
     (within.x0 < within.x1 && within.y0 < within.y1).then_some(within)
+}
+
+/// The size of an image; none if no image has so many pixels, or none.
+fn valid_size(width: usize, height: usize) -> Option<Size> {
+    /// More pixels than this are no image.
+    const LARGEST: usize = 1 << 31;
+    let area = width.checked_mul(height).filter(|area| (1..=LARGEST).contains(area));
+    area.map(|_| Size::new(width, height))
 }
 
 /// "1 image", "2 images".

@@ -1,32 +1,25 @@
 //! What a dataset says, added to a project.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt, mem,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+    hash::BuildHasher as _,
+    mem,
+    path::Path,
     sync::Arc,
 };
 
 use super::{
-    Annotation, Category, Dataset, Id, Image, Shape, clip, coco, counted,
-    dataset::{Refused, without_suffix},
+    Annotation, Category, Dataset, Id, Image, Messages, Shape, clip, counted,
+    matching::{Place, places},
 };
 use crate::{
     geometry::Size,
-    project::{
-        self, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment, category_color,
-    },
+    project::{self, CategoryId, FrameId, MediumId, Object, ObjectId, Project, Segment, category_color},
 };
 
 /// After so many annotations, the memory of those that are done with is given back.
 const AT_ONCE: usize = 1 << 13;
-
-/// A frame of a project, and what of its medium counts for it.
-#[derive(Clone, Copy)]
-struct Place {
-    at: FrameId,
-    size: Size,
-    is_video: bool,
-}
 
 /// What was added to a project, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,8 +32,17 @@ pub struct Taken {
     pub n_categories: usize,
     /// Images, and frames of videos, that the project does not have: file names, or ids where there are none.
     pub missing: Vec<String>,
-    /// What else was not added and why, one sentence each.
-    pub refused: Vec<String>,
+    /// What else was not added, and why.
+    pub refused: Messages,
+    /// Annotations that the project had before.
+    pub n_known: usize,
+}
+
+impl Taken {
+    /// True if nothing was added.
+    pub fn is_nothing(&self) -> bool {
+        self.n_annotations == 0 && self.n_categories == 0
+    }
 }
 
 impl fmt::Display for Taken {
@@ -55,7 +57,10 @@ impl fmt::Display for Taken {
             let more = if self.missing.len() > 1 { ", …" } else { "" };
             write!(f, "; images that the project does not have: {} ({first}{more})", self.missing.len())?;
         }
-        if let Some(first) = self.refused.first() {
+        if self.n_known > 0 {
+            write!(f, "; already in the project: {}", counted(self.n_known, "annotation"))?;
+        }
+        if let Some(first) = self.refused.sentences().first() {
             let more = if self.refused.len() > 1 { ", …" } else { "" };
             write!(f, "; not added for other reasons: {} ({first}{more})", self.refused.len())?;
         }
@@ -64,36 +69,50 @@ impl fmt::Display for Taken {
 }
 
 impl Dataset {
-    /// Moves all annotations on images of the project there, each as an object or, where it goes on with a track, as a
-    /// segment of one; results become proposals.
+    /// Moves all annotations on images of the project there, each as an object or, where it continues a track, as a segment
+    /// of one; results become proposals. The project's file is in `folder`.
     ///
-    /// An image is a medium's if their paths are the same, or else if no other medium's path shares as many last names with
-    /// its path. A category is the project's of the same name, or else new.
-    pub fn add_to(&mut self, project: &mut Project) -> Taken {
-        let (mut taken, mut refused) = (Taken::default(), Refused::default());
-        let frames = self.frames(project, &mut taken.missing, &mut refused);
-        if let Some(image) = self.stranger(&frames) {
-            let why =
-                format!("{image} is of another size in the project, so the results are of other images");
-            return Taken { refused: vec![format!("nothing is taken: {why}")], ..Taken::default() };
+    /// An image is the project's whose path agrees best (see [`super::paths`]). A category is the project's of the same name,
+    /// or else new. Annotations that the project has already are counted and not added, unless `repeat` is true.
+    pub fn add_to(&mut self, project: &mut Project, folder: &Path, repeat: bool) -> Taken {
+        let mut taken = Taken::default();
+        let places = places(self, project, folder, &mut taken.missing, &mut taken.refused);
+        if let Some(image) = self.stranger(&places) {
+            let image = self.title(image);
+            let mut refused = Messages::default();
+            refused.say(format_args!(
+                "nothing is taken: {image} is of another size in the project, so the results are of other images"
+            ));
+            return Taken { refused, ..Taken::default() };
         }
         let categories = self.add_categories(project, &mut taken);
+        let known = if repeat { HashSet::default() } else { known_labels(project) };
         let mut tracks: HashMap<(MediumId, CategoryId, Id), ObjectId> = HashMap::new();
         let mut has_got = vec![false; self.images.len()];
         let mut next = project.new_object();
         let mut annotations = mem::take(&mut self.annotations);
         annotations.reverse();
-        while let Some(Annotation { image, category, track, score, shape, attributes }) = annotations.pop() {
+        while let Some(annotation) = annotations.pop() {
+            let Annotation { image, category, track, score, shape, mut attributes } = annotation;
             if annotations.len().is_multiple_of(AT_ONCE) {
                 // The project's need more and more of the memory.
                 annotations.shrink_to_fit();
             }
-            let Some(Place { at, size, is_video }) = frames[image] else { continue };
+            let Some(Place { at, size, is_video }) = places[image] else { continue };
             let Some(segment) = segment(shape, size) else {
-                refused.push(format!("a box on {}", self.images[image]), "it has no part of the image");
+                let item = format_args!("a box on {}", self.title(&self.images[image]));
+                taken.refused.refuse(item, "it has no part of the image");
                 continue;
             };
             let category = categories[category];
+            if known.contains(&label_key(at, category, &segment)) {
+                taken.n_known += 1;
+                continue;
+            }
+            let is_frame = self.images[image].frame.is_some();
+            if let Some(track) = track.as_ref().filter(|_| is_frame && !is_video) {
+                attributes.insert("track_id".to_owned(), track.to_string());
+            }
             let track = track.filter(|_| is_video).map(|track| (at.medium, category, track));
             let begun = track.as_ref().and_then(|track| tracks.get(track).copied());
             let object = begun.filter(|object| project.segment(*object, at.frame).is_none());
@@ -109,78 +128,23 @@ impl Dataset {
             taken.n_annotations += 1;
             has_got[image] = true;
         }
-        let labeled = frames.iter().zip(has_got).filter(|(_, has_got)| *has_got);
+        let labeled = places.iter().zip(has_got).filter(|(_, has_got)| *has_got);
         let labeled = labeled.filter_map(|(place, _)| Some(place.as_ref()?.at));
         taken.n_images = labeled.collect::<BTreeSet<_>>().len();
-        taken.refused = refused.into_sentences();
         taken
     }
 
     /// An image whose masks are not of the size that it has in the project. Only results can have one, whose images are
     /// found by bare ids: ids of an export of something else.
-    fn stranger(&self, frames: &[Option<Place>]) -> Option<&Image> {
+    fn stranger(&self, places: &[Option<Place>]) -> Option<&Image> {
         let stranger = self.annotations.iter().find(|annotation| {
-            let place = frames[annotation.image].filter(|_| self.images[annotation.image].size.is_none());
+            let place = places[annotation.image].filter(|_| self.images[annotation.image].size.is_none());
             match (&annotation.shape, place) {
                 (Shape::Mask(mask), Some(place)) => mask.size() != place.size,
                 _ => false,
             }
         });
         stranger.map(|annotation| &self.images[annotation.image])
-    }
-
-    /// For each image the frame that it is, none if it is none of the project's.
-    fn frames(
-        &self,
-        project: &Project,
-        missing: &mut Vec<String>,
-        refused: &mut Refused,
-    ) -> Vec<Option<Place>> {
-        let photos = project.media.iter().filter(|(_, medium)| medium.n_frames <= 1);
-        let videos_here = || project.media.iter().filter(|(_, medium)| medium.n_frames > 1);
-        let files = self.images.iter().filter_map(|image| image.file_name.as_deref());
-        let (photos, videos) =
-            (matches(files, photos), matches(self.videos.iter().map(|path| &**path), videos_here()));
-        let photo = |path: &str| photos.get(path).map(|&medium| FrameId { medium, frame: 0 });
-        // A frame that was extracted: its number in a folder that is called like the video.
-        let frame_named = |path: &str| {
-            let (folder, name) = path.rsplit_once(['/', '\\'])?;
-            let frame = without_suffix(name).parse().ok()?;
-            let of = |(_, medium): &(&MediumId, &Arc<Medium>)| {
-                let stem = without_suffix(&medium.path);
-                medium.n_frames > frame
-                    && (folder == stem || folder.ends_with(&format!("/{stem}")) || last_name(stem) == folder)
-            };
-            let mut videos = videos_here().filter(of);
-            let medium = *videos.next()?.0;
-            videos.next().is_none().then_some(FrameId { medium, frame })
-        };
-        let frame_of = |image: &Image| {
-            let in_video = image.frame.and_then(|(video, frame)| {
-                let medium = *videos.get(&*self.videos[video])?;
-                (frame < project.media[&medium].n_frames).then_some(FrameId { medium, frame })
-            });
-            in_video.or_else(|| match &image.file_name {
-                Some(path) => photo(path).or_else(|| frame_named(path)),
-                None => coco::exported(&image.id, project),
-            })
-        };
-        let mut frames = Vec::with_capacity(self.images.len());
-        for image in &self.images {
-            let place = frame_of(image).map(|at| {
-                let medium = &project.media[&at.medium];
-                Place { at, size: medium.size, is_video: medium.n_frames > 1 }
-            });
-            let misfit = place.zip(image.size).filter(|(here, told)| here.size != *told);
-            if let Some((here, told)) = misfit {
-                let here = here.size;
-                refused.push(image, format!("it is {told} in the file and {here} in the project"));
-            } else if place.is_none() {
-                missing.push(image.to_string());
-            }
-            frames.push(place.filter(|_| misfit.is_none()));
-        }
-        frames
     }
 
     /// For each category the project's.
@@ -210,15 +174,6 @@ impl Dataset {
     }
 }
 
-impl fmt::Display for Image {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.file_name {
-            Some(path) => f.write_str(path),
-            None => write!(f, "image {}", self.id),
-        }
-    }
-}
-
 /// The segment of a shape on an image; none if it has no part of it.
 fn segment(shape: Shape, image: Size) -> Option<Segment> {
     match shape {
@@ -227,64 +182,31 @@ fn segment(shape: Shape, image: Size) -> Option<Segment> {
     }
 }
 
+/// A label of a project in short: equal labels have equal keys, and different ones hardly ever.
+type LabelKey = (FrameId, CategoryId, u64);
+
+fn label_key(at: FrameId, category: CategoryId, segment: &Segment) -> LabelKey {
+    let hasher = foldhash::fast::FixedState::default();
+    let shape = match (&segment.mask, segment.rect) {
+        (Some(mask), _) => hasher.hash_one(mask.counts()),
+        (None, rect) => hasher.hash_one(rect.map(|rect| <[f32; 4]>::from(rect).map(f32::to_bits))),
+    };
+    (at, category, shape)
+}
+
+/// The labels of a project.
+fn known_labels(project: &Project) -> HashSet<LabelKey, foldhash::fast::RandomState> {
+    let labels = project.objects.iter().flat_map(|(&(medium, id), object)| {
+        let segments = project.track(id);
+        segments.map(move |(frame, segment)| label_key(FrameId { medium, frame }, object.category, segment))
+    });
+    labels.collect()
+}
+
 /// The id as one of the project's, if it leaves room for more.
 fn free_id(id: &Id) -> Option<CategoryId> {
     let Id::Number(id) = id else { return None };
     u32::try_from(*id).ok().filter(|id| *id <= i32::MAX as u32).map(CategoryId)
-}
-
-/// Which medium each path means, if any. No medium is meant by two paths: it is the one's that shares more with its own.
-fn matches<'a, 'm>(
-    paths: impl Iterator<Item = &'a str>,
-    media: impl Iterator<Item = (&'m MediumId, &'m Arc<Medium>)>,
-) -> HashMap<&'a str, MediumId> {
-    let mut media_by_name: HashMap<&str, Vec<(MediumId, &str)>> = HashMap::new();
-    for (id, medium) in media {
-        let path = &*medium.path;
-        // Some formats name images without their suffixes.
-        for path in BTreeSet::from([path, without_suffix(path)]) {
-            media_by_name.entry(last_name(path)).or_default().push((*id, path));
-        }
-    }
-    let mut claims: BTreeMap<MediumId, Vec<(usize, &str)>> = BTreeMap::new();
-    for path in paths.collect::<BTreeSet<&str>>() {
-        let candidates = media_by_name.get(last_name(path)).into_iter().flatten();
-        let best = only_best(candidates.map(|(id, other)| (n_shared(path, other), *id)));
-        if let Some((n_shared, id)) = best {
-            claims.entry(id).or_default().push((n_shared, path));
-        }
-    }
-    claims.into_iter().filter_map(|(id, paths)| Some((only_best(paths.into_iter())?.1, id))).collect()
-}
-
-/// What has the highest number, if only one has.
-fn only_best<T>(ranked: impl Iterator<Item = (usize, T)>) -> Option<(usize, T)> {
-    let mut best = None;
-    let mut is_tie = false;
-    for (rank, item) in ranked {
-        let highest = best.as_ref().map(|(highest, _)| *highest);
-        if highest < Some(rank) {
-            (best, is_tie) = (Some((rank, item)), false);
-        } else if highest == Some(rank) {
-            is_tie = true;
-        }
-    }
-    best.filter(|_| !is_tie)
-}
-
-/// How many last names two paths share; equal paths share most.
-fn n_shared(a: &str, b: &str) -> usize {
-    let shared = names(a).zip(names(b)).take_while(|(a, b)| a == b).count();
-    if a == b { usize::MAX } else { shared }
-}
-
-/// A path's names from the last on, whichever system wrote it.
-fn names(path: &str) -> impl Iterator<Item = &str> {
-    path.rsplit(['/', '\\'])
-}
-
-fn last_name(path: &str) -> &str {
-    names(path).next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -318,35 +240,16 @@ mod tests {
         Dataset { images, videos, categories, annotations, ..Dataset::default() }
     }
 
-    /// Which media images of these names are.
-    fn found<const N: usize>(file_names: [&str; N]) -> [Option<u32>; N] {
-        let project = media();
-        let all = imported(file_names.map(image).to_vec(), Vec::new());
-        let frames = all.frames(&project, &mut Vec::new(), &mut Refused::default());
-        std::array::from_fn(|i| frames[i].map(|place| place.at.medium.0))
-    }
-
-    #[test]
-    fn images_are_found_by_path_by_its_end_and_by_name() {
-        assert_eq!(found(["a/1.jpg", "b/1.jpg", "a/2.jpg"]), [Some(1), Some(3), Some(2)]);
-        assert_eq!(found(["/data/b/1.jpg", "2.jpg"]), [Some(3), Some(2)]);
-        assert_eq!(found(["C:\\data\\b\\1.jpg", "c/2.jpg"]), [Some(3), Some(2)]);
-        // Either could be meant; another case is another file; a video is no photo.
-        assert_eq!(found(["1.jpg", "a/1.JPG", "3.jpg", "", "e.mp4"]), [None; 5]);
-        // Nobody else gets an image whose own path is in the file.
-        assert_eq!(found(["a/2.jpg", "z/2.jpg"]), [Some(2), None]);
-        assert_eq!(found(["y/2.jpg", "z/2.jpg"]), [None, None]);
-    }
-
     #[test]
     fn what_the_project_does_not_have_is_said() {
         let mut project = media();
         let larger = Image { size: Some(Size::new(90, 70)), ..image("b/1.jpg") };
         let images = vec![image("a/1.jpg"), image("x.jpg"), larger];
         let mut all = imported(images, (0..3).map(|image| annotation(image, None)).collect());
-        let taken = all.add_to(&mut project);
+        let taken = all.add_to(&mut project, Path::new(""), false);
         assert_eq!(taken.missing, ["x.jpg"]);
-        assert_eq!(taken.refused, ["b/1.jpg is not taken: it is 90x70 in the file and 9x7 in the project"]);
+        let why = "the labels are for 90x70 pixels, the image has 9x7";
+        assert_eq!(taken.refused.sentences(), [format!("b/1.jpg is not taken: {why}")]);
         assert_eq!((taken.n_annotations, taken.n_images, taken.n_categories), (1, 1, 1));
         let text = taken.to_string();
         assert!(text.contains("1 annotation on 1 image added") && text.contains("1 (x.jpg)"), "{text}");
@@ -363,7 +266,7 @@ mod tests {
             [(3, "cat"), (1, "dog"), (90, "cow"), (-5, "owl"), (u32::MAX.into(), "emu"), (91, "cow")]
                 .map(|(id, name)| category(id, Some(name)))
                 .to_vec();
-        let taken = all.add_to(&mut project);
+        let taken = all.add_to(&mut project, Path::new(""), false);
         assert_eq!(taken.n_categories, 4);
         let names: Vec<(u32, &str)> = project.categories.iter().map(|(id, c)| (id.0, &*c.name)).collect();
         assert_eq!(names, [(1, "cat"), (2, "dog"), (90, "cow"), (91, "owl"), (92, "emu")]);
@@ -382,7 +285,7 @@ mod tests {
         let mut all = imported(images, (0..5).map(proposal).collect());
         all.categories = vec![category(3, None), category(8, None)];
         all.annotations[1].category = 1;
-        let taken = all.add_to(&mut project);
+        let taken = all.add_to(&mut project, Path::new(""), false);
         assert_eq!(taken.missing, ["image 4", "image 40000020", "image -1"]);
         let found: Vec<_> =
             project.objects.iter().map(|(at, o)| (at.0.0, o.category.0, o.proposal)).collect();
@@ -397,9 +300,10 @@ mod tests {
         let by_id = |id| Image { id: Id::Number(id), file_name: None, size: None, frame: None };
         let mut all = imported([1, 2].map(by_id).to_vec(), vec![annotation(0, None), annotation(1, None)]);
         all.annotations[1].shape = Shape::Mask(Arc::new(Rle::encode(&picture(&["##"]))));
-        let taken = all.add_to(&mut project);
+        let taken = all.add_to(&mut project, Path::new(""), false);
         let why = "image 2 is of another size in the project, so the results are of other images";
-        assert_eq!(taken, Taken { refused: vec![format!("nothing is taken: {why}")], ..Taken::default() });
+        assert_eq!(taken.refused.sentences(), [format!("nothing is taken: {why}")]);
+        assert!(taken.is_nothing());
         assert_eq!(project, media());
     }
 
@@ -411,10 +315,21 @@ mod tests {
         let on =
             [(0, Some(7)), (1, Some(7)), (1, Some(7)), (1, Some(8)), (2, Some(7)), (3, Some(7)), (3, None)];
         let taken =
-            imported(images, on.map(|(image, track)| annotation(image, track)).to_vec()).add_to(&mut project);
+            imported(images, on.map(|(image, track)| annotation(image, track)).to_vec()).add_to(&mut project, Path::new(""), false);
         assert_eq!((taken.n_annotations, taken.n_images, taken.missing.len()), (6, 3, 1));
         let segments: Vec<(u32, usize)> = project.segments.keys().map(|(id, frame)| (id.0, *frame)).collect();
         assert_eq!(segments, [(1, 0), (1, 5), (2, 5), (3, 5), (4, 0), (5, 0)]);
         assert_eq!(project.objects_of(MediumId(1)).count(), 2);
+    }
+
+    #[test]
+    fn annotations_that_are_there_are_not_added_again() {
+        let mut project = media();
+        let dataset = || imported(vec![image("a/1.jpg")], vec![annotation(0, None), annotation(0, None)]);
+        assert_eq!(dataset().add_to(&mut project, Path::new(""), false).n_annotations, 2);
+        let before = project.clone();
+        let taken = dataset().add_to(&mut project, Path::new(""), false);
+        assert!(taken.is_nothing() && taken.n_known == 2 && project == before, "{taken}");
+        assert_eq!(dataset().add_to(&mut project, Path::new(""), true).n_annotations, 2);
     }
 }

@@ -9,9 +9,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Carries, Clip, Dataset, Format, FormatError, Output, Read, Reading, Selection, Shape, coco,
+    Carries, Clip, Dataset, Format, Files, FormatError, Output, Read, Reading, Selection, Shape, coco,
     dataset::{Builder, Id},
-    head, json,
+    json,
+    recognize::Recognize,
+    valid_size,
 };
 use crate::mask::Rle;
 
@@ -21,8 +23,14 @@ pub const FORMAT: Format = Format {
     title: "BURST",
     is_of_videos: true,
     carries: Carries { boxes: false, attributes: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
-    read: Some(Read { suffix: Some("json"), is_like: |path| head::is_json(path, &["sequences"], &[]), read }),
+    read: Some(Read {
+        recognize: Recognize::Json(|outline| outline.has(&["sequences"])),
+        together: false,
+        read,
+    }),
 };
 
 /// In both directions: what is not told has its default.
@@ -135,7 +143,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
 
 fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, usize>, builder: &mut Builder) {
     let name = &sequence.seq_name;
-    let Some(size) = coco::size_of(sequence.width, sequence.height) else {
+    let Some(size) = valid_size(sequence.width, sequence.height) else {
         return builder.refuse(name, "its width and height are not those of images");
     };
     let places: HashMap<&str, usize> = sequence.all_image_paths.iter().map(|path| &**path).zip(0..).collect();
@@ -150,7 +158,7 @@ fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, usize>, builder:
             let read = Rle::from_counts(size, &segment.rle).map_err(|error| error.to_string());
             match read.and_then(|mask| Ok((mask, category.ok_or("its category is not in the file")?))) {
                 Ok((mask, category)) => {
-                    let image = builder.frame(name, frame, Some(size));
+                    let image = builder.frame(name, frame, Some(&format!("{name}/{path}")), Some(size));
                     let shape = Shape::Mask(Arc::new(mask));
                     if let Some(annotation) = builder.annotate(what, image, *category, shape) {
                         annotation.track = Some(Id::of(id));

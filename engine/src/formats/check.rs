@@ -3,13 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
-use super::{Annotation, Dataset, Id, Image, Shape, counted};
-use crate::media::image_size;
+use super::{Annotation, Dataset, Id, ImageFiles, Shape, counted};
 
 /// So many names are worth listing in a sentence.
 const LISTED: usize = 5;
@@ -45,15 +43,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks what a file at `path` says; errors come first.
-pub fn check(dataset: &Dataset, path: &Path) -> Vec<Finding> {
+/// Checks a data set whose images are `files`; errors come first.
+pub fn check(dataset: &Dataset, files: &ImageFiles) -> Vec<Finding> {
     let mut findings = Findings::default();
-    dataset.refused.iter().for_each(|text| findings.error(text.clone()));
-    dataset.doubts.iter().for_each(|text| findings.error(text.clone()));
+    dataset.refused.sentences().into_iter().for_each(|text| findings.error(text));
+    dataset.doubts.sentences().into_iter().for_each(|text| findings.error(text));
+    dataset.notes.sentences().into_iter().for_each(|text| findings.warning(text));
     check_categories(dataset, &mut findings);
     check_images(dataset, &mut findings);
     check_annotations(dataset, &mut findings);
-    check_files(dataset, path, &mut findings);
+    check_files(dataset, files, &mut findings);
     findings.0.sort_by_key(|finding| finding.gravity);
     findings.0
 }
@@ -107,7 +106,7 @@ fn check_images(dataset: &Dataset, findings: &mut Findings) {
         if !seen.insert((video, frame)) {
             findings.error(format!("frame {frame} of {} is listed twice", dataset.videos[video]));
         } else if last.insert(video, frame).is_some_and(|last| last > frame) {
-            findings.warning(format!("{image} comes after a later frame of its video"));
+            findings.warning(format!("{} comes after a later frame of its video", dataset.title(image)));
         }
     }
     let labeled: HashSet<usize> = dataset.annotations.iter().map(|annotation| annotation.image).collect();
@@ -131,21 +130,26 @@ fn check_annotations(dataset: &Dataset, findings: &mut Findings) {
         seen.into_iter().filter(|(_, n)| *n > 1).map(|((image, ..), n)| (image, n)).collect();
     twice.sort_unstable();
     for (image, n) in twice {
-        let image = &dataset.images[image];
+        let image = dataset.title(&dataset.images[image]);
         findings.warning(format!("on {image} there is one object {n} times: same place, same category"));
     }
 }
 
-/// Whether the images are there, and as large as the file says.
-fn check_files(dataset: &Dataset, path: &Path, findings: &mut Findings) {
+/// Checks that the images are there, and as large as the file says.
+fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
     let photos = dataset.images.iter().filter(|image| image.frame.is_none());
     let named = photos.filter_map(|image| Some((image, image.file_name.as_deref()?)));
-    let (mut n, mut missing) = (0, Vec::new());
+    let (mut n, mut missing, mut ambiguous) = (0, Vec::new(), Vec::new());
     for (image, name) in named.take(LOOKED_FOR) {
         n += 1;
-        match find(path, name) {
-            None => missing.push(name.to_owned()),
-            Some(file) => check_size(image, &file, findings),
+        match (files.size(name), image.size) {
+            (None, _) if files.is_ambiguous(name) => ambiguous.push(name.to_owned()),
+            (None, _) => missing.push(name.to_owned()),
+            (Some(Err(error)), _) => findings.error(error.to_string()),
+            (Some(Ok(found)), Some(stated)) if found != stated => {
+                findings.error(format!("{name} is {stated} here and {found} on the disk"));
+            }
+            _ => {}
         }
     }
     match missing.len() {
@@ -155,37 +159,10 @@ fn check_files(dataset: &Dataset, path: &Path, findings: &mut Findings) {
         }
         n_missing => findings.error(format!("{} missing: {}", counted(n_missing, "image"), listed(&missing))),
     }
-}
-
-fn check_size(image: &Image, file: &Path, findings: &mut Findings) {
-    match (image_size(file), image.size) {
-        (Err(error), _) => findings.error(error.to_string()),
-        (Ok(found), Some(told)) if found != told => {
-            findings.error(format!("{image} is {told} here and {found} on the disk"));
-        }
-        _ => {}
+    if !ambiguous.is_empty() {
+        let n = counted(ambiguous.len(), "image");
+        findings.error(format!("{n} may be one of several files: {}", listed(&ambiguous)));
     }
-}
-
-/// Folders in which formats have their images.
-const FOLDERS: [&str; 9] = [
-    "",
-    "images",
-    "images/train",
-    "images/val",
-    "images/test",
-    "images/default",
-    "JPEGImages",
-    "JPEGImages/Full-Resolution",
-    "frames",
-];
-
-/// An image file by the name that labels at `path` have for it: in their folder, one further up, or in a folder for images.
-fn find(path: &Path, name: &str) -> Option<PathBuf> {
-    let folder = if path.is_dir() { path } else { path.parent()? };
-    let folders = folder.ancestors().take(3);
-    let mut places = folders.flat_map(|folder| FOLDERS.map(|inner| folder.join(inner).join(name)));
-    places.find(|place| place.is_file())
 }
 
 /// What comes more than once, in order.
@@ -203,7 +180,7 @@ fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Write as _};
+    use std::{fs, io::Write as _, path::Path};
 
     use super::*;
     use crate::{
@@ -214,9 +191,9 @@ mod tests {
     fn findings(json: &str, folder: &Path) -> Vec<String> {
         let path = folder.join("labels.json");
         write_atomically(&path, |out| out.write_all(json.as_ref())).unwrap();
-        let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true };
+        let reading = Reading::new(&path).with_checks();
         let dataset = INSTANCES.import(&reading).unwrap();
-        check(&dataset, &path).iter().map(ToString::to_string).collect()
+        check(&dataset, &reading.files).iter().map(ToString::to_string).collect()
     }
 
     #[test]

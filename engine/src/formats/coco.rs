@@ -7,17 +7,19 @@ mod item;
 mod panoptic;
 mod reading;
 mod results;
+mod segmentation;
 
 use crate::{
-    formats::{Carries, Format, Id, Read, head},
+    formats::{Carries, Files, Format, Id, Read, recognize::Recognize},
     project::{FrameId, MediumId, Project},
 };
 
 pub use document::{Annotation, Category, Document, Image, Video, VideoFrame};
 pub(super) use document::{measures, write_list};
 pub(super) use export::{annotation, categories, image, image_id, list_name};
-pub(super) use import::read;
-pub(super) use item::{mask_of, size_of};
+pub(super) use import::{SCORE, read};
+pub(super) use item::CROWD;
+pub(super) use segmentation::Segmentation;
 
 /// COCO instances.
 pub const INSTANCES: Format = Format {
@@ -25,26 +27,19 @@ pub const INSTANCES: Format = Format {
     title: "COCO",
     is_of_videos: false,
     carries: Carries::ALL,
+    reserved_folders: &[],
+    files: Files::Leave,
     write: export::write,
     read: Some(Read {
-        suffix: Some("json"),
-        is_like: |path| {
-            // What lies beside instances and says nothing of where they are.
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if ["image_info", "captions", "labels_", "person_keypoints"]
-                .iter()
-                .any(|other| name.starts_with(other))
-            {
-                return false;
-            }
-            let is_results = head::is_json(path, &["image_id", "category_id", "score"], &["annotations"]);
-            is_results
-                || head::is_json(
-                    path,
-                    &["annotations"],
-                    &["segmentations", "segments_info", "tracks", "items"],
-                )
-        },
+        recognize: Recognize::Json(|outline| {
+            let is_results = outline.is_list_of(&["image_id", "category_id"]);
+            let is_other = outline.item_has("annotations", "segments_info")
+                || outline.item_has("annotations", "segmentations")
+                || outline.has(&["tracks"]);
+            let is_instances = outline.has(&["annotations"]) || outline.has(&["images"]);
+            is_results || is_instances && !is_other && !outline.has(&["items"])
+        }),
+        together: false,
         read: import::read,
     }),
 };
@@ -55,10 +50,12 @@ pub const PANOPTIC: Format = Format {
     title: "COCO panoptic",
     is_of_videos: false,
     carries: Carries { boxes: false, overlaps: false, tracks: false, attributes: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write: panoptic::write,
     read: Some(Read {
-        suffix: Some("json"),
-        is_like: |path| head::is_json(path, &["segments_info"], &[]),
+        recognize: Recognize::Json(|outline| outline.item_has("annotations", "segments_info")),
+        together: false,
         read: panoptic::read,
     }),
 };
@@ -69,6 +66,8 @@ pub const RESULTS: Format = Format {
     title: "COCO results",
     is_of_videos: false,
     carries: Carries { tracks: false, attributes: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write: results::write,
     read: None,
 };

@@ -5,7 +5,8 @@ mod read;
 use std::{collections::BTreeMap, io};
 
 use super::{
-    Carries, Format, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, head, polygon,
+    Carries, Format, Files, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
+    recognize::Recognize,
     xml::Xml,
 };
 use crate::{geometry::Size, mask::Rle};
@@ -16,8 +17,14 @@ pub const IMAGES: Format = Format {
     title: "CVAT for images",
     is_of_videos: false,
     carries: Carries { tracks: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write: write_images,
-    read: Some(Read { suffix: Some("xml"), is_like: |path| is_like(path, "<image "), read: read::images }),
+    read: Some(Read {
+        recognize: Recognize::Xml(|xml| xml.root == "annotations" && xml.children.contains("image")),
+        together: false,
+        read: read::images,
+    }),
 };
 
 /// A file for each video.
@@ -27,13 +34,15 @@ pub const VIDEO: Format = Format {
     is_of_videos: true,
     // Its tracks are of polygons; masks are of one frame alone.
     carries: Carries { masks: Masks::Polygons, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write: write_videos,
-    read: Some(Read { suffix: Some("xml"), is_like: |path| is_like(path, "<track "), read: read::videos }),
+    read: Some(Read {
+        recognize: Recognize::Xml(|xml| xml.root == "annotations" && xml.children.contains("track")),
+        together: false,
+        read: read::videos,
+    }),
 };
-
-fn is_like(path: &std::path::Path, element: &str) -> bool {
-    head::glance(path).is_some_and(|text| text.contains("<annotations>") && text.contains(element))
-}
 
 type Attributes<'a> = Vec<(&'a str, String)>;
 

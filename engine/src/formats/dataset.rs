@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{FormatError, Taken, clip, coco};
+use super::{
+    FormatError, ImageFiles, Messages, Taken, clip, coco,
+    paths::{normalized, without_suffix},
+};
 use crate::{
     geometry::{Rect, Size},
     mask::Rle,
@@ -26,10 +29,12 @@ pub struct Dataset {
     pub categories: Vec<Category>,
     /// Annotations.
     pub annotations: Vec<Annotation>,
-    /// What is not taken and why, one sentence each.
-    pub refused: Vec<String>,
-    /// What is taken although something about it is wrong, one sentence each.
-    pub doubts: Vec<String>,
+    /// What is not taken, and why.
+    pub refused: Messages,
+    /// What is taken although something about it is wrong.
+    pub doubts: Messages,
+    /// What is taken otherwise than the file has it, such as a box in place of a skeleton.
+    pub notes: Messages,
 }
 
 /// An image.
@@ -37,7 +42,8 @@ pub struct Dataset {
 pub struct Image {
     /// Its id in the file.
     pub id: Id,
-    /// Where it is; none in COCO results, which know images by the ids that they had in an export.
+    /// The path of its file, from the folder of the data set or from one that is not known, with `/` between folders.
+    /// None in COCO results, which know images by the ids that they had in an export.
     pub file_name: Option<String>,
     /// Its pixels, where they are known.
     pub size: Option<Size>,
@@ -67,7 +73,7 @@ pub struct Annotation {
     pub category: usize,
     /// Which object of its video it is.
     pub track: Option<Id>,
-    /// How sure the machine is that made it, 0 to 1; none if a person made it.
+    /// The score of the model that proposes it, 0 to 1; none if it is a label.
     pub score: Option<f32>,
     /// Where it is; a mask is not empty and of its image's size, a box lies in it, as far as that size is known.
     pub shape: Shape,
@@ -119,38 +125,6 @@ impl fmt::Display for Id {
     }
 }
 
-/// Sentences on what is not taken: the first of them, and how many more there are.
-#[derive(Default)]
-pub(super) struct Refused {
-    sentences: Vec<String>,
-    n_more: usize,
-}
-
-impl Refused {
-    /// So many are worth reading.
-    const KEPT: usize = 1000;
-
-    pub(super) fn push(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
-        self.say(format_args!("{what} is not taken: {why}"));
-    }
-
-    /// A sentence of any other kind.
-    pub(super) fn say(&mut self, sentence: impl fmt::Display) {
-        if self.sentences.len() < Self::KEPT {
-            self.sentences.push(sentence.to_string());
-        } else {
-            self.n_more += 1;
-        }
-    }
-
-    pub(super) fn into_sentences(mut self) -> Vec<String> {
-        if self.n_more > 0 {
-            self.sentences.push(format!("and {} more of the kind", self.n_more));
-        }
-        self.sentences
-    }
-}
-
 /// A dataset in the making, of a format that names images and categories instead of numbering them.
 #[derive(Default)]
 pub(super) struct Builder {
@@ -159,22 +133,29 @@ pub(super) struct Builder {
     videos: HashMap<String, usize>,
     frames: HashMap<(usize, usize), usize>,
     categories: HashMap<String, usize>,
-    refused: Refused,
 }
 
 impl Builder {
-    /// An image of this name, which is listed once.
+    /// The place of the image of this name, which is listed once.
     pub(super) fn image(&mut self, file_name: &str, size: Option<Size>) -> usize {
-        if let Some(known) = self.images.get(file_name) {
+        let file_name = normalized(file_name);
+        if let Some(known) = self.images.get(&file_name) {
             return *known;
         }
-        let place = self.push_image(Some(file_name.to_owned()), size, None);
-        self.images.insert(file_name.to_owned(), place);
+        let place = self.push_image(Some(file_name.clone()), size, None);
+        self.images.insert(file_name, place);
         place
     }
 
-    /// A frame of a video, counted from 0, which is listed once.
-    pub(super) fn frame(&mut self, video: &str, frame: usize, size: Option<Size>) -> usize {
+    /// The place of a frame of a video, counted from 0, which is listed once. Its own image, where the data set has images
+    /// of frames, is called `file_name`; without one, frames are known by their positions.
+    pub(super) fn frame(
+        &mut self,
+        video: &str,
+        frame: usize,
+        file_name: Option<&str>,
+        size: Option<Size>,
+    ) -> usize {
         let videos = &mut self.dataset.videos;
         let video = *self.videos.entry(video.to_owned()).or_insert_with_key(|path| {
             videos.push(path.clone());
@@ -183,8 +164,7 @@ impl Builder {
         if let Some(known) = self.frames.get(&(video, frame)) {
             return *known;
         }
-        let file_name = frame_name(&self.dataset.videos[video], frame);
-        let place = self.push_image(Some(file_name), size, Some((video, frame)));
+        let place = self.push_image(file_name.map(normalized), size, Some((video, frame)));
         self.frames.insert((video, frame), place);
         place
     }
@@ -246,7 +226,7 @@ impl Builder {
     ) -> Option<&mut Annotation> {
         let shape = match (shape, self.size(image)) {
             (Shape::Mask(mask), Some(size)) if mask.size() != size => {
-                self.refused.push(what, format_args!("its mask is {}, its image {size}", mask.size()));
+                self.refuse(what, format_args!("its mask is {}, its image {size}", mask.size()));
                 return None;
             }
             (Shape::Mask(mask), _) => (!mask.is_empty()).then_some(Shape::Mask(mask)),
@@ -254,7 +234,7 @@ impl Builder {
             (Shape::Box(rect), None) => Some(Shape::Box(rect)),
         };
         let Some(shape) = shape else {
-            self.refused.push(what, "it has no part of its image");
+            self.refuse(what, "it has no part of its image");
             return None;
         };
         let attributes = BTreeMap::new();
@@ -269,35 +249,51 @@ impl Builder {
         self.dataset.annotations.last_mut()
     }
 
-    /// Says that something is not taken.
+    /// Reports that something is not taken.
     pub(super) fn refuse(&mut self, what: impl fmt::Display, why: impl fmt::Display) {
-        self.refused.push(what, why);
+        self.dataset.refused.refuse(what, why);
+    }
+
+    /// Counts items of a kind (a singular noun) that are taken in part or otherwise than the file has them, or not at all,
+    /// such as "skeleton", "its box is kept, keypoints are not supported".
+    pub(super) fn note(&mut self, kind: &str, why: &str) {
+        self.dataset.notes.count(kind, why);
+    }
+
+    /// Counts several items; see [`Self::note`].
+    pub(super) fn note_many(&mut self, kind: &str, why: &str, n: usize) {
+        self.dataset.notes.count_many(kind, why, n);
     }
 
     /// The dataset, if there is anything in it.
     pub(super) fn finish(self, path: &Path, lacks: &'static str) -> Result<Dataset, FormatError> {
-        let Self { mut dataset, refused, .. } = self;
-        dataset.refused = refused.into_sentences();
+        let Self { dataset, .. } = self;
         let path = path.to_owned();
-        match (dataset.is_empty(), dataset.refused.first()) {
+        let reasons = dataset.refused.sentences().into_iter().chain(dataset.notes.sentences()).next();
+        match (dataset.is_empty(), reasons) {
             (false, _) => Ok(dataset),
-            (true, Some(first)) => Err(FormatError::Unusable { path, first: first.clone() }),
+            (true, Some(first)) => Err(FormatError::Unusable { path, first }),
             (true, None) => Err(FormatError::Lacks { path, lacks }),
         }
     }
 }
 
 impl Dataset {
-    /// A project of all that it says, with its images and videos as media, wherever they are; and what has no place there. Its
-    /// annotations move there.
-    pub fn to_project(&mut self) -> (Project, Taken) {
+    /// Makes a project of all that it says, with its images and videos as media; and reports what has no place there. Its
+    /// annotations move there. Images whose files are there in another size than stated are not taken.
+    pub fn to_project(&mut self, files: &ImageFiles) -> (Project, Taken) {
         let mut project = Project::default();
         let medium = |path: &str, kind, size, n_frames| {
             let path = path.to_owned();
             Medium { path, kind, size, n_frames, fps: None, content: None, done: false }
         };
         let photos = self.images.iter().filter(|image| image.frame.is_none());
-        let photos = photos.filter_map(|image| Some((image.file_name.as_deref()?, image.size?)));
+        let photos = photos.filter_map(|image| {
+            let path = image.file_name.as_deref()?;
+            // Where the file has another size, labels of the stated size are refused below.
+            let of_file = files.size(path).and_then(Result::ok);
+            Some((path, of_file.or(image.size)?))
+        });
         project.add_media(photos.map(|(path, size)| medium(path, MediumKind::Image, size, 1)).collect());
         let mut videos: BTreeMap<usize, (Size, usize)> = BTreeMap::new();
         for image in &self.images {
@@ -311,7 +307,7 @@ impl Dataset {
             medium(&self.videos[video], MediumKind::Video, size, n_frames)
         };
         project.add_media(videos.into_iter().map(video).collect());
-        let taken = self.add_to(&mut project);
+        let taken = self.add_to(&mut project, files.folder(), true);
         (project, taken)
     }
 
@@ -332,6 +328,7 @@ impl Dataset {
         }));
         self.refused.extend(other.refused);
         self.doubts.extend(other.doubts);
+        self.notes.extend(other.notes);
         self
     }
 
@@ -343,14 +340,4 @@ impl Dataset {
 /// What a frame of a video is called as an image: the video's path without its suffix, and six digits.
 pub(super) fn frame_name(video: &str, frame: usize) -> String {
     format!("{}/{frame:06}.jpg", without_suffix(video))
-}
-
-/// A path without what follows the last dot of its last name.
-pub(super) fn without_suffix(path: &str) -> &str {
-    let name = path.rfind(['/', '\\']).map_or(0, |at| at + 1);
-    // A name that begins with a dot has no suffix.
-    match path[name..].rfind('.').filter(|at| *at > 0) {
-        Some(dot) => &path[..name + dot],
-        None => path,
-    }
 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Dataset, Format, FormatError, Frame, Label, Output, Read, Reading, Selection, Shape, coco,
-    dataset::Builder, head, json, polygon::rasterize,
+    Carries, Dataset, Format, Files, FormatError, Frame, Label, Output, Read, Reading, Selection, Shape, coco,
+    dataset::Builder, json, polygon::rasterize, recognize::Recognize,
 };
 use crate::{
     geometry::{Rect, Size},
@@ -20,10 +20,12 @@ pub const FORMAT: Format = Format {
     title: "Datumaro",
     is_of_videos: false,
     carries: Carries::ALL,
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
     read: Some(Read {
-        suffix: Some("json"),
-        is_like: |path| head::is_json(path, &["items", "categories"], &["segments_info"]),
+        recognize: Recognize::Json(|outline| outline.has(&["items", "categories"])),
+        together: false,
         read,
     }),
 };
@@ -164,7 +166,8 @@ fn read_item(item: Item, categories: &[usize], reading: &Reading<'_>, builder: &
         let area = height.checked_mul(width)?;
         (1..=1 << 31).contains(&area).then_some(Size::new(width, height))
     };
-    let size = image.and_then(|image| image.size).and_then(fits).or_else(|| (reading.size)(path));
+    let size = image.and_then(|image| image.size).and_then(fits);
+    let size = reading.size_of(path, size);
     let image = builder.image(path, size);
     // What is of one group is one object: polygons together, and a mask rather than the box round it.
     let mut objects: Vec<(String, usize, Shape, Told)> = Vec::new();

@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 use super::{
-    Carries, Dataset, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, Splits,
-    dataset::{Builder, Id, without_suffix},
-    head, png,
+    Carries, Dataset, Format, Files, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, Splits,
+    dataset::{Builder, Id},
+    paths::without_suffix,
+    files, png,
+    recognize::Recognize,
     report::Loss,
 };
 use crate::project::ObjectId;
@@ -16,10 +18,12 @@ pub const FORMAT: Format = Format {
     title: "DAVIS",
     is_of_videos: true,
     carries: Carries { boxes: false, overlaps: false, attributes: false, categories: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
     read: Some(Read {
-        suffix: None,
-        is_like: |path| !head::files(&path.join(ANNOTATIONS), "png").is_empty(),
+        recognize: Recognize::Folder(|path, _| !files::with_suffix(&path.join(ANNOTATIONS), "png").is_empty()),
+        together: true,
         read,
     }),
 };
@@ -72,7 +76,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let resolution = [RESOLUTION, "480p"].iter().map(|name| folder.join(name)).find(|folder| folder.is_dir());
     let folder = resolution.unwrap_or(folder);
     let mut builder = Builder::default();
-    let files = head::files(&folder, "png");
+    let files = files::with_suffix(&folder, "png");
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
@@ -80,7 +84,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         let name = file.strip_prefix(&folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
         match frame_of(&name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
             Ok((video, frame, (size, numbers))) => {
-                let image = builder.frame(video, frame, Some(size));
+                let image = builder.frame(video, frame, Some(without_suffix(&name)), Some(size));
                 for (number, mask) in png::masks_of(size, &numbers).into_iter().filter(|(n, _)| *n != 255) {
                     let category = builder.category("object");
                     let shape = Shape::Mask(Arc::new(mask));

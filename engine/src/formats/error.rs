@@ -22,6 +22,12 @@ pub enum FormatError {
     #[error("cannot import {}: {cause}", path.display())]
     Damaged { path: PathBuf, cause: String },
 
+    #[error(
+        "cannot import {}: its text encoding cannot be detected; save it as UTF-8, or name the encoding with --encoding",
+        path.display()
+    )]
+    Encoding { path: PathBuf },
+
     #[error("cannot import {}: it has no {lacks}", path.display())]
     Lacks { path: PathBuf, lacks: &'static str },
 

@@ -1,7 +1,9 @@
 //! The lists of a JSON file, cut into their items without reading these, so that items can be read in any number at once and
 //! a file costs no more memory than a piece of it.
 
-use std::{fs, io, ops::Range, path::Path};
+use std::{borrow::Cow, io, ops::Range};
+
+use serde::de::DeserializeOwned;
 
 use super::{FormatError, Reading, dataset::Builder};
 
@@ -13,7 +15,7 @@ const LONGEST: usize = 1 << 30;
 /// An item of a list.
 pub(super) struct Cut<'a> {
     /// The key of the list; empty if the file is a list.
-    pub(super) key: &'static str,
+    pub(super) key: &'a str,
     /// The item's text.
     pub(super) text: &'a [u8],
     /// Its line, from 1.
@@ -23,7 +25,8 @@ pub(super) struct Cut<'a> {
 /// Items of a list that follow each other.
 #[derive(Default)]
 pub(super) struct Piece {
-    pub(super) key: &'static str,
+    /// The key of the list; empty if the file is a list.
+    pub(super) key: String,
     /// A part of the file.
     text: Vec<u8>,
     /// Where in the text each item is, and its line.
@@ -33,7 +36,7 @@ pub(super) struct Piece {
 impl Piece {
     pub(super) fn items(&self) -> impl ExactSizeIterator<Item = Cut<'_>> {
         let item = |(place, line): &(Range<usize>, usize)| Cut {
-            key: self.key,
+            key: &self.key,
             text: &self.text[place.clone()],
             line: *line,
         };
@@ -63,10 +66,81 @@ pub(super) fn cut_lists(
     give: &mut dyn FnMut(Piece),
 ) -> Result<(), Stop> {
     let mut cutter = Cutter { input, give, piece: Piece::default(), begin: 0, at: 0, line: 1 };
-    let cut = cutter.top(wanted);
+    let cut = cutter.top(&mut |key| wanted.contains(&key));
     // What was cut before damage counts.
     cutter.hand_over();
     cut
+}
+
+/// A part of a file's outermost object or list.
+pub(super) enum Part<'a> {
+    /// A key of the object.
+    Key(&'a str),
+    /// An item of the list of a key; the key is empty if the file is a list.
+    Item { key: &'a str, text: &'a [u8] },
+}
+
+/// Gives all keys at the top of a file and all items of its lists.
+pub(super) fn walk(input: impl io::Read, found: &mut dyn FnMut(Part<'_>)) -> Result<(), Stop> {
+    let found = std::cell::RefCell::new(found);
+    let mut give = |piece: Piece| {
+        let mut found = found.borrow_mut();
+        piece.items().for_each(|cut| found(Part::Item { key: &piece.key, text: cut.text }));
+    };
+    let mut cutter = Cutter { input, give: &mut give, piece: Piece::default(), begin: 0, at: 0, line: 1 };
+    let walked = cutter.top(&mut |key| {
+        (found.borrow_mut())(Part::Key(key));
+        true
+    });
+    cutter.hand_over();
+    walked
+}
+
+/// Parses JSON in which numbers may be `NaN` and `Infinity`, as Python writes them: these are read as null.
+///
+/// # Errors
+/// As [`serde_json::from_slice`].
+pub(super) fn lenient<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(text).or_else(|error| match without_nan(text) {
+        Cow::Owned(text) => serde_json::from_slice(&text),
+        Cow::Borrowed(_) => Err(error),
+    })
+}
+
+/// Writes `null` for `NaN`, `Infinity` and `-Infinity`, which Python writes and JSON lacks.
+fn without_nan(text: &[u8]) -> Cow<'_, [u8]> {
+    const NAMES: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
+    let mut replaced = Vec::new();
+    let (mut at, mut kept) = (0, 0);
+    while let Some(n) = text[at..].iter().position(|byte| matches!(byte, b'"' | b'N' | b'I' | b'-')) {
+        at += n;
+        let rest = &text[at..];
+        if rest[0] == b'"' {
+            at += 1;
+            while let Some(n) = memchr::memchr2(b'"', b'\\', &text[at..]) {
+                let is_end = text[at + n] == b'"';
+                at = (at + n + if is_end { 1 } else { 2 }).min(text.len());
+                if is_end {
+                    break;
+                }
+            }
+            if text.get(at - 1) != Some(&b'"') {
+                break;
+            }
+        } else if let Some(name) = NAMES.iter().find(|name| rest.starts_with(name)) {
+            replaced.extend_from_slice(&text[kept..at]);
+            replaced.extend_from_slice(b"null");
+            at += name.len();
+            kept = at;
+        } else {
+            at += 1;
+        }
+    }
+    if kept == 0 {
+        return text.into();
+    }
+    replaced.extend_from_slice(&text[kept..]);
+    replaced.into()
 }
 
 /// Reads the lists of a file for a builder: `take` takes an item of a list in, and what it cannot read is refused with its
@@ -77,9 +151,8 @@ pub(super) fn read_lists(
     builder: &mut Builder,
     take: &mut dyn FnMut(&Cut<'_>, &mut Builder) -> serde_json::Result<()>,
 ) -> Result<(), FormatError> {
-    let bytes = Metered::open(reading.path, reading.progress);
-    let bytes = bytes.map_err(|error| FormatError::reading(reading.path, error))?;
-    let stop = cut_lists(bytes, wanted, &mut |piece| {
+    let text = Metered::open(reading)?;
+    let stop = cut_lists(text, wanted, &mut |piece| {
         for cut in piece.items() {
             if let Err(error) = take(&cut, builder) {
                 builder.refuse(format_args!("what is on line {}", cut.line), error);
@@ -94,29 +167,29 @@ pub(super) fn read_lists(
     Ok(())
 }
 
-/// A file that tells how far it is read.
+/// The text of a file, which reports how far it is read.
 pub(super) struct Metered<'a> {
-    file: fs::File,
+    text: Box<dyn io::Read + Send>,
     done: usize,
-    /// Bytes in all.
+    /// Bytes of the file.
     pub(super) total: usize,
     progress: &'a dyn Fn(usize, usize) -> bool,
 }
 
 impl<'a> Metered<'a> {
-    pub(super) fn open(path: &Path, progress: &'a dyn Fn(usize, usize) -> bool) -> io::Result<Self> {
-        let file = fs::File::open(path)?;
-        let total = file.metadata()?.len() as usize;
-        Ok(Self { file, done: 0, total, progress })
+    pub(super) fn open(reading: &Reading<'a>) -> Result<Self, FormatError> {
+        let text = Box::new(reading.texts.open(reading.path)?);
+        let total = reading.path.metadata().map_or(0, |metadata| metadata.len() as usize);
+        Ok(Self { text, done: 0, total, progress: reading.progress })
     }
 }
 
 impl io::Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if !(self.progress)(self.done, self.total) {
+        if !(self.progress)(self.done.min(self.total), self.total) {
             return Err(io::Error::other(FormatError::Canceled));
         }
-        let n = self.file.read(buffer)?;
+        let n = self.text.read(buffer)?;
         self.done += n;
         Ok(n)
     }
@@ -145,7 +218,7 @@ impl<R: io::Read> Cutter<'_, R> {
             return;
         }
         let text = self.piece.text.split_off(self.begin);
-        let next = Piece { key: self.piece.key, text, items: Vec::new() };
+        let next = Piece { key: self.piece.key.clone(), text, items: Vec::new() };
         let piece = std::mem::replace(&mut self.piece, next);
         self.at -= std::mem::take(&mut self.begin);
         if !piece.items.is_empty() {
@@ -191,11 +264,11 @@ impl<R: io::Read> Cutter<'_, R> {
         Ok(sign)
     }
 
-    /// All that the file holds.
-    fn top(&mut self, wanted: &[&'static str]) -> Result<(), Stop> {
+    /// All that the file holds; lists are cut whose keys are wanted.
+    fn top(&mut self, is_wanted: &mut dyn FnMut(&str) -> bool) -> Result<(), Stop> {
         match self.next_sign()? {
             b'[' => self.list("")?,
-            b'{' => self.object(wanted)?,
+            b'{' => self.object(is_wanted)?,
             _ => return Err(self.damaged("it is neither an object nor a list")),
         }
         match self.peek()? {
@@ -204,7 +277,7 @@ impl<R: io::Read> Cutter<'_, R> {
         }
     }
 
-    fn object(&mut self, wanted: &[&'static str]) -> Result<(), Stop> {
+    fn object(&mut self, is_wanted: &mut dyn FnMut(&str) -> bool) -> Result<(), Stop> {
         if self.peek()? == Some(b'}') {
             self.at += 1;
             return Ok(());
@@ -218,11 +291,10 @@ impl<R: io::Read> Cutter<'_, R> {
             if self.next_sign()? != b':' {
                 return Err(self.damaged("a name has no value"));
             }
-            let key = wanted.iter().find(|wanted| **wanted == key);
-            match (key, self.peek()?) {
-                (Some(key), Some(b'[')) => {
+            match (is_wanted(&key), self.peek()?) {
+                (true, Some(b'[')) => {
                     self.at += 1;
-                    self.list(key)?;
+                    self.list(&key)?;
                 }
                 _ => {
                     self.value()?;
@@ -236,11 +308,11 @@ impl<R: io::Read> Cutter<'_, R> {
         }
     }
 
-    fn list(&mut self, key: &'static str) -> Result<(), Stop> {
+    fn list(&mut self, key: &str) -> Result<(), Stop> {
         // A piece is of one list.
         self.begin = self.at;
         self.hand_over();
-        self.piece.key = key;
+        self.piece.key = key.to_owned();
         if self.peek()? == Some(b']') {
             self.at += 1;
             return Ok(());

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Carries, Dataset, Format, FormatError, Frame, Label, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::Builder, head, png, polygon,
+    Carries, Dataset, Format, Files, FormatError, Frame, Label, Masks, Output, Read, Reading, Selection, Shape,
+    dataset::Builder, png, polygon, recognize::Recognize,
 };
 use crate::{
     geometry::{Rect, Size},
@@ -27,10 +27,12 @@ pub const FORMAT: Format = Format {
     title: "LabelMe",
     is_of_videos: false,
     carries: Carries { masks: Masks::Polygons, tracks: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
     read: Some(Read {
-        suffix: None,
-        is_like: |path| files(path).iter().take(20).any(|file| is_labelme(file)),
+        recognize: LABELME,
+        together: true,
         read,
     }),
 };
@@ -38,13 +40,9 @@ pub const FORMAT: Format = Format {
 /// The version of LabelMe whose files these are like: the first with masks as shapes.
 const VERSION: &str = "5.4.0";
 
-fn is_labelme(file: &Path) -> bool {
-    head::is_json(file, &["shapes"], &[]) || head::is_json(file, &["imagePath"], &["annotations"])
-}
-
-fn files(path: &Path) -> Vec<std::path::PathBuf> {
-    if path.is_dir() { head::files(path, "json") } else { vec![path.to_owned()] }
-}
+const LABELME: Recognize = Recognize::Json(|outline| {
+    outline.has(&["shapes"]) || outline.has(&["imagePath"]) && !outline.has(&["annotations"])
+});
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -166,7 +164,7 @@ struct ToldShape {
 }
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let files = files(reading.path);
+    let files = LABELME.files(reading.path, &reading.texts);
     let root =
         if reading.path.is_dir() { reading.path } else { reading.path.parent().unwrap_or(Path::new("")) };
     let mut builder = Builder::default();
@@ -175,10 +173,6 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
             return Err(FormatError::Canceled);
         }
         let name = file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        // Other JSON files lie about in such folders.
-        if reading.path.is_dir() && !is_labelme(file) {
-            continue;
-        }
         let bytes = fs::read(file).map_err(|cause| FormatError::Read { path: file.clone(), cause })?;
         match serde_json::from_slice::<Told>(&bytes) {
             Ok(told) => read_file(&name, told, reading, &mut builder),
@@ -192,11 +186,11 @@ fn read_file(name: &str, told: Told, reading: &Reading<'_>, builder: &mut Builde
     let folder = name.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     let file = told.image_path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty());
     let image_name = file
-        .map_or_else(|| super::dataset::without_suffix(name).to_owned(), |file| format!("{folder}{file}"));
+        .map_or_else(|| super::paths::without_suffix(name).to_owned(), |file| format!("{folder}{file}"));
     let size = told.image_width.zip(told.image_height).map(|(width, height)| Size::new(width, height));
     let fits =
         |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area));
-    let Some(size) = size.filter(fits).or_else(|| (reading.size)(&image_name)) else {
+    let Some(size) = reading.size_of(&image_name, size.filter(fits)) else {
         return builder.refuse(name, "the size of its image is not known");
     };
     let image = builder.image(&image_name, Some(size));

@@ -9,9 +9,11 @@ use std::{
 };
 
 use super::{
-    Carries, Dataset, Format, FormatError, LeftOut, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::{Builder, without_suffix},
-    head, png,
+    Carries, Dataset, Format, Files, FormatError, LeftOut, Masks, Output, Read, Reading, Selection, Shape,
+    dataset::Builder,
+    paths::without_suffix,
+    files, png,
+    recognize::Recognize,
     report::Loss,
 };
 use crate::mask::{Mask, Rle};
@@ -22,10 +24,12 @@ pub const BINARY: Format = Format {
     title: "Binary masks (PNG)",
     is_of_videos: false,
     carries: Carries { masks: Masks::Exact, boxes: false, attributes: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write: write_binary,
     read: Some(Read {
-        suffix: None,
-        is_like: |path| path.join("masks").is_dir() && !path.join(CLASSES).is_file(),
+        recognize: Recognize::Folder(|path, _| path.join("masks").is_dir() && !path.join(CLASSES).is_file()),
+        together: true,
         read: read_binary,
     }),
 };
@@ -43,10 +47,12 @@ pub const INDEXED: Format = Format {
         objects: false,
         ..Carries::ALL
     },
+    reserved_folders: &[],
+    files: Files::Leave,
     write: write_indexed,
     read: Some(Read {
-        suffix: None,
-        is_like: |path| path.join("masks").is_dir() && path.join(CLASSES).is_file(),
+        recognize: Recognize::Folder(|path, _| path.join("masks").is_dir() && path.join(CLASSES).is_file()),
+        together: true,
         read: read_indexed,
     }),
 };
@@ -180,7 +186,7 @@ fn each_picture(
     found: &mut dyn FnMut(&mut Builder, &str, Picture),
 ) -> Result<(), FormatError> {
     let folder = reading.path.join("masks");
-    let files = head::files(&folder, "png");
+    let files = files::with_suffix(&folder, "png");
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);

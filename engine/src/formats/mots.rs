@@ -9,10 +9,13 @@ use std::{
 };
 
 use super::{
-    Carries, Clip, Dataset, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, coco,
-    dataset::{Builder, Id, without_suffix},
+    Carries, Clip, Dataset, Format, Files, FormatError, LeftOut, Output, Read, Reading, Selection, Shape,
+    dataset::{Builder, Id},
+    paths::without_suffix,
     davis::frame_of,
-    head, png,
+    files, png,
+    recognize::Recognize,
+    valid_size,
     report::Loss,
 };
 use crate::{mask::Rle, project::ObjectId};
@@ -23,8 +26,10 @@ pub const FORMAT: Format = Format {
     title: "MOTS",
     is_of_videos: true,
     carries: Carries { boxes: false, overlaps: false, attributes: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
-    read: Some(Read { suffix: None, is_like, read }),
+    read: Some(Read { recognize: Recognize::Folder(|path, _| is_like(path)), together: true, read }),
 };
 
 /// The names of the classes, from 1 on, as Datumaro has them.
@@ -132,8 +137,8 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
 fn read_part(folder: &Path, reading: &Reading<'_>, builder: &mut Builder) -> Result<(), FormatError> {
     let names = fs::read_to_string(folder.join(LABELS)).unwrap_or_default();
     let names: Vec<&str> = names.lines().collect();
-    let texts = head::files(&folder.join("instances_txt"), "txt");
-    let pictures = if texts.is_empty() { head::files(&folder.join("instances"), "png") } else { Vec::new() };
+    let texts = files::with_suffix(&folder.join("instances_txt"), "txt");
+    let pictures = if texts.is_empty() { files::with_suffix(&folder.join("instances"), "png") } else { Vec::new() };
     for (i, file) in texts.iter().chain(&pictures).enumerate() {
         if !(reading.progress)(i, texts.len() + pictures.len()) {
             return Err(FormatError::Canceled);
@@ -171,7 +176,7 @@ fn parse(line: &str) -> Result<Option<(usize, u32, Rle)>, String> {
         return if words.is_empty() { Ok(None) } else { Err("it has not six fields".to_owned()) };
     };
     let number = |word: &str| word.parse::<u32>().map_err(|error| format!("{word} is no number ({error})"));
-    let size = coco::size_of(number(width)? as usize, number(height)? as usize);
+    let size = valid_size(number(width)? as usize, number(height)? as usize);
     let size = size.ok_or("its width and height are not those of an image")?;
     let (frame, id, class) = (number(frame)? as usize, number(id)?, number(class)?);
     let mask = Rle::from_counts(size, counts).map_err(|error| error.to_string())?;
@@ -186,10 +191,15 @@ fn read_picture(file: &Path, name: &str, names: &[&str], builder: &mut Builder) 
             for (id, mask) in png::masks_of(size, &numbers).into_iter().filter(|(id, _)| *id != IGNORED) {
                 add(name, video, frame, id, mask, names, builder);
             }
-            builder.frame(video, frame, Some(size));
+            builder.frame(video, frame, Some(&image_name(video, frame)), Some(size));
         }
         Err(why) => builder.refuse(name, why),
     }
+}
+
+/// The image of a frame, whose number is that of its file: KITTI counts both from 0, MOTSChallenge from 1.
+fn image_name(video: &str, frame: usize) -> String {
+    format!("{video}/{frame:06}")
 }
 
 fn add(what: &str, video: &str, frame: usize, id: u32, mask: Rle, names: &[&str], builder: &mut Builder) {
@@ -197,7 +207,7 @@ fn add(what: &str, video: &str, frame: usize, id: u32, mask: Rle, names: &[&str]
     let name = (class as usize).checked_sub(1).and_then(|place| names.get(place));
     let name = name.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
     let category = builder.category(&name);
-    let image = builder.frame(video, frame, Some(mask.size()));
+    let image = builder.frame(video, frame, Some(&image_name(video, frame)), Some(mask.size()));
     if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
         annotation.track = Some(Id::Number(id.into()));
     }

@@ -9,11 +9,11 @@ use std::{
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 
-use super::{Files, FormatError, Frame, Report, Selection};
+use super::{Files, FormatError, Frame, ImageFiles, Report, Selection};
 use crate::{
     file,
     media::FrameSource,
-    project::{FrameId, Medium, path_of},
+    project::{FrameId, Medium},
 };
 
 /// Names the report within an export; a folder that has it may be replaced by another export.
@@ -112,22 +112,26 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Makes the image files, and puts all in place; the project's file is in `folder`.
-    pub(super) fn finish(mut self, selection: &Selection<'_>, folder: &Path) -> Result<Report, FormatError> {
-        self.make_files(selection, folder)?;
+    /// Makes the image files from those of the project, and puts all in place.
+    pub(super) fn finish(
+        mut self,
+        selection: &Selection<'_>,
+        files: &ImageFiles,
+    ) -> Result<Report, FormatError> {
+        self.make_files(selection, files)?;
         let is_folder = self.target.extension().is_none() || self.target.is_dir();
         let placed = if is_folder { self.put_folder()? } else { self.put_file()? };
         placed.map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
         Ok(self.report)
     }
 
-    fn make_files(&mut self, selection: &Selection<'_>, folder: &Path) -> Result<(), FormatError> {
+    fn make_files(&mut self, selection: &Selection<'_>, files: &ImageFiles) -> Result<(), FormatError> {
         self.total += self.wanted.len();
         let mut open: Option<(FrameId, FrameSource)> = None;
         for (at, paths) in std::mem::take(&mut self.wanted) {
             self.step()?;
             let medium: &Medium = &selection.project.media[&at.medium];
-            let from = path_of(folder, medium);
+            let from = files.path_of(medium);
             let writing = |path: &Path, cause| FormatError::Write { path: path.to_owned(), cause };
             for path in &paths {
                 fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;

@@ -15,7 +15,7 @@ const STEPS: i64 = 5;
 const LONGEST: f64 = (1 << 24) as f64;
 
 /// Why a polygon is no mask.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum PolygonError {
     #[error("a polygon reaches far beyond any image, or a coordinate is no number")]
     TooLong,

@@ -5,9 +5,10 @@ use std::{fs, io, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Carries, Clip, Dataset, Format, FormatError, Output, Read, Reading, Selection, Shape, coco,
+    Carries, Clip, Dataset, Format, Files, FormatError, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, Id},
-    head,
+    recognize::Recognize,
+    valid_size,
 };
 use crate::mask::Rle;
 
@@ -17,10 +18,12 @@ pub const FORMAT: Format = Format {
     title: "SA-V",
     is_of_videos: true,
     carries: Carries { boxes: false, attributes: false, categories: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
     read: Some(Read {
-        suffix: Some("json"),
-        is_like: |path| head::is_json(path, &["video_id", "masklet"], &[]),
+        recognize: Recognize::Json(|outline| outline.has(&["video_id", "masklet"])),
+        together: false,
         read,
     }),
 };
@@ -55,13 +58,17 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         let stem = selection.medium_stem(clip.id);
         for frame in &clip.frames {
             output.step()?;
-            output.place(selection, frame, &format!("{stem}/{:05}.jpg", frame.at.frame));
+            output.place(selection, frame, &image_name(stem, frame.at.frame));
         }
         let file = file(selection, &clip, stem);
         file.masklet.iter().flatten().filter(|mask| !mask.is_empty()).try_for_each(|_| output.step())?;
         output.write(&format!("{stem}_manual.json"), |out| Ok(serde_json::to_writer(out, &file)?))?;
     }
     Ok(())
+}
+
+fn image_name(video: &str, frame: usize) -> String {
+    format!("{video}/{frame:05}.jpg")
 }
 
 fn file(selection: &Selection<'_>, clip: &Clip<'_, '_>, stem: &str) -> File {
@@ -101,7 +108,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let told: File = serde_json::from_reader(io::BufReader::new(file))
         .map_err(|error| FormatError::Damaged { path: path.to_owned(), cause: error.to_string() })?;
     let mut builder = Builder::default();
-    let Some(size) = coco::size_of(told.video_width as usize, told.video_height as usize) else {
+    let Some(size) = valid_size(told.video_width as usize, told.video_height as usize) else {
         return Err(FormatError::Lacks { path: path.to_owned(), lacks: "width and height of a video" });
     };
     // Of 24 frames a second SA-V annotates 6.
@@ -118,7 +125,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         };
         for (object, mask) in masks.into_iter().enumerate().filter(|(_, mask)| !mask.is_empty()) {
             let what = format!("object {object} on frame {place}");
-            let image = builder.frame(&told.video_id, frame, Some(size));
+            let image = builder.frame(&told.video_id, frame, Some(&image_name(&told.video_id, frame)), Some(size));
             let id = told.masklet_id.get(object).copied().unwrap_or(object as i64);
             if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
                 annotation.track = Some(Id::Number(id));

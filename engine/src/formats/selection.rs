@@ -3,13 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
-    path::Path,
     str::FromStr,
 };
 
 use super::{
     Format, Masks, Shape, clip,
-    dataset::{frame_name, without_suffix},
+    dataset::frame_name,
+    names::names,
+    paths::without_suffix,
     report::{LeftOut, Loss, Report},
 };
 use crate::project::{Category, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment};
@@ -236,7 +237,7 @@ impl<'a> Selection<'a> {
         report.leave_out(LeftOut::Frames, labels.len() - chosen);
         report.images = frames.len();
         report.annotations = chosen;
-        let selection = Self { project, options, categories, labels, frames, names: names(project) };
+        let selection = Self { project, options, categories, labels, frames, names: names(project, format) };
         selection.count_losses(format, report);
         selection
     }
@@ -279,7 +280,7 @@ impl<'a> Selection<'a> {
         &self.labels[frame.labels.clone()]
     }
 
-    /// A medium's path within an export: below a folder, whatever its own is, and of no other medium.
+    /// A medium's path within an export (see [`super::names`]).
     pub fn medium_name(&self, medium: MediumId) -> &str {
         &self.names[&medium]
     }
@@ -434,23 +435,4 @@ fn frames<'a>(
         }
     }
     frames
-}
-
-/// Paths below one folder, no two of which are the same, not even without their suffixes.
-fn names(project: &Project) -> BTreeMap<MediumId, String> {
-    let mut taken = BTreeSet::new();
-    let name = |(id, medium): (&MediumId, &std::sync::Arc<Medium>)| {
-        let parts = medium
-            .path
-            .split(['/', '\\'])
-            .filter(|part| !matches!(*part, "" | "." | "..") && !part.ends_with(':'));
-        let mut name = parts.collect::<Vec<&str>>().join("/");
-        if !taken.insert(without_suffix(&name).to_owned()) {
-            let suffix = Path::new(&name).extension().map(|suffix| format!(".{}", suffix.display()));
-            name = format!("{}-{}{}", without_suffix(&name), id.0, suffix.unwrap_or_default());
-            taken.insert(without_suffix(&name).to_owned());
-        }
-        (*id, name)
-    };
-    project.media.iter().map(name).collect()
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use serde_json::json;
 
-use super::{Carries, Format, FormatError, Output, Read, Selection, coco, head};
+use super::{Carries, Format, Files, FormatError, Output, Read, Selection, coco, recognize::Recognize};
 
 /// TAO. It is read as COCO is.
 pub const FORMAT: Format = Format {
@@ -12,10 +12,12 @@ pub const FORMAT: Format = Format {
     title: "TAO",
     is_of_videos: true,
     carries: Carries::ALL,
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
     read: Some(Read {
-        suffix: Some("json"),
-        is_like: |path| head::is_json(path, &["tracks", "annotations"], &["segmentations"]),
+        recognize: Recognize::Json(|outline| outline.has(&["tracks", "annotations"])),
+        together: false,
         read: coco::read,
     }),
 };

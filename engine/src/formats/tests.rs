@@ -310,7 +310,7 @@ proptest! {
         let target = folder.path().join("out");
         if format.export(&project, folder.path(), &exact(), &target, &go_on).is_ok() {
             let files: Vec<_> =
-                ["json", "txt", "xml", "png", "yaml", "ini"].iter().flat_map(|suffix| head::files(&target, suffix)).collect();
+                ["json", "txt", "xml", "png", "yaml", "ini"].iter().flat_map(|suffix| files::with_suffix(&target, suffix)).collect();
             let file = file.get(&files);
             let mut bytes = fs::read(file).unwrap();
             damage_done.into_iter().for_each(|(at, done)| damage(&mut bytes, at, done));

@@ -9,9 +9,11 @@ use std::{
 };
 
 use super::{
-    Carries, Dataset, Format, FormatError, Frame, Output, Read, Reading, Selection, Shape,
-    dataset::{Builder, without_suffix},
-    head, png,
+    Carries, Dataset, Format, Files, FormatError, Frame, Output, Read, Reading, Selection, Shape,
+    dataset::Builder,
+    paths::without_suffix,
+    files, png,
+    recognize::Recognize,
     report::Loss,
     xml::{self, Element, Xml},
 };
@@ -27,20 +29,18 @@ pub const FORMAT: Format = Format {
     title: "Pascal VOC",
     is_of_videos: false,
     carries: Carries { overlaps: false, tracks: false, ..Carries::ALL },
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
-    read: Some(Read { suffix: None, is_like, read }),
+    read: Some(Read {
+        recognize: Recognize::Xml(|xml| xml.root == "annotation"),
+        together: true,
+        read,
+    }),
 };
 
 /// A PNG file has numbers for so many objects.
 const MOST: usize = 254;
-
-fn is_like(path: &Path) -> bool {
-    let first =
-        if path.is_dir() { head::files(path, "xml").into_iter().next() } else { Some(path.to_owned()) };
-    first
-        .and_then(|file| head::glance(&file))
-        .is_some_and(|text| text.contains("<annotation>") && text.contains("<filename>"))
-}
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
     for (part, frames) in selection.parts() {
@@ -151,7 +151,7 @@ fn write_xml(selection: &Selection<'_>, frame: &Frame<'_>, out: &mut dyn io::Wri
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let (root, files) = match reading.path.is_dir() {
-        true => (reading.path, head::files(reading.path, "xml")),
+        true => (reading.path, files::with_suffix(reading.path, "xml")),
         false => (reading.path.parent().unwrap_or(Path::new("")), vec![reading.path.to_owned()]),
     };
     let inside = ["Annotations"].iter().map(|name| root.join(name)).find(|folder| folder.is_dir());
@@ -188,7 +188,7 @@ fn size_of(root: &Path, told: &Element, name: &str, reading: &Reading<'_>) -> Re
         |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area));
     // Some leave it to the image.
     let of_image = || image_size(&root.join("JPEGImages").join(told.told("filename")?)).ok();
-    let size = size.filter(fits).or_else(of_image).or_else(|| (reading.size)(name));
+    let size = reading.size_of(name, size.filter(fits).or_else(of_image));
     size.ok_or_else(|| "it tells no size of its image, which is not there".to_owned())
 }
 

@@ -3,12 +3,14 @@
 //! Detection has `class x y width height` (of the box's middle), segmentation `class x y x y …`, oriented boxes four corners.
 
 mod corners;
+mod layout;
 mod read;
 
 use std::io::Write as _;
 
 use super::{
-    Carries, Format, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits, polygon,
+    Carries, Format, Files, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits, polygon,
+    recognize::Recognize,
 };
 
 pub(super) use corners::corners;
@@ -19,8 +21,14 @@ pub const DETECTION: Format = Format {
     title: "YOLO detection",
     is_of_videos: false,
     carries: Carries { masks: Masks::None, ..PLAIN },
+    reserved_folders: &["images", "labels"],
+    files: Files::Link,
     write: |selection, output| write(selection, output, "detect", &detection),
-    read: Some(Read { suffix: None, is_like: |path| read::task(path) == Some("detect"), read: read::read }),
+    read: Some(Read {
+        recognize: Recognize::Folder(|path, texts| read::task(path, texts) == Some("detect")),
+        together: true,
+        read: read::read,
+    }),
 };
 
 /// Polygons.
@@ -29,8 +37,14 @@ pub const SEGMENTATION: Format = Format {
     title: "YOLO segmentation",
     is_of_videos: false,
     carries: Carries { masks: Masks::Polygons, boxes: false, ..PLAIN },
+    reserved_folders: &["images", "labels"],
+    files: Files::Link,
     write: |selection, output| write(selection, output, "segment", &segmentation),
-    read: Some(Read { suffix: None, is_like: |path| read::task(path) == Some("segment"), read: read::read }),
+    read: Some(Read {
+        recognize: Recognize::Folder(|path, texts| read::task(path, texts) == Some("segment")),
+        together: true,
+        read: read::read,
+    }),
 };
 
 /// Boxes that may be turned.
@@ -39,10 +53,12 @@ pub const ORIENTED: Format = Format {
     title: "YOLO oriented boxes",
     is_of_videos: false,
     carries: Carries { masks: Masks::None, ..PLAIN },
+    reserved_folders: &["images", "labels"],
+    files: Files::Link,
     write: |selection, output| write(selection, output, "obb", &oriented),
     read: Some(Read {
-        suffix: None,
-        is_like: |path| read::task(path) == Some("obb"),
+        recognize: Recognize::Folder(|path, texts| read::task(path, texts) == Some("obb")),
+        together: true,
         read: read::read_oriented,
     }),
 };
@@ -120,6 +136,17 @@ fn segmentation(label: &Label<'_>, output: &mut Output<'_>, tolerance: f32) -> V
 
 fn oriented(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {
     corners(&label.shape).into_iter().flat_map(|corner| [corner.x, corner.y]).collect()
+}
+
+/// The path of an image without the folders that the layout of a data set adds.
+fn bare_name(path: &str) -> String {
+    const LAYOUT: [&str; 8] =
+        ["labels", "train", "val", "valid", "test", "images", "obj_train_data", "obj_valid_data"];
+    let mut rest = path;
+    while let Some((_, inner)) = rest.split_once('/').filter(|(folder, _)| LAYOUT.contains(folder)) {
+        rest = inner;
+    }
+    rest.to_owned()
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use serde::Deserialize;
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Clip, Dataset, Format, FormatError, Label, Output, Read, Reading, Selection, Shape,
+    Carries, Clip, Dataset, Format, Files, FormatError, Label, Output, Read, Reading, Selection, Shape,
     coco::{self, list_name, measures},
     dataset::{Builder, Id},
-    head, json,
+    json,
+    recognize::Recognize,
+    valid_size,
 };
 use crate::{geometry::Rect, project::ObjectId};
 
@@ -19,10 +21,15 @@ pub const FORMAT: Format = Format {
     title: "YouTube-VIS",
     is_of_videos: true,
     carries: Carries::ALL,
+    reserved_folders: &[],
+    files: Files::Leave,
     write,
     read: Some(Read {
-        suffix: Some("json"),
-        is_like: |path| head::is_json(path, &["segmentations", "videos"], &[]),
+        recognize: Recognize::Json(|outline| {
+            let is_tracks = ["segmentations", "bboxes"].iter().any(|key| outline.item_has("annotations", key));
+            outline.has(&["videos"]) && (is_tracks || !outline.has(&["images"]))
+        }),
+        together: false,
         read,
     }),
 };
@@ -154,7 +161,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
 fn read_track(what: &str, told: ToldAnnotation, video: &ToldVideo, category: usize, builder: &mut Builder) {
     let folder = video.file_names.first().and_then(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
     let name = video.name.as_deref().or(folder).unwrap_or_default();
-    let Some(size) = coco::size_of(video.width, video.height) else {
+    let Some(size) = valid_size(video.width, video.height) else {
         return builder.refuse(what, "the width and height of its video are not those of images");
     };
     let n = told.segmentations.len().max(told.bboxes.len());
@@ -166,18 +173,19 @@ fn read_track(what: &str, told: ToldAnnotation, video: &ToldVideo, category: usi
         let rect = rect.map(|[x, y, width, height]| Rect { x0: x, y0: y, x1: x + width, y1: y + height });
         // All zero is what some programs write for nothing.
         let rect = rect.filter(|rect| rect.x1 > rect.x0 && rect.y1 > rect.y0);
-        let shape = match coco::mask_of(segmentation, size) {
+        let shape = match coco::Segmentation::of(segmentation).mask(Some(size), rect) {
             Ok(None) => rect.map(Shape::Box),
-            Ok(Some(mask)) if mask.is_empty() => None,
-            Ok(Some(mask)) => Some(Shape::Mask(mask)),
+            Ok(Some((mask, _))) if mask.is_empty() => None,
+            Ok(Some((mask, _))) => Some(Shape::Mask(mask)),
             Err(why) => {
-                builder.refuse(what, why);
-                continue;
+                builder.refuse(&what, why);
+                rect.map(Shape::Box)
             }
         };
         let frame = video.frame_indices.as_ref().map_or(Some(place), |all| all.get(place).copied());
         let (Some(shape), Some(frame)) = (shape, frame) else { continue };
-        let image = builder.frame(name, frame, Some(size));
+        let file_name = video.file_names.get(place).map(String::as_str);
+        let image = builder.frame(name, frame, file_name, Some(size));
         if let Some(annotation) = builder.annotate(what, image, category, shape) {
             annotation.track = Some(Id::Number(told.id));
             annotation.attributes = told.attributes.clone().unwrap_or_default();

@@ -20,7 +20,7 @@ pub struct Rle {
 }
 
 /// Why run lengths are no mask.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RleError {
     /// The compressed string is cut short or has characters that it never has.
     #[error("the run lengths are damaged at character {0}")]
@@ -221,9 +221,16 @@ impl Rle {
         if counts::covered(text) == Some(size.area() as u64) {
             return Ok(Self { size, counts: text.into() });
         }
+        Self::from_runs(size, Self::parse_counts(text)?)
+    }
+
+    /// Parses what [`Self::counts`] writes into run lengths, whatever they cover.
+    ///
+    /// # Errors
+    /// If the string is damaged.
+    pub fn parse_counts(text: &str) -> Result<Vec<u32>, RleError> {
         let mut runs = Runs::of(text);
-        let runs = std::iter::from_fn(|| runs.checked_next()).collect::<Result<Vec<u32>, usize>>();
-        Self::from_runs(size, runs.map_err(RleError::Damaged)?)
+        std::iter::from_fn(|| runs.checked_next()).collect::<Result<_, _>>().map_err(RleError::Damaged)
     }
 
     /// From the runs themselves.

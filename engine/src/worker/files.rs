@@ -6,7 +6,7 @@ use crossbeam_channel::Receiver;
 
 use super::{Errand, Event, JobId, Outcome, Reporter};
 use crate::{
-    formats::{self, Reading, Stats},
+    formats::{self, ImageFiles, Reading, Sizes, Stats},
     media::Sources,
     models::{DownloadError, Downloader, Progress},
     nn::Cancel,
@@ -48,15 +48,15 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
             }
         }
         Errand::Import { path, project } => {
-            let size = formats::sizes(&project);
-            let reading = Reading { path: &path, size: &size, progress, checks: false };
-            match formats::detect(&path).and_then(|format| format.import(&reading)) {
-                Ok(dataset) => Outcome::Imported(path, Box::new(dataset)),
+            let sizes = Sizes::of_project(&project);
+            let reading = Reading::new(&path).with_sizes(&sizes).with_progress(progress);
+            match formats::read(&reading) {
+                Ok((_, dataset)) => Outcome::Imported(path, Box::new(dataset)),
                 Err(error) => Outcome::Failed(error.to_string()),
             }
         }
         Errand::Export { project, folder, format, options, target } => {
-            match format.export(&project, &folder, &options, &target, progress) {
+            match format.export(&project, &ImageFiles::of_project(&folder), &options, &target, progress) {
                 Ok(report) => Outcome::Exported(target, report),
                 Err(error) => Outcome::Failed(error.to_string()),
             }

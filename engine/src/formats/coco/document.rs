@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
+use super::{CROWD, SCORE};
 use crate::{
     file,
     formats::{FormatError, Shape},
@@ -93,10 +94,12 @@ impl Serialize for Annotation {
         map.serialize_entry("image_id", &self.image_id)?;
         map.serialize_entry("category_id", &self.category_id)?;
         map.serialize_entry("track_id", &self.track_id)?;
-        if let Some(score) = &self.score {
-            map.serialize_entry("score", score)?;
+        let said = self.attributes.get(SCORE).and_then(|score| score.parse::<f32>().ok());
+        if let Some(score) = self.score.or(said) {
+            map.serialize_entry("score", &score)?;
         }
-        map.serialize_entry("iscrowd", &0)?;
+        let is_crowd = self.attributes.get(CROWD).is_some_and(|crowd| crowd == "1");
+        map.serialize_entry("iscrowd", &u8::from(is_crowd))?;
         if let Some(polygons) = &self.polygons {
             map.serialize_entry("segmentation", polygons)?;
         } else if let Shape::Mask(mask) = &self.shape {
@@ -105,8 +108,10 @@ impl Serialize for Annotation {
         let (bbox, area) = measures(&self.shape);
         map.serialize_entry("bbox", &bbox)?;
         map.serialize_entry("area", &area)?;
-        if !self.attributes.is_empty() {
-            map.serialize_entry("attributes", &self.attributes)?;
+        let is_field = |name: &str| name == CROWD && is_crowd || name == SCORE && said.is_some();
+        let attributes: BTreeMap<_, _> = self.attributes.iter().filter(|(name, _)| !is_field(name)).collect();
+        if !attributes.is_empty() {
+            map.serialize_entry("attributes", &attributes)?;
         }
         map.end()
     }

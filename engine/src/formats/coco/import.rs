@@ -1,39 +1,36 @@
-//! A COCO file as what it says of which images: read, checked, and all shapes made masks or boxes.
-
-use std::sync::Arc;
+//! A COCO file as a data set: read, checked, and all shapes made masks or boxes.
 
 use super::{
-    item::{self, Flaw, Segmentation, Video},
-    reading::{File, Places, Told},
+    item::{self, CROWD, Flaw, Video},
+    reading::{ByIds, File, Told},
+    segmentation::Segmentation,
 };
 use crate::{
     formats::{
-        Annotation, Category, Dataset, FormatError, Image, Reading, Shape, clip, counted,
-        dataset::Refused,
+        Annotation, Category, Dataset, FormatError, Image, Messages, Reading, Shape, clip, counted,
         json::{Metered, Stop},
         parallel,
-        polygon::rasterize,
+        paths::normalized,
     },
     geometry::{Rect, Size},
 };
 
 /// Reads a COCO file: instances (an object with `images`, `categories` and `annotations`), or results (a bare list).
-pub(in crate::formats) fn read(
-    &Reading { path, progress, checks, .. }: &Reading<'_>,
-) -> Result<Dataset, FormatError> {
-    let bytes = Metered::open(path, progress).map_err(|error| FormatError::reading(path, error))?;
-    let total = bytes.total;
-    let (file, stop) = File::read(bytes);
+pub(in crate::formats) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    let path = reading.path;
+    let text = Metered::open(reading)?;
+    let total = text.total;
+    let (file, stop) = File::read(text);
     let damage = match stop {
         Some(Stop::Io(error)) => return Err(FormatError::reading(path, error)),
         Some(Stop::Damaged { line, why }) => Some(format!("line {line}: {why}")),
         None => None,
     };
     let n_read = file.annotations.n_good;
-    let mut imported = Dataset::of(file, checks, || progress(total, total))?;
+    let mut imported = Dataset::of(file, reading, || (reading.progress)(total, total))?;
     if imported.is_empty() {
         let path = path.to_owned();
-        return Err(match (damage, imported.refused.into_iter().next()) {
+        return Err(match (damage, imported.refused.sentences().into_iter().next()) {
             (Some(cause), _) => FormatError::Damaged {
                 path,
                 cause: format!("it is no JSON, or damaged from the start on ({cause})"),
@@ -45,27 +42,33 @@ pub(in crate::formats) fn read(
         });
     }
     if let Some(error) = damage {
-        let what = format!("what follows {}", counted(n_read, "annotation"));
-        let why = format!("the file is damaged or cut short there ({error})");
-        imported.refused.insert(0, format!("{what} is not taken: {why}"));
+        let item = format!("what follows {}", counted(n_read, "annotation"));
+        let mut refused = Messages::default();
+        refused.refuse(item, format_args!("the file is damaged or cut short there ({error})"));
+        refused.extend(std::mem::take(&mut imported.refused));
+        imported.refused = refused;
     }
     Ok(imported)
 }
 
 impl Dataset {
     /// Holds the lists against each other; `go_on` is asked now and then.
-    fn of(file: File, checks: bool, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
+    fn of(file: File, reading: &Reading<'_>, mut go_on: impl FnMut() -> bool) -> Result<Self, FormatError> {
         let File { images, videos, categories, annotations, is_results } = file;
-        let (mut refused, mut doubts) = (Refused::default(), Refused::default());
-        let mut refuse = |title, flaw| refused.push(title, flaw);
+        let (mut refused, mut doubts, mut notes) =
+            (Messages::default(), Messages::default(), Messages::default());
+        let mut refuse = |title, flaw| refused.refuse(title, flaw);
         let (images, images_by_id) = images.into_items(&mut refuse);
         let (videos, videos_by_id) = videos.into_items(&mut refuse);
         let (categories, categories_by_id) = categories.into_items(&mut refuse);
-        let image = |image: item::Image| Image {
-            id: image.id,
-            file_name: Some(image.file_name),
-            size: Some(image.size),
-            frame: image.frame.and_then(|(video, frame)| Some((*videos_by_id.get(&video)?, frame))),
+        let image = |image: item::Image| {
+            let file_name = normalized(&image.file_name);
+            Image {
+                id: image.id,
+                size: reading.size_of(&file_name, image.size),
+                file_name: Some(file_name),
+                frame: image.frame.and_then(|(video, frame)| Some((*videos_by_id.places.get(&video)?, frame))),
+            }
         };
         let category = |category: item::Category| Category {
             id: category.id,
@@ -79,10 +82,12 @@ impl Dataset {
             videos: videos.into_iter().map(|Video(path)| path).collect(),
             ..Self::default()
         };
-        let mut places = ByIds { images: images_by_id, categories: categories_by_id };
+        let mut by_ids = Lists { images: images_by_id, categories: categories_by_id };
         let mut taken = Vec::with_capacity(annotations.n_good);
         let batches = annotations.into_batches();
-        imported.add_unlisted(&batches, is_results, &mut places);
+        imported.add_unlisted(&batches, is_results, &mut by_ids);
+        let context = Context { lists: &by_ids, is_results, checks: reading.checks };
+        let (mut n_keypoints, mut n_crowds) = (0, 0);
         parallel::stream(
             |check| {
                 for batch in batches {
@@ -93,56 +98,43 @@ impl Dataset {
                 }
                 Ok(())
             },
-            |batch| {
-                let (mut good, mut refused, mut doubts) =
-                    (Vec::with_capacity(batch.len()), Vec::new(), Vec::new());
-                for Told { item, title } in batch {
-                    match item.and_then(|told| imported.check(told, &places, checks)) {
-                        Ok((annotation, doubt)) => {
-                            good.push(annotation);
-                            doubts.extend(doubt.map(|doubt| (title, doubt)));
-                        }
-                        Err(flaw) => refused.push((title, flaw)),
-                    }
-                }
-                (good, refused, doubts)
-            },
-            |(good, flawed, doubtful)| {
+            |batch| imported.check_all(batch, &context),
+            |Checked { good, flawed, doubtful, n_keypoints: n }| {
+                n_keypoints += n;
+                n_crowds += good.iter().filter(|annotation| annotation.attributes.contains_key(CROWD)).count();
                 taken.extend(good);
-                flawed.into_iter().for_each(|(title, flaw)| refused.push(title, flaw));
-                doubtful.into_iter().for_each(|(title, doubt)| doubts.say(format_args!("{title}: {doubt}")));
+                flawed.into_iter().for_each(|(title, flaw)| refused.refuse(title, flaw));
+                doubtful.into_iter().for_each(|(title, doubt)| doubts.remark(title, doubt));
             },
         )?;
         if is_results && taken.is_empty() {
             imported.images.clear();
             imported.categories.clear();
         }
+        notes.count_many("keypoint annotation", "box and mask are kept, keypoints are not supported", n_keypoints);
+        let crowd = "iscrowd is kept; pycocotools ignores matches with a crowd, and most trainers leave it out";
+        notes.count_many("crowd annotation", crowd, n_crowds);
         imported.annotations = taken;
-        imported.refused = refused.into_sentences();
-        imported.doubts = doubts.into_sentences();
+        (imported.refused, imported.doubts, imported.notes) = (refused, doubts, notes);
         Ok(imported)
     }
 
-    /// Results list neither images nor categories, other files may lack categories: there are those that annotations name.
-    fn add_unlisted(
-        &mut self,
-        annotations: &[Vec<Told<item::Annotation>>],
-        is_results: bool,
-        places: &mut ByIds,
-    ) {
+    /// Adds what annotations name and no list has: results list neither images nor categories, other files may lack
+    /// categories.
+    fn add_unlisted(&mut self, annotations: &[Vec<Told<item::Annotation>>], is_results: bool, lists: &mut Lists) {
         let has_categories = !self.categories.is_empty();
         if has_categories && !is_results {
             return;
         }
         for annotation in annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok()) {
             if is_results {
-                places.images.entry(annotation.image.clone()).or_insert_with_key(|id| {
+                lists.images.places.entry(annotation.image.clone()).or_insert_with_key(|id| {
                     self.images.push(Image { id: id.clone(), file_name: None, size: None, frame: None });
                     self.images.len() - 1
                 });
             }
             if !has_categories {
-                places.categories.entry(annotation.category.clone()).or_insert_with_key(|id| {
+                lists.categories.places.entry(annotation.category.clone()).or_insert_with_key(|id| {
                     let name = (!is_results).then(|| format!("category {id}"));
                     let supercategory = String::new();
                     self.categories.push(Category { id: id.clone(), name, supercategory, color: None });
@@ -152,59 +144,93 @@ impl Dataset {
         }
     }
 
-    /// Also what is wrong with it nevertheless, if that is asked.
+    fn check_all(&self, batch: Vec<Told<item::Annotation>>, context: &Context<'_>) -> Checked {
+        let mut checked = Checked { good: Vec::with_capacity(batch.len()), ..Checked::default() };
+        for Told { item, title } in batch {
+            let has_keypoints = item.as_ref().is_ok_and(|told| told.has_keypoints);
+            match item.and_then(|told| self.check(told, context)) {
+                Ok((annotation, doubt)) => {
+                    checked.good.push(annotation);
+                    checked.n_keypoints += usize::from(has_keypoints);
+                    let double = title.is_double.then(|| Flaw::SameId.to_string());
+                    checked.doubtful.extend(doubt.or(double).map(|doubt| (title, doubt)));
+                }
+                Err(flaw) => checked.flawed.push((title, flaw)),
+            }
+        }
+        checked
+    }
+
+    /// Returns the annotation, and what is wrong with it nevertheless.
     fn check(
         &self,
         told: item::Annotation,
-        places: &ByIds,
-        checks: bool,
+        context: &Context<'_>,
     ) -> Result<(Annotation, Option<String>), Flaw> {
-        let image = *places.images.get(&told.image).ok_or_else(|| Flaw::NoImage(told.image.clone()))?;
-        let category = places.categories.get(&told.category);
-        let category = *category.ok_or_else(|| Flaw::NoCategory(told.category.clone()))?;
-        let Image { size, file_name, .. } = &self.images[image];
-        let shape = shape(&told.segmentation, told.rect, *size)?;
-        let doubt = checks.then(|| doubt(&told, &shape, *size)).flatten();
-        let annotation = Annotation {
-            image,
-            category,
-            track: told.track,
-            // Of what is no result, a score says nothing of who made it.
-            score: told.score.filter(|_| file_name.is_none()),
-            shape,
-            attributes: told.attributes,
+        let Lists { images, categories } = context.lists;
+        let place = |by_ids: &ByIds, id, none: fn(_) -> Flaw, many: fn(_) -> Flaw| {
+            by_ids.places.get(&id).copied().ok_or_else(|| {
+                if by_ids.ambiguous.contains(&id) { many(id) } else { none(id) }
+            })
         };
-        Ok((annotation, doubt))
-    }
-}
-
-/// What annotations name.
-struct ByIds {
-    images: Places,
-    categories: Places,
-}
-
-/// The mask if it has a pixel, else the box.
-fn shape(segmentation: &Segmentation, rect: Option<Rect>, image: Option<Size>) -> Result<Shape, Flaw> {
-    let mask = match segmentation {
-        Segmentation::None => None,
-        Segmentation::Mask(mask) => Some(mask.clone()),
-        Segmentation::Polygons(polygons) => {
-            Some(Arc::new(rasterize(polygons, image.ok_or(Flaw::PolygonInResults)?)?))
+        let image = place(images, told.image.clone(), Flaw::NoImage, Flaw::ManyImages)?;
+        let category = place(categories, told.category.clone(), Flaw::NoCategory, Flaw::ManyCategories)?;
+        let size = self.images[image].size;
+        let (shape, doubt) = shape(&told.segmentation, told.rect, size)?;
+        let doubt = doubt.or_else(|| context.checks.then(|| misstated(&told, &shape, size)).flatten());
+        let mut attributes = told.attributes;
+        if let Some(score) = told.score.filter(|_| !context.is_results) {
+            attributes.insert(SCORE.to_owned(), score.to_string());
         }
-    };
-    if let (Some(mask), Some(image)) = (&mask, image)
-        && mask.size() != image
-    {
-        return Err(Flaw::OtherSize { mask: mask.size(), image });
+        let score = told.score.filter(|_| context.is_results);
+        Ok((Annotation { image, category, track: told.track, score, shape, attributes }, doubt))
     }
-    let mask = mask.filter(|mask| !mask.is_empty()).map(Shape::Mask);
-    let rect = || image.map_or(rect, |image| clip(rect?, image)).map(Shape::Box);
-    mask.or_else(rect).ok_or(Flaw::Nothing)
 }
 
-/// What does not agree with the shape, of what a file says of it: its box, its area.
-fn doubt(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -> Option<String> {
+/// The attribute that keeps the score of what is no result: it does not say that nobody has accepted it.
+pub(in crate::formats) const SCORE: &str = "score";
+
+/// Images and categories that annotations name.
+struct Lists {
+    images: ByIds,
+    categories: ByIds,
+}
+
+/// What annotations are checked against.
+struct Context<'a> {
+    lists: &'a Lists,
+    is_results: bool,
+    checks: bool,
+}
+
+/// The outcome of checking a batch of annotations.
+#[derive(Default)]
+struct Checked {
+    good: Vec<Annotation>,
+    flawed: Vec<(super::reading::Title, Flaw)>,
+    doubtful: Vec<(super::reading::Title, String)>,
+    n_keypoints: usize,
+}
+
+/// Returns the mask if it has a pixel, else the box, and what is wrong with the mask.
+fn shape(
+    segmentation: &Segmentation,
+    rect: Option<Rect>,
+    image: Option<Size>,
+) -> Result<(Shape, Option<String>), Flaw> {
+    let rect_in_image = || image.map_or(rect, |image| clip(rect?, image)).map(Shape::Box);
+    match segmentation.mask(image, rect) {
+        Ok(Some((mask, doubt))) if !mask.is_empty() => Ok((Shape::Mask(mask), doubt.map(str::to_owned))),
+        Ok(_) => rect_in_image().map(|rect| (rect, None)).ok_or(Flaw::Nothing),
+        Err(flaw) => match rect_in_image() {
+            Some(rect) => Ok((rect, Some(format!("{flaw}; its box is kept")))),
+            None => Err(flaw),
+        },
+    }
+}
+
+/// Returns what a file states of a shape that is not so: its box, its area.
+fn misstated(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -> Option<String> {
     /// Boxes are rounded, and polygons have other areas than their pixels.
     const PIXEL: f64 = 1.01;
     const SHARE: f64 = 0.2;

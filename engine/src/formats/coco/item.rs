@@ -1,23 +1,26 @@
-//! One image, video, category or annotation of a COCO file, or why it is none.
+//! One image, video, category or annotation of a COCO file, or the reason why it is none.
 
 mod quick;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::segmentation::Segmentation;
 use crate::{
     formats::{
         Id,
-        polygon::{PolygonError, rasterize},
+        number::{json_float, json_whole},
+        polygon::PolygonError,
+        valid_size,
     },
     geometry::{Rect, Size},
-    mask::{Rle, RleError},
+    mask::RleError,
 };
 
-/// Why an item is not taken.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Flaw {
+/// Why an item, or the mask of one, is not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(in crate::formats) enum Flaw {
     #[error("its {0} is missing, or neither a whole number nor a text")]
     NoId(&'static str),
     #[error("it is no JSON ({0})")]
@@ -30,20 +33,30 @@ pub(super) enum Flaw {
     Size,
     #[error("its image, {0}, is not in the file")]
     NoImage(Id),
+    #[error("its image, {0}, may be one of several with this id")]
+    ManyImages(Id),
     #[error("its category, {0}, is not in the file")]
     NoCategory(Id),
+    #[error("its category, {0}, may be one of several with this id")]
+    ManyCategories(Id),
     #[error("its bbox is not four numbers")]
     Bbox,
     #[error("its segmentation is neither polygons nor run lengths")]
     Segmentation,
     #[error("a polygon ends with half a corner")]
     HalfCorner,
+    #[error("a polygon has fewer than three corners")]
+    TwoCorners,
     #[error("it has neither a mask nor a box with a part of the image")]
     Nothing,
     #[error("its mask is {mask}, its image {image}")]
     OtherSize { mask: Size, image: Size },
-    #[error("it is a polygon without an image's size; results need run lengths")]
-    PolygonInResults,
+    #[error("its run lengths cover {covered} pixels, its image of {size} has {}", size.area())]
+    Covered { covered: u64, size: Size },
+    #[error("its run lengths have no size, and that of its image is not known")]
+    NoMaskSize,
+    #[error("it is a polygon, and the size of its image is not known")]
+    PolygonWithoutSize,
     #[error("{0}")]
     Rle(#[from] RleError),
     #[error("{0}")]
@@ -57,6 +70,11 @@ pub(super) trait Item: Sized {
 
     fn of(item: Value) -> Result<Self, Flaw>;
 
+    /// True if an item that follows with the same id is the same.
+    fn is_same(&self, _later: &Self) -> bool {
+        false
+    }
+
     /// The same, with its id, of what is written as most files do; none of what needs a closer look.
     fn quick(_text: &[u8]) -> Option<(Option<Id>, Self)> {
         None
@@ -67,7 +85,8 @@ pub(super) trait Item: Sized {
 pub(super) struct Image {
     pub(super) id: Id,
     pub(super) file_name: String,
-    pub(super) size: Size,
+    /// None if the file does not state the size of an image.
+    pub(super) size: Option<Size>,
     /// Its video and its frame there.
     pub(super) frame: Option<(Id, usize)>,
 }
@@ -92,15 +111,9 @@ pub(super) struct Annotation {
     pub(super) segmentation: Segmentation,
     pub(super) rect: Option<Rect>,
     pub(super) area: Option<f64>,
+    /// True if it has keypoints.
+    pub(super) has_keypoints: bool,
     pub(super) attributes: BTreeMap<String, String>,
-}
-
-/// What tells an object's pixels.
-pub(super) enum Segmentation {
-    None,
-    Mask(Arc<Rle>),
-    /// Each as `x, y, x, y, …`, in full precision, since a last digit decides how they are rounded.
-    Polygons(Vec<Vec<f64>>),
 }
 
 impl Item for Image {
@@ -110,10 +123,14 @@ impl Item for Image {
         let frame = id_of(&item["video_id"]).zip(item["frame_index"].as_u64());
         Ok(Self {
             id: id(&item, "id")?,
-            file_name: text(&item, "file_name")?,
-            size: size(&item["width"], &item["height"])?,
+            file_name: text(&item, "file_name").or_else(|flaw| name_in_url(&item).ok_or(flaw))?,
+            size: size(&item["width"], &item["height"]),
             frame: frame.map(|(video, frame)| (video, frame as usize)),
         })
+    }
+
+    fn is_same(&self, later: &Self) -> bool {
+        self.file_name == later.file_name
     }
 }
 
@@ -137,6 +154,10 @@ impl Item for Category {
             color: serde_json::from_value(item["color"].clone()).ok(),
         })
     }
+
+    fn is_same(&self, later: &Self) -> bool {
+        self.name == later.name
+    }
 }
 
 impl Item for Annotation {
@@ -147,39 +168,53 @@ impl Item for Annotation {
     }
 
     fn of(mut item: Value) -> Result<Self, Flaw> {
-        let segmentation = segmentation(item.get_mut("segmentation").map_or(Value::Null, Value::take))?;
+        let segmentation = Segmentation::of(item.get_mut("segmentation").map_or(Value::Null, Value::take));
         let rect = match (&segmentation, rect(&item["bbox"])) {
             (Segmentation::None, rect) => rect?,
             // A bad box does no harm where there is a mask.
             (_, rect) => rect.unwrap_or_default(),
         };
-        let attributes = item["attributes"].as_object();
-        let attributes = attributes.into_iter().flatten();
+        let attributes = item["attributes"].as_object().into_iter().flatten();
         let mut attributes =
             attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect();
+        mark_crowd(json_whole(&item["iscrowd"]) == Some(1) || item["iscrowd"] == true, &mut attributes);
+        let has_keypoints = item["keypoints"].as_array().is_some_and(|points| !points.is_empty());
         Ok(Self {
             image: id(&item, "image_id")?,
             category: id(&item, "category_id")?,
             track: id_of(&item["track_id"]).or_else(|| track_among(&mut attributes)),
-            score: item["score"].as_f64().map(|score| score.clamp(0.0, 1.0) as f32),
+            score: json_float(&item["score"]).map(|score| score.clamp(0.0, 1.0) as f32),
             segmentation,
             rect,
-            area: item["area"].as_f64(),
+            area: json_float(&item["area"]),
+            has_keypoints: has_keypoints && json_whole(&item["num_keypoints"]) != Some(0),
             attributes,
         })
     }
 }
 
-fn whole(value: &Value) -> Option<i64> {
-    let float = || value.as_f64().filter(|v| v.fract() == 0.0 && v.abs() < 1e15);
-    value.as_i64().or_else(|| float().map(|v| v as i64))
+/// The attribute that keeps `iscrowd`, where it is 1.
+pub(in crate::formats) const CROWD: &str = "iscrowd";
+
+fn mark_crowd(is_crowd: bool, attributes: &mut BTreeMap<String, String>) {
+    if is_crowd {
+        attributes.insert(CROWD.to_owned(), "1".to_owned());
+    }
+}
+
+/// The name of an image in the address that LVIS has for it: its folder and its file.
+fn name_in_url(item: &Value) -> Option<String> {
+    let url = text(item, "coco_url").ok()?;
+    let mut names = url.rsplit('/').filter(|name| !name.is_empty());
+    let (file, folder) = (names.next()?, names.next()?);
+    Some(format!("{folder}/{file}"))
 }
 
 /// An id, however it is written.
 pub(super) fn id_of(value: &Value) -> Option<Id> {
     match value {
         Value::String(text) => Some(Id::of(text)),
-        _ => whole(value).map(Id::Number),
+        _ => json_whole(value).map(Id::Number),
     }
 }
 
@@ -188,78 +223,33 @@ fn id(item: &Value, name: &'static str) -> Result<Id, Flaw> {
 }
 
 fn text(item: &Value, name: &'static str) -> Result<String, Flaw> {
-    let text = item[name].as_str().filter(|text| !text.is_empty());
-    text.map(str::to_owned).ok_or(Flaw::NoText(name))
+    match &item[name] {
+        Value::String(text) if !text.is_empty() => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err(Flaw::NoText(name)),
+    }
 }
 
-fn size(width: &Value, height: &Value) -> Result<Size, Flaw> {
-    let side = |value| whole(value).and_then(|side| usize::try_from(side).ok()).filter(|side| *side > 0);
-    side(width).zip(side(height)).and_then(|(width, height)| size_of(width, height)).ok_or(Flaw::Size)
-}
-
-/// The mask that a segmentation is on an image; none of none.
-pub(in crate::formats) fn mask_of(told: Value, size: Size) -> Result<Option<Arc<Rle>>, String> {
-    let read = segmentation(told).and_then(|told| match told {
-        Segmentation::None => Ok(None),
-        Segmentation::Mask(mask) => Ok(Some(mask)),
-        Segmentation::Polygons(polygons) => Ok(Some(Arc::new(rasterize(&polygons, size)?))),
-    });
-    read.map_err(|flaw| flaw.to_string())
-}
-
-/// An image's size; none if no image has so many pixels, or none.
-pub(in crate::formats) fn size_of(width: usize, height: usize) -> Option<Size> {
-    let area = width.checked_mul(height).filter(|area| (1..=1 << 31).contains(area));
-    area.map(|_| Size::new(width, height))
+fn size(width: &Value, height: &Value) -> Option<Size> {
+    let side = |value| json_whole(value).and_then(|side| usize::try_from(side).ok());
+    valid_size(side(width)?, side(height)?)
 }
 
 fn rect(bbox: &Value) -> Result<Option<Rect>, Flaw> {
-    if bbox.is_null() {
-        return Ok(None);
-    }
-    match numbers(bbox).ok_or(Flaw::Bbox)?[..] {
-        [x, y, width, height] => Ok(Some(Rect::from([x, y, x + width, y + height].map(|v| v as f32)))),
-        [] => Ok(None),
+    let numbers = |list: &[Value]| list.iter().map(json_float).collect::<Option<Vec<f64>>>();
+    let list = match bbox {
+        Value::Null => return Ok(None),
+        // A box in a list of one.
+        Value::Array(list) if list.len() == 1 => list[0].as_array(),
+        _ => bbox.as_array(),
+    };
+    match list.and_then(|list| numbers(list)).as_deref() {
+        Some([x, y, width, height]) => {
+            Ok(Some(Rect::from([*x, *y, x + width, y + height].map(|v| v as f32))))
+        }
+        Some([]) => Ok(None),
         _ => Err(Flaw::Bbox),
     }
-}
-
-fn segmentation(value: Value) -> Result<Segmentation, Flaw> {
-    match value {
-        Value::Null => Ok(Segmentation::None),
-        Value::Array(polygons) => {
-            let mut polygons: Vec<Vec<f64>> = polygons.iter().map(polygon).collect::<Result<_, _>>()?;
-            // Fewer than three corners have no pixel between them.
-            polygons.retain(|polygon| polygon.len() >= 6);
-            Ok(if polygons.is_empty() { Segmentation::None } else { Segmentation::Polygons(polygons) })
-        }
-        Value::Object(rle) => {
-            let Some([height, width]) = rle.get("size").and_then(Value::as_array).map(Vec::as_slice) else {
-                return Err(Flaw::Segmentation);
-            };
-            let size = size(width, height)?;
-            let mask = match rle.get("counts") {
-                Some(Value::String(text)) => Rle::from_counts(size, text)?,
-                Some(Value::Array(runs)) => {
-                    let run = |value: &Value| value.as_u64().and_then(|run| u32::try_from(run).ok());
-                    let runs: Option<Vec<u32>> = runs.iter().map(run).collect();
-                    Rle::from_runs(size, runs.ok_or(Flaw::Segmentation)?)?
-                }
-                _ => return Err(Flaw::Segmentation),
-            };
-            Ok(Segmentation::Mask(mask.into()))
-        }
-        _ => Err(Flaw::Segmentation),
-    }
-}
-
-fn polygon(value: &Value) -> Result<Vec<f64>, Flaw> {
-    let polygon = numbers(value).ok_or(Flaw::Segmentation)?;
-    if polygon.len() % 2 == 1 { Err(Flaw::HalfCorner) } else { Ok(polygon) }
-}
-
-fn numbers(value: &Value) -> Option<Vec<f64>> {
-    value.as_array()?.iter().map(Value::as_f64).collect()
 }
 
 /// The track that CVAT and Datumaro tell as an attribute.

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     document::{Category, Image, write_list},
     export::{categories, image, image_id, list_name},
-    item::size_of,
 };
 use crate::{
     formats::{
         Dataset, FormatError, Frame, Output, Reading, Selection, Shape, dataset::Builder, json, png,
         report::Loss,
+        valid_size,
     },
     geometry::Size,
     mask::{Mask, Rle},
@@ -130,7 +130,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
             match cut.key {
                 "images" => {
                     let image: ToldImage = serde_json::from_slice(cut.text)?;
-                    let place = builder.image(&image.file_name, size_of(image.width, image.height));
+                    let place = builder.image(&image.file_name, valid_size(image.width, image.height));
                     images.insert(image.id, (place, image));
                 }
                 "categories" => {

@@ -4,7 +4,7 @@
 //! are made by many programs, so an item of the wrong form costs no other.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fmt, io,
 };
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::item::{Annotation, Category, Flaw, Image, Item, Video, id_of};
 use crate::formats::{
     Id,
-    json::{Cut, Piece, Stop, cut_lists},
+    json::{self, Cut, Piece, Stop, cut_lists},
     parallel,
 };
 
@@ -31,12 +31,17 @@ pub(super) struct File {
 /// Where things are, by their ids.
 pub(super) type Places = HashMap<Id, usize, foldhash::fast::RandomState>;
 
+/// Ids of a list.
+pub(super) type Ids = HashSet<Id, foldhash::fast::RandomState>;
+
 /// What is read of a list, in its order.
 pub(super) struct List<T> {
     /// In batches, so that those that are done with need no memory.
     batches: Vec<Vec<Told<T>>>,
     /// Places among the items that have no flaw.
     by_id: Places,
+    /// Ids of several items that are not the same.
+    ambiguous: Ids,
     n_seen: u32,
     /// How many have no flaw.
     pub(super) n_good: usize,
@@ -44,7 +49,13 @@ pub(super) struct List<T> {
 
 impl<T> Default for List<T> {
     fn default() -> Self {
-        Self { batches: Vec::new(), by_id: HashMap::default(), n_seen: 0, n_good: 0 }
+        Self {
+            batches: Vec::new(),
+            by_id: HashMap::default(),
+            ambiguous: HashSet::default(),
+            n_seen: 0,
+            n_good: 0,
+        }
     }
 }
 
@@ -62,6 +73,8 @@ pub(super) struct Title {
     place: u32,
     /// From 1.
     line: u32,
+    /// True if an earlier one has the same id.
+    pub(super) is_double: bool,
 }
 
 impl fmt::Display for Title {
@@ -88,7 +101,7 @@ impl File {
         let mut file = Self::default();
         let lists = ["images", "videos", "categories", "annotations"];
         let cut = |give: &mut dyn FnMut(Piece)| cut_lists(bytes, &lists, give).err();
-        let read = |piece: Piece| match piece.key {
+        let read = |piece: Piece| match &*piece.key {
             "images" => Items::Images(told(&piece)),
             "videos" => Items::Videos(told(&piece)),
             "categories" => Items::Categories(told(&piece)),
@@ -109,7 +122,7 @@ impl File {
     }
 }
 
-impl<T> List<T> {
+impl<T: Item> List<T> {
     fn take(&mut self, mut told: Vec<Told<T>>) {
         // In memory of this thread's: what another has allocated, an allocator gives to nobody else once it is free.
         let mut batch = Vec::with_capacity(told.len());
@@ -118,7 +131,7 @@ impl<T> List<T> {
             self.n_seen += 1;
             title.place = self.n_seen;
             match title.id.as_ref().map(|id| self.by_id.entry(id.clone())) {
-                Some(Entry::Occupied(_)) => *item = Err(Flaw::SameId),
+                Some(Entry::Occupied(_)) => title.is_double = true,
                 Some(Entry::Vacant(new)) if item.is_ok() => _ = new.insert(self.n_good),
                 _ => {}
             }
@@ -127,22 +140,43 @@ impl<T> List<T> {
         self.batches.push(batch);
     }
 
-    /// All of them; what told which had the same id goes.
+    /// All of them.
     pub(super) fn into_batches(self) -> Vec<Vec<Told<T>>> {
         self.batches
     }
 
-    /// The items, and where they are by their ids; of those with flaws, `refuse` is told.
-    pub(super) fn into_items(self, refuse: &mut dyn FnMut(Title, Flaw)) -> (Vec<T>, Places) {
-        let good = |Told { item, title }: Told<T>| item.map_err(|flaw| refuse(title, flaw)).ok();
-        (self.batches.into_iter().flatten().filter_map(good).collect(), self.by_id)
+    /// The items, and where they are by their ids; `refuse` is called with those that have flaws. Of items with one id that are
+    /// the same the first is kept; where they are not the same, the id stands for none of them.
+    pub(super) fn into_items(self, refuse: &mut dyn FnMut(Title, Flaw)) -> (Vec<T>, ByIds) {
+        let Self { batches, mut by_id, mut ambiguous, .. } = self;
+        let mut items: Vec<T> = Vec::new();
+        for Told { item, title } in batches.into_iter().flatten() {
+            match item {
+                Ok(item) => {
+                    let first = title.id.as_ref().filter(|_| title.is_double).and_then(|id| by_id.get(id));
+                    if first.is_some_and(|first| !items[*first].is_same(&item)) {
+                        ambiguous.extend(title.id);
+                    }
+                    items.push(item);
+                }
+                Err(flaw) => refuse(title, flaw),
+            }
+        }
+        by_id.retain(|id, _| !ambiguous.contains(id));
+        (items, ByIds { places: by_id, ambiguous })
     }
+}
+
+/// Items of a list by their ids.
+pub(super) struct ByIds {
+    pub(super) places: Places,
+    pub(super) ambiguous: Ids,
 }
 
 fn told<T: Item>(piece: &Piece) -> Vec<Told<T>> {
     let item = |Cut { text, line, .. }: Cut<'_>| {
         let (id, item) = read(text);
-        Told { item, title: Title { kind: T::KIND, id, place: 0, line: line as u32 } }
+        Told { item, title: Title { kind: T::KIND, id, place: 0, line: line as u32, is_double: false } }
     };
     piece.items().map(item).collect()
 }
@@ -152,7 +186,7 @@ fn read<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
     if let Some((id, item)) = T::quick(text) {
         return (id, Ok(item));
     }
-    match serde_json::from_slice::<Value>(text) {
+    match json::lenient::<Value>(text) {
         Ok(value) => (id_of(&value["id"]), T::of(value)),
         Err(error) => (None, Err(Flaw::Json(error.to_string()))),
     }

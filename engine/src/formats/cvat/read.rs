@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, sync::Arc};
 use crate::{
     formats::{
         Dataset, FormatError, Id, Reading, Shape,
-        dataset::Builder,
+        dataset::{Builder, frame_name},
         png,
         polygon::rasterize,
         xml::{self, Element},
@@ -65,7 +65,7 @@ pub(super) fn videos(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         }
         "track" => {
             let id = element.attribute("id").unwrap_or_default();
-            match of_video.or_else(|| (reading.size)(&video)) {
+            match reading.size_of(&video, of_video) {
                 Some(size) => read_track(&element, &video, size, &mut builder),
                 None => builder.refuse(format_args!("track {id}"), "the size of its video is not known"),
             }
@@ -119,7 +119,7 @@ fn read_track(element: &Element, video: &str, size: Size, builder: &mut Builder)
         });
         match frame.and_then(|frame| Ok((frame, read_shape(told, size)?))) {
             Ok((frame, shape)) => {
-                let image = builder.frame(video, frame, Some(size));
+                let image = builder.frame(video, frame, Some(&frame_name(video, frame)), Some(size));
                 if let Some(annotation) = builder.annotate(what, image, category, shape) {
                     annotation.track = Some(Id::of(id));
                     annotation.attributes = attributes(told);

@@ -1,226 +1,306 @@
 //! YOLO's text files.
 
-use std::{
-    fs,
-    io::{self, BufRead as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
-use serde_yaml_ng::Value;
-
+use super::layout::{Description, ImageOf, Images, folder_at};
 use crate::{
     formats::{
-        Dataset, FormatError, Reading, Shape,
-        dataset::{Builder, without_suffix},
-        head,
+        Dataset, FormatError, Messages, Reading, Shape, counted,
+        dataset::Builder,
+        number::{float, whole},
         polygon::rasterize,
+        text::Texts,
     },
     geometry::{Rect, Size},
-    media::image_size,
 };
 
-/// What a folder's lines are: what its YAML file says, or what the first lines look like.
-pub(super) fn task(path: &Path) -> Option<&'static str> {
-    let folder = folder_of(path);
-    let names = names_of(folder)?;
-    if let Ok(Value::Mapping(yaml)) = serde_yaml_ng::from_str::<Value>(&fs::read_to_string(&names).ok()?) {
-        yaml.get("names")?;
-        let said = yaml.get("task").and_then(Value::as_str);
-        if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == said) {
-            return Some(task);
-        }
+/// Label files from which the kind of rows is told, and rows of each.
+const SAMPLED: [usize; 2] = [50, 50];
+
+/// What the rows of a data set hold after the class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// Boxes and polygons, which their length tells apart.
+    Shapes,
+    /// Four corners of turned boxes.
+    Corners,
+    /// A box, and so many numbers of keypoints.
+    Pose(usize),
+}
+
+/// Recognizes what a folder holds: what its YAML file says, or what its rows look like.
+pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
+    let is_described = |suffix: &std::ffi::OsStr| ["yaml", "yml", "data"].iter().any(|known| suffix == *known);
+    if path.is_file() && !path.extension().is_some_and(is_described) {
+        return None;
     }
-    let files = head::files(folder, "txt").into_iter().take(20);
-    let lines: Vec<usize> = files
-        .filter_map(|file| head::glance(&file))
-        .flat_map(|text| text.lines().filter_map(n_numbers).collect::<Vec<usize>>())
-        .collect();
-    match () {
-        // Of polygons, not all would have four corners.
-        () if !lines.is_empty() && lines.iter().all(|n| *n == 9) => Some("obb"),
-        () if lines.iter().any(|n| *n > 6) => Some("segment"),
-        () if lines.contains(&5) => Some("detect"),
-        () => None,
+    let folder = folder_at(path);
+    let description = Description::read(path, texts).ok()?;
+    let sample = sample(&description, &folder, texts);
+    let named = description.task.as_deref();
+    if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == named) {
+        return (description.names.is_some()).then_some(task);
+    }
+    // Numbers alone may be anything; without names there must be images.
+    let is_likely = description.names.is_some() || folder.join("images").is_dir();
+    if sample.is_empty() || !is_likely {
+        return (description.names.is_some() && folder.join("labels").is_dir()).then_some("detect");
+    }
+    match Rows::of(&description, &sample) {
+        Rows::Corners => Some("obb"),
+        Rows::Pose(_) => Some("detect"),
+        Rows::Shapes if sample.iter().any(|row| row.len() > 6) => Some("segment"),
+        Rows::Shapes => Some("detect"),
     }
 }
 
-/// How many numbers a line has, if it has any and nothing else.
-fn n_numbers(line: &str) -> Option<usize> {
-    let words = line.split_whitespace();
-    let n = words.map(|word| word.parse::<f64>().ok().map(|_| 1)).sum::<Option<usize>>();
-    n.filter(|n| *n > 0)
-}
-
-/// The folder that a path is or, if it is the YAML file itself, that it is in.
-fn folder_of(path: &Path) -> &Path {
-    let is_yaml =
-        path.is_file() && path.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
-    path.parent().filter(|_| is_yaml).unwrap_or(path)
-}
-
-/// The file that names the classes: YAML, or a name a line, as Darknet and LabelImg have it.
-fn names_of(folder: &Path) -> Option<PathBuf> {
-    let plain = ["obj.names", "classes.txt", "labels/classes.txt"].map(|name| folder.join(name));
-    yaml_of(folder).or_else(|| plain.into_iter().find(|file| file.is_file()))
-}
-
-fn yaml_of(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml"));
-    files.sort();
-    files.into_iter().next()
-}
-
-/// Boxes and polygons.
-pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    read_lines(reading, &|numbers, size| match numbers {
-        [x, y, width, height] => Ok(Shape::Box(pixels(
-            [x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0],
-            size,
-        ))),
-        _ if numbers.len() >= 6 && numbers.len().is_multiple_of(2) => {
-            let polygon: Vec<f64> = numbers
-                .chunks(2)
-                .flat_map(|xy| [xy[0] * size.width as f64, xy[1] * size.height as f64])
-                .collect();
-            let mask = rasterize(&[polygon], size).map_err(|error| error.to_string())?;
-            Ok(Shape::Mask(Arc::new(mask)))
-        }
-        _ => Err("it is neither a box nor a polygon".to_owned()),
-    })
-}
-
-/// Four corners: the upright box round them.
-pub(super) fn read_oriented(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    read_lines(reading, &|numbers, size| {
-        if numbers.len() != 8 {
-            return Err("it has not four corners".to_owned());
-        }
-        let range = |axis: usize| {
-            let values = numbers.iter().skip(axis).step_by(2).copied();
-            values.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], v| [min.min(v), max.max(v)])
-        };
-        let ([x0, x1], [y0, y1]) = (range(0), range(1));
-        Ok(Shape::Box(pixels([x0, y0, x1, y1], size)))
-    })
-}
-
-fn pixels([x0, y0, x1, y1]: [f64; 4], size: Size) -> Rect {
-    let (width, height) = (size.width as f64, size.height as f64);
-    Rect::from([x0 * width, y0 * height, x1 * width, y1 * height].map(|v| v as f32))
-}
-
-/// What the numbers after the class say on an image of a size.
-type Told = dyn Fn(&[f64], Size) -> Result<Shape, String>;
-
-fn read_lines(reading: &Reading<'_>, told: &Told) -> Result<Dataset, FormatError> {
-    let folder = folder_of(reading.path);
-    let lacks = FormatError::Lacks { path: folder.to_owned(), lacks: "names of classes beside its labels" };
-    let yaml = names_of(folder).ok_or(lacks)?;
-    let text = fs::read_to_string(&yaml).map_err(|cause| FormatError::Read { path: yaml.clone(), cause })?;
-    let is_yaml = yaml_of(folder).is_some();
-    let plain = || Ok(text.lines().map(|line| line.trim().to_owned()).collect());
-    let names = if is_yaml { names(&text) } else { plain() };
-    let names = names.map_err(|cause| FormatError::Damaged { path: yaml.clone(), cause })?;
-    let mut builder = Builder::default();
-    let categories: Vec<usize> = names.iter().map(|name| builder.category(name)).collect();
-    let mut files = head::files(folder, "txt");
-    // Lists of images, and names.
-    let others = ["classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"];
-    files.retain(|file| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        !others.contains(&&*name) && !name.starts_with("README")
+/// The first rows of the first label files that are numbers throughout, with their classes.
+fn sample(description: &Description, folder: &Path, texts: &Texts) -> Vec<Vec<f64>> {
+    let [n_files, n_rows] = SAMPLED;
+    let files = description.label_files(folder, texts).into_iter().take(n_files);
+    let rows = files.filter_map(|file| texts.read(&file).ok()).flat_map(|text| {
+        let rows = text.lines().filter_map(|line| {
+            let row: Option<Vec<f64>> = line.split_whitespace().map(float).collect();
+            row.filter(|row| row.len() >= 5 && row[0].fract() == 0.0)
+        });
+        rows.take(n_rows).collect::<Vec<_>>()
     });
+    rows.collect()
+}
+
+impl Rows {
+    fn of(description: &Description, sample: &[Vec<f64>]) -> Self {
+        if let Some([n, dimensions]) = description.keypoints {
+            return Self::Pose(n * dimensions);
+        }
+        match description.task.as_deref() {
+            Some("obb") => return Self::Corners,
+            Some("detect" | "segment") => return Self::Shapes,
+            _ => {}
+        }
+        let length = sample.first().map_or(0, Vec::len);
+        let is_even = sample.iter().all(|row| row.len() == length);
+        // Of polygons, not all would have four corners.
+        if is_even && (length == 9 || length == 10 && sample.iter().all(|row| (0.0..=1.0).contains(&row[9]))) && !is_pose(sample) {
+            return Self::Corners;
+        }
+        if is_even && is_pose(sample) { Self::Pose(length - 5) } else { Self::Shapes }
+    }
+}
+
+/// True if all rows are a box and keypoints in it, each with a visibility of 0, 1 or 2.
+fn is_pose(sample: &[Vec<f64>]) -> bool {
+    let is_pose = |row: &Vec<f64>| {
+        let [_, x, y, width, height, points @ ..] = &row[..] else { return false };
+        let is_in = |at: f64, middle: f64, side: f64| (at - middle).abs() <= side / 2.0 + 0.01;
+        points.len() >= 6
+            && points.len().is_multiple_of(3)
+            && points.chunks(3).all(|point| {
+                let is_visible = point[2] == 1.0 || point[2] == 2.0;
+                is_visible && is_in(point[0], *x, *width) && is_in(point[1], *y, *height) || point[2] == 0.0
+            })
+            && points.chunks(3).any(|point| point[2] == 2.0)
+    };
+    !sample.is_empty() && sample.iter().all(is_pose)
+}
+
+/// Reads a data set of boxes, polygons or poses, whose rows are told apart by their length.
+pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    read_rows(reading, false)
+}
+
+/// Reads a data set of turned boxes.
+pub(super) fn read_oriented(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    read_rows(reading, true)
+}
+
+fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, FormatError> {
+    let folder = folder_at(reading.path);
+    let texts = &reading.texts;
+    let description = Description::read(reading.path, texts)?;
+    let files = description.label_files(&folder, texts);
+    let rows = match is_oriented {
+        true => Rows::Corners,
+        false => Rows::of(&description, &sample(&description, &folder, texts)),
+    };
+    let rows = if rows == Rows::Corners && !is_oriented { Rows::Shapes } else { rows };
+    let mut reader = Reader { builder: Builder::default(), doubts: Messages::default(), classes: Vec::new(), rows };
+    reader.name_classes(&description);
+    let mut images = Images::new(&reading.files);
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
         }
-        let (image_name, size) = image_of(folder, file, reading);
-        let image = builder.image(&image_name, size);
-        let lines = fs::File::open(file).map(io::BufReader::new);
-        let lines = lines.map_err(|cause| FormatError::Read { path: file.clone(), cause })?.lines();
-        for (line, n) in lines.zip(1..) {
-            let what = format!("line {n} of {}", file.strip_prefix(folder).unwrap_or(file).display());
-            let line = match line {
-                Ok(line) => line,
-                Err(error) => {
-                    builder.refuse(what, error);
-                    break;
-                }
-            };
-            if line.trim().is_empty() {
+        let title = reading.files.relative(file);
+        let text = match texts.read(file) {
+            Ok(text) => text,
+            Err(error) => {
+                reader.builder.refuse(title, error);
                 continue;
             }
-            match parse(&line, &categories, size, told) {
-                Ok((category, shape)) => drop(builder.annotate(what, image, category, shape)),
-                Err(why) => builder.refuse(what, why),
+        };
+        let (name, is_there) = match images.of(file) {
+            ImageOf::Found(name) => (name, true),
+            ImageOf::Missing(name) => (super::bare_name(&name), false),
+            ImageOf::Several(a, b) => {
+                reader.builder.refuse(title, format_args!("its image may be {a} or {b}"));
+                continue;
+            }
+        };
+        if !is_there && reading.files.is_ambiguous(&name) {
+            reader.builder.refuse(title, "several images have its name, and none is where its image would be");
+            continue;
+        }
+        let size = reading.size_of(&name, None);
+        reader.read_file(&title, &text, &name, size, is_there);
+    }
+    for name in images.unlabeled(&description) {
+        let size = reading.size_of(&name, None);
+        reader.builder.image(&name, size);
+    }
+    let Reader { builder, doubts, .. } = reader;
+    let mut dataset = builder.finish(&folder, "labels as YOLO has them")?;
+    dataset.doubts = doubts;
+    Ok(dataset)
+}
+
+/// A data set in the making.
+struct Reader {
+    builder: Builder,
+    doubts: Messages,
+    /// For each class its place among the categories, if it has a name.
+    classes: Vec<Option<usize>>,
+    rows: Rows,
+}
+
+/// What a row says.
+struct Row {
+    shape: Shape,
+    score: Option<f32>,
+    /// How many pixels it reaches out of the image.
+    outside: f64,
+}
+
+impl Reader {
+    fn name_classes(&mut self, description: &Description) {
+        match &description.names {
+            Some(names) => {
+                self.classes = names.iter().map(|name| Some(self.builder.category(name.as_deref()?))).collect();
+            }
+            None => self.builder.note("data set", "no file names its classes, so that they are called by their numbers"),
+        }
+        if let (Some(file), [other, ..]) = (&description.file, &description.others[..]) {
+            let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let note = format!("classes are named by {}; {} names them otherwise", name(file), name(other));
+            self.builder.note("data set", &note);
+        }
+    }
+
+    fn class(&mut self, class: i64, has_names: bool) -> Result<usize, String> {
+        let place = usize::try_from(class).map_err(|_| format!("{class} is not the number of a class"))?;
+        match self.classes.get(place).copied().flatten() {
+            Some(category) => Ok(category),
+            None if has_names => Err(format!("there is no class {class}")),
+            None => Ok(self.builder.category(&format!("class {class}"))),
+        }
+    }
+
+    fn read_file(&mut self, title: &str, text: &str, name: &str, size: Option<Size>, is_there: bool) {
+        let image = self.builder.image(name, size);
+        let has_names = !self.classes.is_empty();
+        for (line, n) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+            let item = format!("line {n} of {title}");
+            let read = parse(line, self.rows).and_then(|(class, numbers)| {
+                let size = size.ok_or_else(|| unknown_size(name, is_there))?;
+                let category = self.class(class, has_names)?;
+                Ok((category, row(&numbers, self.rows, size)?))
+            });
+            match read {
+                Ok((category, Row { shape, score, outside })) => {
+                    if let Some(annotation) = self.builder.annotate(&item, image, category, shape) {
+                        annotation.score = score;
+                        if outside > 1.0 {
+                            let why = format!(
+                                "it reaches {outside:.0} pixels out of its image, for which trainers leave out the image"
+                            );
+                            self.doubts.remark(item, why);
+                        }
+                        if let Rows::Pose(_) = self.rows {
+                            self.builder.note("pose", "its box is kept, keypoints are not supported");
+                        }
+                    }
+                }
+                Err(why) => self.builder.refuse(item, why),
             }
         }
     }
-    builder.finish(folder, "labels as YOLO has them")
 }
 
-fn parse(
-    line: &str,
-    categories: &[usize],
-    size: Option<Size>,
-    told: &Told,
-) -> Result<(usize, Shape), String> {
+fn unknown_size(name: &str, is_there: bool) -> String {
+    match is_there {
+        true => format!("the size of its image cannot be read from {name}"),
+        false => format!("the size of its image is not known, for there is no image {name}"),
+    }
+}
+
+/// The class of a row, and its other numbers.
+fn parse(line: &str, rows: Rows) -> Result<(i64, Vec<f64>), String> {
     let mut words = line.split_whitespace();
-    let class =
-        words.next().and_then(|word| word.parse::<usize>().ok()).ok_or("it does not begin with a class")?;
-    let category = *categories.get(class).ok_or_else(|| format!("there is no class {class}"))?;
+    let class = words.next().unwrap_or_default();
+    let class = whole(class).ok_or_else(|| format!("{class} is not the number of a class"))?;
     let numbers: Vec<f64> = words
-        .map(|word| word.parse().map_err(|error| format!("{word} is no number ({error})")))
+        .map(|word| float(word).ok_or_else(|| format!("{word} is not a number")))
         .collect::<Result<_, _>>()?;
-    if let Some(number) = numbers.iter().find(|number| !(-1.0..=2.0).contains(*number)) {
-        return Err(format!("{number} is no share of an image's side"));
+    // Keypoints that are not there may have any place.
+    let n_shares = if let Rows::Pose(_) = rows { 4.min(numbers.len()) } else { numbers.len() };
+    match numbers[..n_shares].iter().find(|number| !(-1.0..=2.0).contains(*number)) {
+        Some(number) => Err(format!("{number} is not a share of an image's side")),
+        None => Ok((class, numbers)),
     }
-    let size = size.ok_or("the size of its image is not known, for the image is not there")?;
-    Ok((category, told(&numbers, size)?))
 }
 
-/// The names of the classes, which are a list, or a map from numbers.
-fn names(yaml: &str) -> Result<Vec<String>, String> {
-    let yaml: Value = serde_yaml_ng::from_str(yaml).map_err(|error| error.to_string())?;
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => serde_yaml_ng::to_string(other).unwrap_or_default().trim().to_owned(),
+/// What the numbers after the class say on an image of a size.
+fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
+    let (width, height) = (size.width as f64, size.height as f64);
+    let n = numbers.len();
+    let is_pose = |n_points: usize| n == 4 + n_points || n == 5 + n_points;
+    // A last number beyond those of a shape is the score of a model.
+    let (shape, score) = match rows {
+        Rows::Corners if n == 8 || n == 9 => (&numbers[..8], numbers.get(8)),
+        Rows::Corners => return Err(format!("it has {} after its class, not four corners", counted(n, "number"))),
+        Rows::Pose(n_points) if is_pose(n_points) => (&numbers[..4], numbers.get(4 + n_points)),
+        Rows::Pose(_) if n != 4 && n != 5 => {
+            return Err(format!("it has {} after its class, not a box and its keypoints", counted(n, "number")));
+        }
+        _ if n == 4 || n == 5 => (&numbers[..4], numbers.get(4)),
+        _ if n >= 6 => (&numbers[..n - n % 2], numbers.get(n - n % 2).filter(|_| n % 2 == 1)),
+        _ => return Err(format!("it has {} after its class, neither a box nor a polygon", counted(n, "number"))),
     };
-    match yaml.get("names") {
-        Some(Value::Sequence(names)) => Ok(names.iter().map(text).collect()),
-        Some(Value::Mapping(names)) => {
-            let mut all = Vec::new();
-            for i in 0..names.len() {
-                let name = names.get(Value::from(i)).ok_or_else(|| format!("class {i} has no name"))?;
-                all.push(text(name));
+    let corners: Vec<f64> = match (rows, shape) {
+        (Rows::Shapes | Rows::Pose(_), &[x, y, w, h]) => {
+            if w < 0.0 || h < 0.0 {
+                return Err("its width or height is negative".to_owned());
             }
-            Ok(all)
+            vec![x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0]
         }
-        _ => Err("it has no names".to_owned()),
-    }
+        _ => shape.to_vec(),
+    };
+    let pixels: Vec<f64> = corners.iter().zip([width, height].iter().cycle()).map(|(v, side)| v * side).collect();
+    let beyond = pixels.iter().enumerate().map(|(i, v)| (-v).max(v - if i % 2 == 0 { width } else { height }));
+    let outside = beyond.fold(0.0, f64::max);
+    let shape = match (rows, pixels.len()) {
+        (Rows::Corners, _) | (_, 4) => Shape::Box(around(&pixels)),
+        _ => Shape::Mask(Arc::new(rasterize(&[pixels], size).map_err(|error| error.to_string())?)),
+    };
+    Ok(Row { shape, score: score.map(|score| score.clamp(0.0, 1.0) as f32), outside })
 }
 
-/// The image of a label file, with its size as far as it is known. Ultralytics has it in the same place of a folder of
-/// images as the label is in one of labels; others have it beside the label.
-fn image_of(folder: &Path, file: &Path, reading: &Reading<'_>) -> (String, Option<Size>) {
-    const SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "JPG"];
-    /// Folders that are no part of an image's own name.
-    const PARTS: [&str; 8] =
-        ["labels", "train", "val", "valid", "test", "images", "obj_train_data", "obj_valid_data"];
-    let path = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
-    let names: Vec<&str> = without_suffix(&path).split('/').collect();
-    let twin: Vec<&str> = names.iter().map(|name| if *name == "labels" { "images" } else { *name }).collect();
-    let n_parts = names[..names.len() - 1].iter().take_while(|name| PARTS.contains(*name)).count();
-    let own = names[n_parts..].join("/");
-    for suffix in SUFFIXES {
-        let places = [&twin, &names].map(|names| folder.join(format!("{}.{suffix}", names.join("/"))));
-        if let Some(file) = places.iter().find(|file| file.is_file()) {
-            return (format!("{own}.{suffix}"), image_size(file).ok());
-        }
-    }
-    let size = (reading.size)(&own);
-    (own, size)
+/// The upright box around corners.
+fn around(corners: &[f64]) -> Rect {
+    let range = |axis: usize| {
+        let values = corners.iter().skip(axis).step_by(2).copied();
+        values.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], v| [min.min(v), max.max(v)])
+    };
+    let ([x0, x1], [y0, y1]) = (range(0), range(1));
+    Rect::from([x0, y0, x1, y1].map(|v| v as f32))
 }

@@ -5,23 +5,36 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
 
-use super::{Annotation, Segmentation, answer, size_of, track_among};
+use super::{Annotation, Segmentation, answer, mark_crowd, track_among};
 use crate::{
-    formats::Id,
+    formats::{Id, valid_size},
     geometry::{Rect, Size},
     mask::Rle,
 };
 
 pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
-    let Plain { id, image_id, category_id, track_id, score, bbox, area, segmentation, attributes } =
-        serde_json::from_slice(text).ok()?;
+    let Plain {
+        id,
+        image_id,
+        category_id,
+        track_id,
+        score,
+        bbox,
+        area,
+        iscrowd,
+        segmentation,
+        keypoints,
+        num_keypoints,
+        attributes,
+    } = serde_json::from_slice(text).ok()?;
     let attributes = attributes.unwrap_or_default();
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, answer(&value)?)));
     let mut attributes = attributes.collect();
+    mark_crowd(iscrowd == Some(1), &mut attributes);
     let annotation = Annotation {
         image: Id::Number(image_id),
         category: Id::Number(category_id),
@@ -30,6 +43,7 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
         segmentation: segmentation.map_or(Segmentation::None, |told| told.0),
         rect: bbox.map(|[x, y, width, height]| Rect::from([x, y, x + width, y + height].map(|v| v as f32))),
         area,
+        has_keypoints: keypoints.is_some() && num_keypoints != Some(0),
         attributes,
     };
     Some((id.map(Id::Number), annotation))
@@ -44,7 +58,10 @@ struct Plain {
     score: Option<f64>,
     bbox: Option<[f64; 4]>,
     area: Option<f64>,
+    iscrowd: Option<u8>,
     segmentation: Option<Told>,
+    keypoints: Option<IgnoredAny>,
+    num_keypoints: Option<u32>,
     attributes: Option<BTreeMap<String, Value>>,
 }
 
@@ -72,7 +89,7 @@ impl<'de> Visitor<'de> for ToldVisitor {
             match &*key {
                 "size" => {
                     let [height, width] = map.next_value::<[usize; 2]>()?;
-                    size = Some(size_of(width, height).ok_or_else(wrong)?);
+                    size = Some(valid_size(width, height).ok_or_else(wrong)?);
                 }
                 "counts" => text = Some(map.next_value::<Borrowed<'de>>()?.0),
                 _ => return Err(wrong()),
@@ -87,15 +104,16 @@ impl<'de> Visitor<'de> for ToldVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Told, A::Error> {
         let mut polygons = Vec::new();
         while let Some(polygon) = list.next_element::<Vec<f64>>()? {
-            if polygon.len() % 2 == 1 {
-                return Err(de::Error::custom("half a corner"));
+            if polygon.len() % 2 == 1 || polygon.len() < 6 {
+                return Err(de::Error::custom("this needs a closer look"));
             }
-            // Fewer than three corners have no pixel between them.
-            if polygon.len() >= 6 {
-                polygons.push(polygon);
-            }
+            polygons.push(polygon);
         }
-        Ok(Told(if polygons.is_empty() { Segmentation::None } else { Segmentation::Polygons(polygons) }))
+        Ok(Told(if polygons.is_empty() {
+            Segmentation::None
+        } else {
+            Segmentation::Polygons { polygons, doubt: None }
+        }))
     }
 }
 

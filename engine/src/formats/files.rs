@@ -1,0 +1,152 @@
+//! Files of a data set: label files, and the images that belong to them.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use super::{
+    FormatError,
+    paths::{Found, PathIndex, joined, normalized},
+};
+use crate::{
+    geometry::Size,
+    media::{image_size, is_named_as_image},
+    project::{Medium, path_of},
+};
+
+/// Opens a regular file: reading a device or a pipe may never end.
+///
+/// # Errors
+/// What the system says, or that it is not a regular file.
+pub(super) fn open(path: &Path) -> io::Result<fs::File> {
+    let file = fs::File::open(path)?;
+    match file.metadata()? {
+        metadata if metadata.is_file() => Ok(file),
+        metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device or a pipe, not a file")),
+    }
+}
+
+/// Lists the files of a folder and its folders with a suffix in any case, in the order of their paths.
+pub(super) fn with_suffix(folder: &Path, suffix: &str) -> Vec<PathBuf> {
+    walk(folder, |path| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(suffix)))
+}
+
+fn walk(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let kind = entry.file_type();
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+                if !is_hidden {
+                    folders.push(path);
+                }
+            } else if is_wanted(&path) && !is_hidden && path.is_file() {
+                // A link to a folder, which may lead back up, is not followed.
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The image files of a data set or a project.
+#[derive(Debug)]
+pub struct ImageFiles {
+    folder: PathBuf,
+    /// Images below the folder, which are looked for when they are first needed.
+    known: OnceLock<PathIndex>,
+    is_searched: bool,
+}
+
+/// Folders that hold labels beside a folder of images.
+const LABEL_FOLDERS: [&str; 8] =
+    ["annotations", "annotation", "labels", "label", "gt", "ann", "json", "xml"];
+
+/// Folders that hold images beside a folder of labels.
+const IMAGE_FOLDERS: [&str; 5] = ["", "images", "JPEGImages", "imgs", "img"];
+
+impl ImageFiles {
+    /// The images that a file or folder of labels names: in its folder or, if that is one of labels alone, the one above.
+    pub fn around(labels: &Path) -> Self {
+        let mut folder = if labels.is_dir() { labels.to_owned() } else { crate::file::folder_of(labels) };
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let is_of_labels = real.file_name().is_some_and(|name| {
+            LABEL_FOLDERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+        });
+        if let Some(above) = real.parent().filter(|_| is_of_labels) {
+            folder = above.to_owned();
+        }
+        Self { folder, known: OnceLock::new(), is_searched: true }
+    }
+
+    /// The images of a project whose file is in `folder`, which are where their paths say.
+    pub fn of_project(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), known: OnceLock::new(), is_searched: false }
+    }
+
+    /// The folder that paths of media are relative to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Finds the file of an image by its path relative to [`Self::folder`], which may be spelled otherwise. None if it is
+    /// not there, or if several files may be meant.
+    pub fn find(&self, path: &str) -> Option<PathBuf> {
+        let direct = self.folder.join(path);
+        if direct.is_file() || !self.is_searched {
+            return Some(direct).filter(|direct| direct.exists());
+        }
+        let known = self.known();
+        let found = known.find(path).one().map(|place| self.folder.join(known.path(place)));
+        found.or_else(|| self.beside(path))
+    }
+
+    /// An image in a usual folder beside or above the data set's.
+    fn beside(&self, path: &str) -> Option<PathBuf> {
+        let folders = self.folder.ancestors().skip(1).take(2);
+        let mut places = folders.flat_map(|folder| IMAGE_FOLDERS.map(|inner| folder.join(inner).join(path)));
+        places.find(|place| is_named_as_image(place) && place.is_file())
+    }
+
+    /// The file of a medium, or where it would be.
+    pub(super) fn path_of(&self, medium: &Medium) -> PathBuf {
+        self.find(&medium.path).unwrap_or_else(|| path_of(&self.folder, medium))
+    }
+
+    /// True if several files may be meant by a path.
+    pub(super) fn is_ambiguous(&self, path: &str) -> bool {
+        self.is_searched && matches!(self.known().find(path), Found::Several(..))
+    }
+
+    /// The size of an image in pixels, upright, from its file's header.
+    ///
+    /// # Errors
+    /// If its file cannot be read; none if it is not there.
+    pub(super) fn size(&self, path: &str) -> Option<Result<Size, FormatError>> {
+        Some(image_size(&self.find(path)?).map_err(FormatError::Media))
+    }
+
+    /// The path of a file below [`Self::folder`] relative to it, with `/` between folders.
+    pub(super) fn relative(&self, path: &Path) -> String {
+        let path = path.strip_prefix(&self.folder).unwrap_or(path);
+        normalized(&path.to_string_lossy())
+    }
+
+    /// The path, relative to [`Self::folder`], of what the label file `labels` names `path`.
+    pub(super) fn named(&self, labels: &Path, path: &str) -> String {
+        joined(&self.relative(&crate::file::folder_of(labels)), path)
+    }
+
+    fn known(&self) -> &PathIndex {
+        self.known.get_or_init(|| {
+            PathIndex::new(walk(&self.folder, is_named_as_image).iter().map(|path| self.relative(path)))
+        })
+    }
+}

@@ -1,0 +1,343 @@
+//! Finding the media and frames of a project that the images of a data set are.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use super::{
+    Dataset, Image, Messages, coco,
+    paths::{Found, PathIndex, Rank, last_name, split, without_suffix},
+};
+use crate::{
+    geometry::Size,
+    media::frame_files,
+    project::{FrameId, Medium, MediumId, MediumKind, Project, path_of},
+};
+
+/// A frame of a project, and what of its medium counts for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Place {
+    pub(super) at: FrameId,
+    pub(super) size: Size,
+    pub(super) is_video: bool,
+}
+
+/// Media of one kind, which are found by their paths.
+struct Media {
+    index: PathIndex,
+    ids: Vec<MediumId>,
+}
+
+/// The media of a project.
+struct Matcher<'a> {
+    project: &'a Project,
+    photos: Media,
+    videos: Media,
+    /// The frames of the videos that are folders of images.
+    folders: BTreeMap<MediumId, FrameFolder>,
+}
+
+/// The files of a folder of frames by their names.
+struct FrameFolder {
+    names: PathIndex,
+    /// Frames by the last number in their names; empty if two have the same.
+    by_number: HashMap<u64, usize>,
+}
+
+/// Why an image has no place in a project.
+enum Misplaced {
+    Missing,
+    Ambiguous([String; 2]),
+    /// Its frame lies behind the end of a video of so many frames.
+    Beyond(usize),
+}
+
+/// For each image of a data set its frame in a project whose file is in `folder`, or none, which is then reported: images that
+/// the project lacks in `missing`, others in `refused`.
+///
+/// No photo is two images: it is the one whose path agrees further with its own.
+pub(super) fn places(
+    dataset: &Dataset,
+    project: &Project,
+    folder: &Path,
+    missing: &mut Vec<String>,
+    refused: &mut Messages,
+) -> Vec<Option<Place>> {
+    let matcher = Matcher::new(project, folder);
+    let mut found: Vec<Result<(FrameId, Option<Rank>), Misplaced>> =
+        dataset.images.iter().map(|image| matcher.find(dataset, image)).collect();
+    refuse_doubles(dataset, &mut found);
+    let mut places = Vec::with_capacity(found.len());
+    for (image, found) in dataset.images.iter().zip(found) {
+        let place = match found {
+            Ok((at, _)) => {
+                let medium = &project.media[&at.medium];
+                Some(Place { at, size: medium.size, is_video: medium.kind == MediumKind::Video })
+            }
+            Err(Misplaced::Missing) => {
+                missing.push(dataset.title(image));
+                None
+            }
+            Err(Misplaced::Ambiguous([a, b])) => {
+                refused.refuse(dataset.title(image), format_args!("it may be {a} or {b}; name its folder in the labels"));
+                None
+            }
+            Err(Misplaced::Beyond(n_frames)) => {
+                refused.refuse(dataset.title(image), format_args!("its video has {n_frames} frames, counted from 0"));
+                None
+            }
+        };
+        let misfit = place.zip(image.size).filter(|(here, stated)| here.size != *stated);
+        if let Some((here, stated)) = misfit {
+            let turned = Size::new(stated.height, stated.width) == here.size;
+            let hint = if turned { "; they were made on an image that was not turned upright" } else { "" };
+            let why = format!("the labels are for {stated} pixels, the image has {}{hint}", here.size);
+            refused.refuse(dataset.title(image), why);
+        }
+        places.push(place.filter(|_| misfit.is_none()));
+    }
+    places
+}
+
+/// Of several paths that are taken for the same photo, keeps the one that agrees best.
+fn refuse_doubles(dataset: &Dataset, found: &mut [Result<(FrameId, Option<Rank>), Misplaced>]) {
+    let mut claims: BTreeMap<FrameId, BTreeMap<&str, Rank>> = BTreeMap::new();
+    for (image, found) in dataset.images.iter().zip(&*found) {
+        if let (Ok((at, Some(rank))), Some(path)) = (found, &image.file_name) {
+            claims.entry(*at).or_default().insert(path, *rank);
+        }
+    }
+    for (image, found) in dataset.images.iter().zip(found) {
+        let (Ok((at, Some(rank))), Some(path)) = (&*found, &image.file_name) else { continue };
+        let others = claims[at].iter().filter(|(other, _)| **other != path);
+        match others.max_by_key(|(_, rank)| **rank) {
+            Some((_, best)) if best > rank => *found = Err(Misplaced::Missing),
+            Some((other, best)) if best == rank => {
+                *found = Err(Misplaced::Ambiguous([path.clone(), (*other).to_owned()]));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl<'a> Matcher<'a> {
+    fn new(project: &'a Project, folder: &Path) -> Self {
+        let of = |kind: MediumKind| {
+            let media = || project.media.iter().filter(move |(_, medium)| medium.kind == kind);
+            Media {
+                index: PathIndex::new(media().map(|(_, medium)| medium.path.clone())),
+                ids: media().map(|(id, _)| *id).collect(),
+            }
+        };
+        let frames = project.media.iter().filter_map(|(id, medium)| {
+            let path = path_of(folder, medium);
+            let is_folder = medium.kind == MediumKind::Video && path.is_dir();
+            is_folder.then(|| Some((*id, FrameFolder::open(&path)?))).flatten()
+        });
+        Self { project, photos: of(MediumKind::Image), videos: of(MediumKind::Video), folders: frames.collect() }
+    }
+
+    fn find(&self, dataset: &Dataset, image: &Image) -> Result<(FrameId, Option<Rank>), Misplaced> {
+        let Some(path) = &image.file_name else {
+            let found = match image.frame {
+                Some((video, frame)) => self.frame_of(&dataset.videos[video], frame)?,
+                None => coco::exported(&image.id, self.project),
+            };
+            return found.map(|at| (at, None)).ok_or(Misplaced::Missing);
+        };
+        if let Some((video, frame)) = image.frame {
+            if let Some(at) = self.frame_in_folder(path) {
+                return Ok((at, None));
+            }
+            if let Some(at) = self.named_frame_of(&dataset.videos[video], frame, path)? {
+                return Ok((at, None));
+            }
+        }
+        match self.photos.index.find(path) {
+            Found::One(place, rank) => {
+                return Ok((FrameId { medium: self.photos.ids[place], frame: 0 }, Some(rank)));
+            }
+            Found::Several(a, b) => {
+                return Err(Misplaced::Ambiguous([a, b].map(|place| self.photos.index.path(place).to_owned())));
+            }
+            Found::Nothing => {}
+        }
+        let at = self.frame_in_folder(path).or_else(|| self.extracted(path));
+        at.map(|at| (at, None)).ok_or(Misplaced::Missing)
+    }
+
+    /// A frame of a video by its position.
+    fn frame_of(&self, video: &str, frame: usize) -> Result<Option<FrameId>, Misplaced> {
+        let Some(medium) = self.videos.find(video) else { return Ok(None) };
+        let n_frames = self.project.media[&medium].n_frames;
+        if frame < n_frames { Ok(Some(FrameId { medium, frame })) } else { Err(Misplaced::Beyond(n_frames)) }
+    }
+
+    /// A frame of a video by the name of its image, where the video is a folder of images, or else by its position.
+    fn named_frame_of(&self, video: &str, frame: usize, path: &str) -> Result<Option<FrameId>, Misplaced> {
+        match self.videos.find(video).and_then(|medium| Some((medium, self.folders.get(&medium)?))) {
+            Some((medium, folder)) => {
+                Ok(folder.find(last_name(path)).map(|frame| FrameId { medium, frame }))
+            }
+            None => self.frame_of(video, frame),
+        }
+    }
+
+    /// A file in a folder of images that is a video of the project.
+    fn frame_in_folder(&self, path: &str) -> Option<FrameId> {
+        let (folder, name) = split(path);
+        let medium = self.videos.find(folder)?;
+        let frame = self.folders.get(&medium)?.find(name)?;
+        Some(FrameId { medium, frame })
+    }
+
+    /// A frame that was extracted from a video file: its number in a folder that is called like the video, or after the
+    /// video's own name.
+    fn extracted(&self, path: &str) -> Option<FrameId> {
+        let (folder, name) = split(path);
+        let stem = without_suffix(name);
+        let frame = last_number(stem).and_then(|number| usize::try_from(number).ok())?;
+        let prefix = stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-', '.', ' ']);
+        let is_named_frame = ["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
+        let video = match is_named_frame {
+            true => folder.to_owned(),
+            false => format!("{folder}/{prefix}"),
+        };
+        let medium = self.videos.find(&video)?;
+        let is_file = !self.folders.contains_key(&medium);
+        (is_file && frame < self.project.media[&medium].n_frames).then_some(FrameId { medium, frame })
+    }
+}
+
+impl Media {
+    fn find(&self, path: &str) -> Option<MediumId> {
+        self.index.find(path).one().map(|place| self.ids[place])
+    }
+}
+
+impl FrameFolder {
+    fn open(path: &Path) -> Option<Self> {
+        let files = frame_files(path).ok()?;
+        let names: Vec<String> =
+            files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
+        let numbers: Option<HashMap<u64, usize>> =
+            names.iter().zip(0..).map(|(name, frame)| Some((last_number(without_suffix(name))?, frame))).collect();
+        let by_number = numbers.filter(|numbers| numbers.len() == names.len()).unwrap_or_default();
+        Some(Self { names: PathIndex::new(names), by_number })
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let by_number = || self.by_number.get(&last_number(without_suffix(name))?).copied();
+        self.names.find(name).one().or_else(by_number)
+    }
+}
+
+/// The number at the end of a name.
+fn last_number(stem: &str) -> Option<u64> {
+    let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    stem[stem.len() - digits..].parse().ok()
+}
+
+impl Dataset {
+    /// What an image is called in messages.
+    pub(super) fn title(&self, image: &Image) -> String {
+        match (&image.file_name, image.frame) {
+            (Some(path), _) => path.clone(),
+            (None, Some((video, frame))) => format!("frame {frame} of {}", self.videos[video]),
+            (None, None) => format!("image {}", image.id),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::formats::{
+        Id,
+        tests::{SIZE, media},
+    };
+
+    fn image(file_name: &str, frame: Option<(usize, usize)>) -> Image {
+        Image { id: Id::Number(0), file_name: Some(file_name.to_owned()), size: Some(SIZE), frame }
+    }
+
+    fn dataset(images: Vec<Image>) -> Dataset {
+        Dataset { images, videos: vec!["e.mp4".to_owned(), "seq".to_owned()], ..Dataset::default() }
+    }
+
+    fn find(project: &Project, folder: &Path, images: Vec<Image>) -> Vec<Option<(u32, usize)>> {
+        let places =
+            places(&dataset(images), project, folder, &mut Vec::new(), &mut Messages::default());
+        places.into_iter().map(|place| place.map(|place| (place.at.medium.0, place.at.frame))).collect()
+    }
+
+    /// The media that images of these names are.
+    fn found<const N: usize>(file_names: [&str; N]) -> [Option<u32>; N] {
+        let images = file_names.map(|name| image(name, None)).to_vec();
+        let found = find(&media(), Path::new(""), images);
+        std::array::from_fn(|i| found[i].map(|(medium, _)| medium))
+    }
+
+    #[test]
+    fn images_are_found_by_the_end_of_their_paths() {
+        assert_eq!(found(["a/1.jpg", "b/1.jpg", "a/2.jpg"]), [Some(1), Some(3), Some(2)]);
+        assert_eq!(found(["/data/b/1.jpg", "2.jpg"]), [Some(3), Some(2)]);
+        assert_eq!(found(["C:\\data\\b\\1.jpg", "c/2.jpg"]), [Some(3), Some(2)]);
+        assert_eq!(found(["x/a/./q/../1.JPG", "a/2"]), [Some(1), Some(2)]);
+        assert_eq!(found(["A%2F..%2Fa/%32.jpg", "a/002.jpg"]), [Some(2), None]);
+        // Either could be meant; a video is no photo; another suffix is another file.
+        assert_eq!(found(["1.jpg", "a/1.png", "3.jpg", "", "e.mp4"]), [None; 5]);
+        // Nobody else gets an image whose own path is in the file.
+        assert_eq!(found(["a/2.jpg", "z/2.jpg"]), [Some(2), None]);
+        assert_eq!(found(["y/2.jpg", "z/2.jpg"]), [None, None]);
+    }
+
+    #[test]
+    fn composed_and_decomposed_names_agree() {
+        let mut project = media();
+        let mut medium = (*project.media[&MediumId(2)]).clone();
+        medium.path = "a/Mu\u{308}ll.jpg".to_owned();
+        project.media.insert(MediumId(2), medium.into());
+        let images = vec![image("a/M\u{fc}ll.jpg", None), image("x/m\u{fc}ll", None)];
+        assert_eq!(find(&project, Path::new(""), images), [Some((2, 0)), None]);
+    }
+
+    #[test]
+    fn extracted_frames_are_those_of_the_video() {
+        let images = ["e/000003.jpg", "c.d/e/frame_7.png", "x/e_12.jpg", "e/000020.jpg", "f/000003.jpg"];
+        let images = images.map(|name| image(name, None)).to_vec();
+        let want = [Some((4, 3)), Some((4, 7)), Some((4, 12)), None, None];
+        assert_eq!(find(&media(), Path::new(""), images), want);
+    }
+
+    #[test]
+    fn frames_are_found_in_a_folder_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let frames = folder.path().join("seq/img1");
+        fs::create_dir_all(&frames).unwrap();
+        for number in [1, 2, 4] {
+            fs::write(frames.join(format!("{number:06}.jpg")), "").unwrap();
+        }
+        let mut project = media();
+        let mut medium = (*project.media[&MediumId(4)]).clone();
+        (medium.path, medium.n_frames) = ("seq/img1".to_owned(), 3);
+        project.media.insert(MediumId(9), medium.into());
+        let named = |number: usize| image(&format!("seq/img1/{number:06}.jpg"), Some((1, number - 1)));
+        let unnamed = Image { file_name: None, ..image("", Some((1, 1))) };
+        let images = vec![named(1), named(4), named(3), unnamed, image("img1/2.png", None)];
+        let want = [Some((9, 0)), Some((9, 2)), None, None, Some((9, 1))];
+        assert_eq!(find(&project, folder.path(), images), want);
+    }
+
+    #[test]
+    fn frames_are_positions_in_a_video_file() {
+        let mut refused = Messages::default();
+        let images = vec![image("e/img1/000004.jpg", Some((0, 3))), image("e/img1/000021.jpg", Some((0, 20)))];
+        let places = places(&dataset(images), &media(), Path::new(""), &mut Vec::new(), &mut refused);
+        assert_eq!(places[0].unwrap().at, FrameId { medium: MediumId(4), frame: 3 });
+        assert!(places[1].is_none() && refused.sentences()[0].contains("its video has 20 frames"));
+    }
+}

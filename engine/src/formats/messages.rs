@@ -1,0 +1,197 @@
+//! Messages on a data set, repeated ones grouped: the first three, then a count.
+
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+};
+
+use super::counted;
+
+/// Messages of one kind are listed up to this number, and counted beyond.
+const LISTED: usize = 3;
+/// Reasons beyond this number are one group.
+const MOST_GROUPS: usize = 1000;
+
+/// Messages on a data set, grouped by their reason.
+#[derive(Clone, Debug, Default)]
+pub struct Messages {
+    groups: Vec<Group>,
+    /// Places of the groups by what their messages share.
+    by_reason: HashMap<String, usize, foldhash::fast::RandomState>,
+}
+
+#[derive(Clone, Debug)]
+enum Group {
+    /// The first messages, the reason of the first one, and the number of all.
+    Listed { first: Vec<String>, reason: String, n: usize },
+    /// A number of items that are called like this, and what holds for all of them.
+    Counted { kind: String, reason: String, n: usize },
+}
+
+impl Messages {
+    /// Adds that an item is not taken.
+    pub(super) fn refuse(&mut self, item: impl fmt::Display, why: impl fmt::Display) {
+        let why = why.to_string();
+        self.add(format!("{item} is not taken: {why}"), why);
+    }
+
+    /// Adds a remark on an item.
+    pub(super) fn remark(&mut self, item: impl fmt::Display, remark: impl fmt::Display) {
+        let remark = remark.to_string();
+        self.add(format!("{item}: {remark}"), remark);
+    }
+
+    /// Adds a message that stands for itself.
+    pub(super) fn say(&mut self, message: impl fmt::Display) {
+        let message = message.to_string();
+        self.add(message.clone(), message);
+    }
+
+    fn add(&mut self, message: String, reason: String) {
+        let place = self.place(&reason, || Group::Listed { first: Vec::new(), reason: reason.clone(), n: 0 });
+        if let Group::Listed { first, n, .. } = &mut self.groups[place] {
+            *n += 1;
+            if first.len() < LISTED {
+                first.push(message);
+            }
+        }
+    }
+
+    /// Counts an item of a kind (a singular noun, such as "skeleton") of which `reason` holds.
+    pub(super) fn count(&mut self, kind: &str, reason: &str) {
+        self.count_many(kind, reason, 1);
+    }
+
+    /// Counts several items; see [`Self::count`].
+    pub(super) fn count_many(&mut self, kind: &str, reason: &str, n_more: usize) {
+        if n_more == 0 {
+            return;
+        }
+        let key = format!("{kind}\n{reason}");
+        let new = || Group::Counted { kind: kind.to_owned(), reason: reason.to_owned(), n: 0 };
+        let place = self.place(&key, new);
+        if let Group::Counted { n, .. } = &mut self.groups[place] {
+            *n += n_more;
+        }
+    }
+
+    fn place(&mut self, reason: &str, new: impl FnOnce() -> Group) -> usize {
+        let Self { groups, by_reason } = self;
+        let is_room = groups.len() < MOST_GROUPS;
+        let reason = if is_room { without_numbers(reason) } else { String::new() };
+        *by_reason.entry(reason).or_insert_with(|| {
+            groups.push(new());
+            groups.len() - 1
+        })
+    }
+
+    /// The number of items that messages were added for.
+    pub fn len(&self) -> usize {
+        let n = |group: &Group| match group {
+            Group::Listed { n, .. } | Group::Counted { n, .. } => *n,
+        };
+        self.groups.iter().map(n).sum()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// The sentences to show, in the order in which their groups began.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for group in &self.groups {
+            match group {
+                Group::Listed { first, reason, n } => {
+                    all.extend(first.iter().cloned());
+                    if *n > first.len() {
+                        all.push(format!("{} more: {reason}", n - first.len()));
+                    }
+                }
+                Group::Counted { kind, reason, n } => all.push(format!("{}: {reason}", counted(*n, kind))),
+            }
+        }
+        all
+    }
+
+    /// Adds all messages of another data set.
+    pub(super) fn extend(&mut self, other: Self) {
+        for group in other.groups {
+            match group {
+                Group::Counted { kind, reason, n } => self.count_many(&kind, &reason, n),
+                Group::Listed { first, reason, n } => {
+                    let n_unlisted = n - first.len();
+                    first.into_iter().for_each(|message| self.add(message, reason.clone()));
+                    let place = self.place(&reason, || Group::Listed { first: Vec::new(), reason: reason.clone(), n: 0 });
+                    if let Group::Listed { n, .. } = &mut self.groups[place] {
+                        *n += n_unlisted;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Equal messages read the same.
+impl PartialEq for Messages {
+    fn eq(&self, other: &Self) -> bool {
+        self.sentences() == other.sentences()
+    }
+}
+
+impl Eq for Messages {}
+
+/// A reason with `#` for each number, so that reasons that differ only in numbers are one kind.
+fn without_numbers(reason: &str) -> String {
+    let mut text = String::with_capacity(reason.len());
+    let mut is_number = false;
+    for c in reason.chars() {
+        if !c.is_ascii_digit() {
+            text.push(c);
+        } else if !is_number {
+            text.push('#');
+        }
+        is_number = c.is_ascii_digit() || is_number && c == '.';
+    }
+    text
+}
+
+impl fmt::Display for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, sentence) in self.sentences().iter().enumerate() {
+            if i > 0 {
+                f.write_char('\n')?;
+            }
+            f.write_str(sentence)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_messages_are_three_and_a_count() {
+        let mut messages = Messages::default();
+        for i in 1..=9 {
+            messages.refuse(format_args!("line {i}"), format_args!("{}.5 is no class", i * 10));
+        }
+        messages.count("skeleton", "keypoints are not supported");
+        messages.count("skeleton", "keypoints are not supported");
+        let mut again = messages.clone();
+        again.extend(messages.clone());
+        assert_eq!((messages.len(), again.len()), (11, 22));
+        let want = [
+            "line 1 is not taken: 10.5 is no class",
+            "line 2 is not taken: 20.5 is no class",
+            "line 3 is not taken: 30.5 is no class",
+            "6 more: 10.5 is no class",
+            "2 skeletons: keypoints are not supported",
+        ];
+        assert_eq!(messages.sentences(), want);
+        assert_eq!(again.sentences()[3..], ["15 more: 10.5 is no class", "4 skeletons: keypoints are not supported"]);
+    }
+}
