@@ -10,6 +10,7 @@ mod identities;
 mod media;
 mod proposals;
 mod run;
+mod scan;
 mod store;
 mod tracks;
 mod written;
@@ -35,6 +36,7 @@ pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};
 pub use proposals::{KNOWN, Rejected};
 pub use run::{Extent, Run, RunId};
+pub use scan::Scan;
 pub use store::{Opened, Store, StoreError};
 
 macro_rules! id {

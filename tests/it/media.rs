@@ -7,6 +7,7 @@ use std::{io::Write as _, path::Path, process::Command};
 use engine::{file::write_atomically, media::MediaError};
 
 mod images;
+mod reference;
 mod seek;
 mod video;
 mod writer;

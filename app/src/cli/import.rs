@@ -9,7 +9,7 @@ use engine::{
     formats::{self, Format, Reading},
     media::Sources,
     nn::Cancel,
-    project::{Medium, Opened, Store, scan},
+    project::{Medium, Opened, Scan, Store, scan},
 };
 
 use super::{
@@ -44,13 +44,14 @@ impl Import {
         let media = self.media.or_else(|| is_new.then(|| folder.clone()));
         let media = match media {
             Some(inside) => with_progress("look for images", &cancel, |progress| {
-                let (media, _) = scan(&[inside], &folder, &Sources::default(), progress);
-                if cancel.is_canceled() { Err(formats::FormatError::Canceled) } else { Ok(media) }
+                let scan = scan(&[inside], &folder, &Sources::default(), progress);
+                if cancel.is_canceled() { Err(formats::FormatError::Canceled) } else { Ok(scan) }
             })?,
-            None => Vec::new(),
+            None => Scan::default(),
         };
+        media.refused.iter().chain(&media.remarks).try_for_each(say)?;
         let opened = Store::open(&self.into)?;
-        let taken = take(opened, format, &self.labels, media, &cancel);
+        let taken = take(opened, format, &self.labels, media.media, &cancel);
         if taken.is_err() && is_new {
             std::fs::remove_file(&self.into).ok();
         }

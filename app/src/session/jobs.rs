@@ -214,7 +214,7 @@ impl Session {
             Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
             Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
-            Outcome::Scanned(media, refused) => self.scanned(media, refused),
+            Outcome::Scanned(scan) => self.scanned(*scan),
             Outcome::Imported(path, mut imported) => {
                 let taken = self.history.edit("Import", |project| imported.add_to(project));
                 let refused = imported.refused.iter().chain(&taken.missing).cloned().collect();

@@ -17,6 +17,9 @@ pub struct Report {
     pub annotations: usize,
     /// Image files that were copied, linked or extracted.
     pub files: usize,
+    /// Image files that are not as in the project, or that others read differently.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<Change, usize>,
     /// What of the project is not in the export, in objects on frames (photos: in media).
     pub left_out: BTreeMap<LeftOut, usize>,
     /// What is in the export, but not with all that the project says, in objects on frames.
@@ -24,6 +27,28 @@ pub struct Report {
     /// How much polygons are like their masks; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygons: Option<Likeness>,
+}
+
+/// How an image file that was placed differs from the project's, or from what Segue shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Pixels were turned as an orientation tag says.
+    Turned,
+    /// Values were scaled to 8 bits.
+    Scaled,
+    /// Values of more than 8 bits are in the file; Segue shows them scaled.
+    Deep,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Turned => "turned upright, as labels are; the orientation tag is removed",
+            Self::Scaled => "written in 8 bits, scaled to the values present, as labeled",
+            Self::Deep => "with 16-bit or float values as they are, which were labeled in 8 bits, scaled",
+        })
+    }
 }
 
 /// Why something is not written.
@@ -144,6 +169,9 @@ impl fmt::Display for Report {
         write!(f, "{annotations} on {images} written as {}", self.format)?;
         if self.files > 0 {
             write!(f, ", with {}", counted(self.files, "image file"))?;
+        }
+        for (change, n) in &self.changed {
+            write!(f, "\n{} {change}", counted(*n, "image file"))?;
         }
         for (why, n) in &self.left_out {
             write!(f, "\nleft out: {n} {why}")?;

@@ -12,14 +12,16 @@ use image::RgbImage;
 
 use super::{
     MediaError,
-    image::{ImageKind, image_size, read_image},
+    image::{ImageHeader, ImageKind, image_header, read_image},
 };
-use crate::geometry::Size;
 
 /// Frames that are image files of one size.
 pub(super) struct Folder {
     files: Vec<PathBuf>,
-    size: Size,
+    /// The header of the first image that can be read.
+    header: ImageHeader,
+    /// Frames whose headers cannot be read, and why.
+    unreadable: Vec<(usize, String)>,
 }
 
 impl Folder {
@@ -31,31 +33,37 @@ impl Folder {
     /// Only headers are read here. An image that cannot be read keeps its number, and is an error when it is asked for.
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
         let files = frame_files(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-        let mut size = Err(MediaError::NoImages { path: path.into() });
-        for file in &files {
-            match (image_size(file), &size) {
-                (Ok(found), Ok(expected)) if found != *expected => {
-                    return Err(MediaError::MixedSizes {
-                        path: file.clone(),
-                        size: found,
-                        expected: *expected,
-                    });
+        let (mut header, mut unreadable): (Option<ImageHeader>, _) = (None, Vec::new());
+        for (frame, file) in files.iter().enumerate() {
+            let expected = header.as_ref().map(|header| header.size);
+            match image_header(file) {
+                Ok(ImageHeader { size, .. }) if expected.is_some_and(|expected| size != expected) => {
+                    let expected = expected.unwrap_or(size);
+                    return Err(MediaError::MixedSizes { path: file.clone(), size, expected });
                 }
-                (Ok(found), _) => size = Ok(found),
-                // Where none can be read, the first says why.
-                (Err(error), Err(MediaError::NoImages { .. })) => size = Err(error),
-                (Err(_), _) => {}
+                Ok(found) => drop(header.get_or_insert(found)),
+                Err(error) => unreadable.push((frame, error)),
             }
         }
-        Ok(Self { size: size?, files })
+        let Some(header) = header else {
+            // The first says why.
+            let error = unreadable.into_iter().next().map(|(_, error)| error);
+            return Err(error.unwrap_or_else(|| MediaError::NoImages { path: path.into() }));
+        };
+        let unreadable = unreadable.into_iter().map(|(frame, error)| (frame, error.to_string())).collect();
+        Ok(Self { files, header, unreadable })
     }
 
     pub(super) fn n_frames(&self) -> usize {
         self.files.len()
     }
 
-    pub(super) fn size(&self) -> Size {
-        self.size
+    pub(super) fn header(&self) -> &ImageHeader {
+        &self.header
+    }
+
+    pub(super) fn unreadable(&self) -> &[(usize, String)] {
+        &self.unreadable
     }
 
     pub(super) fn file(&self, frame: usize) -> &Path {

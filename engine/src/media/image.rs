@@ -95,9 +95,16 @@ pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
 /// # Errors
 /// As [`read_image`].
 pub fn read_image_over(path: &Path, level: u8) -> Result<RgbImage, MediaError> {
+    decode_image(path).map(|image| over(level, image))
+}
+
+/// Reads an image as [`read_image`] does, but keeps gray as one channel, and how opaque pixels are.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn decode_image(path: &Path) -> Result<DynamicImage, MediaError> {
     let image = ImageFile::open(path)?.decode(0, &mut || true)?;
-    let image = image.ok_or_else(|| MediaError::TruncatedImage { path: path.into() })?;
-    Ok(over(level, image))
+    image.ok_or_else(|| MediaError::TruncatedImage { path: path.into() })
 }
 
 /// Returns the size that [`read_image`] will give, from the file's header alone.

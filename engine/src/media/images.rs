@@ -7,7 +7,7 @@ use image::RgbImage;
 use super::{
     MediaError,
     folder::Folder,
-    image::{ImageFile, ImageKind},
+    image::{ImageFile, ImageHeader, ImageKind},
 };
 use crate::geometry::Size;
 
@@ -32,6 +32,20 @@ impl Images {
         }
     }
 
+    pub(super) fn header(&self) -> &ImageHeader {
+        match self {
+            Self::Folder(folder) => folder.header(),
+            Self::File(file) => file.header(),
+        }
+    }
+
+    pub(super) fn unreadable(&self) -> &[(usize, String)] {
+        match self {
+            Self::Folder(folder) => folder.unreadable(),
+            Self::File(_) => &[],
+        }
+    }
+
     /// True if one file holds several frames.
     pub(super) fn is_paged(&self) -> bool {
         matches!(self, Self::File(file) if file.header().n_frames > 1)
@@ -45,10 +59,7 @@ impl Images {
     }
 
     pub(super) fn size(&self) -> Size {
-        match self {
-            Self::Folder(folder) => folder.size(),
-            Self::File(file) => file.header().size,
-        }
+        self.header().size
     }
 
     pub(super) fn fps(&self) -> f64 {

@@ -7,7 +7,7 @@ use std::{
 
 use image::RgbImage;
 
-use super::{MediaError, images::Images, index::Index, video::Video};
+use super::{ImageHeader, MediaError, images::Images, index::Index, video::Video};
 use crate::{frame::Frames, geometry::Size};
 
 /// The frames of a video file, of a folder of images, or of one image file, which may have pages or be animated; numbered
@@ -56,6 +56,22 @@ impl FrameSource {
         match &self.kind {
             Kind::Images(images) => images.is_paged(),
             Kind::Video(_) => true,
+        }
+    }
+
+    /// What the header of an image file says, of a folder that of its first image; `None` for a video file.
+    pub fn image_header(&self) -> Option<&ImageHeader> {
+        match &self.kind {
+            Kind::Images(images) => Some(images.header()),
+            Kind::Video(_) => None,
+        }
+    }
+
+    /// Frames of a folder whose headers cannot be read, and why.
+    pub fn unreadable(&self) -> &[(usize, String)] {
+        match &self.kind {
+            Kind::Images(images) => images.unreadable(),
+            Kind::Video(_) => &[],
         }
     }
 
