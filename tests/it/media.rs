@@ -40,7 +40,7 @@ fn count_frames(folder: &Path, file: &str) -> usize {
     printed.lines().next().unwrap().trim_end_matches(',').parse().unwrap()
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     write_atomically(path, |out| out.write_all(bytes)).unwrap();
 }
 

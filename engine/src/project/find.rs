@@ -369,6 +369,41 @@ mod tests {
     }
 
     #[test]
+    fn images_without_suffix_and_of_odd_kinds_are_told() {
+        let folder = folder_of(&["a.png"]);
+        let at = |name: &str| folder.path().join(name);
+        fs::rename(at("a.png"), at("image")).unwrap();
+        image::GrayImage::new(3, 3).save(at("b.JPEG")).unwrap();
+        image::ImageBuffer::from_pixel(3, 3, image::Luma([300_u16])).save(at("c.PNG")).unwrap();
+        write(&at("Makefile"), b"all:");
+        write(&at("d.NEF"), b"raw");
+        write(&at("e.nef"), b"raw");
+        let scan = scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
+        assert_eq!(paths(&scan.media), ["b.JPEG", "c.PNG", "image"]);
+        assert_eq!((scan.n_refused, scan.refused), (0, Vec::new()));
+        assert_eq!(
+            scan.remarks,
+            [
+                "2 NEF images are not added: Segue does not read NEF; convert them to JPEG, PNG or TIFF",
+                "1 image has 16-bit, signed or float values, shown in 8 bits and scaled to the values present",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_of_frames_survives_a_bad_one() {
+        let folder = folder_of(&[]);
+        for name in ["1.png", "2.png", "3.png"] {
+            RgbImage::new(5, 4).save(folder.path().join(name)).unwrap();
+        }
+        write(&folder.path().join("2.png"), b"");
+        let found = scan_frames(folder.path(), folder.path(), &Sources::default()).unwrap();
+        assert_eq!((found.media[0].n_frames, found.media[0].size), (3, Size::new(5, 4)));
+        let [remark] = &found.remarks[..] else { panic!("{:?}", found.remarks) };
+        assert!(remark.starts_with(".: frame 1 is damaged: cannot read file: it is empty"), "{remark}");
+    }
+
+    #[test]
     fn videos_are_taken_whatever_they_are_called() {
         let folder = folder_of(&["1.png"]);
         let at = |name: &str| folder.path().join(name);

@@ -59,7 +59,7 @@ impl Canvas {
             Dispose::Keep => None,
             Dispose::Fill(color) => Some((corner, RgbaImage::from_pixel(width, height, Rgba(color)))),
             Dispose::Undo => {
-                let at = |i: u32, by: u32, end: u32| (corner[i as usize] + by).min(end - 1);
+                let at = |i: usize, by: u32, end: u32| corner[i].saturating_add(by).min(end - 1);
                 let before = RgbaImage::from_fn(width, height, |x, y| {
                     *self.pixels.get_pixel(at(0, x, self.pixels.width()), at(1, y, self.pixels.height()))
                 });

@@ -29,7 +29,8 @@ pub(super) fn outline(path: &Path) -> Result<(ImageHeader, Outline), MediaError>
         // All data of a frame have to be there, not only its head.
         let read = decoder.read_next_frame().map(|frame| {
             frame.map(|frame| {
-                let end = [frame.left + frame.width, frame.top + frame.height].map(usize::from);
+                let end = [(frame.left, frame.width), (frame.top, frame.height)]
+                    .map(|(start, length)| usize::from(start) + usize::from(length));
                 (end, frame.delay, frame.transparent.is_some(), frame.palette.clone())
             })
         });
@@ -61,11 +62,18 @@ pub(super) struct GifPatches {
     decoder: Decoder<BufReader<File>>,
     /// As Pillow has it, a frame that names no disposal has that of the frame before.
     disposal: DisposalMethod,
+    /// True if the canvas has alpha, which it has if the first frame has; none before that.
+    has_alpha: Option<bool>,
 }
 
 impl GifPatches {
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
-        Ok(Self { path: path.into(), decoder: open(path, false)?, disposal: DisposalMethod::Keep })
+        Ok(Self {
+            path: path.into(),
+            decoder: open(path, false)?,
+            disposal: DisposalMethod::Keep,
+            has_alpha: None,
+        })
     }
 }
 
@@ -80,11 +88,21 @@ impl Patches for GifPatches {
             self.disposal = frame.dispose;
         }
         let colors = frame.palette.as_deref().or(global.as_deref()).unwrap_or_default();
-        let dispose = match self.disposal {
-            DisposalMethod::Any | DisposalMethod::Keep => Dispose::Keep,
-            DisposalMethod::Previous => Dispose::Undo,
-            DisposalMethod::Background if frame.transparent.is_some() => Dispose::Fill([0; 4]),
-            DisposalMethod::Background => Dispose::Fill(color(colors, background)),
+        let is_first = self.has_alpha.is_none();
+        let has_alpha = *self.has_alpha.get_or_insert(frame.transparent.is_some());
+        let cleared = frame.transparent.map(|index| {
+            let [r, g, b, _] = color(colors, index.into());
+            [r, g, b, if has_alpha { 0 } else { 255 }]
+        });
+        let dispose = match (self.disposal, cleared) {
+            (DisposalMethod::Any | DisposalMethod::Keep, _) => Dispose::Keep,
+            // There is nothing before the first frame.
+            (DisposalMethod::Previous, None) if is_first => Dispose::Keep,
+            (DisposalMethod::Previous, Some(color)) if is_first => Dispose::Fill(color),
+            (DisposalMethod::Previous, _) => Dispose::Undo,
+            (DisposalMethod::Background, cleared) => {
+                Dispose::Fill(cleared.unwrap_or_else(|| color(colors, background)))
+            }
         };
         let pixels = RgbaImage::from_raw(frame.width.into(), frame.height.into(), frame.buffer.to_vec());
         let pixels = pixels.ok_or_else(truncated)?;

@@ -90,7 +90,7 @@ impl Page {
             Some(_) => return refuse("its samples are complex numbers".to_owned()),
         };
         let extra = directory.numbers(file, tag::EXTRA_SAMPLES)?;
-        let color = color(directory, file, n_samples, n_samples.saturating_sub(extra.len()))?;
+        let color = color(directory, file, n_samples, &extra)?;
         let n_colors = color.n_samples();
         if n_samples < n_colors {
             return refuse(format!("its pixels have {n_samples} samples, its colors need {n_colors}"));
@@ -184,14 +184,15 @@ fn color(
     directory: &Directory,
     file: &mut (impl Read + Seek),
     n_samples: usize,
-    n_colors: usize,
+    extra: &[u64],
 ) -> Result<Color, Unreadable> {
     let refuse = |what: &str| {
         Err(Unreadable::Unsupported(format!("its colors are {what}, which Segue does not read")))
     };
     let gray = |zero_is_white| {
         // Two samples are no colors; the first is shown.
-        if n_colors >= 3 { Color::Bands } else { Color::Gray { zero_is_white } }
+        let is_bands = n_samples >= 3 && matches!(extra.first(), None | Some(0));
+        if is_bands { Color::Bands } else { Color::Gray { zero_is_white } }
     };
     Ok(match directory.number(tag::PHOTOMETRIC) {
         Some(0) => gray(true),
@@ -217,7 +218,7 @@ fn color(
         }
         Some(32844 | 32845) => return refuse("LogLuv"),
         Some(other) => return refuse(&format!("of kind {other}")),
-        None if n_colors == 3 => Color::Rgb,
+        None if n_samples == 3 => Color::Rgb,
         None => gray(false),
     })
 }

@@ -90,10 +90,13 @@ impl Samples {
         for plane in 0..if page.is_planar { n_shown } else { 1 } {
             for place in 0..across * down {
                 let index = (plane * across * down + place) as u32;
-                let size = decoder.chunk_data_dimensions(index);
+                let corner = [place % across * chunk[0], place / across * chunk[1]];
                 let piece = Piece {
-                    corner: [place % across * chunk[0], place / across * chunk[1]],
-                    size: [size.0 as usize, size.1 as usize],
+                    corner,
+                    size: [
+                        chunk[0].min(page.size.width - corner[0]),
+                        chunk[1].min(page.size.height - corner[1]),
+                    ],
                     n_samples: if page.is_planar { 1 } else { page.n_samples },
                     first: plane,
                     n_shown,
