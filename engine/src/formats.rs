@@ -43,11 +43,7 @@ mod xml;
 pub mod yolo;
 pub mod youtube_vis;
 
-use std::{
-    fmt,
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
 use paths::PathIndex;
 use recognize::Recognize;
@@ -107,8 +103,8 @@ pub struct Format {
     pub carries: Carries,
     /// Folders that must not be in the paths of images, since readers of the format take them for others.
     reserved_folders: &'static [&'static str],
-    /// What becomes of image files unless a person asks for something else.
-    pub files: Files,
+    /// What becomes of image files where nothing else is asked for.
+    pub usual_files: Files,
     write: fn(&Selection<'_>, &mut Output<'_>) -> Result<(), FormatError>,
     read: Option<Read>,
 }
@@ -187,7 +183,14 @@ impl<'a> Reading<'a> {
     pub fn new(path: &'a Path) -> Self {
         let files = ImageFiles::around(path);
         let texts = Texts::new(files.folder(), None);
-        Self { path, files: files.into(), texts: texts.into(), sizes: None, progress: &|_, _| true, checks: false }
+        Self {
+            path,
+            files: files.into(),
+            texts: texts.into(),
+            sizes: None,
+            progress: &|_, _| true,
+            checks: false,
+        }
     }
 
     /// Takes sizes of images that the labels do not have from a project.
@@ -214,7 +217,8 @@ impl<'a> Reading<'a> {
     /// If there is no such encoding.
     pub fn with_encoding(self, label: &str) -> Result<Self, String> {
         let encoding = encoding_rs::Encoding::for_label(label.as_bytes());
-        let encoding = encoding.ok_or_else(|| format!("there is no encoding {label}; try gbk, shift_jis or windows-1252"))?;
+        let encoding = encoding
+            .ok_or_else(|| format!("there is no encoding {label}; try gbk, shift_jis or windows-1252"))?;
         Ok(Self { texts: Texts::new(self.files.folder(), Some(encoding)).into(), ..self })
     }
 
@@ -263,7 +267,9 @@ pub fn read(reading: &Reading<'_>) -> Result<(&'static Format, Dataset), FormatE
     if !others.is_empty() {
         let names: Vec<&str> = others.iter().map(|other| other.name).collect();
         let others = names.join(" or ");
-        dataset.notes.say(format_args!("read as {}; it may also be {others}: choose with --format", format.name));
+        dataset
+            .notes
+            .say(format_args!("read as {}; it may also be {others}: choose with --format", format.name));
     }
     Ok((format, dataset))
 }

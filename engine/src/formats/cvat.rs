@@ -5,9 +5,8 @@ mod read;
 use std::{collections::BTreeMap, io};
 
 use super::{
-    Carries, Format, Files, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
-    recognize::Recognize,
-    xml::Xml,
+    Carries, Files, Format, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
+    recognize::Recognize, xml::Xml,
 };
 use crate::{geometry::Size, mask::Rle};
 
@@ -18,7 +17,7 @@ pub const IMAGES: Format = Format {
     is_of_videos: false,
     carries: Carries { tracks: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: write_images,
     read: Some(Read {
         recognize: Recognize::Xml(|xml| xml.root == "annotations" && xml.children.contains("image")),
@@ -35,7 +34,7 @@ pub const VIDEO: Format = Format {
     // Its tracks are of polygons; masks are of one frame alone.
     carries: Carries { masks: Masks::Polygons, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: write_videos,
     read: Some(Read {
         recognize: Recognize::Xml(|xml| xml.root == "annotations" && xml.children.contains("track")),

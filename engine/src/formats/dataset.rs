@@ -332,6 +332,11 @@ impl Dataset {
         self
     }
 
+    /// The sentences on what is not taken, is wrong, or is taken otherwise than the file has it.
+    pub fn messages(&self) -> Vec<String> {
+        [&self.refused, &self.doubts, &self.notes].into_iter().flat_map(Messages::sentences).collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.annotations.is_empty() && self.images.is_empty() && self.categories.is_empty()
     }

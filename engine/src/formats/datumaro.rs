@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, Frame, Label, Output, Read, Reading, Selection, Shape, coco,
-    dataset::Builder, json, polygon::rasterize, recognize::Recognize,
+    Carries, Dataset, Files, Format, FormatError, Frame, Label, Output, Read, Reading, Selection, Shape,
+    coco, dataset::Builder, json, polygon::rasterize, recognize::Recognize,
 };
 use crate::{
     geometry::{Rect, Size},
@@ -21,7 +21,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: false,
     carries: Carries::ALL,
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| outline.has(&["items", "categories"])),

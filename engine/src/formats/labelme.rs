@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, Frame, Label, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::Builder, png, polygon, recognize::Recognize,
+    Carries, Dataset, Files, Format, FormatError, Frame, Label, Masks, Output, Read, Reading, Selection,
+    Shape, dataset::Builder, png, polygon, recognize::Recognize,
 };
 use crate::{
     geometry::{Rect, Size},
@@ -28,13 +28,9 @@ pub const FORMAT: Format = Format {
     is_of_videos: false,
     carries: Carries { masks: Masks::Polygons, tracks: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: LABELME,
-        together: true,
-        read,
-    }),
+    read: Some(Read { recognize: LABELME, together: true, read }),
 };
 
 /// The version of LabelMe whose files these are like: the first with masks as shapes.
@@ -185,8 +181,8 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
 fn read_file(name: &str, told: Told, reading: &Reading<'_>, builder: &mut Builder) {
     let folder = name.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     let file = told.image_path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty());
-    let image_name = file
-        .map_or_else(|| super::paths::without_suffix(name).to_owned(), |file| format!("{folder}{file}"));
+    let image_name =
+        file.map_or_else(|| super::paths::without_suffix(name).to_owned(), |file| format!("{folder}{file}"));
     let size = told.image_width.zip(told.image_height).map(|(width, height)| Size::new(width, height));
     let fits =
         |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area));
@@ -277,7 +273,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         write_atomically(&path, |out| out.write_all(text.as_bytes())).unwrap();
-        super::read(&Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true }).unwrap()
+        super::read(&Reading::new(&path).with_checks()).unwrap()
     }
 
     #[test]

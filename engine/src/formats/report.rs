@@ -17,6 +17,12 @@ pub struct Report {
     pub annotations: usize,
     /// Image files that were copied, linked or extracted.
     pub files: usize,
+    /// Image files that should have been linked or copied but are not there.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub n_missing: usize,
+    /// What else there is to know, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What of the project is not in the export, in objects on frames (photos: in media).
     pub left_out: BTreeMap<LeftOut, usize>,
     /// What is in the export, but not with all that the project says, in objects on frames.
@@ -24,6 +30,10 @@ pub struct Report {
     /// How much polygons are like their masks; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygons: Option<Likeness>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Why something is not written.
@@ -144,6 +154,16 @@ impl fmt::Display for Report {
         write!(f, "{annotations} on {images} written as {}", self.format)?;
         if self.files > 0 {
             write!(f, ", with {}", counted(self.files, "image file"))?;
+        }
+        if self.n_missing > 0 {
+            write!(
+                f,
+                "\nnot there: {}, so that only labels are written",
+                counted(self.n_missing, "image file")
+            )?;
+        }
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
         }
         for (why, n) in &self.left_out {
             write!(f, "\nleft out: {n} {why}")?;

@@ -51,7 +51,8 @@ impl Texts {
         let mut text = String::new();
         let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
         if length > LONGEST {
-            let cause = format!("it has {length} bytes, more than a text file of labels may have ({LONGEST})");
+            let cause =
+                format!("it has {length} bytes, more than a text file of labels may have ({LONGEST})");
             return Err(FormatError::Damaged { path: path.to_owned(), cause });
         }
         self.open(path)?.read_to_string(&mut text).map_err(|error| FormatError::reading(path, error))?;
@@ -258,7 +259,7 @@ mod tests {
             fs::write(folder.path().join(format!("{i}.xml")), GBK.encode(text).0).unwrap();
         }
         let texts = Texts::new(folder.path(), None);
-        assert_eq!(texts.read(&folder.path().join("0.xml")).unwrap(), "猫");
+        assert_eq!(texts.read(&folder.path().join("1.xml")).unwrap(), "狗");
     }
 
     proptest! {

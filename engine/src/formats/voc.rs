@@ -9,10 +9,11 @@ use std::{
 };
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, Frame, Output, Read, Reading, Selection, Shape,
+    Carries, Dataset, Files, Format, FormatError, Frame, Output, Read, Reading, Selection, Shape,
     dataset::Builder,
+    files,
     paths::without_suffix,
-    files, png,
+    png,
     recognize::Recognize,
     report::Loss,
     xml::{self, Element, Xml},
@@ -30,13 +31,9 @@ pub const FORMAT: Format = Format {
     is_of_videos: false,
     carries: Carries { overlaps: false, tracks: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: Recognize::Xml(|xml| xml.root == "annotation"),
-        together: true,
-        read,
-    }),
+    read: Some(Read { recognize: Recognize::Xml(|xml| xml.root == "annotation"), together: true, read }),
 };
 
 /// A PNG file has numbers for so many objects.

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Content, Medium, MediumId, MediumKind, content_of, told_from};
+use super::{Content, Medium, MediumId, MediumKind, content_of, mask_folders::is_mask_folder, told_from};
 use crate::media::{FrameSource, Sources, image_size, is_named_as_image, natural_order};
 
 /// How video files are called.
@@ -216,7 +216,10 @@ impl Walk {
                 Vec::new()
             });
             for path in entries.iter().map(fs::DirEntry::path).filter(|path| !is_hidden(path)) {
-                if path.is_dir() {
+                if path.is_dir() && is_mask_folder(&path) {
+                    self.refused
+                        .push(format!("cannot add folder: it holds masks, not photos: {}", path.display()));
+                } else if path.is_dir() {
                     folders.push(path);
                 } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) {
                     self.files.push(path);
