@@ -67,7 +67,7 @@ impl Meta {
         let step = step.and_then(|step| usize::try_from(step).ok()).unwrap_or(1).max(1);
         // The frames of a job are counted within its task, which is the same only without a step.
         let is_absolute = element.name == "task" || step == 1;
-        let last = || Some((number("start_frame").unwrap_or(0) + number("size")?.checked_sub(1)? * step));
+        let last = || Some(number("start_frame").unwrap_or(0) + number("size")?.checked_sub(1)? * step);
         let size = element.child("original_size").and_then(|size| {
             let side = |name| usize::try_from(whole(size.told(name)?)?).ok();
             valid_size(side("width")?, side("height")?)

@@ -63,7 +63,7 @@ impl Track<'_> {
             self.add(key, key.frame, shape.clone(), label, builder);
             let until = next.map_or_else(|| self.end(key, has_gap, builder), |next| next.frame);
             let between = (key.frame + step..until).step_by(step);
-            has_gap |= next.is_some() && !between.is_empty();
+            has_gap |= next.is_some() && between.len() > 0;
             if between.len() > MOST_BETWEEN - *n_between {
                 builder.remark(&key.what, "too many frames follow it before the next one, they stay empty");
                 continue;

@@ -141,7 +141,7 @@ impl Reader<'_> {
     }
 
     /// The path of the image that a file is of: its `filename`, unless only an image of the XML's own name is there.
-    fn image_of(&self, place: &Place, root: &Element, stated: Option<Size>) -> Result<String, String> {
+    fn image_of(&mut self, place: &Place, root: &Element, stated: Option<Size>) -> Result<String, String> {
         let files = &self.reading.files;
         let told = |name| root.told(name).filter(|text| !text.is_empty()).map(normalized);
         let own = || files.find(&place.stem).map(|file| files.relative(&file));
@@ -159,7 +159,13 @@ impl Reader<'_> {
         }
         match (found, own()) {
             // The suffix, or the whole name, is out of date.
-            (None, Some(own)) => Ok(own),
+            (None, Some(own)) => {
+                if !is_own {
+                    let remark = format_args!("its filename {named} is not found; it is taken for {own}, named like it");
+                    self.builder.remark(&place.name, remark);
+                }
+                Ok(own)
+            }
             (Some(other), Some(own)) if !is_own && files.relative(&other) != own => {
                 let is_size = |path: &str| files.size(path).and_then(Result::ok) == stated;
                 let is_taken = self.stems.contains(without_suffix(&named));
