@@ -8,9 +8,8 @@ mod track;
 use std::{collections::BTreeMap, io};
 
 use super::{
-    Carries, Format, Files, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
-    recognize::Recognize,
-    xml::Xml,
+    Carries, Files, Format, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
+    recognize::Recognize, xml::Xml,
 };
 use crate::{geometry::Size, mask::Rle};
 

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, io::Write as _};
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape, coco, recognize::Recognize,
+    Carries, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape, coco,
+    recognize::Recognize,
 };
 
 /// Datumaro.
@@ -22,7 +23,8 @@ pub const FORMAT: Format = Format {
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| {
-            outline.has(&["items"]) && (outline.has(&["categories"]) || outline.item_has("items", "annotations"))
+            outline.has(&["items"])
+                && (outline.has(&["categories"]) || outline.item_has("items", "annotations"))
         }),
         together: false,
         read: read::read,

@@ -3,11 +3,7 @@
 mod read;
 mod shape;
 
-use std::{
-    collections::BTreeMap,
-    io::Write as _,
-    path::Path,
-};
+use std::{collections::BTreeMap, io::Write as _, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
@@ -27,11 +23,7 @@ pub const FORMAT: Format = Format {
     reserved_folders: &[],
     files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: RECOGNIZE,
-        together: true,
-        read: read::read,
-    }),
+    read: Some(Read { recognize: RECOGNIZE, together: true, read: read::read }),
 };
 
 /// The version of LabelMe whose files these are like: the first with masks as shapes.

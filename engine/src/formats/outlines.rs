@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn quarter_turn_swaps_width_and_height() {
-        let Shape::Mask(mask) = filled(turned([50.0, 50.0], [40.0, 10.0], 90.0), Some(Size::new(100, 100))).unwrap()
+        let Shape::Mask(mask) =
+            filled(turned([50.0, 50.0], [40.0, 10.0], 90.0), Some(Size::new(100, 100))).unwrap()
         else {
             panic!("it is a mask")
         };

@@ -21,11 +21,7 @@ pub const FORMAT: Format = Format {
     reserved_folders: &[],
     files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: RECOGNIZE,
-        together: true,
-        read: read::read,
-    }),
+    read: Some(Read { recognize: RECOGNIZE, together: true, read: read::read }),
 };
 
 const RECOGNIZE: Recognize = Recognize::Xml(|xml| xml.root == "annotation");
@@ -148,7 +144,8 @@ fn is_own(name: &str, value: &str) -> bool {
 
 /// Writes attributes as CVAT does it.
 fn write_attributes<W: io::Write>(xml: &mut Xml<W>, label: &Label<'_>) -> io::Result<()> {
-    let mut attributes = label.object.attributes.iter().filter(|(name, value)| !is_own(name, value)).peekable();
+    let mut attributes =
+        label.object.attributes.iter().filter(|(name, value)| !is_own(name, value)).peekable();
     if attributes.peek().is_none() {
         return Ok(());
     }

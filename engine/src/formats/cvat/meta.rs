@@ -42,7 +42,8 @@ impl Meta {
                 }
             }
             "image" => {
-                let [subset, task] = ["subset", "task_id"].map(|name| element.attribute(name).unwrap_or_default());
+                let [subset, task] =
+                    ["subset", "task_id"].map(|name| element.attribute(name).unwrap_or_default());
                 if !subset.is_empty() || !task.is_empty() {
                     let name = element.attribute("name").unwrap_or_default().to_owned();
                     self.images.entry(name).or_default().insert([subset.to_owned(), task.to_owned()]);
@@ -93,7 +94,9 @@ impl Meta {
     /// # Errors
     /// If several tasks have an image of this name and subset.
     pub(super) fn path_of(&self, name: &str, element: &Element) -> Result<String, String> {
-        let Some(known) = self.images.get(name).filter(|known| known.len() > 1) else { return Ok(name.to_owned()) };
+        let Some(known) = self.images.get(name).filter(|known| known.len() > 1) else {
+            return Ok(name.to_owned());
+        };
         let subset = element.attribute("subset").unwrap_or_default();
         match known.iter().filter(|[other, _]| other == subset).count() {
             1 if subset.is_empty() => Ok(name.to_owned()),

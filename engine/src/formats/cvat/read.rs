@@ -29,12 +29,15 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let mut meta = Meta::default();
     // Names of videos and sizes may follow what needs them.
     each(reading, &mut |element| meta.add(&element, &mut builder))?;
-    let mut reader = Reader { reading, meta: &meta, builder, tracks: HashSet::new(), n_tracks: 0, n_between: 0 };
+    let mut reader =
+        Reader { reading, meta: &meta, builder, tracks: HashSet::new(), n_tracks: 0, n_between: 0 };
     let damage = each(reading, &mut |element| match &*element.name {
         "version" | "meta" => {}
         "image" => reader.read_image(&element),
         "track" => reader.read_track(&element),
-        other => reader.builder.note(&format!("{other} element"), "not taken, CVAT's format is not known to have such"),
+        other => reader
+            .builder
+            .note(&format!("{other} element"), "not taken, CVAT's format is not known to have such"),
     })?;
     let mut builder = reader.builder;
     if let Some(damage) = damage {
@@ -148,7 +151,11 @@ fn unnamed_video(reading: &Reading<'_>) -> String {
 /// The number of a frame of a video whose image is called as CVAT does it: `frame_000003`.
 fn frame_number(name: &str) -> Option<usize> {
     let digits = without_suffix(last_name(name)).strip_prefix("frame_")?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?.filter(|frame| *frame < 1 << 28)
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+        .filter(|frame| *frame < 1 << 28)
 }
 
 /// The last name of a video without its suffix.

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    formats::{Shape, number::{float, whole}, outlines, png, xml::Element},
+    formats::{
+        Shape,
+        number::{float, whole},
+        outlines, png,
+        xml::Element,
+    },
     geometry::Size,
     mask::{Mask, Patch, Rle},
 };
@@ -56,7 +61,9 @@ impl Outline {
                 let center = [f64::midpoint(*x0, *x1), f64::midpoint(*y0, *y1)];
                 outlines::filled(outlines::turned(center, [x1 - x0, y1 - y0], *degrees), size)
             }
-            Self::Ellipse([_, _, rx, ry], _) if *rx <= 0.0 || *ry <= 0.0 => Err("its ellipse has no area".to_owned()),
+            Self::Ellipse([_, _, rx, ry], _) if *rx <= 0.0 || *ry <= 0.0 => {
+                Err("its ellipse has no area".to_owned())
+            }
             Self::Ellipse([x, y, rx, ry], degrees) => {
                 outlines::filled(outlines::ellipse([*x, *y], [*rx, *ry], *degrees), size)
             }
@@ -78,7 +85,9 @@ impl Outline {
         let turn = |a: f64, b: f64| a + ((b - a + 180.0).rem_euclid(360.0) - 180.0) * share;
         match (self, next) {
             (Self::Box(a, from), Self::Box(b, to)) => Some(Self::Box(all(a, b), turn(*from, *to))),
-            (Self::Ellipse(a, from), Self::Ellipse(b, to)) => Some(Self::Ellipse(all(a, b), turn(*from, *to))),
+            (Self::Ellipse(a, from), Self::Ellipse(b, to)) => {
+                Some(Self::Ellipse(all(a, b), turn(*from, *to)))
+            }
             (Self::Polygon(a), Self::Polygon(b)) if a.len() == b.len() => {
                 Some(Self::Polygon(a.iter().zip(b).map(|(a, b)| mix(*a, *b)).collect()))
             }
@@ -90,7 +99,8 @@ impl Outline {
 fn points(element: &Element) -> Result<Vec<f64>, String> {
     let text = element.attribute("points").ok_or("it has no points")?;
     let numbers = text.split([';', ',']).filter(|number| !number.trim().is_empty());
-    let parse = |number: &str| float(number).ok_or_else(|| format!("its points have what is not a number: {number}"));
+    let parse =
+        |number: &str| float(number).ok_or_else(|| format!("its points have what is not a number: {number}"));
     let polygon: Vec<f64> = numbers.map(parse).collect::<Result<_, _>>()?;
     let is_polygon = polygon.len() >= 6 && polygon.len().is_multiple_of(2);
     is_polygon.then_some(polygon).ok_or_else(|| "it has fewer than three corners".to_owned())
@@ -103,7 +113,9 @@ fn mask(element: &Element) -> Result<Patch, String> {
     let side = |name: &str| -> Result<usize, String> {
         let number = element.number(name)?.round();
         let is_fitting = (0.0..=LARGEST as f64).contains(&number);
-        is_fitting.then_some(number as usize).ok_or_else(|| format!("its {name} is outside of any image: {number}"))
+        is_fitting
+            .then_some(number as usize)
+            .ok_or_else(|| format!("its {name} is outside of any image: {number}"))
     };
     let cut = Size::new(side("width")?, side("height")?);
     if cut.area() > LARGEST {

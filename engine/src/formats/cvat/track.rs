@@ -92,7 +92,10 @@ impl Track<'_> {
         match stop {
             Some(stop) if has_gap => stop + 1,
             Some(_) => {
-                builder.note("track", "it ends with its last shape, although CVAT holds that to the end of the task");
+                builder.note(
+                    "track",
+                    "it ends with its last shape, although CVAT holds that to the end of the task",
+                );
                 last.frame
             }
             None => last.frame,
@@ -114,7 +117,8 @@ impl Track<'_> {
         let mut keys: BTreeMap<usize, Key> = BTreeMap::new();
         for (element, n) in self.element.children.iter().zip(1..) {
             let what = format!("shape {n} of track {}", self.id);
-            let is_outside = element.attribute("outside").is_some_and(|text| ["1", "true", "True"].contains(&text));
+            let is_outside =
+                element.attribute("outside").is_some_and(|text| ["1", "true", "True"].contains(&text));
             if let Some((kind, why)) = without_area(&element.name) {
                 builder.note_many(kind, why, usize::from(!is_outside));
                 continue;
@@ -122,10 +126,11 @@ impl Track<'_> {
             if element.name == "attribute" {
                 continue;
             }
-            let frame = element.attribute("frame").ok_or_else(|| "it has no frame".to_owned()).and_then(|text| {
-                let frame = whole(text).filter(|frame| (0..MOST_FRAMES).contains(frame));
-                frame.ok_or_else(|| format!("its frame is not that of a video: {text}"))
-            });
+            let frame =
+                element.attribute("frame").ok_or_else(|| "it has no frame".to_owned()).and_then(|text| {
+                    let frame = whole(text).filter(|frame| (0..MOST_FRAMES).contains(frame));
+                    frame.ok_or_else(|| format!("its frame is not that of a video: {text}"))
+                });
             let read = frame.and_then(|frame| Ok((frame as usize, Outline::parse(element)?)));
             match read {
                 Ok((frame, _)) if keys.contains_key(&frame) => {

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::{
     file::folder_of,
-    formats::{Dataset, FormatError, Id, Reading, Shape, dataset::Builder, json, number::json_whole, valid_size},
+    formats::{
+        Dataset, FormatError, Id, Reading, Shape, dataset::Builder, json, number::json_whole, valid_size,
+    },
 };
 
 #[derive(Default, Deserialize)]
@@ -53,7 +55,8 @@ impl Labels {
         let places = list.map(|labels| {
             let add = |(place, label): (usize, &Value)| {
                 let name = label["name"].as_str().or(label.as_str()).filter(|name| !name.is_empty());
-                let category = builder.category(&name.map_or_else(|| format!("label {place}"), str::to_owned));
+                let category =
+                    builder.category(&name.map_or_else(|| format!("label {place}"), str::to_owned));
                 if let Some(parent) = label["parent"].as_str() {
                     parent.clone_into(&mut builder.category_mut(category).supercategory);
                 }
@@ -76,7 +79,9 @@ impl Labels {
         let id = json_whole(&json["label_id"]).ok_or("it has no label")?;
         let id = usize::try_from(id).map_err(|_| format!("its label {id} is not in the file"))?;
         match &self.places {
-            Some(places) => places.get(id).copied().ok_or_else(|| format!("its label {id} is not in the file")),
+            Some(places) => {
+                places.get(id).copied().ok_or_else(|| format!("its label {id} is not in the file"))
+            }
             None => {
                 builder.note("annotation", "called after its label's number, the file has no names");
                 Ok(builder.category(&format!("label {id}")))
@@ -93,7 +98,8 @@ struct Subset {
 
 impl Subset {
     fn of(path: &Path) -> Self {
-        let is_json = |path: &Path| path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"));
+        let is_json =
+            |path: &Path| path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"));
         let entries = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
         let has_others = entries.filter(|entry| is_json(&entry.path())).take(2).count() > 1;
         Self { name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), has_others }
@@ -115,7 +121,8 @@ fn read_item(json: &Value, labels: &Labels, subset: &Subset, reading: &Reading<'
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    let media: Vec<&Value> = ["image", "media"].map(|key| &json[key]).into_iter().filter(|media| media.is_object()).collect();
+    let media: Vec<&Value> =
+        ["image", "media"].map(|key| &json[key]).into_iter().filter(|media| media.is_object()).collect();
     let path = media.iter().find_map(|media| told(&media["path"])).or_else(|| told(&json["id"]));
     let side = |i: usize| {
         let side = media.iter().find_map(|media| json_whole(&media["size"][i]))?;
@@ -137,7 +144,8 @@ fn read_item(json: &Value, labels: &Labels, subset: &Subset, reading: &Reading<'
         (None, None) => return builder.refuse("an item", "it has neither an id nor a path"),
     };
     let size = builder.size(image);
-    let mut annotations: Vec<(usize, &Value)> = (1..).zip(json["annotations"].as_array().into_iter().flatten()).collect();
+    let mut annotations: Vec<(usize, &Value)> =
+        (1..).zip(json["annotations"].as_array().into_iter().flatten()).collect();
     // Shapes of a greater z_order lie on top, as later ones do here.
     annotations.sort_by_key(|(_, json)| json_whole(&json["z_order"]).unwrap_or(0));
     // Annotations of a group are one object: polygons together, and a mask rather than the box around it.
@@ -149,13 +157,14 @@ fn read_item(json: &Value, labels: &Labels, subset: &Subset, reading: &Reading<'
             builder.note(kind, why);
             continue;
         }
-        let (shape, category) = match parse(json, size).and_then(|shape| Ok((shape, labels.category(json, builder)?))) {
-            Ok(read) => read,
-            Err(why) => {
-                builder.refuse(what, why);
-                continue;
-            }
-        };
+        let (shape, category) =
+            match parse(json, size).and_then(|shape| Ok((shape, labels.category(json, builder)?))) {
+                Ok(read) => read,
+                Err(why) => {
+                    builder.refuse(what, why);
+                    continue;
+                }
+            };
         let group = json_whole(&json["group"]).filter(|group| *group != 0).map(|group| (category, group));
         let known = group.and_then(|group| groups.get(&group)).map(|place| &mut objects[*place].2);
         match (known, shape) {

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use crate::{
-    formats::{Shape, number::{json_float, json_whole}, outlines},
+    formats::{
+        Shape,
+        number::{json_float, json_whole},
+        outlines,
+    },
     geometry::Size,
     mask::Rle,
 };
@@ -43,7 +47,9 @@ pub(super) fn parse(json: &Value, size: Option<Size>) -> Result<Shape, String> {
     match json["type"].as_str().unwrap_or_default() {
         "mask" => rle(&json["rle"]).map(|mask| Shape::Mask(Arc::new(mask))),
         "bbox" => {
-            let [x, y, width, height] = list(&["bbox"])?[..] else { return Err("its bbox is not four numbers".to_owned()) };
+            let [x, y, width, height] = list(&["bbox"])?[..] else {
+                return Err("its bbox is not four numbers".to_owned());
+            };
             if width <= 0.0 || height <= 0.0 {
                 return Err("its box has no area".to_owned());
             }

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     formats::{
-        Dataset, FormatError, Reading, Shape, dataset::Builder, json, number::json_whole, paths::without_suffix, valid_size,
+        Dataset, FormatError, Reading, Shape, dataset::Builder, json, number::json_whole,
+        paths::without_suffix, valid_size,
     },
     geometry::Size,
 };
@@ -69,7 +70,8 @@ impl Reader<'_> {
             }
         };
         let side = |key: &str| usize::try_from(json_whole(&json[key])?).ok();
-        let stated = side("imageWidth").zip(side("imageHeight")).and_then(|(width, height)| valid_size(width, height));
+        let stated =
+            side("imageWidth").zip(side("imageHeight")).and_then(|(width, height)| valid_size(width, height));
         let size = reading.size_of(&path, stated).or_else(|| embedded_size(json["imageData"].as_str()?));
         let image = builder.image(&path, size);
         if let Some(other) = taken.insert(image, name.to_owned()) {
@@ -91,7 +93,12 @@ impl Reader<'_> {
 }
 
 /// The objects of an image: masks of a group and label are one.
-fn objects<'a>(name: &str, shapes: &'a [Value], size: Option<Size>, builder: &mut Builder) -> Vec<Object<'a>> {
+fn objects<'a>(
+    name: &str,
+    shapes: &'a [Value],
+    size: Option<Size>,
+    builder: &mut Builder,
+) -> Vec<Object<'a>> {
     let mut groups: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut objects: Vec<Object<'a>> = Vec::new();
     for (json, n) in shapes.iter().zip(1..) {
@@ -110,7 +117,8 @@ fn objects<'a>(name: &str, shapes: &'a [Value], size: Option<Size>, builder: &mu
         };
         let group = Some(&json["group_id"]).filter(|id| !id.is_null() && matches!(shape, Shape::Mask(_)));
         let group = group.map(|id| (id.to_string(), label.clone()));
-        let known = group.as_ref().and_then(|group| groups.get(group)).map(|place| &mut objects[*place].shape);
+        let known =
+            group.as_ref().and_then(|group| groups.get(group)).map(|place| &mut objects[*place].shape);
         if let (Some(Shape::Mask(all)), Shape::Mask(part)) = (known, &shape) {
             *all = Arc::new(all.union(part));
         } else {

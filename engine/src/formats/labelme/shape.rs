@@ -40,7 +40,9 @@ pub(super) fn parse(shape: &Value, size: Option<Size>) -> Result<Shape, String> 
     let points = points(&shape["points"])?;
     match (kind(shape), &points[..]) {
         ("rectangle", [a, b]) => outlines::upright([a[0], a[1], b[0], b[1]]),
-        ("rectangle", [a, b, c, d]) if is_upright([a, b, c, d]) => outlines::upright([a[0], a[1], c[0], c[1]]),
+        ("rectangle", [a, b, c, d]) if is_upright([a, b, c, d]) => {
+            outlines::upright([a[0], a[1], c[0], c[1]])
+        }
         ("rectangle", corners) if corners.len() != 4 => Err("it does not have two corners".to_owned()),
         ("circle", [[x, y], edge]) => {
             let radius = (edge[0] - x).hypot(edge[1] - y);
@@ -63,7 +65,8 @@ fn points(value: &Value) -> Result<Vec<[f64; 2]>, String> {
         _ => None,
     };
     let all = value.as_array().ok_or("it has no points")?;
-    let parse = |value| point(value).ok_or_else(|| format!("its points have what is not a pair of numbers: {value}"));
+    let parse =
+        |value| point(value).ok_or_else(|| format!("its points have what is not a pair of numbers: {value}"));
     all.iter().map(parse).collect()
 }
 

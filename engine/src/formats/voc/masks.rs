@@ -50,9 +50,13 @@ pub(super) fn read(
     for (number, mask) in masks {
         let likeness = |place: usize| rects[place].map_or(0.0, |rect| overlap(&mask, rect));
         let free = (0..rects.len()).filter(|place| !found.contains_key(place));
-        match free.max_by(|a, b| likeness(*a).total_cmp(&likeness(*b))).filter(|place| likeness(*place) >= ALIKE) {
+        match free
+            .max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)))
+            .filter(|place| likeness(*place) >= ALIKE)
+        {
             Some(place) => drop(found.insert(place, mask)),
-            None => builder.refuse(format_args!("mask {number} of {name}"), "no object has its number and its box"),
+            None => builder
+                .refuse(format_args!("mask {number} of {name}"), "no object has its number and its box"),
         }
     }
     found

@@ -31,7 +31,11 @@ pub(super) fn corners(object: &Element, builder: &mut Builder) -> Result<[f64; 4
 ///
 /// # Errors
 /// If there are some that make no sense.
-pub(super) fn outline(object: &Element, rect: Option<[f64; 4]>, size: Option<Size>) -> Result<Option<Shape>, String> {
+pub(super) fn outline(
+    object: &Element,
+    rect: Option<[f64; 4]>,
+    size: Option<Size>,
+) -> Result<Option<Shape>, String> {
     let number = |element: &Element, name: &str| {
         let text = element.told(name).ok_or_else(|| format!("its {} has no {name}", element.name))?;
         float(text).ok_or_else(|| format!("its {name} is not a number: {text}"))

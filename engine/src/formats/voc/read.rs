@@ -108,16 +108,25 @@ impl Reader<'_> {
             if builder.size(image) != size {
                 return Err(format!("{other} is of the same image {path}, in another size"));
             }
-            builder.remark(&place.name, format_args!("its image {path} is also that of {other}; both are taken"));
+            builder.remark(
+                &place.name,
+                format_args!("its image {path} is also that of {other}; both are taken"),
+            );
         }
         let objects: Vec<&Element> = root.all("object").collect();
-        let rects: Vec<Result<[f64; 4], String>> = objects.iter().map(|object| corners(object, builder)).collect();
+        let rects: Vec<Result<[f64; 4], String>> =
+            objects.iter().map(|object| corners(object, builder)).collect();
         let picture = place.root.join(OBJECTS).join(format!("{}.png", place.stem));
         let known: Vec<Option<[f64; 4]>> = rects.iter().map(|rect| rect.as_ref().ok().copied()).collect();
-        let mut masks = if picture.is_file() { masks::read(&picture, size, &known, builder) } else { Default::default() };
+        let mut masks =
+            if picture.is_file() { masks::read(&picture, size, &known, builder) } else { Default::default() };
         for (i, (object, rect)) in objects.into_iter().zip(rects).enumerate() {
             let what = format!("object {} of {}", i + 1, place.name);
-            builder.note_many("part", "not taken, only whole objects are supported", object.all("part").count());
+            builder.note_many(
+                "part",
+                "not taken, only whole objects are supported",
+                object.all("part").count(),
+            );
             let Some(name) = object.told("name").filter(|name| !name.is_empty()) else {
                 builder.refuse(what, "it has no name");
                 continue;
@@ -145,12 +154,14 @@ impl Reader<'_> {
         let files = &self.reading.files;
         let told = |name| root.told(name).filter(|text| !text.is_empty()).map(normalized);
         let own = || files.find(&place.stem).map(|file| files.relative(&file));
-        let Some(named) = told("filename").or_else(|| told("path").map(|path| last_name(&path).to_owned())) else {
+        let Some(named) = told("filename").or_else(|| told("path").map(|path| last_name(&path).to_owned()))
+        else {
             return Ok(own().unwrap_or_else(|| place.stem.clone()));
         };
         let (folder, _) = split(&place.stem);
         // A name with folders may repeat those of the XML file.
-        let named = if named.contains('/') || folder.is_empty() { named } else { format!("{folder}/{named}") };
+        let named =
+            if named.contains('/') || folder.is_empty() { named } else { format!("{folder}/{named}") };
         let is_own = without_suffix(last_name(&named)) == last_name(&place.stem);
         let found = files.find(&named);
         if found.is_none() && files.is_ambiguous(&named) {
@@ -161,7 +172,9 @@ impl Reader<'_> {
             // The suffix, or the whole name, is out of date.
             (None, Some(own)) => {
                 if !is_own {
-                    let remark = format_args!("its filename {named} is not found; it is taken for {own}, named like it");
+                    let remark = format_args!(
+                        "its filename {named} is not found; it is taken for {own}, named like it"
+                    );
                     self.builder.remark(&place.name, remark);
                 }
                 Ok(own)
