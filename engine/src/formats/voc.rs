@@ -24,6 +24,9 @@ pub const FORMAT: Format = Format {
     read: Some(Read { recognize: RECOGNIZE, together: true, read: read::read }),
 };
 
+/// Folders of PNG files that are masks, not photos: of classes, and of objects.
+pub const MASK_FOLDERS: [&str; 2] = ["SegmentationClass", "SegmentationObject"];
+
 const RECOGNIZE: Recognize = Recognize::Xml(|xml| xml.root == "annotation");
 
 /// Elements of an object that are 0 or 1.
@@ -88,8 +91,7 @@ fn write_frame(
     }
     output.write(&format!("Annotations/{stem}.xml"), |out| write_xml(selection, frame, out))?;
     if is_any {
-        let pictures = [("SegmentationClass", classes), ("SegmentationObject", objects)];
-        for (folder, numbers) in pictures {
+        for (folder, numbers) in MASK_FOLDERS.into_iter().zip([classes, objects]) {
             output.write(&format!("{folder}/{stem}.png"), |out| png::write_indexed(out, size, &numbers))?;
         }
     }

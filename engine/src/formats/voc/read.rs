@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    RECOGNIZE, masks,
+    MASK_FOLDERS, RECOGNIZE, masks,
     object::{attributes, corners, outline},
 };
 use crate::{
@@ -25,9 +25,8 @@ use crate::{
     geometry::Size,
 };
 
-/// A folder of XML files, and the folder of the data set.
+/// The folder of the XML files.
 const ANNOTATIONS: &str = "Annotations";
-const OBJECTS: &str = "SegmentationObject";
 
 pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let files = RECOGNIZE.files(reading.path, &reading.texts);
@@ -116,7 +115,7 @@ impl Reader<'_> {
         let objects: Vec<&Element> = root.all("object").collect();
         let rects: Vec<Result<[f64; 4], String>> =
             objects.iter().map(|object| corners(object, builder)).collect();
-        let picture = place.root.join(OBJECTS).join(format!("{}.png", place.stem));
+        let picture = place.root.join(MASK_FOLDERS[1]).join(format!("{}.png", place.stem));
         let known: Vec<Option<[f64; 4]>> = rects.iter().map(|rect| rect.as_ref().ok().copied()).collect();
         let mut masks =
             if picture.is_file() { masks::read(&picture, size, &known, builder) } else { Default::default() };
