@@ -25,7 +25,7 @@ pub const FORMAT: Format = Format {
 };
 
 /// Folders of PNG files that are masks, not photos: of classes, and of objects.
-pub const MASK_FOLDERS: [&str; 2] = ["SegmentationClass", "SegmentationObject"];
+const MASK_FOLDERS: [&str; 2] = ["SegmentationClass", "SegmentationObject"];
 
 const RECOGNIZE: Recognize = Recognize::Xml(|xml| xml.root == "annotation");
 

@@ -77,10 +77,10 @@ impl Labels {
 
     fn category(&self, json: &Value, builder: &mut Builder) -> Result<usize, String> {
         let id = json_whole(&json["label_id"]).ok_or("it has no label")?;
-        let id = usize::try_from(id).map_err(|_| format!("its label {id} is not in the file"))?;
         match &self.places {
             Some(places) => {
-                places.get(id).copied().ok_or_else(|| format!("its label {id} is not in the file"))
+                let place = usize::try_from(id).ok().and_then(|id| places.get(id));
+                place.copied().ok_or_else(|| format!("its label {id} is not in the file"))
             }
             None => {
                 builder.note("annotation", "called after its label's number, the file has no names");
