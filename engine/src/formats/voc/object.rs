@@ -19,12 +19,21 @@ pub(super) fn corners(object: &Element, builder: &mut Builder) -> Result<[f64; 4
         float(text).ok_or_else(|| format!("its {name} is not a number: {text}"))
     };
     let [x0, y0, x1, y1] = ["xmin", "ymin", "xmax", "ymax"].map(number);
-    let [x0, y0, x1, y1] = [x0?, y0?, x1?, y1?];
-    if x0 > x1 || y0 > y1 {
+    let ([x0, x1], is_x_swapped) = span(x0?, x1?);
+    let ([y0, y1], is_y_swapped) = span(y0?, y1?);
+    if is_x_swapped || is_y_swapped {
         builder.note("box", "its swapped corners are put in order");
     }
-    // The first pixel of an image is 1, and the last one of a box is its own (devkit, section 3.4).
-    Ok([x0.min(x1) - 1.0, y0.min(y1) - 1.0, x0.max(x1), y0.max(y1)])
+    Ok([x0, y0, x1, y1])
+}
+
+/// The begin and end of a box along an axis, from its first and last pixel, and true if these are swapped.
+///
+/// The first pixel of an image is 1, and the last one of a box is its own (devkit, section 3.4). A box narrower than a pixel
+/// ends less than one before it begins.
+fn span(first: f64, last: f64) -> ([f64; 2], bool) {
+    let is_swapped = first - 1.0 >= last;
+    (if is_swapped { [last - 1.0, first] } else { [first - 1.0, last] }, is_swapped)
 }
 
 /// The outline of an object as elements beside its box have it; none if there are none.
