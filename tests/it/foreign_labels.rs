@@ -8,8 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::formats::{Annotation, Dataset, Reading, Shape, read};
-use image::RgbImage;
+use engine::formats::{Annotation, Dataset, ImageFiles, Options, Reading, Shape, named, read};
+use image::{GrayImage, Luma, RgbImage};
 
 /// A folder with files of text, and images (named `*.png` and `*.jpg`) of 100 x 80 pixels.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -284,4 +284,54 @@ fn datumaro_annotations_are_taken_one_by_one() {
     assert_eq!(dataset.categories[1].color, Some([1, 2, 3]));
     assert_eq!((found.len(), dataset.refused.len(), dataset.images.len()), (8, 6, 4), "{}", dataset.refused);
     assert!(dataset.notes.to_string().contains("4 image labels: "), "{}", dataset.notes);
+}
+
+#[test]
+fn marks_are_written_where_formats_have_them() {
+    let marks = "<difficult>1</difficult><truncated>1</truncated><occluded>1</occluded><pose>Left</pose>";
+    let attribute =
+        "<attributes><attribute><name>description</name><value>a&amp;b</value></attribute></attributes>";
+    let one = voc_object("a", ["1", "1", "9", "9"], &format!("{marks}{attribute}"));
+    let folder = folder(&[("in/a.xml", &voc("", &one)), ("in/a.png", "")]);
+    let source = folder.path().join("in");
+    let mut first = dataset(&source);
+    let want = first.annotations[0].attributes.clone();
+    assert_eq!(want.len(), 5);
+    let files = ImageFiles::around(&source);
+    let (project, _) = first.to_project(&files);
+    for (format, file, texts) in [
+        ("voc", "Annotations/a.xml", ["<difficult>1<", "<pose>Left<"]),
+        ("cvat-images", "annotations.xml", ["occluded=\"1\"", "a&amp;b"]),
+        ("labelme", "a.json", ["\"difficult\": true", "\"description\": \"a&b\""]),
+        ("datumaro", "annotations/default.json", ["\"occluded\":\"1\"", "\"pose\":\"Left\""]),
+    ] {
+        let target = folder.path().join(format);
+        let format = named(format).unwrap();
+        format.export(&project, &files, &Options::default(), &target, &|_, _| true).unwrap();
+        let text = fs::read_to_string(target.join(file)).unwrap();
+        for part in texts {
+            assert!(text.contains(part), "{}: {text}", format.name);
+        }
+        assert_eq!(dataset(&target).annotations[0].attributes, want, "{}", format.name);
+    }
+}
+
+#[test]
+fn voc_masks_belong_to_the_boxes_that_they_fill() {
+    let all =
+        [["51", "51", "60", "60"], ["11", "11", "20", "20"]].map(|corners| voc_object("a", corners, ""));
+    let folder = folder(&[("Annotations/a.xml", &voc("", &all.concat())), ("JPEGImages/a.png", "")]);
+    let mut picture = GrayImage::new(100, 80);
+    // Numbered the other way around; 255 is not looked at, and no object has the third one.
+    for (number, left, top) in [(1, 10, 10), (2, 50, 50), (255, 0, 0), (3, 80, 20)] {
+        for (x, y) in (0..10).flat_map(|x| (0..10).map(move |y| (x, y))) {
+            picture.put_pixel(left + x, top + y, Luma([number]));
+        }
+    }
+    fs::create_dir(folder.path().join("SegmentationObject")).unwrap();
+    picture.save(folder.path().join("SegmentationObject/a.png")).unwrap();
+    let dataset = dataset(folder.path());
+    let numbers: Vec<Vec<f64>> = objects(&dataset).into_iter().map(|one| one.2).collect();
+    assert_eq!(numbers, [[50.0, 50.0, 60.0, 60.0, 100.0], [10.0, 10.0, 20.0, 20.0, 100.0]]);
+    assert!(dataset.refused.to_string().contains("mask 3 of"), "{}", dataset.refused);
 }
