@@ -23,6 +23,7 @@ pub mod mot;
 pub mod mots;
 mod names;
 mod number;
+mod outlines;
 mod output;
 mod parallel;
 mod paths;

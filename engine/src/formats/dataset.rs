@@ -260,6 +260,11 @@ impl Builder {
         self.dataset.notes.count(kind, why);
     }
 
+    /// Reports something about an item that is taken.
+    pub(super) fn remark(&mut self, item: impl fmt::Display, remark: impl fmt::Display) {
+        self.dataset.notes.remark(item, remark);
+    }
+
     /// Counts several items; see [`Self::note`].
     pub(super) fn note_many(&mut self, kind: &str, why: &str, n: usize) {
         self.dataset.notes.count_many(kind, why, n);

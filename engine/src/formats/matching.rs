@@ -1,7 +1,7 @@
 //! Finding the media and frames of a project that the images of a data set are.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
@@ -43,6 +43,10 @@ struct FrameFolder {
     names: PathIndex,
     /// Frames by the last number in their names; empty if two have the same.
     by_number: HashMap<u64, usize>,
+    /// The names before their last numbers.
+    prefixes: BTreeSet<String>,
+    /// True if the numbers follow each other without a gap, so that the frames of a video are all there.
+    is_whole: bool,
 }
 
 /// Why an image has no place in a project.
@@ -158,7 +162,7 @@ impl<'a> Matcher<'a> {
             return found.map(|at| (at, None)).ok_or(Misplaced::Missing);
         };
         if let Some((video, frame)) = image.frame {
-            if let Some(at) = self.frame_in_folder(path) {
+            if let Some(at) = self.frame_in_folder(path, Some(frame)) {
                 return Ok((at, None));
             }
             if let Some(at) = self.named_frame_of(&dataset.videos[video], frame, path)? {
@@ -167,7 +171,8 @@ impl<'a> Matcher<'a> {
         }
         let photo = self.photos.index.find(path);
         let is_sure = matches!(photo, Found::One(_, rank) if rank.is_by_name());
-        let frame = || self.frame_in_folder(path).or_else(|| self.extracted(path));
+        let position = image.frame.map(|(_, frame)| frame);
+        let frame = || self.frame_in_folder(path, position).or_else(|| self.extracted(path));
         if let Some(at) = (!is_sure).then(frame).flatten() {
             return Ok((at, None));
         }
@@ -190,16 +195,18 @@ impl<'a> Matcher<'a> {
     /// A frame of a video by the name of its image, where the video is a folder of images, or else by its position.
     fn named_frame_of(&self, video: &str, frame: usize, path: &str) -> Result<Option<FrameId>, Misplaced> {
         match self.videos.find(video).and_then(|medium| Some((medium, self.folders.get(&medium)?))) {
-            Some((medium, folder)) => Ok(folder.find(last_name(path)).map(|frame| FrameId { medium, frame })),
+            Some((medium, folder)) => {
+                Ok(folder.find(last_name(path), Some(frame)).map(|frame| FrameId { medium, frame }))
+            }
             None => self.frame_of(video, frame),
         }
     }
 
     /// A file in a folder of images that is a video of the project.
-    fn frame_in_folder(&self, path: &str) -> Option<FrameId> {
+    fn frame_in_folder(&self, path: &str, frame: Option<usize>) -> Option<FrameId> {
         let (folder, name) = split(path);
         let medium = self.videos.find(folder)?;
-        let frame = self.folders.get(&medium)?.find(name)?;
+        let frame = self.folders.get(&medium)?.find(name, frame)?;
         Some(FrameId { medium, frame })
     }
 
@@ -239,19 +246,32 @@ impl FrameFolder {
             .map(|(name, frame)| Some((last_number(without_suffix(name))?, frame)))
             .collect();
         let by_number = numbers.filter(|numbers| numbers.len() == names.len()).unwrap_or_default();
-        Some(Self { names: PathIndex::new(names), by_number })
+        let prefixes = names.iter().map(|name| prefix(without_suffix(name)).to_owned()).collect();
+        let ends = by_number.keys().min().zip(by_number.keys().max());
+        let is_whole = ends.is_some_and(|(first, last)| last - first == by_number.len() as u64 - 1);
+        Some(Self { names: PathIndex::new(names), by_number, prefixes, is_whole })
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        let by_number = || self.by_number.get(&last_number(without_suffix(name))?).copied();
-        self.names.find(name).one().or_else(by_number)
+    /// Finds a frame by its name, or, of a video whose frames are called otherwise than here and all there, by its position:
+    /// the first one may have any number.
+    fn find(&self, name: &str, position: Option<usize>) -> Option<usize> {
+        let stem = without_suffix(name);
+        let found = self.names.find(name).one();
+        match position.filter(|_| self.is_whole && !self.prefixes.contains(prefix(stem))) {
+            Some(position) => found.or_else(|| Some(position).filter(|at| *at < self.by_number.len())),
+            None => found.or_else(|| self.by_number.get(&last_number(stem)?).copied()),
+        }
     }
 }
 
 /// The number at the end of a name.
 fn last_number(stem: &str) -> Option<u64> {
-    let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    stem[stem.len() - digits..].parse().ok()
+    stem[prefix(stem).len()..].parse().ok()
+}
+
+/// A name without the number at its end.
+fn prefix(stem: &str) -> &str {
+    stem.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 impl Dataset {
@@ -344,6 +364,23 @@ mod tests {
         let images = vec![named(1), named(4), named(3), unnamed, image("img1/2.png", None)];
         let want = [Some((9, 0)), Some((9, 2)), None, None, Some((9, 1))];
         assert_eq!(find(&project, folder.path(), images), want);
+    }
+
+    #[test]
+    fn frames_called_otherwise_are_found_by_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let frames = folder.path().join("clip");
+        fs::create_dir_all(&frames).unwrap();
+        for number in 1..=5 {
+            fs::write(frames.join(format!("{number:06}.jpg")), "").unwrap();
+        }
+        let mut project = media();
+        let mut medium = (*project.media[&MediumId(4)]).clone();
+        (medium.path, medium.n_frames) = ("clip".to_owned(), 5);
+        project.media.insert(MediumId(9), medium.into());
+        let frame = |frame: usize| image(&format!("clip/frame_{frame:06}"), Some((1, frame)));
+        let images = vec![frame(0), frame(4), frame(5), image("clip/frame_000001", None)];
+        assert_eq!(find(&project, folder.path(), images), [Some((9, 0)), Some((9, 4)), None, Some((9, 0))]);
     }
 
     #[test]

@@ -88,6 +88,9 @@ impl Texts {
         if let Some(named) = self.named {
             return Some(named).filter(|named| decodes(named, &bytes)).ok_or_else(unknown);
         }
+        if let Some(declared) = declared(&bytes).filter(|declared| decodes(declared, &bytes)) {
+            return Ok(declared);
+        }
         let shared = || *self.shared.get_or_init(|| detect(&self.start_of_all(path)));
         let found = detect(&bytes).or_else(|| shared().filter(|shared| decodes(shared, &bytes)));
         found.ok_or_else(unknown)
@@ -153,6 +156,15 @@ fn unmarked_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
         () if high * 2 > n && low == 0 => Some(UTF_16BE),
         () => None,
     }
+}
+
+/// Returns the encoding that an XML file declares.
+fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+    let (declaration, _) = start.trim_start().strip_prefix("<?xml")?.split_once("?>")?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let label = value.trim_start_matches([' ', '=']).trim_start_matches(['"', '\'']);
+    Encoding::for_label(label.split(['"', '\'']).next()?.as_bytes())
 }
 
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
