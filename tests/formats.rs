@@ -18,7 +18,7 @@ use std::{
 };
 
 use engine::{
-    formats::{Options, Reading, coco::INSTANCES, sizes},
+    formats::{ImageFiles, Options, Reading, Sizes, coco::INSTANCES},
     geometry::Size,
     mask::{Mask, Rle},
     project::{Category, CategoryId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment},
@@ -105,15 +105,14 @@ fn work(part: &str, file: &Path, n_images: u32) -> Duration {
             timed(|| export(&project, &out))
         }
         "read" => timed(|| {
-            let reading = Reading { path: file, size: &|_| None, progress: &|_, _| true, checks: false };
-            assert_eq!(INSTANCES.import(&reading).unwrap().annotations.len(), n_annotations);
+            assert_eq!(INSTANCES.import(&Reading::new(file)).unwrap().annotations.len(), n_annotations);
         }),
         "import" => {
             let mut project = media(n_images);
             timed(|| {
-                let size = sizes(&project);
-                let reading = Reading { path: file, size: &size, progress: &|_, _| true, checks: false };
-                let taken = INSTANCES.import(&reading).unwrap().add_to(&mut project);
+                let sizes = Sizes::of_project(&project);
+                let reading = Reading::new(file).with_sizes(&sizes);
+                let taken = INSTANCES.import(&reading).unwrap().add_to(&mut project, Path::new("."), false);
                 assert_eq!(taken.n_annotations, n_annotations);
             })
         }

@@ -8,6 +8,7 @@ mod devices;
 mod export;
 mod import;
 mod models;
+mod new;
 mod place;
 mod prompts;
 mod segment;
@@ -16,7 +17,7 @@ mod track;
 mod track_project;
 mod window;
 
-use std::{io, io::Write as _};
+use std::{io, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -33,15 +34,22 @@ use engine::{
 ///
 /// Without a command it opens its window.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    /// A project (.segue), or images, videos and folders, to open in the window
+    paths: Vec<PathBuf>,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 if all is done, 1 if it cannot be done or nothing was taken, with a sentence on standard error, 2 if the command
+line is not understood.";
 
 #[derive(Subcommand)]
 enum Command {
     App(window::Window),
+    New(new::New),
     Segment(segment::Segment),
     Track(track::Track),
     Detect(detect::Detect),
@@ -61,8 +69,10 @@ impl Cli {
     /// # Errors
     /// If it cannot be done, and why.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command.unwrap_or_else(|| Command::App(window::Window::default())) {
+        let Some(command) = self.command else { return window::Window::of(self.paths)?.run() };
+        match command {
             Command::App(window) => window.run(),
+            Command::New(new) => new.run(),
             Command::Segment(segment) => segment.run(),
             Command::Track(track) => track.run(),
             Command::Detect(detect) => detect.run(),

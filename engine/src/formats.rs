@@ -23,6 +23,7 @@ pub mod mot;
 pub mod mots;
 mod names;
 mod number;
+mod outlines;
 mod output;
 mod parallel;
 mod paths;
@@ -104,8 +105,8 @@ pub struct Format {
     pub carries: Carries,
     /// Folders that must not be in the paths of images, since readers of the format take them for others.
     reserved_folders: &'static [&'static str],
-    /// What becomes of image files unless a person asks for something else.
-    pub files: Files,
+    /// What becomes of image files where nothing else is asked for.
+    pub usual_files: Files,
     write: fn(&Selection<'_>, &mut Output<'_>) -> Result<(), FormatError>,
     read: Option<Read>,
 }

@@ -12,7 +12,7 @@ use std::{
     sync::LazyLock,
 };
 
-use engine::formats::{self, FORMATS, Format, Options, Reading, coco::INSTANCES};
+use engine::formats::{self, FORMATS, Format, ImageFiles, Options, Reading, coco::INSTANCES};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -47,12 +47,12 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("
 static FILES: LazyLock<Vec<Label>> = LazyLock::new(|| {
     let labels = FOLDER.path().join("labels.json");
     fs::write(&labels, LABELS).expect("labels are written");
-    let (project, _) = read(&INSTANCES, &labels).expect("labels are read").to_project();
+    let (project, _) = read(&INSTANCES, &labels).expect("labels are read").to_project(&ImageFiles::around(&labels));
     let mut files = Vec::new();
     for format in FORMATS.iter().filter(|format| format.is_read()) {
         let folder = FOLDER.path().join(format.name);
         format
-            .export(&project, FOLDER.path(), &Options::default(), &folder, &|_, _| true)
+            .export(&project, &ImageFiles::of_project(FOLDER.path()), &Options::default(), &folder, &|_, _| true)
             .expect("an export");
         list(&folder, &mut |path| {
             let bytes = fs::read(path).expect("a file");
@@ -73,8 +73,7 @@ fn list(path: &Path, found: &mut dyn FnMut(&Path)) {
 }
 
 fn read(format: &Format, path: &Path) -> Result<formats::Dataset, formats::FormatError> {
-    let size = |_: &str| Some(engine::geometry::Size::new(8, 6));
-    format.import(&Reading { path, size: &size, progress: &|_, _| true, checks: true })
+    format.import(&Reading::new(path).with_checks())
 }
 
 fn write_seeds() {
@@ -92,10 +91,11 @@ fuzz_target!(init: write_seeds(), |bytes: &[u8]| {
     let Label { format, folder, path, bytes: whole } = &FILES[usize::from(*which) % FILES.len()];
     fs::write(path, bytes).expect("a file");
     // Whichever it looks like now.
-    drop(formats::detect(folder));
+    drop(formats::recognize(folder));
     if let Ok(mut dataset) = read(format, folder) {
-        formats::check(&dataset, folder);
-        dataset.to_project();
+        let files = ImageFiles::around(folder);
+        formats::check(&dataset, &files);
+        dataset.to_project(&files);
     }
     fs::write(path, whole).expect("a file");
 });

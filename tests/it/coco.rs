@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use engine::{
-    formats::{Dataset, Options, Reading, Report, Shape, coco::INSTANCES},
+    formats::{Dataset, ImageFiles, Options, Reading, Report, Shape, coco::INSTANCES},
     geometry::{Rect, Size},
     mask::Rle,
     project::{Category, CategoryId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment},
@@ -49,11 +49,13 @@ fn project() -> Project {
 }
 
 fn export(project: &Project, file: &Path) -> Report {
-    INSTANCES.export(project, Path::new("."), &Options::default(), file, &|_, _| true).unwrap()
+    INSTANCES
+        .export(project, &ImageFiles::of_project(Path::new(".")), &Options::default(), file, &|_, _| true)
+        .unwrap()
 }
 
 fn import(file: &Path) -> Dataset {
-    INSTANCES.import(&Reading { path: file, size: &|_| None, progress: &|_, _| true, checks: true }).unwrap()
+    INSTANCES.import(&Reading::new(file).with_checks()).unwrap()
 }
 
 /// What pycocotools makes of a file.

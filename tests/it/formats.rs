@@ -7,7 +7,7 @@ use std::{
 };
 
 use engine::{
-    formats::{self, FORMATS, Files, Options},
+    formats::{self, FORMATS, Files, ImageFiles, Options},
     geometry::{Rect, Size},
     mask::{Mask, Rle},
     media::{Sources, VideoWriter},
@@ -65,8 +65,11 @@ pub(crate) fn project(folder: &Path) -> Project {
 /// Exports a project with its images.
 pub(crate) fn export(project: &Project, folder: &Path, format: &str) -> PathBuf {
     let target = folder.join(format);
-    let options = Options { files: Files::Copy, tolerance: 0.0, ..Options::default() };
-    formats::named(format).unwrap().export(project, folder, &options, &target, &|_, _| true).unwrap();
+    let options = Options { files: Some(Files::Copy), tolerance: 0.0, ..Options::default() };
+    formats::named(format)
+        .unwrap()
+        .export(project, &ImageFiles::of_project(folder), &options, &target, &|_, _| true)
+        .unwrap();
     target
 }
 
@@ -78,12 +81,12 @@ fn each_format_is_written_with_its_images_and_read_again() {
         let target = export(&project, folder.path(), format.name);
         let found = formats::detect(&target).unwrap();
         assert_eq!(found.name, format.name);
-        let reading =
-            formats::Reading { path: &target, size: &|_| None, progress: &|_, _| true, checks: true };
+        let reading = formats::Reading::new(&target).with_checks();
         let dataset = format.import(&reading).unwrap();
-        assert_eq!(dataset.refused, [] as [&str; 0], "{}", format.name);
+        assert!(dataset.refused.is_empty(), "{}: {}", format.name, dataset.refused);
         assert!(dataset.annotations.len() >= 5, "{}", format.name);
-        let errors: Vec<String> = formats::check(&dataset, &target).iter().map(ToString::to_string).collect();
+        let errors: Vec<String> =
+            formats::check(&dataset, &reading.files).iter().map(ToString::to_string).collect();
         let errors: Vec<&String> = errors.iter().filter(|text| text.starts_with("error")).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", format.name);
     }
@@ -218,12 +221,14 @@ fn holes_survive_even_as_polygons() {
         let target = folder.path().join(format);
         let options = Options { polygons, ..Options::default() };
         let written = formats::named(format).unwrap();
-        let report = written.export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+        let report = written
+            .export(&project, &ImageFiles::of_project(folder.path()), &options, &target, &|_, _| true)
+            .unwrap();
         if let Some(likeness) = report.polygons {
             assert!(likeness.least_iou > 0.85, "{format}: {likeness:?}");
         }
-        let size = formats::sizes(&project);
-        let reading = formats::Reading { path: &target, size: &size, progress: &|_, _| true, checks: true };
+        let sizes = formats::Sizes::of_project(&project);
+        let reading = formats::Reading::new(&target).with_sizes(&sizes).with_checks();
         let dataset = written.import(&reading).unwrap();
         let has_hole = |annotation: &&formats::Annotation| match &annotation.shape {
             formats::Shape::Mask(mask) => {
@@ -243,9 +248,10 @@ fn each_frame_that_is_asked_for_is_extracted_and_is_that_frame() {
     let folder = tempfile::tempdir().unwrap();
     let project = project(folder.path());
     let target = folder.path().join("out");
-    let options = Options { files: Files::Copy, frames: formats::Frames::Every(2), ..Options::default() };
+    let options =
+        Options { files: Some(Files::Copy), frames: formats::Frames::Every(2), ..Options::default() };
     let format = formats::named("yolo").unwrap();
-    format.export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+    format.export(&project, &ImageFiles::of_project(folder.path()), &options, &target, &|_, _| true).unwrap();
     let mut files: Vec<String> = std::fs::read_dir(target.join("images/train/clip"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -267,7 +273,7 @@ fn videos_do_not_straddle_splits_and_all_images_are_in_one() {
     let splits = Some(formats::Splits { shares: [1.0, 1.0, 1.0], seed: 3 });
     let options = Options { splits, ..Options::default() };
     let format = formats::named("coco").unwrap();
-    format.export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+    format.export(&project, &ImageFiles::of_project(folder.path()), &options, &target, &|_, _| true).unwrap();
     let mut all: BTreeMap<u64, usize> = BTreeMap::new();
     let mut of_video = std::collections::BTreeSet::new();
     for (i, part) in formats::Splits::NAMES.iter().enumerate() {

@@ -15,6 +15,7 @@ mod downloads;
 mod end_to_end;
 mod everything;
 mod finding;
+mod foreign_labels;
 mod formats;
 mod gui;
 mod gui_video;

@@ -1,18 +1,20 @@
 //! `segue check`: what breaks training in a file or folder of labels.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{bail, ensure};
 use clap::Args;
 use engine::{
-    file::folder_of,
-    formats::{self, Dataset, Format, FormatError, Gravity, Options, Reading, counted},
+    formats::{self, Dataset, Format, FormatError, Gravity, ImageFiles, Options, Reading, Sizes, counted},
     nn::Cancel,
 };
 
 use super::{
     cancel_on_interrupt,
-    export::{format_named, with_progress},
+    export::{readable_formats, with_progress},
     say,
 };
 
@@ -22,8 +24,11 @@ pub(crate) struct Check {
     /// A file or folder of labels
     labels: PathBuf,
     /// The format; by default it is recognized
-    #[arg(long, value_parser = format_named)]
+    #[arg(long, value_parser = readable_formats())]
     format: Option<&'static Format>,
+    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// Write what can be used, with boxes and areas made anew, to this new folder (or file, of a format that is one)
     #[arg(long, value_name = "OUT")]
     fix: Option<PathBuf>,
@@ -35,8 +40,9 @@ pub(crate) struct Check {
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
-        let (format, mut dataset) = read(&self.labels, self.format, &cancel)?;
-        let findings = formats::check(&dataset, &self.labels);
+        let source = Source { labels: &self.labels, format: self.format, encoding: self.encoding.as_deref() };
+        let Labels { format, mut dataset, files } = source.read(None, &cancel)?;
+        let findings = formats::check(&dataset, &files);
         if self.json {
             say(serde_json::to_string_pretty(&findings)?)?;
         } else {
@@ -46,11 +52,10 @@ impl Check {
             say(format_args!("{}: {annotations} on {images} can be used", format.title))?;
         }
         if let Some(out) = &self.fix {
-            let (project, taken) = dataset.to_project();
-            taken.refused.iter().try_for_each(say)?;
-            let folder = folder_of(&self.labels);
+            let (project, taken) = dataset.to_project(&files);
+            taken.refused.sentences().iter().try_for_each(say)?;
             let report = with_progress("fix", &cancel, |progress| {
-                format.export(&project, &folder, &Options::default(), out, progress)
+                format.export(&project, &files, &Options::default(), out, progress)
             })?;
             return say(format_args!("{report}\n{}", out.display()));
         }
@@ -62,16 +67,41 @@ impl Check {
     }
 }
 
-/// What a file or folder says, in a format that is said or recognized.
-pub(super) fn read(
-    labels: &std::path::Path,
-    format: Option<&'static Format>,
-    cancel: &Cancel,
-) -> anyhow::Result<(&'static Format, Dataset)> {
-    ensure!(labels.exists(), "there is no {}", labels.display());
-    let format = format.map_or_else(|| formats::detect(labels), Ok)?;
-    let dataset = with_progress("read", cancel, |progress| -> Result<Dataset, FormatError> {
-        format.import(&Reading { path: labels, size: &|_| None, progress, checks: true })
-    })?;
-    Ok((format, dataset))
+/// A file or folder of labels that a person names.
+pub(super) struct Source<'a> {
+    pub(super) labels: &'a Path,
+    pub(super) format: Option<&'static Format>,
+    pub(super) encoding: Option<&'a str>,
+}
+
+/// Labels that were read, and the images that belong to them.
+pub(super) struct Labels {
+    pub(super) format: &'static Format,
+    pub(super) dataset: Dataset,
+    pub(super) files: Arc<ImageFiles>,
+}
+
+impl Source<'_> {
+    /// Reads the labels; their format is recognized unless it is named. Sizes that they lack are those of `sizes`, or else
+    /// what is wrong and does no harm is looked for too.
+    pub(super) fn read(&self, sizes: Option<&Sizes>, cancel: &Cancel) -> anyhow::Result<Labels> {
+        ensure!(self.labels.exists(), "there is no {}", self.labels.display());
+        let reading = Reading::new(self.labels);
+        let mut reading = match sizes {
+            Some(sizes) => reading.with_sizes(sizes),
+            None => reading.with_checks(),
+        };
+        if let Some(encoding) = self.encoding {
+            reading = reading.with_encoding(encoding).map_err(anyhow::Error::msg)?;
+        }
+        let files = reading.files.clone();
+        let (format, dataset) = with_progress("read", cancel, |progress| -> Result<_, FormatError> {
+            let reading = reading.with_progress(progress);
+            match self.format {
+                Some(format) => Ok((format, format.import(&reading)?)),
+                None => formats::read(&reading),
+            }
+        })?;
+        Ok(Labels { format, dataset, files })
+    }
 }

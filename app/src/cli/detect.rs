@@ -12,7 +12,7 @@ use engine::{
     detect::{Detection, NMS_IOU, Place},
     detector::{Detector, Kind, Kinds, Query, Role, Wanted},
     file::folder_of,
-    formats::{Format, Options, check_target},
+    formats::{Format, ImageFiles, Options, check_target},
     geometry::Rect,
     media::{self, Sources},
     models,
@@ -24,7 +24,7 @@ use engine::{
 
 use super::{
     ModelArgs, cancel_on_interrupt, detect_tracks,
-    export::{format_named, with_progress},
+    export::{all_formats, with_progress},
     open_detector,
     prompts::RectArg,
     say,
@@ -79,7 +79,7 @@ pub(crate) struct Detect {
     #[arg(long)]
     masks: bool,
     /// The format to write
-    #[arg(long, value_parser = format_named, default_value = "coco", conflicts_with = "into")]
+    #[arg(long, value_parser = all_formats(), default_value = "coco", conflicts_with = "into")]
     format: &'static Format,
     /// A file, or a folder, as the format wants it
     #[arg(long, required_unless_present = "into", conflicts_with = "into")]
@@ -198,7 +198,7 @@ impl Detect {
         let out = self.out.context("clap asks for --out or --into")?;
         let options = Options { unconfirmed: true, ..Options::default() };
         let report = with_progress("export", &cancel, |progress| {
-            self.format.export(&project, &folder, &options, &out, progress)
+            self.format.export(&project, &ImageFiles::of_project(&folder), &options, &out, progress)
         })?;
         say(report)?;
         say(format_args!("{}", out.display()))?;

@@ -6,15 +6,18 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use engine::{
-    file::{folder_of, write_atomically},
-    formats::{self, FORMATS, Files, Format, Frames, Options, Splits},
+    file::write_atomically,
+    formats::{self, FORMATS, Files, Format, Frames, Options, Splits, counted},
     nn::Cancel,
     project::{Opened, Project, Store},
 };
 
-use super::{cancel_on_interrupt, say, stats};
+use super::{cancel_on_interrupt, check::Source, say, stats};
 use crate::progress;
 
 /// Write a project in a format that training code reads
@@ -23,8 +26,14 @@ pub(crate) struct Export {
     /// A project (.segue; no window may have it open), or a file or folder of labels in any format
     source: PathBuf,
     /// The format to write
-    #[arg(long, value_parser = format_named)]
+    #[arg(long, value_parser = all_formats())]
     format: &'static Format,
+    /// The format of labels that are the source; by default it is recognized
+    #[arg(long, value_name = "FORMAT", value_parser = readable_formats())]
+    from: Option<&'static Format>,
+    /// The encoding of labels that are not Unicode, such as gbk or windows-1252; by default it is detected
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// A folder that is empty, new or an earlier export; or, for a format that is one file, a file
     #[arg(long)]
     out: PathBuf,
@@ -54,9 +63,10 @@ struct Choice {
     /// Another number divides otherwise
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What becomes of the images: copied and frames extracted, linked, or left where they are
-    #[arg(long, value_enum, default_value_t)]
-    files: FilesArg,
+    /// What becomes of the images: copied and frames extracted, linked, or left where they are; by default linked for YOLO,
+    /// whose trainers find images beside labels, and left for other formats
+    #[arg(long, value_enum)]
+    files: Option<FilesArg>,
     /// How many pixels a polygon may be away from its mask's outline
     #[arg(long, value_name = "PIXELS", default_value_t = 1.0)]
     tolerance: f32,
@@ -74,10 +84,9 @@ struct Choice {
     skip_empty: bool,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum FilesArg {
     /// Only labels are written
-    #[default]
     Leave,
     /// Images are copied, frames of videos extracted
     Copy,
@@ -88,11 +97,11 @@ enum FilesArg {
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
-        let project = stats::project(&self.source, None, &cancel)?;
+        let source = Source { labels: &self.source, format: self.from, encoding: self.encoding.as_deref() };
+        let stats::Counted { project, files, n_refused } = stats::project(&source, &cancel)?;
         let options = self.options.of(&project)?;
-        let folder = folder_of(&self.source);
         let report = with_progress("export", &cancel, |progress| {
-            self.format.export(&project, &folder, &options, &self.out, progress)
+            self.format.export(&project, &files, &options, &self.out, progress)
         })?;
         if let Some(file) = self.report {
             let json = serde_json::to_vec_pretty(&report)?;
@@ -100,7 +109,9 @@ impl Export {
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
         say(report)?;
-        say(format_args!("{}", self.out.display()))
+        say(format_args!("{}", self.out.display()))?;
+        ensure!(n_refused == 0, "{} of the labels could not be taken; see above", counted(n_refused, "item"));
+        Ok(())
     }
 }
 
@@ -134,11 +145,11 @@ impl Choice {
             empty: !self.skip_empty,
             unconfirmed: !self.skip_unconfirmed,
             splits: (!self.split.is_empty()).then_some(Splits { shares, seed: self.seed }),
-            files: match self.files {
+            files: self.files.map(|files| match files {
                 FilesArg::Leave => Files::Leave,
                 FilesArg::Copy => Files::Copy,
                 FilesArg::Link => Files::Link,
-            },
+            }),
             tolerance: self.tolerance,
             polygons: self.polygons,
             first_category: self.first_category,
@@ -146,12 +157,21 @@ impl Choice {
     }
 }
 
-/// A format by its name.
-pub(super) fn format_named(name: &str) -> Result<&'static Format, String> {
-    formats::named(name).ok_or_else(|| {
-        let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
-        format!("the formats are {}", names.join(", "))
-    })
+/// Parses the name of a format; `--help` lists all of them.
+pub(super) fn all_formats() -> impl TypedValueParser<Value = &'static Format> {
+    parser(|_| true)
+}
+
+/// Parses the name of a format that can be read; `--help` lists all of them.
+pub(super) fn readable_formats() -> impl TypedValueParser<Value = &'static Format> {
+    parser(Format::is_read)
+}
+
+fn parser(is_listed: fn(&Format) -> bool) -> impl TypedValueParser<Value = &'static Format> {
+    let formats = FORMATS.iter().filter(move |format| is_listed(format));
+    let values = formats.map(|format| PossibleValue::new(format.name).help(format.title));
+    PossibleValuesParser::new(values)
+        .try_map(|name| formats::named(&name).ok_or_else(|| format!("there is no format {name}")))
 }
 
 /// A project that is there.

@@ -2,19 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::Args;
 use engine::{
     file::folder_of,
-    formats::{self, Format, Reading},
+    formats::{Format, FormatError, Sizes, counted},
     media::Sources,
     nn::Cancel,
-    project::{Medium, Opened, Scan, Store, scan},
+    project::{Medium, Opened, Project, Store, scan},
 };
 
 use super::{
     cancel_on_interrupt,
-    export::{format_named, with_progress},
+    check::{Labels, Source},
+    export::{readable_formats, with_progress},
     say,
 };
 
@@ -27,56 +28,123 @@ pub(crate) struct Import {
     #[arg(long, value_name = "PROJECT")]
     into: PathBuf,
     /// The format; by default it is recognized
-    #[arg(long, value_parser = format_named)]
+    #[arg(long, value_parser = readable_formats())]
     format: Option<&'static Format>,
     /// First add the images and videos of this folder; a new project otherwise has those of its own folder
     #[arg(long, value_name = "FOLDER")]
     media: Option<PathBuf>,
+    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+    /// Also add annotations that the project has already
+    #[arg(long)]
+    repeat: bool,
+    /// Only say what would be taken, and write nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Import {
     pub(super) fn run(self) -> anyhow::Result<()> {
         ensure!(self.labels.exists(), "there is no {}", self.labels.display());
-        let format = self.format.map_or_else(|| formats::detect(&self.labels), Ok)?;
         let cancel = cancel_on_interrupt()?;
         let is_new = !self.into.exists();
         let folder = folder_of(&self.into);
-        let media = self.media.or_else(|| is_new.then(|| folder.clone()));
-        let media = match media {
-            Some(inside) => with_progress("look for images", &cancel, |progress| {
-                let scan = scan(&[inside], &folder, &Sources::default(), progress);
-                if cancel.is_canceled() { Err(formats::FormatError::Canceled) } else { Ok(scan) }
-            })?,
-            None => Scan::default(),
-        };
-        media.refused.iter().chain(&media.remarks).try_for_each(say)?;
-        let opened = Store::open(&self.into)?;
-        let taken = take(opened, format, &self.labels, media.media, &cancel);
+        ensure!(folder.is_dir(), "there is no folder {} for the project", folder.display());
+        let media = self.media.clone().or_else(|| is_new.then(|| folder.clone()));
+        if let Some(media) = &media {
+            ensure!(media.exists(), "there is no {}", media.display());
+        }
+        if is_new && self.dry_run {
+            let mut project = Project::default();
+            let media = self.read_into(&mut project, media, &folder, &cancel)?;
+            return self.report(media);
+        }
+        let Opened { mut store, mut history } = Store::open(&self.into)?;
+        let taken = (|| {
+            let mut project = (**history.now()).clone();
+            let outcome = self.read_into(&mut project, media, &folder, &cancel)?;
+            if !self.dry_run && !outcome.is_nothing {
+                history.edit("Import", |now| *now = project);
+                store.write(&history.take_unwritten())?;
+            }
+            self.report(outcome)
+        })();
         if taken.is_err() && is_new {
+            drop(store);
             std::fs::remove_file(&self.into).ok();
         }
         taken
     }
+
+    /// Adds media and labels to a project whose file is in `folder`.
+    fn read_into(
+        &self,
+        project: &mut Project,
+        media: Option<PathBuf>,
+        folder: &Path,
+        cancel: &Cancel,
+    ) -> anyhow::Result<Outcome> {
+        let sources = Sources::default();
+        let (mut media, mut messages) = match media {
+            Some(inside) => find_media(&inside, folder, &sources, cancel)?,
+            None => Default::default(),
+        };
+        let mut with_media = project.clone();
+        with_media.add_media(media.clone());
+        let sizes = Sizes::of_project(&with_media);
+        let source = Source { labels: &self.labels, format: self.format, encoding: self.encoding.as_deref() };
+        let Labels { format, mut dataset, .. } = source.read(Some(&sizes), cancel)?;
+        messages.extend(dataset.join_frames(&mut media, folder, &sources));
+        project.add_media(media);
+        let taken = dataset.add_to(project, folder, self.repeat);
+        messages.extend(dataset.messages());
+        messages.extend(taken.refused.sentences());
+        let is_nothing = taken.is_nothing();
+        Ok(Outcome {
+            messages,
+            summary: format!("{taken} ({})", format.title),
+            is_nothing,
+            n_known: taken.n_known,
+        })
+    }
+
+    fn report(&self, outcome: Outcome) -> anyhow::Result<()> {
+        outcome.messages.iter().try_for_each(say)?;
+        if outcome.is_nothing {
+            let labels = self.labels.display();
+            if outcome.n_known > 0 {
+                let n = counted(outcome.n_known, "annotation");
+                bail!(
+                    "nothing was added from {labels}: the project has {n} of it already; add them again with --repeat"
+                );
+            }
+            bail!("nothing was added from {labels}: {}", outcome.summary);
+        }
+        let prefix = if self.dry_run { "would be taken: " } else { "" };
+        say(format_args!("{prefix}{}", outcome.summary))
+    }
 }
 
-fn take(
-    Opened { mut store, mut history }: Opened,
-    format: &Format,
-    labels: &Path,
-    media: Vec<Medium>,
+/// The outcome of reading labels into a project.
+struct Outcome {
+    messages: Vec<String>,
+    summary: String,
+    is_nothing: bool,
+    n_known: usize,
+}
+
+/// Finds the images and videos in a folder, or a file, for a project whose file is in `folder`; also the sentences on what cannot be
+/// added.
+pub(super) fn find_media(
+    inside: &Path,
+    folder: &Path,
+    sources: &Sources,
     cancel: &Cancel,
-) -> anyhow::Result<()> {
-    if !media.is_empty() {
-        history.edit("Add media", |project| project.add_media(media));
-    }
-    let size = formats::sizes(history.now());
-    let mut dataset = with_progress("import", cancel, |progress| {
-        format.import(&Reading { path: labels, size: &size, progress, checks: false })
-    })?;
-    let taken = history.edit("Import", |project| dataset.add_to(project));
-    store.write(&history.take_unwritten())?;
-    for sentence in dataset.refused.iter().chain(&taken.refused) {
-        say(sentence)?;
-    }
-    say(format_args!("{} ({})", taken, format.title))
+) -> anyhow::Result<(Vec<Medium>, Vec<String>)> {
+    Ok(with_progress("look for images", cancel, |progress| {
+        let found = scan(&[inside.to_owned()], folder, sources, progress);
+        let said = found.refused.into_iter().chain(found.remarks).collect();
+        if cancel.is_canceled() { Err(FormatError::Canceled) } else { Ok((found.media, said)) }
+    })?)
 }

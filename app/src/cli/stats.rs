@@ -1,17 +1,18 @@
 //! `segue stats`: what there is in a project, or in a file or folder of labels.
 
-use std::path::{Path, PathBuf};
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use engine::{
-    formats::{Format, Stats},
+    formats::{Format, ImageFiles, Stats},
     nn::Cancel,
     project::Project,
 };
 
 use super::{
-    cancel_on_interrupt, check,
-    export::{format_named, open},
+    cancel_on_interrupt,
+    check::{Labels, Source},
+    export::{open, readable_formats},
     say,
 };
 
@@ -21,8 +22,11 @@ pub(crate) struct StatsArgs {
     /// A project (.segue; no window may have it open), or a file or folder of labels
     source: PathBuf,
     /// The format of labels; by default it is recognized
-    #[arg(long, value_parser = format_named)]
+    #[arg(long, value_parser = readable_formats())]
     format: Option<&'static Format>,
+    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,23 +34,38 @@ pub(crate) struct StatsArgs {
 
 impl StatsArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let project = project(&self.source, self.format, &cancel_on_interrupt()?)?;
+        let source = Source { labels: &self.source, format: self.format, encoding: self.encoding.as_deref() };
+        let Counted { project, .. } = project(&source, &cancel_on_interrupt()?)?;
         let stats = Stats::of(&project);
         if self.json { say(serde_json::to_string_pretty(&stats)?) } else { say(stats) }
     }
 }
 
 /// A project, or one made of labels.
-pub(super) fn project(
-    source: &Path,
-    format: Option<&'static Format>,
-    cancel: &Cancel,
-) -> anyhow::Result<Project> {
-    if source.extension().is_some_and(|suffix| suffix == "segue") {
-        return Ok((**open(source)?.history.now()).clone());
+pub(super) struct Counted {
+    pub(super) project: Project,
+    /// The images of the project.
+    pub(super) files: Arc<ImageFiles>,
+    /// Labels that do not fit the images, which are left out.
+    pub(super) n_refused: usize,
+}
+
+/// Opens a project, or makes one of labels; what is not taken of these is said on standard error.
+pub(super) fn project(source: &Source<'_>, cancel: &Cancel) -> anyhow::Result<Counted> {
+    let path = source.labels;
+    if path.extension().is_some_and(|suffix| suffix == "segue") {
+        let folder = engine::file::folder_of(path);
+        let project = (**open(path)?.history.now()).clone();
+        return Ok(Counted { project, files: ImageFiles::of_project(&folder).into(), n_refused: 0 });
     }
-    let (_, mut dataset) = check::read(source, format, cancel)?;
-    let (project, taken) = dataset.to_project();
-    dataset.refused.iter().chain(&taken.refused).try_for_each(say)?;
-    Ok(project)
+    let Labels { mut dataset, files, .. } = source.read(None, cancel)?;
+    let (project, taken) = dataset.to_project(&files);
+    dataset.messages().iter().chain(&taken.refused.sentences()).try_for_each(complain)?;
+    Ok(Counted { project, files, n_refused: taken.refused.len() })
+}
+
+/// Prints a line on standard error, since what is counted or written is on standard output.
+fn complain(line: impl std::fmt::Display) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "{line}").map_err(Into::into)
 }

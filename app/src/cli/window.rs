@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, path::PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use engine::nn::Place;
 
@@ -35,6 +35,21 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// The window of these paths.
+    ///
+    /// # Errors
+    /// If one of them is not there: it may be meant as a command.
+    pub(super) fn of(paths: Vec<PathBuf>) -> anyhow::Result<Self> {
+        for path in &paths {
+            ensure!(
+                path.exists(),
+                "there is no file, folder or command {}; see segue --help",
+                path.display()
+            );
+        }
+        Ok(Self { paths, ..Self::default() })
+    }
+
     pub(super) fn run(self) -> anyhow::Result<()> {
         let folder = settings::user_folder();
         let preferences = Preferences::load(folder.as_deref());

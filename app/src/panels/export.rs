@@ -45,6 +45,11 @@ impl ExportScreen {
         Some(screen)
     }
 
+    /// What becomes of image files.
+    fn files(&self) -> Files {
+        self.options.files.unwrap_or(self.format.usual_files)
+    }
+
     /// Exports to another folder.
     pub(crate) fn set_folder(&mut self, folder: &Path) {
         self.folder = folder.to_owned();
@@ -145,11 +150,11 @@ impl ExportScreen {
 
         let label = ui.label("Image files");
         ComboBox::from_id_salt("files")
-            .selected_text(files_title(self.options.files))
+            .selected_text(files_title(self.files()))
             .width(220.0)
             .show_ui(ui, |ui| {
                 for files in [Files::Leave, Files::Copy, Files::Link] {
-                    ui.selectable_value(&mut self.options.files, files, files_title(files));
+                    ui.selectable_value(&mut self.options.files, Some(files), files_title(files));
                 }
             })
             .response

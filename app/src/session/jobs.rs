@@ -216,10 +216,14 @@ impl Session {
             Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
             Outcome::Scanned(scan) => self.scanned(*scan),
             Outcome::Imported(path, mut imported) => {
-                let taken = self.history.edit("Import", |project| imported.add_to(project));
-                let refused = imported.refused.iter().chain(&taken.missing).cloned().collect();
+                let folder = self.file.as_ref().map(|file| file.folder.clone()).unwrap_or_default();
+                let taken = self.history.edit("Import", |project| imported.add_to(project, &folder, false));
+                let mut details = imported.messages();
+                details.extend(taken.refused.sentences());
+                details.extend(taken.missing.iter().cloned());
                 let name = path.file_name().unwrap_or_default().display().to_string();
-                self.notices.add(Level::Info, format!("{name}: {taken}"), refused);
+                let level = if taken.is_nothing() { Level::Error } else { Level::Info };
+                self.notices.add(level, format!("{name}: {taken}"), details);
             }
             Outcome::Exported(path, report) => {
                 self.notices.add(

@@ -36,12 +36,14 @@ pub struct Taken {
     pub refused: Messages,
     /// Annotations that the project had before.
     pub n_known: usize,
+    /// Annotations of the data set.
+    pub n_offered: usize,
 }
 
 impl Taken {
     /// True if nothing was added.
     pub fn is_nothing(&self) -> bool {
-        self.n_annotations == 0 && self.n_categories == 0
+        self.n_annotations == 0 && (self.n_categories == 0 || self.n_offered > 0)
     }
 }
 
@@ -75,7 +77,7 @@ impl Dataset {
     /// An image is the project's whose path agrees best (see [`super::paths`]). A category is the project's of the same name,
     /// or else new. Annotations that the project has already are counted and not added, unless `repeat` is true.
     pub fn add_to(&mut self, project: &mut Project, folder: &Path, repeat: bool) -> Taken {
-        let mut taken = Taken::default();
+        let mut taken = Taken { n_offered: self.annotations.len(), ..Taken::default() };
         let places = places(self, project, folder, &mut taken.missing, &mut taken.refused);
         if let Some(image) = self.stranger(&places) {
             let image = self.title(image);
@@ -314,9 +316,12 @@ mod tests {
         let images = vec![frame(0), frame(5), frame(20), image("a/1.jpg")];
         let on =
             [(0, Some(7)), (1, Some(7)), (1, Some(7)), (1, Some(8)), (2, Some(7)), (3, Some(7)), (3, None)];
-        let taken =
-            imported(images, on.map(|(image, track)| annotation(image, track)).to_vec()).add_to(&mut project, Path::new(""), false);
-        assert_eq!((taken.n_annotations, taken.n_images, taken.missing.len()), (6, 3, 1));
+        let taken = imported(images, on.map(|(image, track)| annotation(image, track)).to_vec()).add_to(
+            &mut project,
+            Path::new(""),
+            false,
+        );
+        assert_eq!((taken.n_annotations, taken.n_images, taken.refused.len()), (6, 3, 1));
         let segments: Vec<(u32, usize)> = project.segments.keys().map(|(id, frame)| (id.0, *frame)).collect();
         assert_eq!(segments, [(1, 0), (1, 5), (2, 5), (3, 5), (4, 0), (5, 0)]);
         assert_eq!(project.objects_of(MediumId(1)).count(), 2);

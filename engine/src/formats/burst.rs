@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Carries, Clip, Dataset, Format, Files, FormatError, Output, Read, Reading, Selection, Shape, coco,
+    Carries, Clip, Dataset, Files, Format, FormatError, Output, Read, Reading, Selection, Shape, coco,
     dataset::{Builder, Id},
     json,
     recognize::Recognize,
@@ -24,7 +24,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries { boxes: false, attributes: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| outline.has(&["sequences"])),

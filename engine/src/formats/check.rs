@@ -223,7 +223,7 @@ mod tests {
             {"id": 3, "image_id": 1, "category_id": 1, "bbox": [1, 1, 2, 2]},
             {"id": 4, "image_id": 9, "category_id": 1, "bbox": [1, 1, 2, 2]}]}"#;
         let want = [
-            "annotation 3 (line 13) is not taken: an earlier one has the same id",
+            "annotation 3 (line 13): an earlier one has the same id",
             "annotation 4 (line 14) is not taken: its image, 9, is not in the file",
             "annotation 1 (line 8): its bbox is 1, 1, 4, 2, that of its mask 1, 1, 2, 2",
             "annotation 2 (line 10): its area is 9, that of its mask 4",

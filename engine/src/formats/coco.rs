@@ -28,7 +28,7 @@ pub const INSTANCES: Format = Format {
     is_of_videos: false,
     carries: Carries::ALL,
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: export::write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| {
@@ -51,7 +51,7 @@ pub const PANOPTIC: Format = Format {
     is_of_videos: false,
     carries: Carries { boxes: false, overlaps: false, tracks: false, attributes: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: panoptic::write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| outline.item_has("annotations", "segments_info")),
@@ -67,7 +67,7 @@ pub const RESULTS: Format = Format {
     is_of_videos: false,
     carries: Carries { tracks: false, attributes: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: results::write,
     read: None,
 };

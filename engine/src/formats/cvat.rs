@@ -1,13 +1,15 @@
 //! CVAT's XML 1.1: for images, and for a video with its tracks.
 
+mod meta;
 mod read;
+mod shape;
+mod track;
 
 use std::{collections::BTreeMap, io};
 
 use super::{
-    Carries, Format, Files, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
-    recognize::Recognize,
-    xml::Xml,
+    Carries, Files, Format, FormatError, Label, Masks, Output, Read, Report, Selection, Shape, polygon,
+    recognize::Recognize, xml::Xml,
 };
 use crate::{geometry::Size, mask::Rle};
 
@@ -18,12 +20,15 @@ pub const IMAGES: Format = Format {
     is_of_videos: false,
     carries: Carries { tracks: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: write_images,
     read: Some(Read {
-        recognize: Recognize::Xml(|xml| xml.root == "annotations" && xml.children.contains("image")),
+        recognize: Recognize::Xml(|xml| {
+            let has = |name| xml.children.contains(name);
+            xml.root == "annotations" && (has("image") || has("meta") && !has("track"))
+        }),
         together: false,
-        read: read::images,
+        read: read::read,
     }),
 };
 
@@ -35,16 +40,24 @@ pub const VIDEO: Format = Format {
     // Its tracks are of polygons; masks are of one frame alone.
     carries: Carries { masks: Masks::Polygons, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: write_videos,
     read: Some(Read {
         recognize: Recognize::Xml(|xml| xml.root == "annotations" && xml.children.contains("track")),
         together: false,
-        read: read::videos,
+        read: read::read,
     }),
 };
 
 type Attributes<'a> = Vec<(&'a str, String)>;
+
+/// Attributes of objects that CVAT has as attributes of shapes, and their values there if an object lacks them.
+const MARKS: [(&str, Option<&str>); 2] = [("occluded", Some("0")), ("group_id", None)];
+
+/// True if CVAT has an attribute of an object as one of the shape.
+fn is_mark(name: &str, value: &str) -> bool {
+    name == "occluded" && value == "1" || name == "group_id" && value.parse::<u32>().is_ok_and(|id| id > 0)
+}
 
 fn write_images(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
     let parts = selection.parts();
@@ -146,7 +159,7 @@ impl<'a> Drawn<'a> {
                 let corners = drawn.polygons.iter().flatten().copied().collect::<Vec<f32>>();
                 let points: Vec<String> =
                     corners.chunks_exact(2).map(|xy| format!("{},{}", xy[0], xy[1])).collect();
-                ("polygon", vec![("occluded", "0".to_owned()), ("points", points.join(";"))])
+                ("polygon", vec![("points", points.join(";"))])
             }
         };
         Self { label, element, attributes }
@@ -191,7 +204,8 @@ fn begin<'s, W: io::Write>(
     let mut names: BTreeMap<usize, std::collections::BTreeSet<&'s str>> = BTreeMap::new();
     for label in &selection.labels {
         let of_label = names.entry(label.category).or_default();
-        of_label.extend(label.object.attributes.keys().map(|name| &**name));
+        let others = label.object.attributes.iter().filter(|(name, value)| !is_mark(name, value));
+        of_label.extend(others.map(|(name, _)| &**name));
     }
     for (place, kind) in selection.categories.iter().enumerate() {
         let [r, g, b] = kind.category.color;
@@ -227,11 +241,18 @@ fn write_shape<W: io::Write>(
     attributes: &[(&str, String)],
     label: &Label<'_>,
 ) -> io::Result<()> {
-    if label.object.attributes.is_empty() {
-        return xml.empty(name, attributes);
+    let of_object = &label.object.attributes;
+    let marks = MARKS.iter().filter_map(|(mark, default)| {
+        let value = of_object.get(*mark).filter(|value| is_mark(mark, value));
+        Some((*mark, value.map_or(*default, |value| Some(&**value))?.to_owned()))
+    });
+    let attributes: Attributes<'_> = attributes.iter().cloned().chain(marks).collect();
+    let mut others = of_object.iter().filter(|(name, value)| !is_mark(name, value)).peekable();
+    if others.peek().is_none() {
+        return xml.empty(name, &attributes);
     }
-    xml.open(name, attributes)?;
-    for (name, value) in &label.object.attributes {
+    xml.open(name, &attributes)?;
+    for (name, value) in others {
         xml.text("attribute", &[("name", name.clone())], value)?;
     }
     xml.close(name)
@@ -243,18 +264,16 @@ fn source(label: &Label<'_>) -> &'static str {
 
 /// An element's name and attributes.
 fn shape(shape: &Shape) -> (&'static str, Attributes<'static>) {
-    let occluded = ("occluded", "0".to_owned());
     match shape {
         Shape::Box(rect) => {
             let corners = [("xtl", rect.x0), ("ytl", rect.y0), ("xbr", rect.x1), ("ybr", rect.y1)];
-            let corners = corners.map(|(name, value)| (name, value.to_string()));
-            ("box", std::iter::once(occluded).chain(corners).collect())
+            ("box", corners.map(|(name, value)| (name, value.to_string())).to_vec())
         }
         Shape::Mask(mask) => {
             let [left, top, width, height] = mask.bbox();
             let numbers = [("left", left), ("top", top), ("width", width), ("height", height)];
             let numbers = numbers.map(|(name, value)| (name, value.to_string()));
-            ("mask", [occluded, ("rle", rle(mask))].into_iter().chain(numbers).collect())
+            ("mask", std::iter::once(("rle", rle(mask))).chain(numbers).collect())
         }
     }
 }

@@ -260,6 +260,11 @@ impl Builder {
         self.dataset.notes.count(kind, why);
     }
 
+    /// Reports something about an item that is taken.
+    pub(super) fn remark(&mut self, item: impl fmt::Display, remark: impl fmt::Display) {
+        self.dataset.notes.remark(item, remark);
+    }
+
     /// Counts several items; see [`Self::note`].
     pub(super) fn note_many(&mut self, kind: &str, why: &str, n: usize) {
         self.dataset.notes.count_many(kind, why, n);
@@ -330,6 +335,11 @@ impl Dataset {
         self.doubts.extend(other.doubts);
         self.notes.extend(other.notes);
         self
+    }
+
+    /// The sentences on what is not taken, is wrong, or is taken otherwise than the file has it.
+    pub fn messages(&self) -> Vec<String> {
+        [&self.refused, &self.doubts, &self.notes].into_iter().flat_map(Messages::sentences).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,17 +1,15 @@
 //! Datumaro's JSON: items with their annotations, and categories by their places.
 
-use std::{collections::BTreeMap, io::Write as _, sync::Arc};
+mod read;
+mod shape;
 
-use serde::Deserialize;
+use std::{collections::BTreeMap, io::Write as _};
+
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, Frame, Label, Output, Read, Reading, Selection, Shape, coco,
-    dataset::Builder, json, polygon::rasterize, recognize::Recognize,
-};
-use crate::{
-    geometry::{Rect, Size},
-    mask::Rle,
+    Carries, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape, coco,
+    recognize::Recognize,
 };
 
 /// Datumaro.
@@ -24,9 +22,12 @@ pub const FORMAT: Format = Format {
     files: Files::Leave,
     write,
     read: Some(Read {
-        recognize: Recognize::Json(|outline| outline.has(&["items", "categories"])),
+        recognize: Recognize::Json(|outline| {
+            outline.has(&["items"])
+                && (outline.has(&["categories"]) || outline.item_has("items", "annotations"))
+        }),
         together: false,
-        read,
+        read: read::read,
     }),
 };
 
@@ -91,134 +92,4 @@ fn annotation(id: usize, label: &Label<'_>) -> Value {
         }
     }
     value
-}
-
-#[derive(Deserialize)]
-struct Item {
-    id: String,
-    #[serde(default)]
-    annotations: Vec<Value>,
-    image: Option<Image>,
-}
-
-#[derive(Deserialize)]
-struct Image {
-    #[serde(default)]
-    path: String,
-    size: Option<[usize; 2]>,
-}
-
-#[derive(Deserialize)]
-struct Told {
-    #[serde(rename = "type")]
-    kind: String,
-    label_id: Option<usize>,
-    #[serde(default)]
-    group: i64,
-    #[serde(default)]
-    attributes: BTreeMap<String, Value>,
-    rle: Option<Rle>,
-    bbox: Option<[f32; 4]>,
-    points: Option<Vec<f64>>,
-}
-
-#[derive(Deserialize)]
-struct Head {
-    categories: Categories,
-}
-
-#[derive(Deserialize)]
-struct Categories {
-    label: Labels,
-}
-
-#[derive(Deserialize)]
-struct Labels {
-    labels: Vec<Name>,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
-fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let path = reading.path;
-    let file = std::fs::File::open(path);
-    let file = file.map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
-    // The categories are no list at the top: all but the items is skipped at first.
-    let head: Head = serde_json::from_reader(std::io::BufReader::new(file))
-        .map_err(|error| FormatError::Damaged { path: path.to_owned(), cause: error.to_string() })?;
-    let mut builder = Builder::default();
-    let categories: Vec<usize> =
-        head.categories.label.labels.iter().map(|label| builder.category(&label.name)).collect();
-    json::read_lists(reading, &["items"], &mut builder, &mut |cut, builder| {
-        read_item(serde_json::from_slice(cut.text)?, &categories, reading, builder);
-        Ok(())
-    })?;
-    builder.finish(path, "items as Datumaro has them")
-}
-
-fn read_item(item: Item, categories: &[usize], reading: &Reading<'_>, builder: &mut Builder) {
-    let image = item.image.as_ref();
-    let path = image.map(|image| &*image.path).filter(|path| !path.is_empty()).unwrap_or(&item.id);
-    let fits = |[height, width]: [usize; 2]| {
-        let area = height.checked_mul(width)?;
-        (1..=1 << 31).contains(&area).then_some(Size::new(width, height))
-    };
-    let size = image.and_then(|image| image.size).and_then(fits);
-    let size = reading.size_of(path, size);
-    let image = builder.image(path, size);
-    // What is of one group is one object: polygons together, and a mask rather than the box round it.
-    let mut objects: Vec<(String, usize, Shape, Told)> = Vec::new();
-    for (annotation, n) in item.annotations.into_iter().zip(1..) {
-        let what = format!("annotation {n} on {path}");
-        let told = serde_json::from_value::<Told>(annotation).map_err(|error| error.to_string());
-        let read = told.and_then(|told| {
-            let place =
-                told.label_id.and_then(|id| categories.get(id)).ok_or("its label is not in the file")?;
-            Ok((*place, shape(&told, size)?, told))
-        });
-        let (category, shape, told) = match read {
-            Ok(read) => read,
-            Err(why) => {
-                builder.refuse(what, why);
-                continue;
-            }
-        };
-        let known = objects
-            .iter_mut()
-            .find(|(_, other, _, known)| told.group != 0 && (*other, known.group) == (category, told.group));
-        match (known.map(|(.., shape, _)| shape), shape) {
-            (Some(Shape::Mask(all)), Shape::Mask(part)) if all.size() == part.size() => {
-                *all = Arc::new(all.union(&part));
-            }
-            (Some(Shape::Mask(_)), Shape::Box(_)) => {}
-            (Some(known @ Shape::Box(_)), shape) => *known = shape,
-            (_, shape) => objects.push((what, category, shape, told)),
-        }
-    }
-    for (what, category, shape, Told { mut attributes, .. }) in objects {
-        let track = attributes.remove(TRACK);
-        if let Some(annotation) = builder.annotate(what, image, category, shape) {
-            let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            annotation.track = track.map(|track| super::Id::of(&text(track)));
-            annotation.attributes = attributes.into_iter().map(|(name, value)| (name, text(value))).collect();
-        }
-    }
-}
-
-fn shape(told: &Told, size: Option<Size>) -> Result<Shape, String> {
-    match (&*told.kind, &told.rle, told.bbox, &told.points) {
-        ("mask", Some(mask), ..) => Ok(Shape::Mask(Arc::new(mask.clone()))),
-        ("bbox", _, Some([x, y, width, height]), _) => {
-            Ok(Shape::Box(Rect { x0: x, y0: y, x1: x + width, y1: y + height }))
-        }
-        ("polygon", _, _, Some(points)) if points.len().is_multiple_of(2) => {
-            let size = size.ok_or("the size of its image is not known")?;
-            let mask = rasterize(std::slice::from_ref(points), size).map_err(|error| error.to_string())?;
-            Ok(Shape::Mask(Arc::new(mask)))
-        }
-        (kind, ..) => Err(format!("a {kind} like this has no area")),
-    }
 }

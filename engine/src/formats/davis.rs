@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, Splits,
+    Carries, Dataset, Files, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, Splits,
     dataset::{Builder, Id},
+    files,
     paths::without_suffix,
-    files, png,
+    png,
     recognize::Recognize,
     report::Loss,
 };
@@ -19,10 +20,12 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries { boxes: false, overlaps: false, attributes: false, categories: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
-        recognize: Recognize::Folder(|path, _| !files::with_suffix(&path.join(ANNOTATIONS), "png").is_empty()),
+        recognize: Recognize::Folder(|path, _| {
+            !files::with_suffix(&path.join(ANNOTATIONS), "png").is_empty()
+        }),
         together: true,
         read,
     }),

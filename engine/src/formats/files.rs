@@ -66,8 +66,7 @@ pub struct ImageFiles {
 }
 
 /// Folders that hold labels beside a folder of images.
-const LABEL_FOLDERS: [&str; 8] =
-    ["annotations", "annotation", "labels", "label", "gt", "ann", "json", "xml"];
+const LABEL_FOLDERS: [&str; 8] = ["annotations", "annotation", "labels", "label", "gt", "ann", "json", "xml"];
 
 /// Folders that hold images beside a folder of labels.
 const IMAGE_FOLDERS: [&str; 5] = ["", "images", "JPEGImages", "imgs", "img"];
@@ -77,9 +76,9 @@ impl ImageFiles {
     pub fn around(labels: &Path) -> Self {
         let mut folder = if labels.is_dir() { labels.to_owned() } else { crate::file::folder_of(labels) };
         let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let is_of_labels = real.file_name().is_some_and(|name| {
-            LABEL_FOLDERS.iter().any(|known| name.eq_ignore_ascii_case(known))
-        });
+        let is_of_labels = real
+            .file_name()
+            .is_some_and(|name| LABEL_FOLDERS.iter().any(|known| name.eq_ignore_ascii_case(known)));
         if let Some(above) = real.parent().filter(|_| is_of_labels) {
             folder = above.to_owned();
         }

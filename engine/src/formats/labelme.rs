@@ -1,25 +1,18 @@
 //! LabelMe's JSON, a file an image beside it; also as X-AnyLabeling writes it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-    io::{self, Write as _},
-    path::Path,
-    sync::Arc,
-};
+mod read;
+mod shape;
+
+use std::{collections::BTreeMap, io::Write as _, path::Path};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, Frame, Label, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::Builder, png, polygon, recognize::Recognize,
+    Carries, Files, Format, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, png, polygon,
+    recognize::Recognize,
 };
-use crate::{
-    geometry::{Rect, Size},
-    mask::{Mask, Outline, Patch, Rle},
-};
+use crate::{geometry::Size, mask::Outline};
 
 /// LabelMe.
 pub const FORMAT: Format = Format {
@@ -30,19 +23,23 @@ pub const FORMAT: Format = Format {
     reserved_folders: &[],
     files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: LABELME,
-        together: true,
-        read,
-    }),
+    read: Some(Read { recognize: RECOGNIZE, together: true, read: read::read }),
 };
 
 /// The version of LabelMe whose files these are like: the first with masks as shapes.
 const VERSION: &str = "5.4.0";
 
-const LABELME: Recognize = Recognize::Json(|outline| {
+const RECOGNIZE: Recognize = Recognize::Json(|outline| {
     outline.has(&["shapes"]) || outline.has(&["imagePath"]) && !outline.has(&["annotations"])
 });
+
+/// The attribute that is the description of a shape.
+const DESCRIPTION: &str = "description";
+
+/// True if an attribute is the mark of difficult objects.
+fn is_difficult(attribute: (&str, &str)) -> bool {
+    attribute == ("difficult", "1")
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,9 +63,11 @@ struct Written<'a> {
     flags: BTreeMap<String, bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mask: Option<String>,
-    /// As X-AnyLabeling has them; LabelMe keeps what it does not know.
+    /// As X-AnyLabeling has it, like `attributes`; LabelMe keeps what it does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difficult: Option<bool>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    attributes: &'a BTreeMap<String, String>,
+    attributes: BTreeMap<&'a str, &'a str>,
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -105,15 +104,17 @@ fn shapes_of<'a>(
     label: &'a Label<'_>,
     output: &mut Output<'_>,
 ) -> Result<Vec<Written<'a>>, FormatError> {
+    let of_object = || label.object.attributes.iter().map(|(name, value)| (&**name, &**value));
     let shape = |shape_type, points, group_id, mask| Written {
         label: &selection.categories[label.category].category.name,
         points,
         group_id,
-        description: "",
+        description: label.object.attributes.get(DESCRIPTION).map_or("", |text| text),
         shape_type,
         flags: BTreeMap::new(),
         mask,
-        attributes: &label.object.attributes,
+        difficult: of_object().any(is_difficult).then_some(true),
+        attributes: of_object().filter(|pair| pair.0 != DESCRIPTION && !is_difficult(*pair)).collect(),
     };
     let mask = match &label.shape {
         Shape::Box(rect) => {
@@ -138,169 +139,4 @@ fn shapes_of<'a>(
     let group = (drawn.polygons.len() > 1).then_some(label.id.0);
     let points = |polygon: &Vec<f32>| polygon.chunks_exact(2).map(|xy| [xy[0], xy[1]]).collect();
     Ok(drawn.polygons.iter().map(|polygon| shape("polygon", points(polygon), group, None)).collect())
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told {
-    shapes: Vec<Value>,
-    #[serde(default)]
-    image_path: String,
-    image_height: Option<usize>,
-    image_width: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct ToldShape {
-    label: String,
-    points: Vec<[f64; 2]>,
-    group_id: Option<Value>,
-    shape_type: Option<String>,
-    mask: Option<String>,
-    #[serde(default)]
-    flags: Option<BTreeMap<String, Value>>,
-    #[serde(default)]
-    attributes: Option<BTreeMap<String, Value>>,
-}
-
-fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let files = LABELME.files(reading.path, &reading.texts);
-    let root =
-        if reading.path.is_dir() { reading.path } else { reading.path.parent().unwrap_or(Path::new("")) };
-    let mut builder = Builder::default();
-    for (i, file) in files.iter().enumerate() {
-        if !(reading.progress)(i, files.len()) {
-            return Err(FormatError::Canceled);
-        }
-        let name = file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let bytes = fs::read(file).map_err(|cause| FormatError::Read { path: file.clone(), cause })?;
-        match serde_json::from_slice::<Told>(&bytes) {
-            Ok(told) => read_file(&name, told, reading, &mut builder),
-            Err(error) => builder.refuse(name, error),
-        }
-    }
-    builder.finish(reading.path, "shapes as LabelMe has them")
-}
-
-fn read_file(name: &str, told: Told, reading: &Reading<'_>, builder: &mut Builder) {
-    let folder = name.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
-    let file = told.image_path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty());
-    let image_name = file
-        .map_or_else(|| super::paths::without_suffix(name).to_owned(), |file| format!("{folder}{file}"));
-    let size = told.image_width.zip(told.image_height).map(|(width, height)| Size::new(width, height));
-    let fits =
-        |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area));
-    let Some(size) = reading.size_of(&image_name, size.filter(fits)) else {
-        return builder.refuse(name, "the size of its image is not known");
-    };
-    let image = builder.image(&image_name, Some(size));
-    // Polygons of a group are one object.
-    let mut groups: HashMap<String, usize> = HashMap::new();
-    let mut objects: Vec<(String, ToldShape, Shape)> = Vec::new();
-    for (json, n) in told.shapes.into_iter().zip(1..) {
-        let what = format!("shape {n} of {name}");
-        let read = serde_json::from_value::<ToldShape>(json).map_err(|error| error.to_string());
-        let (told, shape) = match read.and_then(|told| Ok((shape(&told, size)?, told))) {
-            Ok((shape, told)) => (told, shape),
-            Err(why) => {
-                builder.refuse(what, why);
-                continue;
-            }
-        };
-        let group =
-            told.group_id.as_ref().filter(|id| !id.is_null()).map(|id| format!("{id} {}", told.label));
-        let known = group.as_ref().and_then(|group| groups.get(group)).copied();
-        let known = known.and_then(|place| objects.get_mut(place)).map(|object| &mut object.2);
-        if let (Some(Shape::Mask(all)), Shape::Mask(part)) = (known, &shape) {
-            *all = Arc::new(all.union(part));
-        } else {
-            groups.extend(group.map(|group| (group, objects.len())));
-            objects.push((what, told, shape));
-        }
-    }
-    for (what, told, shape) in objects {
-        let category = builder.category(&told.label);
-        if let Some(annotation) = builder.annotate(what, image, category, shape) {
-            let flags = told.flags.into_iter().flatten().filter(|(_, value)| *value != Value::Bool(false));
-            let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let all = told.attributes.into_iter().flatten().chain(flags);
-            annotation.attributes = all.map(|(name, value)| (name, text(value))).collect();
-        }
-    }
-}
-
-fn shape(told: &ToldShape, size: Size) -> Result<Shape, String> {
-    let corners = || match told.points[..] {
-        [[x0, y0], [x1, y1]] => Ok([x0.min(x1), y0.min(y1), x0.max(x1), y0.max(y1)]),
-        // X-AnyLabeling writes all four corners.
-        [[x0, y0], _, [x1, y1], _] => Ok([x0.min(x1), y0.min(y1), x0.max(x1), y0.max(y1)]),
-        _ => Err("it has not two corners".to_owned()),
-    };
-    let filled = |polygon: Vec<f64>| {
-        let mask = polygon::rasterize(&[polygon], size).map_err(|error| error.to_string())?;
-        Ok(Shape::Mask(Arc::new(mask)))
-    };
-    match told.shape_type.as_deref() {
-        Some("rectangle") => Ok(Shape::Box(Rect::from(corners()?.map(|v| v as f32)))),
-        Some("mask") => mask(told.mask.as_deref().ok_or("it has no mask")?, corners()?, size),
-        Some("circle") => {
-            let [[x, y], [edge_x, edge_y]] = told.points[..] else {
-                return Err("it has not two points".to_owned());
-            };
-            let radius = (edge_x - x).hypot(edge_y - y);
-            let turn = |i: u32| std::f64::consts::TAU * f64::from(i) / 128.0;
-            filled((0..128).flat_map(|i| [x + radius * turn(i).cos(), y + radius * turn(i).sin()]).collect())
-        }
-        None | Some("polygon" | "rotation") if told.points.len() >= 3 => {
-            filled(told.points.iter().flatten().copied().collect())
-        }
-        None | Some("polygon") => Err("it has less than three corners".to_owned()),
-        Some(other) => Err(format!("a {other} has no area")),
-    }
-}
-
-/// The pixels of a picture in a box of the image.
-fn mask(text: &str, [x0, y0, ..]: [f64; 4], size: Size) -> Result<Shape, String> {
-    let png = BASE64.decode(text).map_err(|error| error.to_string())?;
-    let (cut, numbers) = png::decode(io::Cursor::new(png))?;
-    let corner = png::corner([x0, y0], cut, size)?;
-    let bits = numbers.into_iter().map(|number| number > 0).collect();
-    Ok(Shape::Mask(Arc::new(Rle::of_patch(&Patch { corner, mask: Mask::new(cut, bits) }, size))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::file::write_atomically;
-
-    fn read_text(text: &str) -> Dataset {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        write_atomically(&path, |out| out.write_all(text.as_bytes())).unwrap();
-        super::read(&Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true }).unwrap()
-    }
-
-    #[test]
-    fn shapes_of_all_kinds_are_read_and_those_without_area_are_refused() {
-        let text = r#"{"version": "3.2.1", "flags": {}, "imagePath": "..\\a.jpg", "imageHeight": 40, "imageWidth": 50,
-            "imageData": "aGVsbG8=", "shapes": [
-            {"label": "dog", "shape_type": "rectangle", "points": [[1, 2], [11, 2], [11, 12], [1, 12]], "score": 0.5,
-             "flags": {"old": true, "new": false}, "attributes": {"color": "red"}, "difficult": false},
-            {"label": "dog", "shape_type": "polygon", "group_id": 7, "points": [[0, 0], [4, 0], [4, 4], [0, 4]]},
-            {"label": "dog", "shape_type": "polygon", "group_id": 7, "points": [[9, 0], [12, 0], [12, 4], [9, 4]]},
-            {"label": "cat", "shape_type": "circle", "points": [[20, 20], [25, 20]]},
-            {"label": "cat", "shape_type": "linestrip", "points": [[1, 1], [5, 5]]},
-            {"label": "cat", "shape_type": "mask", "mask": "!", "points": [[1e20, 1], [5, 5]]},
-            {"label": "cat", "points": [[1, 1], [5, 5]]}]}"#;
-        let dataset = read_text(text);
-        assert_eq!(dataset.images[0].file_name.as_deref(), Some("a.jpg"));
-        assert_eq!(dataset.refused.len(), 3, "{:?}", dataset.refused);
-        let areas: Vec<f64> =
-            dataset.annotations.iter().map(|one| super::super::coco::measures(&one.shape).1).collect();
-        assert_eq!(areas[..2], [100.0, 28.0]);
-        assert!((areas[2] - 78.5).abs() < 5.0, "{areas:?}");
-        let attributes = &dataset.annotations[0].attributes;
-        assert_eq!((attributes["color"].as_str(), attributes["old"].as_str()), ("red", "true"));
-        assert_eq!(attributes.len(), 2);
-    }
 }

@@ -9,12 +9,8 @@ use std::{
 };
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, LeftOut, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::Builder,
-    paths::without_suffix,
-    files, png,
-    recognize::Recognize,
-    report::Loss,
+    Carries, Dataset, Files, Format, FormatError, LeftOut, Masks, Output, Read, Reading, Selection, Shape,
+    dataset::Builder, files, paths::without_suffix, png, recognize::Recognize, report::Loss,
 };
 use crate::mask::{Mask, Rle};
 
@@ -25,7 +21,7 @@ pub const BINARY: Format = Format {
     is_of_videos: false,
     carries: Carries { masks: Masks::Exact, boxes: false, attributes: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: write_binary,
     read: Some(Read {
         recognize: Recognize::Folder(|path, _| path.join("masks").is_dir() && !path.join(CLASSES).is_file()),
@@ -48,7 +44,7 @@ pub const INDEXED: Format = Format {
         ..Carries::ALL
     },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write: write_indexed,
     read: Some(Read {
         recognize: Recognize::Folder(|path, _| path.join("masks").is_dir() && path.join(CLASSES).is_file()),

@@ -1,7 +1,7 @@
 //! Finding the media and frames of a project that the images of a data set are.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     geometry::Size,
     media::frame_files,
-    project::{FrameId, Medium, MediumId, MediumKind, Project, path_of},
+    project::{FrameId, MediumId, MediumKind, Project, path_of},
 };
 
 /// A frame of a project, and what of its medium counts for it.
@@ -43,6 +43,10 @@ struct FrameFolder {
     names: PathIndex,
     /// Frames by the last number in their names; empty if two have the same.
     by_number: HashMap<u64, usize>,
+    /// The names before their last numbers.
+    prefixes: BTreeSet<String>,
+    /// True if the numbers follow each other without a gap, so that the frames of a video are all there.
+    is_whole: bool,
 }
 
 /// Why an image has no place in a project.
@@ -80,11 +84,17 @@ pub(super) fn places(
                 None
             }
             Err(Misplaced::Ambiguous([a, b])) => {
-                refused.refuse(dataset.title(image), format_args!("it may be {a} or {b}; name its folder in the labels"));
+                refused.refuse(
+                    dataset.title(image),
+                    format_args!("it may be {a} or {b}; name its folder in the labels"),
+                );
                 None
             }
             Err(Misplaced::Beyond(n_frames)) => {
-                refused.refuse(dataset.title(image), format_args!("its video has {n_frames} frames, counted from 0"));
+                refused.refuse(
+                    dataset.title(image),
+                    format_args!("its video has {n_frames} frames, counted from 0"),
+                );
                 None
             }
         };
@@ -135,7 +145,12 @@ impl<'a> Matcher<'a> {
             let is_folder = medium.kind == MediumKind::Video && path.is_dir();
             is_folder.then(|| Some((*id, FrameFolder::open(&path)?))).flatten()
         });
-        Self { project, photos: of(MediumKind::Image), videos: of(MediumKind::Video), folders: frames.collect() }
+        Self {
+            project,
+            photos: of(MediumKind::Image),
+            videos: of(MediumKind::Video),
+            folders: frames.collect(),
+        }
     }
 
     fn find(&self, dataset: &Dataset, image: &Image) -> Result<(FrameId, Option<Rank>), Misplaced> {
@@ -147,24 +162,27 @@ impl<'a> Matcher<'a> {
             return found.map(|at| (at, None)).ok_or(Misplaced::Missing);
         };
         if let Some((video, frame)) = image.frame {
-            if let Some(at) = self.frame_in_folder(path) {
+            if let Some(at) = self.frame_in_folder(path, Some(frame)) {
                 return Ok((at, None));
             }
             if let Some(at) = self.named_frame_of(&dataset.videos[video], frame, path)? {
                 return Ok((at, None));
             }
         }
-        match self.photos.index.find(path) {
-            Found::One(place, rank) => {
-                return Ok((FrameId { medium: self.photos.ids[place], frame: 0 }, Some(rank)));
-            }
-            Found::Several(a, b) => {
-                return Err(Misplaced::Ambiguous([a, b].map(|place| self.photos.index.path(place).to_owned())));
-            }
-            Found::Nothing => {}
+        let photo = self.photos.index.find(path);
+        let is_sure = matches!(photo, Found::One(_, rank) if rank.is_by_name());
+        let position = image.frame.map(|(_, frame)| frame);
+        let frame = || self.frame_in_folder(path, position).or_else(|| self.extracted(path));
+        if let Some(at) = (!is_sure).then(frame).flatten() {
+            return Ok((at, None));
         }
-        let at = self.frame_in_folder(path).or_else(|| self.extracted(path));
-        at.map(|at| (at, None)).ok_or(Misplaced::Missing)
+        match photo {
+            Found::One(place, rank) => Ok((FrameId { medium: self.photos.ids[place], frame: 0 }, Some(rank))),
+            Found::Several(a, b) => {
+                Err(Misplaced::Ambiguous([a, b].map(|place| self.photos.index.path(place).to_owned())))
+            }
+            Found::Nothing => Err(Misplaced::Missing),
+        }
     }
 
     /// A frame of a video by its position.
@@ -178,17 +196,17 @@ impl<'a> Matcher<'a> {
     fn named_frame_of(&self, video: &str, frame: usize, path: &str) -> Result<Option<FrameId>, Misplaced> {
         match self.videos.find(video).and_then(|medium| Some((medium, self.folders.get(&medium)?))) {
             Some((medium, folder)) => {
-                Ok(folder.find(last_name(path)).map(|frame| FrameId { medium, frame }))
+                Ok(folder.find(last_name(path), Some(frame)).map(|frame| FrameId { medium, frame }))
             }
             None => self.frame_of(video, frame),
         }
     }
 
     /// A file in a folder of images that is a video of the project.
-    fn frame_in_folder(&self, path: &str) -> Option<FrameId> {
+    fn frame_in_folder(&self, path: &str, frame: Option<usize>) -> Option<FrameId> {
         let (folder, name) = split(path);
         let medium = self.videos.find(folder)?;
-        let frame = self.folders.get(&medium)?.find(name)?;
+        let frame = self.folders.get(&medium)?.find(name, frame)?;
         Some(FrameId { medium, frame })
     }
 
@@ -198,7 +216,8 @@ impl<'a> Matcher<'a> {
         let (folder, name) = split(path);
         let stem = without_suffix(name);
         let frame = last_number(stem).and_then(|number| usize::try_from(number).ok())?;
-        let prefix = stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-', '.', ' ']);
+        let prefix =
+            stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-', '.', ' ']);
         let is_named_frame = ["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
         let video = match is_named_frame {
             true => folder.to_owned(),
@@ -221,22 +240,38 @@ impl FrameFolder {
         let files = frame_files(path).ok()?;
         let names: Vec<String> =
             files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
-        let numbers: Option<HashMap<u64, usize>> =
-            names.iter().zip(0..).map(|(name, frame)| Some((last_number(without_suffix(name))?, frame))).collect();
+        let numbers: Option<HashMap<u64, usize>> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, frame)| Some((last_number(without_suffix(name))?, frame)))
+            .collect();
         let by_number = numbers.filter(|numbers| numbers.len() == names.len()).unwrap_or_default();
-        Some(Self { names: PathIndex::new(names), by_number })
+        let prefixes = names.iter().map(|name| prefix(without_suffix(name)).to_owned()).collect();
+        let ends = by_number.keys().min().zip(by_number.keys().max());
+        let is_whole = ends.is_some_and(|(first, last)| last - first == by_number.len() as u64 - 1);
+        Some(Self { names: PathIndex::new(names), by_number, prefixes, is_whole })
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        let by_number = || self.by_number.get(&last_number(without_suffix(name))?).copied();
-        self.names.find(name).one().or_else(by_number)
+    /// Finds a frame by its name, or, of a video whose frames are called otherwise than here and all there, by its position:
+    /// the first one may have any number.
+    fn find(&self, name: &str, position: Option<usize>) -> Option<usize> {
+        let stem = without_suffix(name);
+        let found = self.names.find(name).one();
+        match position.filter(|_| self.is_whole && !self.prefixes.contains(prefix(stem))) {
+            Some(position) => found.or_else(|| Some(position).filter(|at| *at < self.by_number.len())),
+            None => found.or_else(|| self.by_number.get(&last_number(stem)?).copied()),
+        }
     }
 }
 
 /// The number at the end of a name.
 fn last_number(stem: &str) -> Option<u64> {
-    let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    stem[stem.len() - digits..].parse().ok()
+    stem[prefix(stem).len()..].parse().ok()
+}
+
+/// A name without the number at its end.
+fn prefix(stem: &str) -> &str {
+    stem.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 impl Dataset {
@@ -269,8 +304,7 @@ mod tests {
     }
 
     fn find(project: &Project, folder: &Path, images: Vec<Image>) -> Vec<Option<(u32, usize)>> {
-        let places =
-            places(&dataset(images), project, folder, &mut Vec::new(), &mut Messages::default());
+        let places = places(&dataset(images), project, folder, &mut Vec::new(), &mut Messages::default());
         places.into_iter().map(|place| place.map(|place| (place.at.medium.0, place.at.frame))).collect()
     }
 
@@ -287,7 +321,7 @@ mod tests {
         assert_eq!(found(["/data/b/1.jpg", "2.jpg"]), [Some(3), Some(2)]);
         assert_eq!(found(["C:\\data\\b\\1.jpg", "c/2.jpg"]), [Some(3), Some(2)]);
         assert_eq!(found(["x/a/./q/../1.JPG", "a/2"]), [Some(1), Some(2)]);
-        assert_eq!(found(["A%2F..%2Fa/%32.jpg", "a/002.jpg"]), [Some(2), None]);
+        assert_eq!(found(["a/%32.jpg", "b/0001.jpg"]), [Some(2), Some(3)]);
         // Either could be meant; a video is no photo; another suffix is another file.
         assert_eq!(found(["1.jpg", "a/1.png", "3.jpg", "", "e.mp4"]), [None; 5]);
         // Nobody else gets an image whose own path is in the file.
@@ -333,9 +367,27 @@ mod tests {
     }
 
     #[test]
+    fn frames_called_otherwise_are_found_by_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let frames = folder.path().join("clip");
+        fs::create_dir_all(&frames).unwrap();
+        for number in 1..=5 {
+            fs::write(frames.join(format!("{number:06}.jpg")), "").unwrap();
+        }
+        let mut project = media();
+        let mut medium = (*project.media[&MediumId(4)]).clone();
+        (medium.path, medium.n_frames) = ("clip".to_owned(), 5);
+        project.media.insert(MediumId(9), medium.into());
+        let frame = |frame: usize| image(&format!("clip/frame_{frame:06}"), Some((1, frame)));
+        let images = vec![frame(0), frame(4), frame(5), image("clip/frame_000001", None)];
+        assert_eq!(find(&project, folder.path(), images), [Some((9, 0)), Some((9, 4)), None, Some((9, 0))]);
+    }
+
+    #[test]
     fn frames_are_positions_in_a_video_file() {
         let mut refused = Messages::default();
-        let images = vec![image("e/img1/000004.jpg", Some((0, 3))), image("e/img1/000021.jpg", Some((0, 20)))];
+        let images =
+            vec![image("e/img1/000004.jpg", Some((0, 3))), image("e/img1/000021.jpg", Some((0, 20)))];
         let places = places(&dataset(images), &media(), Path::new(""), &mut Vec::new(), &mut refused);
         assert_eq!(places[0].unwrap().at, FrameId { medium: MediumId(4), frame: 3 });
         assert!(places[1].is_none() && refused.sentences()[0].contains("its video has 20 frames"));

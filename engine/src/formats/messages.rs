@@ -123,7 +123,11 @@ impl Messages {
                 Group::Listed { first, reason, n } => {
                     let n_unlisted = n - first.len();
                     first.into_iter().for_each(|message| self.add(message, reason.clone()));
-                    let place = self.place(&reason, || Group::Listed { first: Vec::new(), reason: reason.clone(), n: 0 });
+                    let place = self.place(&reason, || Group::Listed {
+                        first: Vec::new(),
+                        reason: reason.clone(),
+                        n: 0,
+                    });
                     if let Group::Listed { n, .. } = &mut self.groups[place] {
                         *n += n_unlisted;
                     }
@@ -192,6 +196,9 @@ mod tests {
             "2 skeletons: keypoints are not supported",
         ];
         assert_eq!(messages.sentences(), want);
-        assert_eq!(again.sentences()[3..], ["15 more: 10.5 is no class", "4 skeletons: keypoints are not supported"]);
+        assert_eq!(
+            again.sentences()[3..],
+            ["15 more: 10.5 is no class", "4 skeletons: keypoints are not supported"]
+        );
     }
 }

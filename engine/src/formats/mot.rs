@@ -22,7 +22,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries { masks: Masks::None, attributes: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Folder(|path, _| path.is_dir() && !truths(path).is_empty()),
@@ -120,7 +120,10 @@ fn read_file(file: &Path, text: &str, reading: &Reading<'_>, builder: &mut Build
                         annotation.score = Some(confidence.clamp(0.0, 1.0) as f32);
                     } else if confidence == 0.0 {
                         annotation.attributes.insert("ignored".to_owned(), "1".to_owned());
-                        builder.note("box", "MOT ignores it (confidence 0); it is kept with the attribute ignored");
+                        builder.note(
+                            "box",
+                            "MOT ignores it (confidence 0); it is kept with the attribute ignored",
+                        );
                     }
                 }
             }

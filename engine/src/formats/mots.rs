@@ -9,14 +9,15 @@ use std::{
 };
 
 use super::{
-    Carries, Clip, Dataset, Format, Files, FormatError, LeftOut, Output, Read, Reading, Selection, Shape,
+    Carries, Clip, Dataset, Files, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, Id},
-    paths::without_suffix,
     davis::frame_of,
-    files, png,
+    files,
+    paths::without_suffix,
+    png,
     recognize::Recognize,
-    valid_size,
     report::Loss,
+    valid_size,
 };
 use crate::{mask::Rle, project::ObjectId};
 
@@ -27,7 +28,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries { boxes: false, overlaps: false, attributes: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read { recognize: Recognize::Folder(|path, _| is_like(path)), together: true, read }),
 };
@@ -138,7 +139,8 @@ fn read_part(folder: &Path, reading: &Reading<'_>, builder: &mut Builder) -> Res
     let names = fs::read_to_string(folder.join(LABELS)).unwrap_or_default();
     let names: Vec<&str> = names.lines().collect();
     let texts = files::with_suffix(&folder.join("instances_txt"), "txt");
-    let pictures = if texts.is_empty() { files::with_suffix(&folder.join("instances"), "png") } else { Vec::new() };
+    let pictures =
+        if texts.is_empty() { files::with_suffix(&folder.join("instances"), "png") } else { Vec::new() };
     for (i, file) in texts.iter().chain(&pictures).enumerate() {
         if !(reading.progress)(i, texts.len() + pictures.len()) {
             return Err(FormatError::Canceled);
@@ -231,7 +233,7 @@ mod tests {
         png::write_wide(&mut png, Size::new(2, 2), &[0, 0, 2001, 2001]).unwrap();
         write("instances/clip/000003.png", &png);
         assert!(is_like(folder.path()));
-        let reading = Reading { path: folder.path(), size: &|_| None, progress: &|_, _| true, checks: true };
+        let reading = Reading::new(folder.path()).with_checks();
         let dataset = read(&reading).unwrap();
         assert_eq!(dataset.categories[0].name.as_deref(), Some("dog"));
         assert_eq!(dataset.images[0].frame, Some((0, 3)));

@@ -16,21 +16,24 @@ pub(super) fn names(project: &Project, format: &Format) -> BTreeMap<MediumId, St
     let wanted = |path: &str| within_folder(path, format.reserved_folders);
     let mut taken = Taken::default();
     let mut names = BTreeMap::new();
-    let mut doubles = Vec::new();
     // Photos first, so that the folders are known in which a video's frames must not lie.
     for kind in [MediumKind::Image, MediumKind::Video] {
+        let mut doubles = Vec::new();
         for (id, medium) in project.media.iter().filter(|(_, medium)| medium.kind == kind) {
             let name = wanted(&medium.path);
             match taken.take(&name, kind) {
                 true => drop(names.insert(*id, name)),
-                false => doubles.push((*id, name, kind)),
+                false => doubles.push((*id, name)),
             }
         }
-    }
-    for (id, name, kind) in doubles {
-        let (stem, suffix) = name.split_at(without_suffix(&name).len());
-        let free = (2_u64..).map(|n| format!("{stem}-{n}{suffix}")).find(|name| taken.take(name, kind));
-        names.extend(free.map(|name| (id, name)));
+        for (id, name) in doubles {
+            // Among the frames of another video, no number would make it free.
+            let name = if taken.is_among_frames(&name) { name.replace('/', "-") } else { name };
+            let (stem, suffix) = name.split_at(without_suffix(&name).len());
+            let numbered = (2_u64..).map(|n| format!("{stem}-{n}{suffix}"));
+            let free = std::iter::once(name.clone()).chain(numbered).find(|name| taken.take(name, kind));
+            names.extend(free.map(|name| (id, name)));
+        }
     }
     names
 }
@@ -64,12 +67,18 @@ struct Taken {
 }
 
 impl Taken {
+    /// True if a path lies in the folder of a video's frames.
+    fn is_among_frames(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        name.match_indices('/').any(|(at, _)| self.videos.contains(&name[..at]))
+    }
+
     /// Takes a path if it is free.
     fn take(&mut self, name: &str, kind: MediumKind) -> bool {
         let stem = without_suffix(name).to_lowercase();
         let above: Vec<&str> = stem.match_indices('/').map(|(at, _)| &stem[..at]).collect();
         let is_free = !self.stems.contains(&stem)
-            && !above.iter().any(|folder| self.videos.contains(*folder))
+            && !self.is_among_frames(name)
             && (kind == MediumKind::Image || !self.folders.contains(&stem));
         if is_free {
             self.folders.extend(above.into_iter().map(str::to_owned));

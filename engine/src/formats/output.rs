@@ -55,7 +55,9 @@ fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
     if target.exists() && !target.is_dir() && target.extension().is_none() {
         return Err(FormatError::NoFolder { path: target.to_owned() });
     }
-    let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(file::folder_of(target));
+    let folder = file::folder_of(target);
+    fs::create_dir_all(&folder).map_err(|cause| FormatError::Write { path: target.to_owned(), cause })?;
+    let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(folder);
     staging.map_err(|cause| FormatError::Write { path: target.to_owned(), cause })
 }
 
@@ -108,7 +110,7 @@ impl<'a> Output<'a> {
 
     /// Wants a frame's own file there, if files are wanted.
     pub(super) fn place(&mut self, selection: &Selection<'_>, frame: &Frame<'_>, name: &str) {
-        if selection.options.files != Files::Leave {
+        if selection.files() != Files::Leave {
             self.wanted.entry(frame.at).or_default().push(self.staging.path().join(name));
         }
     }
@@ -133,6 +135,10 @@ impl<'a> Output<'a> {
             self.step()?;
             let medium: &Medium = &selection.project.media[&at.medium];
             let from = files.path_of(medium);
+            if selection.options.files.is_none() && !from.exists() {
+                self.report.n_missing += 1;
+                continue;
+            }
             let writing = |path: &Path, cause| FormatError::Write { path: path.to_owned(), cause };
             for path in &paths {
                 fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
@@ -140,7 +146,7 @@ impl<'a> Output<'a> {
             if medium.kind == MediumKind::Image {
                 let photo = Photo::open(&from)?;
                 for path in &paths {
-                    for change in photo.place(path, selection.options.files)? {
+                    for change in photo.place(path, selection.files())? {
                         *self.report.changed.entry(change).or_default() += 1;
                     }
                 }

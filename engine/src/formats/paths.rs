@@ -85,6 +85,13 @@ pub(super) enum Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(usize, Agreement);
 
+impl Rank {
+    /// True if the last names agree in more than their numbers.
+    pub(super) fn is_by_name(self) -> bool {
+        self.1 >= Agreement::Stem
+    }
+}
+
 impl Found {
     /// The place of the path that is meant without doubt.
     pub(super) fn one(self) -> Option<usize> {
@@ -130,10 +137,14 @@ impl PathIndex {
                 if own == agreement && matches!(own, Agreement::Stem | Agreement::NumbersStem) {
                     continue;
                 }
-                let agreement =
-                    if last_name(other) == name { Agreement::Exact } else { own.min(agreement).min(Agreement::Folded) };
+                let agreement = if last_name(other) == name {
+                    Agreement::Exact
+                } else {
+                    own.min(agreement).min(Agreement::Folded)
+                };
                 let shared = n_shared(&path, other);
-                let shared = decoded.as_deref().map_or(shared, |decoded| shared.max(n_shared(decoded, other)));
+                let shared =
+                    decoded.as_deref().map_or(shared, |decoded| shared.max(n_shared(decoded, other)));
                 let is_same = *other == path || without_suffix(other) == path;
                 let rank = Rank(if is_same { usize::MAX } else { shared }, agreement);
                 let place = place as usize;

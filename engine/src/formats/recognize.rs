@@ -76,7 +76,10 @@ pub fn recognize(path: &Path) -> Result<Recognized, FormatError> {
     let mut unreadable = None;
     let sniffed = match path.is_dir() {
         false => vec![path.to_owned()],
-        true => ["json", "xml"].iter().flat_map(|suffix| label_files(path, suffix).into_iter().take(SNIFFED)).collect(),
+        true => ["json", "xml"]
+            .iter()
+            .flat_map(|suffix| label_files(path, suffix).into_iter().take(SNIFFED))
+            .collect(),
     };
     for file in sniffed {
         match sniff::structure(&file, &texts) {
@@ -89,7 +92,8 @@ pub fn recognize(path: &Path) -> Result<Recognized, FormatError> {
         Some(Recognize::Folder(is_like)) => usize::from(is_like(path, &texts)),
         Some(recognize) => structures.iter().filter(|structure| recognize.is_like(structure)).count(),
     };
-    let mut plausible: Vec<(usize, &Format)> = FORMATS.iter().map(|format| (n_alike(format), *format)).collect();
+    let mut plausible: Vec<(usize, &Format)> =
+        FORMATS.iter().map(|format| (n_alike(format), *format)).collect();
     plausible.retain(|(n, _)| *n > 0);
     plausible.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
     let mut formats = plausible.into_iter().map(|(_, format)| format);

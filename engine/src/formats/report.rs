@@ -20,6 +20,12 @@ pub struct Report {
     /// Image files that are not as in the project, or that others read differently.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<Change, usize>,
+    /// Image files that should have been linked or copied but are not there.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub n_missing: usize,
+    /// What else there is to know, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What of the project is not in the export, in objects on frames (photos: in media).
     pub left_out: BTreeMap<LeftOut, usize>,
     /// What is in the export, but not with all that the project says, in objects on frames.
@@ -49,6 +55,10 @@ impl fmt::Display for Change {
             Self::Deep => "with 16-bit or float values as they are, which were labeled in 8 bits, scaled",
         })
     }
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Why something is not written.
@@ -172,6 +182,16 @@ impl fmt::Display for Report {
         }
         for (change, n) in &self.changed {
             write!(f, "\n{} {change}", counted(*n, "image file"))?;
+        }
+        if self.n_missing > 0 {
+            write!(
+                f,
+                "\nnot there: {}, so that only labels are written",
+                counted(self.n_missing, "image file")
+            )?;
+        }
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
         }
         for (why, n) in &self.left_out {
             write!(f, "\nleft out: {n} {why}")?;

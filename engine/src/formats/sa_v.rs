@@ -5,7 +5,7 @@ use std::{fs, io, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Carries, Clip, Dataset, Format, Files, FormatError, Output, Read, Reading, Selection, Shape,
+    Carries, Clip, Dataset, Files, Format, FormatError, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, Id},
     recognize::Recognize,
     valid_size,
@@ -19,7 +19,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries { boxes: false, attributes: false, categories: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| outline.has(&["video_id", "masklet"])),
@@ -125,7 +125,8 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         };
         for (object, mask) in masks.into_iter().enumerate().filter(|(_, mask)| !mask.is_empty()) {
             let what = format!("object {object} on frame {place}");
-            let image = builder.frame(&told.video_id, frame, Some(&image_name(&told.video_id, frame)), Some(size));
+            let image =
+                builder.frame(&told.video_id, frame, Some(&image_name(&told.video_id, frame)), Some(size));
             let id = told.masklet_id.get(object).copied().unwrap_or(object as i64);
             if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
                 annotation.track = Some(Id::Number(id));

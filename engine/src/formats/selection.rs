@@ -30,8 +30,8 @@ pub struct Options {
     pub unconfirmed: bool,
     /// Parts for training, validation and test; none: all in one.
     pub splits: Option<Splits>,
-    /// What becomes of the images themselves.
-    pub files: Files,
+    /// What becomes of the images themselves; none: what is usual for the format, as far as they are there.
+    pub files: Option<Files>,
     /// How far, in pixels, a polygon may be from its mask's outline.
     pub tolerance: f32,
     /// Write masks as polygons where a format can have either.
@@ -49,7 +49,7 @@ impl Default for Options {
             empty: true,
             unconfirmed: true,
             splits: None,
-            files: Files::Leave,
+            files: None,
             tolerance: 1.0,
             polygons: false,
             first_category: None,
@@ -152,6 +152,7 @@ pub struct Selection<'a> {
     /// The images, and the frames of videos, in the order of the media.
     pub frames: Vec<Frame<'a>>,
     names: BTreeMap<MediumId, String>,
+    usual_files: Files,
 }
 
 /// A category as a file is to have it.
@@ -237,7 +238,15 @@ impl<'a> Selection<'a> {
         report.leave_out(LeftOut::Frames, labels.len() - chosen);
         report.images = frames.len();
         report.annotations = chosen;
-        let selection = Self { project, options, categories, labels, frames, names: names(project, format) };
+        let selection = Self {
+            project,
+            options,
+            categories,
+            labels,
+            frames,
+            names: names(project, format),
+            usual_files: format.usual_files,
+        };
         selection.count_losses(format, report);
         selection
     }
@@ -273,6 +282,11 @@ impl<'a> Selection<'a> {
                 parts.filter(|(_, frames): &(_, Vec<_>)| !frames.is_empty()).collect()
             }
         }
+    }
+
+    /// What becomes of image files.
+    pub fn files(&self) -> Files {
+        self.options.files.unwrap_or(self.usual_files)
     }
 
     /// What is on a frame.

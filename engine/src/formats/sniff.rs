@@ -187,13 +187,18 @@ mod tests {
         let Structure::Json(outline) = sniff(&text) else { panic!("it is JSON") };
         assert!(outline.has(&["info", "images", "annotations"]));
         assert!(outline.item_has("annotations", "bbox") && !outline.item_has("images", "bbox"));
-        let Structure::Json(list) = sniff(r#"[{"image_id": 1}, 5, {"score": 2}]"#) else { panic!("it is JSON") };
+        let Structure::Json(list) = sniff(r#"[{"image_id": 1}, 5, {"score": 2}]"#) else {
+            panic!("it is JSON")
+        };
         assert!(list.is_list_of(&["image_id", "score"]) && !list.has(&["image_id"]));
     }
 
     #[test]
     fn elements_are_found_behind_long_comments() {
-        let text = format!("<?xml version='1.0'?><!--{}--><annotations><meta><track/></meta><image/></annotations>", "x".repeat(100_000));
+        let text = format!(
+            "<?xml version='1.0'?><!--{}--><annotations><meta><track/></meta><image/></annotations>",
+            "x".repeat(100_000)
+        );
         let Structure::Xml(elements) = sniff(&text) else { panic!("it is XML") };
         assert_eq!(elements.root, "annotations");
         assert!(elements.children.contains("image") && !elements.children.contains("track"));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use serde_json::json;
 
-use super::{Carries, Format, Files, FormatError, Output, Read, Selection, coco, recognize::Recognize};
+use super::{Carries, Files, Format, FormatError, Output, Read, Selection, coco, recognize::Recognize};
 
 /// TAO. It is read as COCO is.
 pub const FORMAT: Format = Format {
@@ -13,7 +13,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries::ALL,
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| outline.has(&["tracks", "annotations"])),

@@ -83,7 +83,7 @@ fn go_on(_: usize, _: usize) -> bool {
 }
 
 fn read(format: &Format, path: &Path, project: &Project) -> Result<Dataset, FormatError> {
-    format.import(&Reading { path, size: &sizes(project), progress: &go_on, checks: true })
+    format.import(&Reading::new(path).with_sizes(&Sizes::of_project(project)).with_checks())
 }
 
 /// What is said of one object on one frame.
@@ -195,10 +195,11 @@ fn is_same(a: &Told, b: &Told) -> bool {
 fn check(format: &Format, project: &Project) {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
-    let report = match format.export(project, folder.path(), &exact(), &target, &go_on) {
-        Err(FormatError::Nothing { .. }) => return,
-        result => result.unwrap(),
-    };
+    let report =
+        match format.export(project, &ImageFiles::of_project(folder.path()), &exact(), &target, &go_on) {
+            Err(FormatError::Nothing { .. }) => return,
+            result => result.unwrap(),
+        };
     let want = told(project, format);
     assert_eq!(report.annotations, want.len(), "{}: {report}", format.name);
     let is_lossless = report.lost.is_empty() && report.left_out.is_empty();
@@ -213,9 +214,9 @@ fn check(format: &Format, project: &Project) {
         Err(FormatError::Lacks { .. } | FormatError::UnknownFormat { .. }) if want.is_empty() => return,
         result => result.unwrap(),
     };
-    assert_eq!(dataset.refused, [] as [&str; 0], "{}", format.name);
+    assert!(dataset.refused.is_empty(), "{}: {}", format.name, dataset.refused);
     let mut again = media();
-    dataset.add_to(&mut again);
+    dataset.add_to(&mut again, Path::new(""), false);
     let mut got = told(&again, format);
     for want in &want {
         let place = got.iter().position(|got| is_same(got, want));
@@ -308,7 +309,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out");
-        if format.export(&project, folder.path(), &exact(), &target, &go_on).is_ok() {
+        if format.export(&project, &ImageFiles::of_project(folder.path()), &exact(), &target, &go_on).is_ok() {
             let files: Vec<_> =
                 ["json", "txt", "xml", "png", "yaml", "ini"].iter().flat_map(|suffix| files::with_suffix(&target, suffix)).collect();
             let file = file.get(&files);
@@ -316,9 +317,9 @@ proptest! {
             damage_done.into_iter().for_each(|(at, done)| damage(&mut bytes, at, done));
             write_atomically(file, |out| out.write_all(&bytes)).unwrap();
             if let Ok(mut dataset) = read(format, &target, &project) {
-                let _checked = super::check(&dataset, &target);
-                dataset.clone().add_to(&mut media());
-                dataset.to_project();
+                let _checked = super::check(&dataset, &ImageFiles::around(&target));
+                dataset.clone().add_to(&mut media(), Path::new(""), false);
+                dataset.to_project(&ImageFiles::around(&target));
             }
         }
     }
@@ -336,7 +337,8 @@ fn what_is_canceled_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for format in FORMATS {
         let target = folder.path().join(format.name);
-        let canceled = format.export(&media(), folder.path(), &exact(), &target, &|_, _| false);
+        let canceled =
+            format.export(&media(), &ImageFiles::of_project(folder.path()), &exact(), &target, &|_, _| false);
         assert!(matches!(canceled, Err(FormatError::Canceled)), "{}", format.name);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -348,7 +350,9 @@ fn a_folder_with_other_things_in_it_is_left_alone_and_an_earlier_export_gives_wa
     let target = folder.path().join("out");
     fs::create_dir(&target).unwrap();
     write_atomically(&target.join("mine.txt"), |out| out.write_all("mine".as_ref())).unwrap();
-    let export = || coco::INSTANCES.export(&media(), folder.path(), &exact(), &target, &go_on);
+    let export = || {
+        coco::INSTANCES.export(&media(), &ImageFiles::of_project(folder.path()), &exact(), &target, &go_on)
+    };
     assert!(matches!(export(), Err(FormatError::NotEmpty { .. })));
     fs::remove_file(target.join("mine.txt")).unwrap();
     export().unwrap();
@@ -376,7 +380,9 @@ fn what_is_left_out_is_counted_and_said() {
     add(7, 1, None, Segment::by_hand(Rle::encode(&picture(&["##"]))));
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
-    let report = coco::INSTANCES.export(&project, folder.path(), &exact(), &target, &go_on).unwrap();
+    let report = coco::INSTANCES
+        .export(&project, &ImageFiles::of_project(folder.path()), &exact(), &target, &go_on)
+        .unwrap();
     let left_out = BTreeMap::from([(LeftOut::Proposals, 1), (LeftOut::Empty, 2), (LeftOut::Misfits, 2)]);
     assert_eq!((report.images, report.annotations, &report.left_out), (3, 2, &left_out));
     let text = report.to_string();

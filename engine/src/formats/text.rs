@@ -51,7 +51,8 @@ impl Texts {
         let mut text = String::new();
         let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
         if length > LONGEST {
-            let cause = format!("it has {length} bytes, more than a text file of labels may have ({LONGEST})");
+            let cause =
+                format!("it has {length} bytes, more than a text file of labels may have ({LONGEST})");
             return Err(FormatError::Damaged { path: path.to_owned(), cause });
         }
         self.open(path)?.read_to_string(&mut text).map_err(|error| FormatError::reading(path, error))?;
@@ -86,6 +87,9 @@ impl Texts {
         let bytes = read_start(path).map_err(|error| FormatError::reading(path, error))?;
         if let Some(named) = self.named {
             return Some(named).filter(|named| decodes(named, &bytes)).ok_or_else(unknown);
+        }
+        if let Some(declared) = declared(&bytes).filter(|declared| decodes(declared, &bytes)) {
+            return Ok(declared);
         }
         let shared = || *self.shared.get_or_init(|| detect(&self.start_of_all(path)));
         let found = detect(&bytes).or_else(|| shared().filter(|shared| decodes(shared, &bytes)));
@@ -152,6 +156,15 @@ fn unmarked_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
         () if high * 2 > n && low == 0 => Some(UTF_16BE),
         () => None,
     }
+}
+
+/// Returns the encoding that an XML file declares.
+fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
+    let start = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
+    let (declaration, _) = start.trim_start().strip_prefix("<?xml")?.split_once("?>")?;
+    let (_, value) = declaration.split_once("encoding")?;
+    let label = value.trim_start_matches([' ', '=']).trim_start_matches(['"', '\'']);
+    Encoding::for_label(label.split(['"', '\'']).next()?.as_bytes())
 }
 
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
@@ -258,7 +271,7 @@ mod tests {
             fs::write(folder.path().join(format!("{i}.xml")), GBK.encode(text).0).unwrap();
         }
         let texts = Texts::new(folder.path(), None);
-        assert_eq!(texts.read(&folder.path().join("0.xml")).unwrap(), "猫");
+        assert_eq!(texts.read(&folder.path().join("1.xml")).unwrap(), "狗");
     }
 
     proptest! {

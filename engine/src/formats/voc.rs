@@ -1,27 +1,16 @@
 //! PASCAL VOC: an XML file of boxes an image, and PNG files in which each pixel is of a class, and of an object.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    path::Path,
-    sync::Arc,
-};
+mod masks;
+mod object;
+mod read;
+
+use std::io::{self, Write as _};
 
 use super::{
-    Carries, Dataset, Format, Files, FormatError, Frame, Output, Read, Reading, Selection, Shape,
-    dataset::Builder,
-    paths::without_suffix,
-    files, png,
-    recognize::Recognize,
-    report::Loss,
-    xml::{self, Element, Xml},
+    Carries, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape, png,
+    recognize::Recognize, report::Loss, xml::Xml,
 };
-use crate::{
-    geometry::{Rect, Size},
-    mask::Rle,
-    media::image_size,
-};
+use crate::geometry::Rect;
 
 /// Boxes and masks.
 pub const FORMAT: Format = Format {
@@ -32,12 +21,16 @@ pub const FORMAT: Format = Format {
     reserved_folders: &[],
     files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: Recognize::Xml(|xml| xml.root == "annotation"),
-        together: true,
-        read,
-    }),
+    read: Some(Read { recognize: RECOGNIZE, together: true, read: read::read }),
 };
+
+/// Folders of PNG files that are masks, not photos: of classes, and of objects.
+const MASK_FOLDERS: [&str; 2] = ["SegmentationClass", "SegmentationObject"];
+
+const RECOGNIZE: Recognize = Recognize::Xml(|xml| xml.root == "annotation");
+
+/// Elements of an object that are 0 or 1.
+const MARKS: [&str; 3] = ["truncated", "difficult", "occluded"];
 
 /// A PNG file has numbers for so many objects.
 const MOST: usize = 254;
@@ -98,8 +91,7 @@ fn write_frame(
     }
     output.write(&format!("Annotations/{stem}.xml"), |out| write_xml(selection, frame, out))?;
     if is_any {
-        let pictures = [("SegmentationClass", classes), ("SegmentationObject", objects)];
-        for (folder, numbers) in pictures {
+        for (folder, numbers) in MASK_FOLDERS.into_iter().zip([classes, objects]) {
             output.write(&format!("{folder}/{stem}.png"), |out| png::write_indexed(out, size, &numbers))?;
         }
     }
@@ -123,8 +115,14 @@ fn write_xml(selection: &Selection<'_>, frame: &Frame<'_>, out: &mut dyn io::Wri
     for label in labels {
         xml.open("object", &[])?;
         xml.text("name", &[], &selection.categories[label.category].category.name)?;
-        for (name, value) in [("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")] {
-            xml.text(name, &[], value)?;
+        let pose = label.object.attributes.get("pose").filter(|pose| is_own("pose", pose));
+        xml.text("pose", &[], pose.map_or("Unspecified", |pose| pose))?;
+        for mark in MARKS {
+            let is_set = label.object.attributes.get(mark).is_some_and(|value| is_own(mark, value));
+            // Few files have `occluded`.
+            if is_set || mark != "occluded" {
+                xml.text(mark, &[], if is_set { "1" } else { "0" })?;
+            }
         }
         // The first pixel of an image is 1, and the last one of a box is its own (devkit, section 3.4).
         let Rect { x0, y0, x1, y1 } = label.shape.rect();
@@ -133,102 +131,32 @@ fn write_xml(selection: &Selection<'_>, frame: &Frame<'_>, out: &mut dyn io::Wri
             xml.text(name, &[], &value.to_string())?;
         }
         xml.close("bndbox")?;
-        if !label.object.attributes.is_empty() {
-            xml.open("attributes", &[])?;
-            for (name, value) in &label.object.attributes {
-                xml.open("attribute", &[])?;
-                xml.text("name", &[], name)?;
-                xml.text("value", &[], value)?;
-                xml.close("attribute")?;
-            }
-            xml.close("attributes")?;
-        }
+        write_attributes(&mut xml, label)?;
         xml.close("object")?;
     }
     xml.close("annotation")?;
     xml.end()
 }
 
-fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let (root, files) = match reading.path.is_dir() {
-        true => (reading.path, files::with_suffix(reading.path, "xml")),
-        false => (reading.path.parent().unwrap_or(Path::new("")), vec![reading.path.to_owned()]),
-    };
-    let inside = ["Annotations"].iter().map(|name| root.join(name)).find(|folder| folder.is_dir());
-    let inside = inside.unwrap_or_else(|| root.to_owned());
-    let mut builder = Builder::default();
-    for (i, file) in files.iter().enumerate() {
-        if !(reading.progress)(i, files.len()) {
-            return Err(FormatError::Canceled);
-        }
-        let name = file.strip_prefix(&inside).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        let stem = without_suffix(&name);
-        let reader = fs::File::open(file).map(io::BufReader::new);
-        let reader = reader.map_err(|cause| FormatError::Read { path: file.clone(), cause })?;
-        let mut root_of_file = Element::default();
-        let read = xml::elements(reader, &["annotation"], &mut |element| {
-            root_of_file = element;
-            Ok(())
-        });
-        match read
-            .map_err(|error| error.to_string())
-            .and_then(|()| size_of(root, &root_of_file, &name, reading))
-        {
-            Ok(size) => read_file(root, &name, stem, size, &root_of_file, &mut builder),
-            Err(why) => builder.refuse(name, why),
-        }
-    }
-    builder.finish(reading.path, "annotations as PASCAL VOC has them")
+/// True if the format has an element of its own for an attribute.
+fn is_own(name: &str, value: &str) -> bool {
+    let is_pose = name == "pose" && value == value.trim() && !["", "Unspecified"].contains(&value);
+    is_pose || MARKS.contains(&name) && value == "1"
 }
 
-fn size_of(root: &Path, told: &Element, name: &str, reading: &Reading<'_>) -> Result<Size, String> {
-    let side = |name| told.child("size")?.told(name)?.parse::<usize>().ok();
-    let size = side("width").zip(side("height")).map(|(width, height)| Size::new(width, height));
-    let fits =
-        |size: &Size| size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area));
-    // Some leave it to the image.
-    let of_image = || image_size(&root.join("JPEGImages").join(told.told("filename")?)).ok();
-    let size = reading.size_of(name, size.filter(fits).or_else(of_image));
-    size.ok_or_else(|| "it tells no size of its image, which is not there".to_owned())
-}
-
-fn read_file(root: &Path, name: &str, stem: &str, size: Size, told: &Element, builder: &mut Builder) {
-    let file = told
-        .told("filename")
-        .and_then(|path| path.rsplit(['/', '\\']).next())
-        .filter(|name| !name.is_empty());
-    let folder = stem.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
-    let image_name = file.map_or_else(|| stem.to_owned(), |file| format!("{folder}{file}"));
-    let image = builder.image(&image_name, Some(size));
-    let picture = root.join("SegmentationObject").join(format!("{stem}.png"));
-    let mut masks: BTreeMap<u32, Rle> = BTreeMap::new();
-    if picture.is_file() {
-        match png::read_numbers(&picture) {
-            Ok((own, numbers)) if own == size => masks = png::masks_of(size, &numbers).into_iter().collect(),
-            Ok((own, _)) => builder.refuse(picture.display(), format_args!("it is {own}, its image {size}")),
-            Err(why) => builder.refuse(picture.display(), why),
-        }
+/// Writes attributes as CVAT does it.
+fn write_attributes<W: io::Write>(xml: &mut Xml<W>, label: &Label<'_>) -> io::Result<()> {
+    let mut attributes =
+        label.object.attributes.iter().filter(|(name, value)| !is_own(name, value)).peekable();
+    if attributes.peek().is_none() {
+        return Ok(());
     }
-    for (object, n) in told.all("object").zip(1..) {
-        let what = format!("object {n} of {name}");
-        let rect = || -> Option<Rect> {
-            let number = |name| object.child("bndbox")?.told(name)?.parse::<f32>().ok();
-            let (x0, y0) = (number("xmin")? - 1.0, number("ymin")? - 1.0);
-            Some(Rect { x0, y0, x1: number("xmax")?, y1: number("ymax")? })
-        };
-        let shape =
-            masks.remove(&n).map(|mask| Shape::Mask(Arc::new(mask))).or_else(|| rect().map(Shape::Box));
-        let (Some(shape), Some(category)) = (shape, object.told("name").filter(|name| !name.is_empty()))
-        else {
-            builder.refuse(what, "it has no name, or neither a box nor a mask");
-            continue;
-        };
-        let category = builder.category(category);
-        if let Some(annotation) = builder.annotate(what, image, category, shape) {
-            let all = object.child("attributes").into_iter().flat_map(|all| all.all("attribute"));
-            let pairs = all
-                .filter_map(|one| Some((one.child("name")?.text.clone(), one.child("value")?.text.clone())));
-            annotation.attributes = pairs.collect();
-        }
+    xml.open("attributes", &[])?;
+    for (name, value) in attributes {
+        xml.open("attribute", &[])?;
+        xml.text("name", &[], name)?;
+        xml.text("value", &[], value)?;
+        xml.close("attribute")?;
     }
+    xml.close("attributes")
 }

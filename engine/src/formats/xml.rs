@@ -1,14 +1,14 @@
 //! XML as labels have it: small elements, some of them very many.
 
-use std::{
-    io::{self, BufRead, Write},
-    str::FromStr,
-};
+use std::io::{self, BufRead, Write};
 
 use quick_xml::{
     Reader, Writer,
+    escape::{escape, unescape},
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event, attributes::Attribute},
 };
+
+use super::number;
 
 /// Deeper than any honest file.
 const DEEPEST: usize = 32;
@@ -28,10 +28,15 @@ impl Element {
         self.attributes.iter().find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
 
-    /// An attribute that is a number, or the sentence that it is none.
-    pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<T, String> {
-        let value = self.attribute(name).and_then(|value| value.trim().parse().ok());
-        value.ok_or_else(|| format!("its {name} is missing or no number"))
+    /// An attribute that is a finite number, or a sentence.
+    pub(super) fn number(&self, name: &str) -> Result<f64, String> {
+        let text = self.attribute(name).ok_or_else(|| format!("it has no {name}"))?;
+        number::float(text).ok_or_else(|| format!("its {name} is not a number: {text}"))
+    }
+
+    /// An attribute that is a number and may be missing.
+    pub(super) fn number_or(&self, name: &str, default: f64) -> Result<f64, String> {
+        if self.attribute(name).is_some() { self.number(name) } else { Ok(default) }
     }
 
     pub(super) fn child(&self, name: &str) -> Option<&Self> {
@@ -49,37 +54,43 @@ impl Element {
     }
 }
 
-/// Tells each element of some names, with the line on which it ends, as it comes; what is round them is not held.
+/// Gives each element at a depth (0: the outermost one) with all that is in it, one after the other.
+///
+/// # Errors
+/// If the input cannot be read, or, as [`io::ErrorKind::InvalidData`], if it is damaged; what comes before is given.
 pub(super) fn elements(
     input: impl BufRead,
-    wanted: &[&str],
+    depth: usize,
     found: &mut dyn FnMut(Element) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut reader = Reader::from_reader(input);
+    reader.config_mut().allow_dangling_amp = true;
     let mut buffer = Vec::new();
-    // Elements that are begun; the first is a wanted one.
-    let mut begun: Vec<Element> = Vec::new();
+    // The number of elements around, and those that have begun from the depth on.
+    let (mut around, mut begun): (usize, Vec<Element>) = (0, Vec::new());
     loop {
         let at = reader.buffer_position();
         let damaged = |why: &dyn std::fmt::Display| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("the XML is damaged at byte {at}: {why}"))
+            io::Error::new(io::ErrorKind::InvalidData, format!("its XML is damaged at byte {at}: {why}"))
         };
-        match reader.read_event_into(&mut buffer).map_err(|error| damaged(&error))? {
-            Event::Start(start) => {
-                if begun.len() >= DEEPEST {
-                    return Err(damaged(&"elements lie in one another without end"));
-                }
-                let element = element(&start).map_err(|why| damaged(&why))?;
-                if !begun.is_empty() || wanted.contains(&&*element.name) {
-                    begun.push(element);
-                }
+        let event = reader.read_event_into(&mut buffer).map_err(|error| match error {
+            quick_xml::Error::Io(error) => {
+                let text = error.to_string();
+                std::sync::Arc::try_unwrap(error).unwrap_or_else(|error| io::Error::new(error.kind(), text))
             }
-            Event::Empty(start) => {
+            error => damaged(&error),
+        })?;
+        match event {
+            Event::Start(_) if around + begun.len() >= DEEPEST => {
+                return Err(damaged(&"elements lie in each other without end"));
+            }
+            Event::Start(_) if around < depth => around += 1,
+            Event::Start(start) => begun.push(element(&start).map_err(|why| damaged(&why))?),
+            Event::Empty(start) if around == depth => {
                 let element = element(&start).map_err(|why| damaged(&why))?;
                 match begun.last_mut() {
                     Some(parent) => parent.children.push(element),
-                    None if wanted.contains(&&*element.name) => found(element)?,
-                    None => {}
+                    None => found(element)?,
                 }
             }
             Event::Text(text) => {
@@ -95,21 +106,17 @@ pub(super) fn elements(
             Event::GeneralRef(name) => {
                 if let Some(element) = begun.last_mut() {
                     let name = name.decode().map_err(|error| damaged(&error))?;
-                    let text = quick_xml::escape::unescape(&format!("&{name};"))
-                        .map_err(|error| damaged(&error))?
-                        .into_owned();
-                    element.text.push_str(&text);
+                    element.text.push_str(&unescaped(&format!("&{name};")));
                 }
             }
-            Event::End(_) => {
-                if let Some(element) = begun.pop() {
-                    match begun.last_mut() {
-                        Some(parent) => parent.children.push(element),
-                        None => found(element)?,
-                    }
-                }
-            }
-            Event::Eof if begun.is_empty() => return Ok(()),
+            Event::End(_) => match begun.pop() {
+                None => around = around.saturating_sub(1),
+                Some(element) => match begun.last_mut() {
+                    Some(parent) => parent.children.push(element),
+                    None => found(element)?,
+                },
+            },
+            Event::Eof if begun.is_empty() && around == 0 => return Ok(()),
             Event::Eof => return Err(damaged(&"it ends too early")),
             _ => {}
         }
@@ -122,12 +129,15 @@ fn element(start: &BytesStart<'_>) -> Result<Element, String> {
     let attribute = |attribute: Result<Attribute<'_>, _>| -> Result<(String, String), String> {
         let attribute =
             attribute.map_err(|error: quick_xml::events::attributes::AttrError| error.to_string())?;
-        let raw = String::from_utf8_lossy(&attribute.value);
-        let value = quick_xml::escape::unescape(&raw).map_err(|error| error.to_string())?;
-        Ok((text(attribute.key.as_ref()), value.into_owned()))
+        Ok((text(attribute.key.as_ref()), unescaped(&String::from_utf8_lossy(&attribute.value))))
     };
-    let attributes = start.attributes().map(attribute).collect::<Result<_, String>>()?;
+    let attributes = start.attributes().with_checks(false).map(attribute).collect::<Result<_, String>>()?;
     Ok(Element { name: text(start.name().as_ref()), attributes, ..Element::default() })
+}
+
+/// Replaces entities by what they stand for. Text that people wrote by hand has `&` that begin none.
+fn unescaped(text: &str) -> String {
+    unescape(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// Writes elements, indented.
@@ -155,7 +165,7 @@ impl<W: Write> Xml<W> {
     /// An element with nothing but a text in it.
     pub(super) fn text(&mut self, name: &str, attributes: &[(&str, String)], text: &str) -> io::Result<()> {
         self.open(name, attributes)?;
-        self.0.write_event(Event::Text(BytesText::new(text)))?;
+        self.0.write_event(Event::Text(BytesText::from_escaped(escaped(text))))?;
         self.close(name)
     }
 
@@ -168,7 +178,56 @@ impl<W: Write> Xml<W> {
 fn start<'a>(name: &'a str, attributes: &[(&str, String)]) -> BytesStart<'a> {
     let mut start = BytesStart::new(name);
     for (name, value) in attributes {
-        start.push_attribute((*name, &**value));
+        start.push_attribute((name.as_bytes(), escaped(value).as_bytes()));
     }
     start
+}
+
+/// Escapes a text so that it is read again as it is. Characters that XML 1.0 cannot have become U+FFFD.
+fn escaped(text: &str) -> String {
+    let is_invalid = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    let text = text.replace(is_invalid, "\u{fffd}");
+    // Readers turn bare line ends and tabs of attributes into spaces.
+    escape(&*text).replace('\r', "&#13;").replace('\n', "&#10;").replace('\t', "&#9;")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> (Vec<Element>, Option<String>) {
+        let mut all = Vec::new();
+        let read = elements(text.as_bytes(), 1, &mut |element| {
+            all.push(element);
+            Ok(())
+        });
+        (all, read.err().map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn elements_before_damage_are_given() {
+        let (all, damage) = read("<?xml version='1.0'?><a><b x='1'/><c>R&D &lt;&bad;</c><d></b></a>");
+        assert_eq!((all.len(), all[0].attribute("x"), &*all[1].text), (2, Some("1"), "R&D <&bad;"));
+        assert!(damage.unwrap().contains("damaged at byte"));
+        assert_eq!(read("<a><b/>").1.unwrap().split(": ").last(), Some("it ends too early"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_as_written(name in "\\PC{0,9}", value in "[a&<>'\"\n\t\r ]{0,9}") {
+            let mut out = Vec::new();
+            let mut xml = Xml::begin(&mut out).unwrap();
+            xml.open("a", &[]).unwrap();
+            xml.text("b", &[("name", name.clone()), ("value", value.clone())], &value).unwrap();
+            xml.close("a").unwrap();
+            xml.end().unwrap();
+            let (all, damage) = read(std::str::from_utf8(&out).unwrap());
+            prop_assert_eq!(damage, None);
+            prop_assert_eq!(all[0].attribute("name"), Some(&*name.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")));
+            prop_assert_eq!(all[0].attribute("value"), Some(&*value));
+            prop_assert_eq!(&all[0].text, &value);
+        }
+    }
 }

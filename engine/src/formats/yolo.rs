@@ -9,8 +9,8 @@ mod read;
 use std::io::Write as _;
 
 use super::{
-    Carries, Format, Files, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits, polygon,
-    recognize::Recognize,
+    Carries, Files, Format, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits,
+    polygon, recognize::Recognize,
 };
 
 pub(super) use corners::corners;
@@ -22,7 +22,7 @@ pub const DETECTION: Format = Format {
     is_of_videos: false,
     carries: Carries { masks: Masks::None, ..PLAIN },
     reserved_folders: &["images", "labels"],
-    files: Files::Link,
+    usual_files: Files::Link,
     write: |selection, output| write(selection, output, "detect", &detection),
     read: Some(Read {
         recognize: Recognize::Folder(|path, texts| read::task(path, texts) == Some("detect")),
@@ -38,7 +38,7 @@ pub const SEGMENTATION: Format = Format {
     is_of_videos: false,
     carries: Carries { masks: Masks::Polygons, boxes: false, ..PLAIN },
     reserved_folders: &["images", "labels"],
-    files: Files::Link,
+    usual_files: Files::Link,
     write: |selection, output| write(selection, output, "segment", &segmentation),
     read: Some(Read {
         recognize: Recognize::Folder(|path, texts| read::task(path, texts) == Some("segment")),
@@ -54,7 +54,7 @@ pub const ORIENTED: Format = Format {
     is_of_videos: false,
     carries: Carries { masks: Masks::None, ..PLAIN },
     reserved_folders: &["images", "labels"],
-    files: Files::Link,
+    usual_files: Files::Link,
     write: |selection, output| write(selection, output, "obb", &oriented),
     read: Some(Read {
         recognize: Recognize::Folder(|path, texts| read::task(path, texts) == Some("obb")),
@@ -89,6 +89,12 @@ fn write(
             output.write(&name, |out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
             output.step()?;
         }
+    }
+    if selection.options.splits.is_none() {
+        output
+            .report
+            .notes
+            .push("split: all images are in train, which val names too; divide them with --split".to_owned());
     }
     let names: Vec<&str> = parts.iter().map(|(part, _)| part.unwrap_or(Splits::NAMES[0])).collect();
     output.write("data.yaml", |out| {
@@ -155,7 +161,7 @@ mod tests {
 
     use crate::{
         file::write_atomically,
-        formats::{Files, Options, Reading, Shape, Splits, detect, named, tests::media},
+        formats::{Files, ImageFiles, Options, Reading, Shape, Splits, detect, named, tests::media},
         geometry::Rect,
         project::{Category, CategoryId, MediumId, Object, ObjectId, Segment},
     };
@@ -171,8 +177,11 @@ mod tests {
         project.segments.insert((ObjectId(1), 0), Arc::new(Segment::boxed(rect)));
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("out");
-        let options = Options { files: Files::Leave, ..Options::default() };
-        named("yolo").unwrap().export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+        let options = Options { files: Some(Files::Leave), ..Options::default() };
+        named("yolo")
+            .unwrap()
+            .export(&project, &ImageFiles::of_project(folder.path()), &options, &target, &|_, _| true)
+            .unwrap();
         let read = |name: &str| fs::read_to_string(target.join(name)).unwrap();
         assert_eq!(read("labels/train/a/1.txt"), "1 0.25 0.25 0.5 0.5\n");
         assert_eq!(read("labels/train/a/2.txt"), "");
@@ -180,7 +189,10 @@ mod tests {
         assert_eq!(read("data.yaml"), want);
         let splits = Some(Splits { shares: [1.0, 1.0, 1.0], seed: 1 });
         let options = Options { splits, ..options };
-        named("yolo").unwrap().export(&project, folder.path(), &options, &target, &|_, _| true).unwrap();
+        named("yolo")
+            .unwrap()
+            .export(&project, &ImageFiles::of_project(folder.path()), &options, &target, &|_, _| true)
+            .unwrap();
         assert!(read("data.yaml").contains("test: images/test"));
     }
 
@@ -203,13 +215,16 @@ mod tests {
         write("labelimg/classes.txt", "cat\ndog\n");
         write("labelimg/a.txt", "1 0.5 0.5 0.5 0.5\n");
         photo("labelimg/a.png");
-        for (name, images) in [("roboflow", &["train_1.png", "valid_1.png"][..]), ("labelimg", &["a.png"])] {
+        for (name, images) in [
+            ("roboflow", &["train/images/train_1.png", "valid/images/valid_1.png"][..]),
+            ("labelimg", &["a.png"]),
+        ] {
             let path = folder.path().join(name);
             let format = detect(&path).unwrap();
             assert_eq!(format.name, "yolo");
-            let reading = Reading { path: &path, size: &|_| None, progress: &|_, _| true, checks: true };
+            let reading = Reading::new(&path).with_checks();
             let dataset = format.import(&reading).unwrap();
-            assert_eq!(dataset.refused, [] as [&str; 0]);
+            assert!(dataset.refused.is_empty(), "{}", dataset.refused);
             let names: Vec<&str> =
                 dataset.images.iter().filter_map(|image| image.file_name.as_deref()).collect();
             assert_eq!(names, images);

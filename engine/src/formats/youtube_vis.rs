@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Clip, Dataset, Format, Files, FormatError, Label, Output, Read, Reading, Selection, Shape,
+    Carries, Clip, Dataset, Files, Format, FormatError, Label, Output, Read, Reading, Selection, Shape,
     coco::{self, list_name, measures},
     dataset::{Builder, Id},
     json,
@@ -22,11 +22,12 @@ pub const FORMAT: Format = Format {
     is_of_videos: true,
     carries: Carries::ALL,
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| {
-            let is_tracks = ["segmentations", "bboxes"].iter().any(|key| outline.item_has("annotations", key));
+            let is_tracks =
+                ["segmentations", "bboxes"].iter().any(|key| outline.item_has("annotations", key));
             outline.has(&["videos"]) && (is_tracks || !outline.has(&["images"]))
         }),
         together: false,

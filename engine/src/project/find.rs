@@ -4,13 +4,14 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashSet},
     ffi::OsStr,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::{
     Content, Medium, MediumId, MediumKind, content_of,
+    mask_folders::is_mask_folder,
     scan::{Report, Scan},
     told_from,
 };
@@ -57,8 +58,8 @@ pub fn scan(
     files.retain(|file| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
 
     let mut report = Report::default();
-    for (folder, error) in refused {
-        report.refuse(&folder, format!("cannot open folder: {error}: {}", folder.display()));
+    for (folder, why) in refused {
+        report.refuse(&folder, format!("{why}: {}", folder.display()));
     }
     unread.iter().for_each(|suffix| report.pass_over(suffix));
     for (i, file) in files.iter().enumerate() {
@@ -224,8 +225,8 @@ struct Walk {
     files: Vec<PathBuf>,
     /// Folders that were looked into, which may be frames.
     folders: Vec<PathBuf>,
-    /// Folders that cannot be read, and why.
-    refused: Vec<(PathBuf, io::Error)>,
+    /// Folders that are not added, and why.
+    refused: Vec<(PathBuf, String)>,
     /// Suffixes of images that Segue does not read.
     unread: Vec<String>,
     /// Where it has been, without links: a link may lead back.
@@ -241,11 +242,13 @@ impl Walk {
                 if self.been.insert(real) { fs::read_dir(&folder)?.collect() } else { Ok(Vec::new()) }
             });
             let entries: Vec<fs::DirEntry> = entries.unwrap_or_else(|error| {
-                self.refused.push((folder.clone(), error));
+                self.refused.push((folder.clone(), format!("cannot open folder: {error}")));
                 Vec::new()
             });
             for path in entries.iter().map(fs::DirEntry::path).filter(|path| !is_hidden(path)) {
-                if path.is_dir() {
+                if path.is_dir() && is_mask_folder(&path) {
+                    self.refused.push((path, "cannot add folder: it holds masks, not photos".to_owned()));
+                } else if path.is_dir() {
                     folders.push(path);
                 } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) || is_unnamed_image(&path) {
                     self.files.push(path);

@@ -67,7 +67,9 @@ impl Dataset {
                 id: image.id,
                 size: reading.size_of(&file_name, image.size),
                 file_name: Some(file_name),
-                frame: image.frame.and_then(|(video, frame)| Some((*videos_by_id.places.get(&video)?, frame))),
+                frame: image
+                    .frame
+                    .and_then(|(video, frame)| Some((*videos_by_id.places.get(&video)?, frame))),
             }
         };
         let category = |category: item::Category| Category {
@@ -86,6 +88,7 @@ impl Dataset {
         let mut taken = Vec::with_capacity(annotations.n_good);
         let batches = annotations.into_batches();
         imported.add_unlisted(&batches, is_results, &mut by_ids);
+        imported.take_sizes_of_masks(&batches, &by_ids.images);
         let context = Context { lists: &by_ids, is_results, checks: reading.checks };
         let (mut n_keypoints, mut n_crowds) = (0, 0);
         parallel::stream(
@@ -101,7 +104,8 @@ impl Dataset {
             |batch| imported.check_all(batch, &context),
             |Checked { good, flawed, doubtful, n_keypoints: n }| {
                 n_keypoints += n;
-                n_crowds += good.iter().filter(|annotation| annotation.attributes.contains_key(CROWD)).count();
+                n_crowds +=
+                    good.iter().filter(|annotation| annotation.attributes.contains_key(CROWD)).count();
                 taken.extend(good);
                 flawed.into_iter().for_each(|(title, flaw)| refused.refuse(title, flaw));
                 doubtful.into_iter().for_each(|(title, doubt)| doubts.remark(title, doubt));
@@ -111,8 +115,13 @@ impl Dataset {
             imported.images.clear();
             imported.categories.clear();
         }
-        notes.count_many("keypoint annotation", "box and mask are kept, keypoints are not supported", n_keypoints);
-        let crowd = "iscrowd is kept; pycocotools ignores matches with a crowd, and most trainers leave it out";
+        notes.count_many(
+            "keypoint annotation",
+            "box and mask are kept, keypoints are not supported",
+            n_keypoints,
+        );
+        let crowd =
+            "iscrowd is kept; pycocotools ignores matches with a crowd, and most trainers leave it out";
         notes.count_many("crowd annotation", crowd, n_crowds);
         imported.annotations = taken;
         (imported.refused, imported.doubts, imported.notes) = (refused, doubts, notes);
@@ -121,7 +130,12 @@ impl Dataset {
 
     /// Adds what annotations name and no list has: results list neither images nor categories, other files may lack
     /// categories.
-    fn add_unlisted(&mut self, annotations: &[Vec<Told<item::Annotation>>], is_results: bool, lists: &mut Lists) {
+    fn add_unlisted(
+        &mut self,
+        annotations: &[Vec<Told<item::Annotation>>],
+        is_results: bool,
+        lists: &mut Lists,
+    ) {
         let has_categories = !self.categories.is_empty();
         if has_categories && !is_results {
             return;
@@ -140,6 +154,20 @@ impl Dataset {
                     self.categories.push(Category { id: id.clone(), name, supercategory, color: None });
                     self.categories.len() - 1
                 });
+            }
+        }
+    }
+
+    /// Takes the sizes of images that have none from their masks.
+    fn take_sizes_of_masks(&mut self, annotations: &[Vec<Told<item::Annotation>>], images: &ByIds) {
+        if self.images.iter().all(|image| image.size.is_some() || image.file_name.is_none()) {
+            return;
+        }
+        for annotation in annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok()) {
+            let place = images.places.get(&annotation.image);
+            if let (Segmentation::Mask(mask), Some(place)) = (&annotation.segmentation, place) {
+                let image = &mut self.images[*place];
+                image.size = image.size.or(image.file_name.is_some().then(|| mask.size()));
             }
         }
     }
@@ -169,9 +197,11 @@ impl Dataset {
     ) -> Result<(Annotation, Option<String>), Flaw> {
         let Lists { images, categories } = context.lists;
         let place = |by_ids: &ByIds, id, none: fn(_) -> Flaw, many: fn(_) -> Flaw| {
-            by_ids.places.get(&id).copied().ok_or_else(|| {
-                if by_ids.ambiguous.contains(&id) { many(id) } else { none(id) }
-            })
+            by_ids
+                .places
+                .get(&id)
+                .copied()
+                .ok_or_else(|| if by_ids.ambiguous.contains(&id) { many(id) } else { none(id) })
         };
         let image = place(images, told.image.clone(), Flaw::NoImage, Flaw::ManyImages)?;
         let category = place(categories, told.category.clone(), Flaw::NoCategory, Flaw::ManyCategories)?;
@@ -262,7 +292,7 @@ fn misstated(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, io::Write as _, path::Path};
+    use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
     use proptest::prelude::*;
 
@@ -273,7 +303,7 @@ mod tests {
     };
 
     fn read_file(path: &Path) -> Result<Dataset, FormatError> {
-        super::read(&Reading { path, size: &|_| None, progress: &|_, _| true, checks: true })
+        super::read(&Reading::new(path).with_checks())
     }
 
     fn read(text: &str) -> Result<Dataset, FormatError> {
@@ -300,7 +330,7 @@ mod tests {
 
     fn shape_of(fields: &str) -> Shape {
         let imported = read(&dataset(&annotation(fields))).unwrap();
-        assert_eq!(imported.refused, [] as [&str; 0]);
+        assert!(imported.refused.is_empty(), "{}", imported.refused);
         imported.annotations[0].shape.clone()
     }
 
@@ -328,13 +358,13 @@ mod tests {
     }
 
     #[test]
-    fn each_flaw_is_said_and_costs_only_its_item() {
+    fn annotation_without_shape_is_refused_alone() {
         let good = r#"{"id": 1, "image_id": "1", "category_id": 7.0, "bbox": [0, 0, 1, 1]}"#;
         let huge = "[".repeat(100) + &"]".repeat(100);
         let nothing = "it has neither a mask nor a box with a part of the image";
         let form = "its segmentation is neither polygons nor run lengths";
+        let segmentation = |value: &str| annotation(&format!(r#""id": 2, "segmentation": {value}"#));
         let cases = [
-            (good.to_owned(), "annotation 1 (line 2) is not taken: an earlier one has the same id"),
             ("null".to_owned(), "annotation number 2 (line 2) is not taken: its image_id is missing"),
             (r#"{"id": 2, "image_id": 3, "category_id": 7}"#.to_owned(), "its image, 3, is not in the file"),
             (
@@ -347,57 +377,78 @@ mod tests {
             (annotation(r#""id": 2, "bbox": [3, 3, -1, 1]"#), nothing),
             (annotation(r#""id": 2, "bbox": [3, 3, 1]"#), "its bbox is not four numbers"),
             (annotation(r#""id": 2, "bbox": {}"#), "its bbox is not four numbers"),
-            (annotation(r#""id": 2, "segmentation": "x""#), form),
-            (annotation(r#""id": 2, "segmentation": [1, 2, 3, 4, 5, 6]"#), form),
-            (annotation(r#""id": 2, "segmentation": {}"#), form),
-            (annotation(&format!(r#""id": 2, "segmentation": {huge}"#)), form),
-            (annotation(r#""id": 2, "segmentation": {"size": [4, 6], "counts": [-24]}"#), form),
-            (
-                annotation(r#""id": 2, "segmentation": {"size": [4, -6], "counts": "3"}"#),
-                "its width and height",
-            ),
-            (annotation(r#""id": 2, "segmentation": [[1, 2, 3, 4, 5, 6, 7]]"#), "half a corner"),
-            (annotation(r#""id": 2, "segmentation": [[0, 0, 1e300, 0, 0, 1]]"#), "far beyond"),
-            (annotation(r#""id": 2, "segmentation": {"size": [4, 6], "counts": [3, 3]}"#), "cover 6 pixels"),
-            (
-                annotation(r#""id": 2, "segmentation": {"size": [4, 6], "counts": "~"}"#),
-                "damaged at character 0",
-            ),
-            (
-                annotation(r#""id": 2, "segmentation": {"size": [6, 4], "counts": [4, 20]}"#),
-                "its mask is 4x6",
-            ),
+            (annotation(r#""id": 2, "bbox": [0, 0, NaN, 1]"#), "its bbox is not four numbers"),
+            (segmentation(r#""x""#), form),
+            (segmentation("{}"), nothing),
+            (segmentation(&huge), form),
+            (segmentation(r#"{"size": [4, 6], "counts": [-24]}"#), form),
+            (segmentation(r#"{"size": [4, -6], "counts": "3"}"#), "its width and height"),
+            (segmentation("[[1, 2, 3, 4, 5, 6, 7]]"), "half a corner"),
+            (segmentation("[[0, 0, 1e300, 0, 0, 1]]"), "far beyond"),
+            (segmentation(r#"{"size": [4, 6], "counts": [3, 3]}"#), "cover 6 pixels"),
+            (segmentation(r#"{"size": [4, 6], "counts": "~"}"#), "damaged at character 0"),
+            (segmentation(r#"{"size": [6, 4], "counts": [4, 20]}"#), "its mask is 4x6"),
         ];
         for (flawed, want) in cases {
             let imported = read(&dataset(&format!("{good}, {flawed}"))).unwrap();
-            assert_eq!(imported.annotations.len(), 1, "{flawed}");
-            assert_eq!(imported.refused.len(), 1, "{flawed}: {:?}", imported.refused);
-            assert!(imported.refused[0].contains(want), "{flawed}: {}", imported.refused[0]);
+            assert_eq!((imported.annotations.len(), imported.refused.len()), (1, 1), "{flawed}");
+            assert!(imported.refused.sentences()[0].contains(want), "{flawed}: {}", imported.refused);
         }
     }
 
     #[test]
-    fn images_and_categories_have_flaws_too() {
-        let text = r#"{"categories": [{"id": 1}, {"id": 2, "name": "cat"}, {"id": 2, "name": "dog"}, 5], "images": [
-            {"id": 1, "file_name": "a.jpg", "width": -6, "height": 4}, {"id": 2, "width": 6, "height": 4},
-            {"file_name": "a.jpg"}, {"id": 3, "file_name": "b.jpg", "width": 99999999999, "height": 4e9},
-            {"id": 4, "file_name": "c.jpg", "width": 6.0, "height": 4}]}"#;
+    fn box_survives_a_bad_mask() {
+        for segmentation in [
+            r#""x""#,
+            "[[1, 2, 3, 4, 5, 6, 7]]",
+            "[[1, 2, 3, 4]]",
+            r#"{"size": [4, 6], "counts": [19, 3]}"#,
+            r#"{"size": [4, 6], "counts": "~"}"#,
+            r#"{"size": [6, 4], "counts": [4, 20]}"#,
+        ] {
+            let fields = format!(r#""id": 2, "bbox": [0, 1, 2, 2], "segmentation": {segmentation}"#);
+            let imported = read(&dataset(&annotation(&fields))).unwrap();
+            let rect = Rect { x0: 0.0, y0: 1.0, x1: 2.0, y1: 3.0 };
+            assert_eq!(imported.annotations[0].shape, Shape::Box(rect), "{segmentation}");
+            assert!(imported.refused.is_empty() && imported.doubts.len() == 1, "{}", imported.doubts);
+            assert!(imported.doubts.sentences()[0].contains("its box is kept"), "{}", imported.doubts);
+        }
+    }
+
+    #[test]
+    fn repeated_annotation_ids_lose_no_label() {
+        let good = annotation(r#""id": 0, "bbox": [0, 0, 1, 1]"#);
+        let imported = read(&dataset(&format!("{good}, {good}, {good}"))).unwrap();
+        assert_eq!((imported.annotations.len(), imported.refused.len(), imported.doubts.len()), (3, 0, 2));
+    }
+
+    #[test]
+    fn ids_of_several_images_attach_no_label() {
+        let text = r#"{"categories": [{"id": 1}, {"id": 2, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "cow"}, 5],
+            "images": [{"id": 1, "file_name": "a.jpg", "width": -6, "height": 4}, {"id": 2, "width": 6, "height": 4},
+            {"file_name": "a.jpg"}, {"id": 4, "file_name": "c.jpg", "width": 6.0, "height": "4"},
+            {"id": 5, "file_name": "d.jpg"}, {"id": 5, "file_name": "e.jpg"}, {"id": 6, "coco_url": "http://h/train/f.jpg"}],
+            "annotations": [{"image_id": 4, "category_id": 3, "bbox": [0, 0, 1, 1]},
+            {"image_id": 1, "category_id": 3, "bbox": [0, 0, 1, 1]}, {"image_id": 5, "category_id": 3, "bbox": [0, 0, 1, 1]},
+            {"image_id": 4, "category_id": 2, "bbox": [0, 0, 1, 1]}]}"#;
         let imported = read(text).unwrap();
-        assert_eq!((imported.images.len(), imported.categories.len()), (1, 1));
-        assert_eq!(imported.images[0].size, Some(Size::new(6, 4)));
+        let names: Vec<_> = imported.images.iter().filter_map(|image| image.file_name.as_deref()).collect();
+        assert_eq!(names, ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "train/f.jpg"]);
+        assert_eq!((imported.images[0].size, imported.images[1].size), (None, Some(Size::new(6, 4))));
+        assert_eq!(imported.annotations.len(), 2);
         let want = [
-            "image 1",
             "image 2",
             "image number 3",
-            "image 3",
             "category 1",
-            "category 2",
-            "category number 4",
+            "category number 5",
+            "annotation number 3",
+            "annotation number 4",
         ];
-        for (sentence, want) in imported.refused.iter().zip(want) {
-            assert!(sentence.starts_with(want), "{sentence}, {want}");
+        let sentences = imported.refused.sentences();
+        assert_eq!(sentences.len(), want.len(), "{sentences:?}");
+        for want in want {
+            assert!(sentences.iter().any(|sentence| sentence.starts_with(want)), "{sentences:?}, {want}");
         }
-        assert_eq!(imported.refused.len(), want.len());
     }
 
     #[test]
@@ -410,7 +461,7 @@ mod tests {
         for (text, n) in [(cut, 2), (&nested, 0), (&format!("{whole} ]"), 2)] {
             let imported = read(text).unwrap();
             assert_eq!((imported.images.len(), imported.annotations.len()), (1, n));
-            let sentence = &imported.refused[0];
+            let sentence = &imported.refused.sentences()[0];
             let counted =
                 format!("what follows {n} annotations is not taken: the file is damaged or cut short");
             assert!(sentence.starts_with(&counted), "{sentence}");
@@ -418,12 +469,13 @@ mod tests {
     }
 
     #[test]
-    fn an_annotation_that_is_no_json_costs_no_other() {
+    fn numbers_that_json_lacks_cost_nothing_else() {
         let good = annotation(r#""id": 1, "bbox": [0, 0, 1, 1]"#);
-        let other = good.replace(r#""id": 1, "bbox""#, r#""id": 2, "bbox""#).replace(r#""?""#, "NaN");
-        let imported = read(&dataset(&format!("{other}, {good}"))).unwrap();
-        assert_eq!(imported.annotations.len(), 1);
-        assert!(imported.refused[0].contains("it is no JSON"), "{}", imported.refused[0]);
+        let nan = good.replace(r#""id": 1, "bbox""#, r#""id": 2, "bbox""#).replace(r#""?""#, "NaN");
+        let broken = r#"{"id": 3, "image_id": 1,, }"#;
+        let imported = read(&dataset(&format!("{nan}, {good}, {broken}"))).unwrap();
+        assert_eq!(imported.annotations.len(), 2);
+        assert!(imported.refused.sentences()[0].contains("it is no JSON"), "{}", imported.refused);
     }
 
     #[test]
@@ -459,7 +511,11 @@ mod tests {
         assert_eq!(categories, [Id::Number(18), Id::Number(3)]);
         let scores: Vec<_> = imported.annotations.iter().map(|annotation| annotation.score).collect();
         assert_eq!(scores, [Some(0.25), Some(1.0)]);
-        assert!(imported.refused[0].contains("results need run lengths"), "{:?}", imported.refused);
+        assert!(
+            imported.refused.sentences()[0].contains("the size of its image is not known"),
+            "{}",
+            imported.refused
+        );
     }
 
     #[test]
@@ -468,7 +524,7 @@ mod tests {
             r#""attributes": {"occluded": true, "angle": 1.5, "breed": "pug", "tags": [], "no": null}"#;
         let imported =
             read(&dataset(&annotation(&format!(r#"{attributes}, "bbox": [0, 0, 1, 1]"#)))).unwrap();
-        let want = [("angle", "1.5"), ("breed", "pug"), ("occluded", "true")];
+        let want = [("angle", "1.5"), ("breed", "pug"), ("iscrowd", "1"), ("occluded", "true")];
         let want = want.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(imported.annotations[0].attributes, BTreeMap::from(want));
         assert_eq!(imported.annotations[0].score, None);

@@ -11,8 +11,7 @@ use super::{
 use crate::{
     formats::{
         Dataset, FormatError, Frame, Output, Reading, Selection, Shape, dataset::Builder, json, png,
-        report::Loss,
-        valid_size,
+        report::Loss, valid_size,
     },
     geometry::Size,
     mask::{Mask, Rle},

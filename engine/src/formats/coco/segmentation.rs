@@ -26,7 +26,10 @@ pub(in crate::formats) enum Segmentation {
         doubt: Option<&'static str>,
     },
     /// Run lengths that do not cover an image of their size, or have none.
-    Runs { size: Option<Size>, runs: Vec<u32> },
+    Runs {
+        size: Option<Size>,
+        runs: Vec<u32>,
+    },
     Bad(Flaw),
 }
 
@@ -81,7 +84,10 @@ impl Segmentation {
         }
         match flaw {
             Some(flaw) if polygons.is_empty() => Err(flaw),
-            Some(_) => Ok(Self::Polygons { polygons, doubt: Some("one of its polygons is not a polygon, the others are kept") }),
+            Some(_) => Ok(Self::Polygons {
+                polygons,
+                doubt: Some("one of its polygons is not a polygon, the others are kept"),
+            }),
             None if polygons.is_empty() => Ok(Self::None),
             None => Ok(Self::Polygons { polygons, doubt }),
         }
@@ -183,7 +189,8 @@ fn mended(runs: &[u32], size: Size) -> Vec<u32> {
 
 /// The text of Python's bytes, which some programs write with the letter and quotes.
 fn bytes_text(text: &str) -> Cow<'_, str> {
-    let inner = ["'", "\""].iter().find_map(|quote| text.strip_prefix('b')?.strip_prefix(quote)?.strip_suffix(quote));
+    let inner =
+        ["'", "\""].iter().find_map(|quote| text.strip_prefix('b')?.strip_prefix(quote)?.strip_suffix(quote));
     // Run lengths have backslashes, which Python doubles.
     inner.map_or(text.into(), |inner| inner.replace("\\\\", "\\").into())
 }
@@ -198,7 +205,8 @@ fn size_from(value: &Value) -> Option<Size> {
 /// A polygon as `x, y, x, y, …`, which may be written in pairs.
 fn polygon(value: &Value) -> Result<Vec<f64>, Flaw> {
     let numbers = value.as_array().ok_or(Flaw::Segmentation)?;
-    let is_pairs = !numbers.is_empty() && numbers.iter().all(|pair| pair.as_array().is_some_and(|pair| pair.len() == 2));
+    let is_pairs =
+        !numbers.is_empty() && numbers.iter().all(|pair| pair.as_array().is_some_and(|pair| pair.len() == 2));
     let flat: Vec<&Value> = match is_pairs {
         true => numbers.iter().filter_map(Value::as_array).flatten().collect(),
         false => numbers.iter().collect(),
@@ -236,6 +244,7 @@ mod tests {
         let (text, runs) = (mask().counts().to_owned(), mask().run_lengths());
         let floats: Vec<f64> = runs.iter().map(|run| f64::from(*run)).collect();
         let (first, last) = (&runs[..runs.len() - 1], runs[runs.len() - 1]);
+        let with_last = |last: u32| [first, &[last]].concat();
         for value in [
             json!({"size": [6, 8], "counts": text}),
             json!({"size": [6.0, 8.0], "counts": runs}),
@@ -246,8 +255,8 @@ mod tests {
             json!({"size": [8, 6], "counts": runs}),
             json!({"counts": runs}),
             json!({"size": [6, 8], "counts": first}),
-            json!({"size": [6, 8], "counts": [first, &[last + 3]].concat()}),
-            json!({"size": [6, 8], "counts": [first, &[last - 3]].concat()}),
+            json!({"size": [6, 8], "counts": with_last(last + 3)}),
+            json!({"size": [6, 8], "counts": with_last(last - 3)}),
             json!(json!({"size": [6, 8], "counts": text}).to_string()),
         ] {
             assert_eq!(read(value.clone()).0, Some(mask()), "{value}");
@@ -273,14 +282,17 @@ mod tests {
             let (mask, why) = read(value.clone());
             assert!(mask.is_none() && !why.is_empty(), "{value}: {why}");
         }
-        for value in [json!(null), json!([]), json!([[]]), json!({}), json!(""), json!({"size": [6, 8], "counts": ""})] {
+        for value in
+            [json!(null), json!([]), json!([[]]), json!({}), json!(""), json!({"size": [6, 8], "counts": ""})]
+        {
             assert_eq!(read(value), (None, String::new()));
         }
     }
 
     #[test]
     fn polygons_are_read_flat_and_in_pairs() {
-        let want = Rle::encode(&picture(&["........", ".###....", ".###....", "........", "........", "........"]));
+        let want =
+            Rle::encode(&picture(&["........", ".###....", ".###....", "........", "........", "........"]));
         for value in [
             json!([[1, 1, 4, 1, 4, 3, 1, 3]]),
             json!([1, 1, 4, 1, 4, 3, 1, 3]),

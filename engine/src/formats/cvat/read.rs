@@ -1,189 +1,175 @@
 //! CVAT's XML, element by element.
 
-use std::{collections::BTreeMap, fs, io, sync::Arc};
-
-use crate::{
-    formats::{
-        Dataset, FormatError, Id, Reading, Shape,
-        dataset::{Builder, frame_name},
-        png,
-        polygon::rasterize,
-        xml::{self, Element},
-    },
-    geometry::{Rect, Size},
-    mask::{Mask, Patch, Rle},
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
 };
 
-/// More frames than this are no video.
-const MOST_FRAMES: usize = 1 << 28;
+use super::{
+    meta::Meta,
+    shape::{Outline, without_area},
+    track::Track,
+};
+use crate::{
+    formats::{
+        Dataset, FormatError, Reading,
+        dataset::Builder,
+        json::Metered,
+        number::whole,
+        paths::{last_name, without_suffix},
+        valid_size,
+        xml::{self, Element},
+    },
+    media::is_named_as_image,
+};
 
-pub(super) fn images(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+/// Reads images and tracks, whichever a file has.
+pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let mut builder = Builder::default();
-    each(reading, &["label", "image"], &mut |element| {
-        if element.name == "label" {
-            read_label(&element, &mut builder);
-            return;
-        }
-        let name = element.attribute("name").unwrap_or_default().to_owned();
-        let size = match size(&element) {
-            Ok(size) => size,
+    let mut meta = Meta::default();
+    // Names of videos and sizes may follow what needs them.
+    each(reading, &mut |element| meta.add(&element, &mut builder))?;
+    let mut reader =
+        Reader { reading, meta: &meta, builder, tracks: HashSet::new(), n_tracks: 0, n_between: 0 };
+    let damage = each(reading, &mut |element| match &*element.name {
+        "version" | "meta" => {}
+        "image" => reader.read_image(&element),
+        "track" => reader.read_track(&element),
+        other => reader
+            .builder
+            .note(&format!("{other} element"), "not taken, CVAT's format is not known to have such"),
+    })?;
+    let mut builder = reader.builder;
+    if let Some(damage) = damage {
+        builder.refuse("what follows", damage);
+    }
+    builder.finish(reading.path, "images or tracks as CVAT has them")
+}
+
+/// Gives the elements at the top of a file; returns why it is not read to its end.
+fn each(reading: &Reading<'_>, found: &mut dyn FnMut(Element)) -> Result<Option<io::Error>, FormatError> {
+    let input = io::BufReader::new(Metered::open(reading)?);
+    let read = xml::elements(input, 1, &mut |element| {
+        found(element);
+        Ok(())
+    });
+    match read {
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(error)),
+        Err(error) => Err(FormatError::reading(reading.path, error)),
+    }
+}
+
+struct Reader<'a> {
+    reading: &'a Reading<'a>,
+    meta: &'a Meta,
+    builder: Builder,
+    /// The videos and ids of tracks so far.
+    tracks: HashSet<(String, String)>,
+    n_tracks: usize,
+    /// The number of interpolated shapes so far.
+    n_between: usize,
+}
+
+impl Reader<'_> {
+    fn read_image(&mut self, element: &Element) {
+        let Self { reading, meta, builder, .. } = self;
+        let Some(name) = element.attribute("name").filter(|name| !name.is_empty()) else {
+            let id = element.attribute("id").unwrap_or("without id");
+            return builder.refuse(format_args!("image {id}"), "it has no name");
+        };
+        let path = match meta.path_of(name, element) {
+            Ok(path) => path,
             Err(why) => return builder.refuse(format_args!("image {name}"), why),
         };
-        let image = builder.image(&name, Some(size));
-        for (shape, n) in element.children.iter().zip(1..) {
+        let task = meta.task_of(element);
+        let side = |name| usize::try_from(whole(element.attribute(name)?)?).ok();
+        let stated = side("width").zip(side("height")).and_then(|(width, height)| valid_size(width, height));
+        let video = task.and_then(|task| task.source.as_deref());
+        let image = match video.zip(frame_number(name)) {
+            // CVAT calls the frames of a video like this, and has no other names for them.
+            Some((video, frame)) => {
+                let of_task = || task.and_then(|task| task.size);
+                let size = reading.size_of(video, stated.or_else(of_task));
+                let name = format!("{}/{}", stem_of(video), last_name(name));
+                builder.frame(video, frame, Some(&name), size)
+            }
+            None => builder.image(&path, reading.size_of(&path, stated)),
+        };
+        let size = builder.size(image);
+        let mut shapes: Vec<(usize, &Element)> = (1..).zip(&element.children).collect();
+        // Shapes of a greater z_order lie on top, as later ones do here.
+        shapes.sort_by_key(|(_, shape)| shape.attribute("z_order").and_then(whole).unwrap_or(0));
+        for (n, shape) in shapes {
             let what = format!("shape {n} of {name}");
-            let read = shape
-                .attribute("label")
-                .ok_or_else(|| "it has no label".to_owned())
-                .and_then(|label| Ok((label, read_shape(shape, size)?)));
-            match read {
-                Ok((label, told)) => {
+            if let Some((kind, why)) = without_area(&shape.name) {
+                builder.note(kind, why);
+                continue;
+            }
+            let label = shape.attribute("label").filter(|label| !label.is_empty());
+            let label = label.ok_or_else(|| "it has no label".to_owned());
+            match label.and_then(|label| Ok((label, Outline::parse(shape)?.shape(size)?))) {
+                Ok((label, outline)) => {
                     let category = builder.category(label);
-                    if let Some(annotation) = builder.annotate(what, image, category, told) {
+                    if let Some(annotation) = builder.annotate(what, image, category, outline) {
                         annotation.attributes = attributes(shape);
                     }
                 }
                 Err(why) => builder.refuse(what, why),
             }
         }
-    })?;
-    builder.finish(reading.path, "images as CVAT has them")
+    }
+
+    fn read_track(&mut self, element: &Element) {
+        self.n_tracks += 1;
+        let task = self.meta.task_of(element);
+        let video = task.and_then(|task| task.source.clone()).unwrap_or_else(|| unnamed_video(self.reading));
+        let id = element.attribute("id").filter(|id| !id.is_empty()).unwrap_or("unnamed").to_owned();
+        let is_new = self.tracks.insert((video.clone(), id.clone()));
+        // Tracks of the same id are different objects.
+        let id = if is_new { id } else { format!("{id}#{}", self.n_tracks) };
+        let size = self.reading.size_of(&video, task.and_then(|task| task.size));
+        let track = Track { element, id: &id, video: &video, task, size };
+        track.read(&mut self.n_between, &mut self.builder);
+    }
 }
 
-pub(super) fn videos(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let mut builder = Builder::default();
-    let folder = reading.path.parent().and_then(|folder| folder.file_name());
-    let mut video = folder.unwrap_or_default().to_string_lossy().into_owned();
-    let mut of_video: Option<Size> = None;
-    each(reading, &["label", "source", "original_size", "track"], &mut |element| match &*element.name {
-        "label" => read_label(&element, &mut builder),
-        "source" if !element.text.trim().is_empty() => element.text.trim().clone_into(&mut video),
-        "original_size" => {
-            let side = |name| element.told(name)?.parse::<usize>().ok();
-            let size = side("width").zip(side("height"));
-            of_video = size.map(|(width, height)| Size::new(width, height)).filter(fits);
-        }
-        "track" => {
-            let id = element.attribute("id").unwrap_or_default();
-            match reading.size_of(&video, of_video) {
-                Some(size) => read_track(&element, &video, size, &mut builder),
-                None => builder.refuse(format_args!("track {id}"), "the size of its video is not known"),
-            }
-        }
-        _ => {}
-    })?;
-    builder.finish(reading.path, "tracks as CVAT has them")
-}
-
-fn each(reading: &Reading<'_>, wanted: &[&str], found: &mut dyn FnMut(Element)) -> Result<(), FormatError> {
-    let path = reading.path;
-    let file = fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
-    let mut n = 0;
-    let read = xml::elements(io::BufReader::new(file), wanted, &mut |element| {
-        n += 1;
-        if !(reading.progress)(n, n + 1) {
-            return Err(io::Error::other(FormatError::Canceled));
-        }
-        found(element);
-        Ok(())
-    });
-    read.map_err(|error| FormatError::reading(path, error))
-}
-
-fn read_label(element: &Element, builder: &mut Builder) {
-    let Some(name) = element.told("name") else { return };
-    let category = builder.category(name);
-    let color = element.told("color").and_then(|color| color.strip_prefix('#'));
-    let color = color.and_then(|color| u32::from_str_radix(color, 16).ok());
-    builder.category_mut(category).color = color.map(|color| {
-        let [_, r, g, b] = color.to_be_bytes();
-        [r, g, b]
-    });
-}
-
-/// CVAT writes what is between keyframes too, so that each shape is of its frame alone.
-fn read_track(element: &Element, video: &str, size: Size, builder: &mut Builder) {
-    let id = element.attribute("id").unwrap_or_default();
-    let Some(label) = element.attribute("label") else {
-        return builder.refuse(format_args!("track {id}"), "it has no label");
+/// The video of a file that does not name it: one of the file's own name, or else of its folder's.
+fn unnamed_video(reading: &Reading<'_>) -> String {
+    let stem = reading.path.file_stem().unwrap_or_default();
+    let beside = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        let is_video = path.file_stem() == Some(stem) && path != reading.path && !is_named_as_image(&path);
+        is_video.then(|| path.file_name().map(ToOwned::to_owned))?
     };
-    let category = builder.category(label);
-    for (told, n) in element.children.iter().zip(1..) {
-        let what = format!("shape {n} of track {id}");
-        if told.attribute("outside") == Some("1") {
-            continue;
-        }
-        let frame = told.number::<usize>("frame").and_then(|frame| match frame < MOST_FRAMES {
-            true => Ok(frame),
-            false => Err("its frame is beyond any video".to_owned()),
-        });
-        match frame.and_then(|frame| Ok((frame, read_shape(told, size)?))) {
-            Ok((frame, shape)) => {
-                let image = builder.frame(video, frame, Some(&frame_name(video, frame)), Some(size));
-                if let Some(annotation) = builder.annotate(what, image, category, shape) {
-                    annotation.track = Some(Id::of(id));
-                    annotation.attributes = attributes(told);
-                }
-            }
-            Err(why) => builder.refuse(what, why),
-        }
-    }
+    let folder = crate::file::folder_of(reading.path);
+    let video = std::fs::read_dir(&folder).ok().and_then(|entries| entries.filter_map(beside).next());
+    let video = video.or_else(|| folder.file_name().map(ToOwned::to_owned));
+    video.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn attributes(element: &Element) -> BTreeMap<String, String> {
+/// The number of a frame of a video whose image is called as CVAT does it: `frame_000003`.
+fn frame_number(name: &str) -> Option<usize> {
+    let digits = without_suffix(last_name(name)).strip_prefix("frame_")?;
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+        .filter(|frame| *frame < 1 << 28)
+}
+
+/// The last name of a video without its suffix.
+pub(super) fn stem_of(video: &str) -> &str {
+    without_suffix(last_name(video))
+}
+
+/// What else is said of a shape. Marks are attributes where they are set.
+pub(super) fn attributes(element: &Element) -> BTreeMap<String, String> {
+    let marks = ["occluded", "group_id"].into_iter().filter_map(|name| {
+        let value = element.attribute(name).filter(|value| !["", "0", "false", "False"].contains(value))?;
+        let value = if ["true", "True"].contains(&value) { "1" } else { value };
+        Some((name.to_owned(), value.to_owned()))
+    });
     let all = element.all("attribute");
-    all.filter_map(|one| Some((one.attribute("name")?.to_owned(), one.text.clone()))).collect()
-}
-
-fn fits(size: &Size) -> bool {
-    size.width.checked_mul(size.height).is_some_and(|area| (1..=1 << 31).contains(&area))
-}
-
-fn size(element: &Element) -> Result<Size, String> {
-    let size = Size::new(element.number("width")?, element.number("height")?);
-    if fits(&size) { Ok(size) } else { Err("its width and height are not those of an image".to_owned()) }
-}
-
-fn read_shape(element: &Element, size: Size) -> Result<Shape, String> {
-    match &*element.name {
-        "box" => {
-            let [x0, y0, x1, y1] = ["xtl", "ytl", "xbr", "ybr"].map(|name| element.number::<f32>(name));
-            Ok(Shape::Box(Rect { x0: x0?, y0: y0?, x1: x1?, y1: y1? }))
-        }
-        "polygon" => {
-            let points = element.attribute("points").ok_or("it has no points")?;
-            let numbers = points.split([';', ',']).map(|number| number.trim().parse::<f64>());
-            let polygon: Vec<f64> = numbers
-                .collect::<Result<_, _>>()
-                .map_err(|error| format!("its points are no numbers ({error})"))?;
-            if polygon.len() < 6 || polygon.len() % 2 == 1 {
-                return Err("it has not three corners or more".to_owned());
-            }
-            rasterize(&[polygon], size)
-                .map(|mask| Shape::Mask(Arc::new(mask)))
-                .map_err(|error| error.to_string())
-        }
-        "mask" => mask(element, size),
-        other => Err(format!("a {other} has no area")),
-    }
-}
-
-fn mask(element: &Element, size: Size) -> Result<Shape, String> {
-    let [left, top, width, height] =
-        ["left", "top", "width", "height"].map(|name| element.number::<f64>(name));
-    let cut = Size::new(width?.max(0.0) as usize, height?.max(0.0) as usize);
-    let corner = png::corner([left?, top?], cut, size)?;
-    let mut bits = Vec::with_capacity(cut.area());
-    let mut on = false;
-    for run in element.attribute("rle").ok_or("it has no rle")?.split(',') {
-        let run: usize =
-            run.trim().parse().map_err(|error| format!("its rle has what is no number ({error})"))?;
-        if bits.len().saturating_add(run) > cut.area() {
-            return Err("its rle is longer than its box".to_owned());
-        }
-        bits.resize(bits.len() + run, on);
-        on = !on;
-    }
-    bits.resize(cut.area(), false);
-    Ok(Shape::Mask(Arc::new(Rle::of_patch(&Patch { corner, mask: Mask::new(cut, bits) }, size))))
+    marks.chain(all.filter_map(|one| Some((one.attribute("name")?.to_owned(), one.text.clone())))).collect()
 }

@@ -108,12 +108,15 @@ impl Description {
                 // Darknet is started elsewhere, so that the path may begin there.
                 let places = [folder.join(&names), folder.join(last_name(&names))];
                 let found = places.into_iter().find(|place| place.is_file());
-                let found = found.ok_or_else(|| damaged(format!("its file of names, {names}, is not there")))?;
+                let found =
+                    found.ok_or_else(|| damaged(format!("its file of names, {names}, is not there")))?;
                 Self::of_file(&found, texts)
             }
             _ => {
-                let mut names: Vec<Option<String>> =
-                    text.lines().map(|line| Some(line.trim().to_owned()).filter(|name| !name.is_empty())).collect();
+                let mut names: Vec<Option<String>> = text
+                    .lines()
+                    .map(|line| Some(line.trim().to_owned()).filter(|name| !name.is_empty()))
+                    .collect();
                 while names.last().is_some_and(Option::is_none) {
                     names.pop();
                 }
@@ -127,9 +130,13 @@ impl Description {
         let mut all: BTreeSet<PathBuf> = files::with_suffix(folder, "txt").into_iter().collect();
         // Roboflow's lie beside the folder of the file that describes them.
         for images in self.parts.iter().filter(|images| !images.starts_with(folder)) {
-            all.extend(files::with_suffix(Path::new(&twin(&images.to_string_lossy(), "images", "labels")), "txt"));
+            all.extend(files::with_suffix(
+                Path::new(&twin(&images.to_string_lossy(), "images", "labels")),
+                "txt",
+            ));
         }
-        let is_names = |file: &Path| NAMES.iter().any(|name| file.ends_with(name)) || Some(file) == self.file.as_deref();
+        let is_names =
+            |file: &Path| NAMES.iter().any(|name| file.ends_with(name)) || Some(file) == self.file.as_deref();
         let is_readme = |file: &Path| {
             let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
             name.starts_with("readme") || name.starts_with("license")
@@ -142,7 +149,9 @@ impl Description {
 fn is_list(file: &Path, texts: &Texts) -> bool {
     let Ok(text) = texts.read(file) else { return false };
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
-    first.is_some_and(|line| is_named_as_image(Path::new(line)) && line.split_whitespace().next().and_then(whole).is_none())
+    first.is_some_and(|line| {
+        is_named_as_image(Path::new(line)) && line.split_whitespace().next().and_then(whole).is_none()
+    })
 }
 
 /// The files of a folder that may describe the data set.
@@ -191,7 +200,8 @@ fn class_names(yaml: &Value) -> Result<Vec<Option<String>>, String> {
             for (number, name) in names {
                 let place = serde_json::to_value(number).ok().and_then(|number| json_whole(&number));
                 let place = place.filter(|place| (0..MOST).contains(place));
-                let place = place.ok_or_else(|| format!("{} is not the number of a class", text(number)))? as usize;
+                let place =
+                    place.ok_or_else(|| format!("{} is not the number of a class", text(number)))? as usize;
                 if all.len() <= place {
                     all.resize(place + 1, None);
                 }
@@ -292,9 +302,10 @@ impl<'a> Images<'a> {
         for part in &description.parts {
             self.images_in(&self.files.relative(part));
         }
-        let images = self.folders.iter().flat_map(|(folder, images)| {
-            images.values().flatten().map(move |name| joined(folder, name))
-        });
+        let images = self
+            .folders
+            .iter()
+            .flat_map(|(folder, images)| images.values().flatten().map(move |name| joined(folder, name)));
         let mut images: Vec<String> = images.collect();
         images.sort();
         images

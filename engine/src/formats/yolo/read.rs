@@ -30,7 +30,8 @@ enum Rows {
 
 /// Recognizes what a folder holds: what its YAML file says, or what its rows look like.
 pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
-    let is_described = |suffix: &std::ffi::OsStr| ["yaml", "yml", "data"].iter().any(|known| suffix == *known);
+    let is_described =
+        |suffix: &std::ffi::OsStr| ["yaml", "yml", "data"].iter().any(|known| suffix == *known);
     if path.is_file() && !path.extension().is_some_and(is_described) {
         return None;
     }
@@ -81,7 +82,10 @@ impl Rows {
         let length = sample.first().map_or(0, Vec::len);
         let is_even = sample.iter().all(|row| row.len() == length);
         // Of polygons, not all would have four corners.
-        if is_even && (length == 9 || length == 10 && sample.iter().all(|row| (0.0..=1.0).contains(&row[9]))) && !is_pose(sample) {
+        if is_even
+            && (length == 9 || length == 10 && sample.iter().all(|row| (0.0..=1.0).contains(&row[9])))
+            && !is_pose(sample)
+        {
             return Self::Corners;
         }
         if is_even && is_pose(sample) { Self::Pose(length - 5) } else { Self::Shapes }
@@ -124,7 +128,8 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
         false => Rows::of(&description, &sample(&description, &folder, texts)),
     };
     let rows = if rows == Rows::Corners && !is_oriented { Rows::Shapes } else { rows };
-    let mut reader = Reader { builder: Builder::default(), doubts: Messages::default(), classes: Vec::new(), rows };
+    let mut reader =
+        Reader { builder: Builder::default(), doubts: Messages::default(), classes: Vec::new(), rows };
     reader.name_classes(&description);
     let mut images = Images::new(&reading.files);
     for (i, file) in files.iter().enumerate() {
@@ -148,7 +153,9 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
             }
         };
         if !is_there && reading.files.is_ambiguous(&name) {
-            reader.builder.refuse(title, "several images have its name, and none is where its image would be");
+            reader
+                .builder
+                .refuse(title, "several images have its name, and none is where its image would be");
             continue;
         }
         let size = reading.size_of(&name, None);
@@ -185,9 +192,12 @@ impl Reader {
     fn name_classes(&mut self, description: &Description) {
         match &description.names {
             Some(names) => {
-                self.classes = names.iter().map(|name| Some(self.builder.category(name.as_deref()?))).collect();
+                self.classes =
+                    names.iter().map(|name| Some(self.builder.category(name.as_deref()?))).collect();
             }
-            None => self.builder.note("data set", "no file names its classes, so that they are called by their numbers"),
+            None => self
+                .builder
+                .note("data set", "no file names its classes, so that they are called by their numbers"),
         }
         if let (Some(file), [other, ..]) = (&description.file, &description.others[..]) {
             let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -267,14 +277,24 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
     // A last number beyond those of a shape is the score of a model.
     let (shape, score) = match rows {
         Rows::Corners if n == 8 || n == 9 => (&numbers[..8], numbers.get(8)),
-        Rows::Corners => return Err(format!("it has {} after its class, not four corners", counted(n, "number"))),
+        Rows::Corners => {
+            return Err(format!("it has {} after its class, not four corners", counted(n, "number")));
+        }
         Rows::Pose(n_points) if is_pose(n_points) => (&numbers[..4], numbers.get(4 + n_points)),
         Rows::Pose(_) if n != 4 && n != 5 => {
-            return Err(format!("it has {} after its class, not a box and its keypoints", counted(n, "number")));
+            return Err(format!(
+                "it has {} after its class, not a box and its keypoints",
+                counted(n, "number")
+            ));
         }
         _ if n == 4 || n == 5 => (&numbers[..4], numbers.get(4)),
         _ if n >= 6 => (&numbers[..n - n % 2], numbers.get(n - n % 2).filter(|_| n % 2 == 1)),
-        _ => return Err(format!("it has {} after its class, neither a box nor a polygon", counted(n, "number"))),
+        _ => {
+            return Err(format!(
+                "it has {} after its class, neither a box nor a polygon",
+                counted(n, "number")
+            ));
+        }
     };
     let corners: Vec<f64> = match (rows, shape) {
         (Rows::Shapes | Rows::Pose(_), &[x, y, w, h]) => {
@@ -285,8 +305,10 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
         }
         _ => shape.to_vec(),
     };
-    let pixels: Vec<f64> = corners.iter().zip([width, height].iter().cycle()).map(|(v, side)| v * side).collect();
-    let beyond = pixels.iter().enumerate().map(|(i, v)| (-v).max(v - if i % 2 == 0 { width } else { height }));
+    let pixels: Vec<f64> =
+        corners.iter().zip([width, height].iter().cycle()).map(|(v, side)| v * side).collect();
+    let beyond =
+        pixels.iter().enumerate().map(|(i, v)| (-v).max(v - if i % 2 == 0 { width } else { height }));
     let outside = beyond.fold(0.0, f64::max);
     let shape = match (rows, pixels.len()) {
         (Rows::Corners, _) | (_, 4) => Shape::Box(around(&pixels)),

@@ -1,0 +1,52 @@
+//! `segue new`: a project of images and videos, with nothing labeled.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::Args;
+use engine::{
+    file::folder_of,
+    formats::counted,
+    media::Sources,
+    project::{MediumKind, Store},
+};
+
+use super::{cancel_on_interrupt, import::find_media, say};
+
+/// Make a project of images and videos
+#[derive(Args)]
+pub(crate) struct New {
+    /// The new project (.segue)
+    project: PathBuf,
+    /// Add the images and videos of this folder, or this file; may be repeated. By default those of the project's folder
+    #[arg(long, value_name = "FOLDER")]
+    media: Vec<PathBuf>,
+}
+
+impl New {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let project = &self.project;
+        ensure!(!project.exists(), "{} is there already; choose another name", project.display());
+        let is_named = project.extension().is_some_and(|suffix| suffix == "segue");
+        ensure!(is_named, "the name of a project ends with .segue, {} does not", project.display());
+        let folder = folder_of(project);
+        ensure!(folder.is_dir(), "there is no folder {} for the project", folder.display());
+        let cancel = cancel_on_interrupt()?;
+        let (mut media, sources) = (Vec::new(), Sources::default());
+        let folders = if self.media.is_empty() { vec![folder.clone()] } else { self.media };
+        for inside in &folders {
+            ensure!(inside.exists(), "there is no {}", inside.display());
+            let (found, refused) = find_media(inside, &folder, &sources, &cancel)?;
+            refused.iter().try_for_each(say)?;
+            media.extend(found);
+        }
+        ensure!(!media.is_empty(), "there are no images or videos in {}", folders[0].display());
+        let n_videos = media.iter().filter(|medium| medium.kind == MediumKind::Video).count();
+        let n_photos = media.len() - n_videos;
+        let mut opened = Store::open(project)?;
+        opened.history.edit("Add media", |project| project.add_media(media));
+        opened.store.write(&opened.history.take_unwritten())?;
+        let (photos, videos) = (counted(n_photos, "photo"), counted(n_videos, "video"));
+        say(format_args!("{}: {photos}, {videos}", project.display()))
+    }
+}

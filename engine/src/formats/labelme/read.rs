@@ -1,0 +1,138 @@
+//! LabelMe's JSON, a file an image.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::Path,
+    sync::Arc,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::Value;
+
+use super::{
+    RECOGNIZE,
+    shape::{attributes, kind, label, parse, without_area},
+};
+use crate::{
+    formats::{
+        Dataset, FormatError, Reading, Shape, dataset::Builder, json, number::json_whole,
+        paths::without_suffix, valid_size,
+    },
+    geometry::Size,
+};
+
+pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+    let files = RECOGNIZE.files(reading.path, &reading.texts);
+    let mut reader = Reader { reading, builder: Builder::default(), taken: HashMap::new() };
+    for (i, file) in files.iter().enumerate() {
+        if !(reading.progress)(i, files.len()) {
+            return Err(FormatError::Canceled);
+        }
+        let name = reading.files.relative(file);
+        let read = reading.texts.read(file).map_err(|error| error.to_string());
+        let parsed = read.and_then(|text| json::lenient(text.as_bytes()).map_err(|error| error.to_string()));
+        if let Err(why) = parsed.and_then(|json: Value| reader.read_file(file, &name, &json)) {
+            reader.builder.refuse(name, why);
+        }
+    }
+    reader.builder.finish(reading.path, "shapes as LabelMe has them")
+}
+
+struct Reader<'a> {
+    reading: &'a Reading<'a>,
+    builder: Builder,
+    /// The file that is of an image.
+    taken: HashMap<usize, String>,
+}
+
+/// A shape, or several that are one object.
+struct Object<'a> {
+    what: String,
+    json: &'a Value,
+    label: String,
+    shape: Shape,
+}
+
+impl Reader<'_> {
+    fn read_file(&mut self, file: &Path, name: &str, json: &Value) -> Result<(), String> {
+        let Self { reading, builder, taken } = self;
+        let shapes = match &json["shapes"] {
+            Value::Null => &[],
+            Value::Array(shapes) => &shapes[..],
+            _ => return Err("its shapes are not a list".to_owned()),
+        };
+        let path = match json["imagePath"].as_str().filter(|path| !path.trim().is_empty()) {
+            Some(path) => reading.files.named(file, path),
+            None => {
+                let stem = without_suffix(name);
+                reading.files.find(stem).map_or_else(|| stem.to_owned(), |file| reading.files.relative(&file))
+            }
+        };
+        let side = |key: &str| usize::try_from(json_whole(&json[key])?).ok();
+        let stated =
+            side("imageWidth").zip(side("imageHeight")).and_then(|(width, height)| valid_size(width, height));
+        let size = reading.size_of(&path, stated).or_else(|| embedded_size(json["imageData"].as_str()?));
+        let image = builder.image(&path, size);
+        if let Some(other) = taken.insert(image, name.to_owned()) {
+            if builder.size(image) != size {
+                return Err(format!("{other} is of the same image {path}, in another size"));
+            }
+            builder.remark(name, format_args!("its image {path} is also that of {other}; both are taken"));
+        }
+        let flags = json["flags"].as_object().into_iter().flatten().filter(|(_, value)| **value == true);
+        builder.note_many("image flag", "not taken, labels of whole images are not supported", flags.count());
+        for Object { what, json, label, shape } in objects(name, shapes, size, builder) {
+            let category = builder.category(&label);
+            if let Some(annotation) = builder.annotate(what, image, category, shape) {
+                annotation.attributes = attributes(json);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The objects of an image: masks of a group and label are one.
+fn objects<'a>(
+    name: &str,
+    shapes: &'a [Value],
+    size: Option<Size>,
+    builder: &mut Builder,
+) -> Vec<Object<'a>> {
+    let mut groups: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut objects: Vec<Object<'a>> = Vec::new();
+    for (json, n) in shapes.iter().zip(1..) {
+        let what = format!("shape {n} of {name}");
+        if let Some(why) = without_area(kind(json)) {
+            builder.note(&format!("{} shape", kind(json)), why);
+            continue;
+        }
+        let label = label(json).ok_or_else(|| "it has no label".to_owned());
+        let (label, shape) = match label.and_then(|label| Ok((label, parse(json, size)?))) {
+            Ok(read) => read,
+            Err(why) => {
+                builder.refuse(what, why);
+                continue;
+            }
+        };
+        let group = Some(&json["group_id"]).filter(|id| !id.is_null() && matches!(shape, Shape::Mask(_)));
+        let group = group.map(|id| (id.to_string(), label.clone()));
+        let known =
+            group.as_ref().and_then(|group| groups.get(group)).map(|place| &mut objects[*place].shape);
+        if let (Some(Shape::Mask(all)), Shape::Mask(part)) = (known, &shape) {
+            *all = Arc::new(all.union(part));
+        } else {
+            groups.extend(group.map(|group| (group, objects.len())));
+            objects.push(Object { what, json, label, shape });
+        }
+    }
+    objects
+}
+
+/// The size of the image that is in the label file itself.
+fn embedded_size(text: &str) -> Option<Size> {
+    let bytes = BASE64.decode(text.trim()).ok()?;
+    let image = image::ImageReader::new(io::Cursor::new(bytes)).with_guessed_format().ok()?;
+    let (width, height) = image.into_dimensions().ok()?;
+    valid_size(width as usize, height as usize)
+}
