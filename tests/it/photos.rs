@@ -27,7 +27,7 @@ fn project(folder: &Path) -> Project {
 }
 
 fn export(folder: &Path, files: Files) -> Report {
-    let options = Options { files, ..Options::default() };
+    let options = Options { files: Some(files), ..Options::default() };
     let format = formats::named("yolo").unwrap();
     format.export(&project(folder), folder, &options, &folder.join("out"), &|_, _| true).unwrap()
 }
