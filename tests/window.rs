@@ -136,7 +136,7 @@ fn make_project(folder: &Path) {
     let name = folder.canonicalize().unwrap().file_name().unwrap().to_owned();
     let path = folder.join(format!("{}.segue", name.to_str().unwrap()));
     let mut opened = Store::open(&path).unwrap();
-    let (media, _) = engine::project::scan(&[folder.to_owned()], folder, &Sources::default(), &|_, _| true);
+    let media = engine::project::scan(&[folder.to_owned()], folder, &Sources::default(), &|_, _| true).media;
     let size = media[0].size;
     opened.history.edit("Make masks", |project| {
         project.media.insert(MediumId(1), Arc::new(media[0].clone()));

@@ -27,6 +27,7 @@ mod outlines;
 mod output;
 mod parallel;
 mod paths;
+mod photo;
 mod png;
 mod polygon;
 mod recognize;
@@ -63,7 +64,7 @@ pub use files::ImageFiles;
 pub use messages::Messages;
 pub use output::{Output, REPORT, check_target};
 pub use recognize::{Recognized, detect, recognize};
-pub use report::{LeftOut, Likeness, Loss, Report};
+pub use report::{Change, LeftOut, Likeness, Loss, Report};
 pub use selection::{Clip, Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
 pub use stats::{CategoryStats, Stats};
 

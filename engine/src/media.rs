@@ -6,13 +6,16 @@ mod decode;
 mod error;
 mod folder;
 mod image;
+mod images;
 mod index;
 mod source;
 mod sources;
 mod video;
 mod writer;
 
-pub use self::image::{image_size, read_image, read_image_over};
+pub use self::image::{
+    ImageHeader, ImageKind, decode_image, image_header, image_size, read_image, read_image_over,
+};
 pub use ahead::Ahead;
 pub use error::MediaError;
 pub use folder::{frame_files, is_named_as_image, natural_order};

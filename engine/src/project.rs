@@ -11,6 +11,7 @@ mod mask_folders;
 mod media;
 mod proposals;
 mod run;
+mod scan;
 mod store;
 mod tracks;
 mod written;
@@ -36,6 +37,7 @@ pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};
 pub use proposals::{KNOWN, Rejected};
 pub use run::{Extent, Run, RunId};
+pub use scan::Scan;
 pub use store::{Opened, Store, StoreError};
 
 macro_rules! id {

@@ -31,7 +31,7 @@ use crate::{
     nn::Cancel,
     picture::Picture,
     project::{
-        Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Step, StepId, Write,
+        Content, FrameId, History, Medium, MediumId, ObjectId, Project, Question, Scan, Step, StepId, Write,
     },
     review::{Review, Reviewer},
     segmenter::{Answer, ModelInfo, SegmentError, Segmenter},
@@ -299,7 +299,7 @@ pub enum Outcome {
     /// It failed.
     Failed(String),
     /// Images and videos that were found, and what could not be taken.
-    Scanned(Vec<Medium>, Vec<String>),
+    Scanned(Box<Scan>),
     /// A COCO file that was read.
     Imported(PathBuf, Box<Dataset>),
     /// Labels that were written.

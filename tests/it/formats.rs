@@ -11,7 +11,7 @@ use engine::{
     geometry::{Rect, Size},
     mask::{Mask, Rle},
     media::{Sources, VideoWriter},
-    project::{Category, CategoryId, MediumId, Object, ObjectId, Project, Segment, scan},
+    project::{Category, CategoryId, MediumId, Object, ObjectId, Project, Scan, Segment, scan},
 };
 use serde_json::Value as Json;
 
@@ -35,7 +35,7 @@ pub(crate) fn project(folder: &Path) -> Project {
     }
     writer.finish().unwrap();
     let mut project = Project::default();
-    let (media, refused) = scan(&[folder.to_owned()], folder, &Sources::default(), &|_, _| true);
+    let Scan { media, refused, .. } = scan(&[folder.to_owned()], folder, &Sources::default(), &|_, _| true);
     assert_eq!((media.len(), refused.len()), (3, 0));
     project.add_media(media);
     let named = |name: &str| *project.media.iter().find(|(_, medium)| medium.name() == name).unwrap().0;

@@ -27,6 +27,7 @@ mod models;
 mod onnx_detectors;
 mod packaging;
 mod parity;
+mod photos;
 mod proposals;
 mod remote;
 mod segmenter;

@@ -7,6 +7,7 @@ use std::{io::Write as _, path::Path, process::Command};
 use engine::{file::write_atomically, media::MediaError};
 
 mod images;
+mod reference;
 mod seek;
 mod video;
 mod writer;
@@ -39,7 +40,7 @@ fn count_frames(folder: &Path, file: &str) -> usize {
     printed.lines().next().unwrap().trim_end_matches(',').parse().unwrap()
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     write_atomically(path, |out| out.write_all(bytes)).unwrap();
 }
 

@@ -157,11 +157,11 @@ impl Detect {
         let mut asked = self.asked(&*detector, &wanted, examples)?;
 
         let folder = self.into.as_deref().map_or_else(|| folder_of(&self.source), folder_of);
-        let (found_media, refused) =
-            scan(std::slice::from_ref(&self.source), &folder, &Sources::default(), &|_, _| {
-                !cancel.is_canceled()
-            });
-        refused.iter().try_for_each(say)?;
+        let found = scan(std::slice::from_ref(&self.source), &folder, &Sources::default(), &|_, _| {
+            !cancel.is_canceled()
+        });
+        found.refused.iter().chain(&found.remarks).try_for_each(say)?;
+        let found_media = found.media;
         ensure!(!found_media.is_empty(), "there is no image or video in {}", self.source.display());
         let is_new = self.into.as_ref().is_some_and(|project| !project.exists());
         let mut opened = self.into.as_deref().map(Store::open).transpose()?;

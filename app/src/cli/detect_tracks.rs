@@ -18,8 +18,8 @@ use crate::{
 
 pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -> anyhow::Result<()> {
     let source = source.canonicalize().with_context(|| format!("cannot find {}", source.display()))?;
-    let (media, _) =
-        scan(std::slice::from_ref(&source), &folder_of(project), &Sources::default(), &|_, _| true);
+    let media =
+        scan(std::slice::from_ref(&source), &folder_of(project), &Sources::default(), &|_, _| true).media;
     let is_video = matches!(&media[..], [medium] if medium.kind == MediumKind::Video);
     ensure!(is_video, "tracks are for videos; {} is none", source.display());
     let mut desk = Desk::open(project, model)?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use engine::{
     formats::counted,
-    project::{Category, CategoryId, History, Medium, MediumKind, Project, StepId, category_color},
+    project::{Category, CategoryId, History, MediumKind, Project, Scan, StepId, category_color},
     worker::{Engine, Errand, Storing},
 };
 
@@ -156,7 +156,8 @@ impl Session {
         }
     }
 
-    pub(super) fn scanned(&mut self, media: Vec<Medium>, refused: Vec<String>) {
+    pub(super) fn scanned(&mut self, scan: Scan) {
+        let Scan { media, n_refused, refused, remarks } = scan;
         let count_videos =
             |project: &Project| project.media.values().filter(|m| m.kind == MediumKind::Video).count();
         let n_videos = count_videos(self.project());
@@ -169,11 +170,12 @@ impl Session {
         if n_new > 0 {
             self.notices.info(format!("Added {}", counted(n_new, what)));
         } else if self.project().media.is_empty() {
-            self.notices.warn("There are no images and no videos here; Segue opens JPEG, PNG, WebP, TIFF, BMP, GIF, MP4, MOV, MKV, WebM and AVI");
+            self.notices.warn("There are no images and no videos here; Segue opens JPEG, PNG, WebP, TIFF, AVIF, HEIC, JPEG XL, GIF, BMP, MP4, MOV, MKV, WebM and AVI");
         }
         if !refused.is_empty() {
-            self.notices.add(Level::Warning, format!("{} left out", counted(refused.len(), "file")), refused);
+            self.notices.add(Level::Warning, format!("{} left out", counted(n_refused, "file")), refused);
         }
+        remarks.into_iter().for_each(|remark| self.notices.info(remark));
         self.show_what_is_there();
     }
 

@@ -214,7 +214,7 @@ impl Session {
             Outcome::Done => self.notices.info(format!("{} is done{kept}", job.title)),
             Outcome::Canceled => self.notices.info(format!("{} was canceled{kept}", job.title)),
             Outcome::Failed(why) => self.notices.error(format!("{} failed{kept}: {why}", job.title)),
-            Outcome::Scanned(media, refused) => self.scanned(media, refused),
+            Outcome::Scanned(scan) => self.scanned(*scan),
             Outcome::Imported(path, mut imported) => {
                 let folder = self.file.as_ref().map(|file| file.folder.clone()).unwrap_or_default();
                 let taken = self.history.edit("Import", |project| imported.add_to(project, &folder, false));

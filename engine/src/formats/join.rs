@@ -16,11 +16,12 @@ use crate::{
 
 impl Dataset {
     /// Replaces photos among `media` that are the frames of one of its videos by a video: the folder that they are in. Paths of
-    /// media are relative to `folder`. Returns the folders that could not be opened as videos, a sentence each.
+    /// media are relative to `folder`. Returns a sentence on each folder that could not be opened as a video, or whose frames
+    /// are damaged.
     ///
     /// Labels of a video then have the same place over a folder of its frames as over its file.
     pub fn join_frames(&self, media: &mut Vec<Medium>, folder: &Path, sources: &Sources) -> Vec<String> {
-        let mut failed = Vec::new();
+        let mut said = Vec::new();
         for video in 0..self.videos.len() {
             let Some(frames) = self.folder_of_frames(video, media) else { continue };
             let is_frame =
@@ -28,14 +29,15 @@ impl Dataset {
             let Some(first) = media.iter().position(is_frame) else { continue };
             let path = path_of(folder, &media[first]);
             match scan_frames(&path.parent().map_or_else(PathBuf::new, Path::to_owned), folder, sources) {
-                Ok(medium) => {
-                    media[first] = medium;
+                Ok(mut found) => {
+                    said.append(&mut found.remarks);
+                    media.splice(first..=first, found.media);
                     media.retain(|medium| !is_frame(medium));
                 }
-                Err(why) => failed.push(why),
+                Err(why) => said.push(why),
             }
         }
-        failed
+        said
     }
 
     /// The one folder whose photos are frames of a video.

@@ -9,17 +9,18 @@ use std::{
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 
-use super::{Files, FormatError, Frame, ImageFiles, Report, Selection};
+use super::{
+    Files, FormatError, Frame, ImageFiles, Report, Selection,
+    photo::{JPEG_QUALITY, Photo},
+};
 use crate::{
     file,
-    media::{FrameSource, image_size},
-    project::{FrameId, Medium},
+    media::FrameSource,
+    project::{FrameId, Medium, MediumKind},
 };
 
 /// Names the report within an export; a folder that has it may be replaced by another export.
 pub const REPORT: &str = "segue-export.json";
-/// Of frames that are extracted.
-const JPEG_QUALITY: u8 = 95;
 /// Progress is told now and then, since most of what is written is small.
 const TOLD_EVERY: usize = 64;
 
@@ -142,15 +143,12 @@ impl<'a> Output<'a> {
             for path in &paths {
                 fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
             }
-            if medium.n_frames <= 1 {
-                // A label file may name any file; only images are copied.
-                image_size(&from)?;
+            if medium.kind == MediumKind::Image {
+                let photo = Photo::open(&from)?;
                 for path in &paths {
-                    let made = match selection.files() {
-                        Files::Link => link(&from, path),
-                        _ => fs::copy(&from, path).map(drop),
-                    };
-                    made.map_err(|cause| FormatError::Read { path: from.clone(), cause })?;
+                    for change in photo.place(path, selection.files())? {
+                        *self.report.changed.entry(change).or_default() += 1;
+                    }
                 }
             } else {
                 if open.as_ref().is_none_or(|(known, _)| known.medium != at.medium) {
@@ -212,12 +210,4 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         if path.is_dir() { list(&path, files)? } else { files.push(path) }
     }
     Ok(())
-}
-
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    let from = fs::canonicalize(from)?;
-    #[cfg(unix)]
-    return std::os::unix::fs::symlink(from, to);
-    #[cfg(not(unix))]
-    return fs::hard_link(from, to);
 }

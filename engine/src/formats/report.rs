@@ -23,6 +23,9 @@ pub struct Report {
     /// What else there is to know, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Image files that are not as in the project, or that others read differently.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<Change, usize>,
     /// What of the project is not in the export, in objects on frames (photos: in media).
     pub left_out: BTreeMap<LeftOut, usize>,
     /// What is in the export, but not with all that the project says, in objects on frames.
@@ -34,6 +37,28 @@ pub struct Report {
 
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+/// How an image file that was placed differs from the project's, or from what Segue shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Pixels were turned as an orientation tag says.
+    Turned,
+    /// Values were scaled to 8 bits.
+    Scaled,
+    /// Values of more than 8 bits are in the file; Segue shows them scaled.
+    Deep,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Turned => "turned upright, as labels are; the orientation tag is removed",
+            Self::Scaled => "written in 8 bits, scaled to the values present, as labeled",
+            Self::Deep => "with 16-bit or float values as they are, which were labeled in 8 bits, scaled",
+        })
+    }
 }
 
 /// Why something is not written.
@@ -164,6 +189,9 @@ impl fmt::Display for Report {
         }
         for note in &self.notes {
             write!(f, "\n{note}")?;
+        }
+        for (change, n) in &self.changed {
+            write!(f, "\n{} {change}", counted(*n, "image file"))?;
         }
         for (why, n) in &self.left_out {
             write!(f, "\nleft out: {n} {why}")?;

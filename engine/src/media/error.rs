@@ -27,11 +27,23 @@ pub enum MediaError {
     #[error("cannot read image: the file ends too early: {}", path.display())]
     TruncatedImage { path: PathBuf },
 
-    #[error("cannot read image: {size} pixels are more than Segue reads ({limit}): {}", path.display())]
-    ImageTooLarge { path: PathBuf, size: Size, limit: Size },
+    #[error("cannot read file: it is a device or a pipe: {}", path.display())]
+    NoFile { path: PathBuf },
+
+    #[error(
+        "cannot read image: {size} pixels are more than Segue reads ({} GiB of memory): {}",
+        limit >> 30, path.display()
+    )]
+    ImageTooLarge { path: PathBuf, size: Size, limit: usize },
 
     #[error("cannot read image: {cause}: {}", path.display())]
-    Image { path: PathBuf, cause: image::ImageError },
+    Image { path: PathBuf, cause: String },
+
+    #[error(
+        "cannot read image: this system has no decoder for {kind}; convert it to JPEG: {}",
+        path.display()
+    )]
+    NoImageDecoder { path: PathBuf, kind: &'static str },
 
     #[error("cannot open folder: it holds no images: {}", path.display())]
     NoImages { path: PathBuf },
@@ -59,6 +71,9 @@ pub enum MediaError {
 
     #[error("cannot decode frame {frame}: its data are damaged: {}", path.display())]
     DamagedFrame { path: PathBuf, frame: usize },
+
+    #[error("cannot decode frame {frame}: {cause}")]
+    DamagedImage { frame: usize, cause: Box<MediaError> },
 
     #[error("cannot decode frame {frame}: {cause}: {}", path.display())]
     Decode { path: PathBuf, frame: usize, cause: ffmpeg::Error },

@@ -1,7 +1,8 @@
-//! A folder of images, or one image, as frames.
+//! A folder of images as frames.
 
 use std::{
     cmp::{Ordering, Reverse},
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
@@ -11,18 +12,17 @@ use image::RgbImage;
 
 use super::{
     MediaError,
-    image::{image_size, read_image},
+    image::{ImageHeader, ImageKind, image_header, read_image},
 };
-use crate::geometry::Size;
 
 /// Frames that are image files of one size.
 pub(super) struct Folder {
     files: Vec<PathBuf>,
-    size: Size,
+    /// The header of the first image that can be read.
+    header: ImageHeader,
+    /// Frames whose headers cannot be read, and why.
+    unreadable: Vec<(usize, String)>,
 }
-
-/// What image files are called; a folder's frames are all of one kind, and the first wins a tie.
-const KINDS: [&[&str]; 6] = [&["jpg", "jpeg"], &["png"], &["webp"], &["tif", "tiff"], &["bmp"], &["gif"]];
 
 impl Folder {
     /// The images of a folder in natural order (`2.jpg` before `10.jpg`).
@@ -30,31 +30,40 @@ impl Folder {
     /// Frames are the JPEGs when there are two or more, because masks often lie beside them as PNGs of the same names;
     /// otherwise the kind of image that the folder holds most of.
     /// Other files, hidden files and folders inside are passed over.
-    /// Only headers are read here.
+    /// Only headers are read here. An image that cannot be read keeps its number, and is an error when it is asked for.
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
         let files = frame_files(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-        let first = files.first().ok_or_else(|| MediaError::NoImages { path: path.into() })?;
-        let expected = image_size(first)?;
-        for file in &files[1..] {
-            let size = image_size(file)?;
-            if size != expected {
-                return Err(MediaError::MixedSizes { path: file.clone(), size, expected });
+        let (mut header, mut unreadable): (Option<ImageHeader>, _) = (None, Vec::new());
+        for (frame, file) in files.iter().enumerate() {
+            let expected = header.as_ref().map(|header| header.size);
+            match image_header(file) {
+                Ok(ImageHeader { size, .. }) if expected.is_some_and(|expected| size != expected) => {
+                    let expected = expected.unwrap_or(size);
+                    return Err(MediaError::MixedSizes { path: file.clone(), size, expected });
+                }
+                Ok(found) => drop(header.get_or_insert(found)),
+                Err(error) => unreadable.push((frame, error)),
             }
         }
-        Ok(Self { files, size: expected })
-    }
-
-    /// One image as the only frame.
-    pub(super) fn single(path: &Path) -> Result<Self, MediaError> {
-        Ok(Self { files: vec![path.into()], size: image_size(path)? })
+        let Some(header) = header else {
+            // The first says why.
+            let error = unreadable.into_iter().next().map(|(_, error)| error);
+            return Err(error.unwrap_or_else(|| MediaError::NoImages { path: path.into() }));
+        };
+        let unreadable = unreadable.into_iter().map(|(frame, error)| (frame, error.to_string())).collect();
+        Ok(Self { files, header, unreadable })
     }
 
     pub(super) fn n_frames(&self) -> usize {
         self.files.len()
     }
 
-    pub(super) fn size(&self) -> Size {
-        self.size
+    pub(super) fn header(&self) -> &ImageHeader {
+        &self.header
+    }
+
+    pub(super) fn unreadable(&self) -> &[(usize, String)] {
+        &self.unreadable
     }
 
     pub(super) fn file(&self, frame: usize) -> &Path {
@@ -62,7 +71,11 @@ impl Folder {
     }
 
     pub(super) fn frame(&self, frame: usize) -> Result<RgbImage, MediaError> {
-        read_image(&self.files[frame])
+        read_image(&self.files[frame]).map_err(|error| match error {
+            // What ails a disk ails all its files.
+            MediaError::Read { .. } | MediaError::NoSuchFrame { .. } => error,
+            error => MediaError::DamagedImage { frame, cause: Box::new(error) },
+        })
     }
 }
 
@@ -81,9 +94,9 @@ pub fn frame_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(frames_among(names).into_iter().map(|name| folder.join(name)).collect())
 }
 
-/// Whether the file is called as images are.
+/// True if the file's name has a suffix of image files, in capital or small letters.
 pub fn is_named_as_image(path: &Path) -> bool {
-    kind_of(path).is_some()
+    path.file_name().and_then(ImageKind::of_suffix).is_some()
 }
 
 /// Numbers in names by their value: `2.jpg` before `10.jpg`. Names that are equal in that (`a.jpg`, `A.jpg`) still have
@@ -92,28 +105,20 @@ pub fn natural_order(a: &OsStr, b: &OsStr) -> Ordering {
     natord::compare(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b))
 }
 
-fn kind_of(path: &Path) -> Option<usize> {
-    let extension = path.extension()?.to_string_lossy().to_lowercase();
-    KINDS.iter().position(|kind| kind.contains(&extension.as_str()))
-}
-
 /// The names that are frames, in natural order.
 fn frames_among(names: Vec<OsString>) -> Vec<OsString> {
-    let mut kinds: [Vec<OsString>; KINDS.len()] = Default::default();
+    let mut kinds: BTreeMap<ImageKind, Vec<OsString>> = BTreeMap::new();
     for name in names {
         let hidden = name.to_string_lossy().starts_with('.');
-        if let Some(kind) = kind_of(Path::new(&name)).filter(|_| !hidden) {
-            kinds[kind].push(name);
+        if let Some(kind) = ImageKind::of_suffix(&name).filter(|_| !hidden) {
+            kinds.entry(kind).or_default().push(name);
         }
     }
-    let [jpegs, ..] = &kinds;
-    let chosen = if jpegs.len() >= 2 {
-        0
-    } else {
-        // `max_by_key` would give the last of equals.
-        (0..kinds.len()).min_by_key(|&kind| Reverse(kinds[kind].len())).unwrap_or(0)
-    };
-    let mut frames = std::mem::take(&mut kinds[chosen]);
+    // `max_by_key` would give the last of equals.
+    let most = || kinds.iter().min_by_key(|(_, names)| Reverse(names.len()));
+    let jpegs = kinds.get_key_value(&ImageKind::Jpeg).filter(|(_, names)| names.len() >= 2);
+    let chosen = jpegs.or_else(most).map(|(kind, _)| *kind);
+    let mut frames = chosen.and_then(|kind| kinds.remove(&kind)).unwrap_or_default();
     frames.sort_by(|a, b| natural_order(a, b));
     frames
 }
@@ -134,6 +139,7 @@ mod tests {
         check(&["cover.jpg", "0.png", "1.png"], &["0.png", "1.png"]);
         check(&["a.jpg", "a.png"], &["a.jpg"]);
         check(&["2.tif", "1.tiff", "x.bmp"], &["1.tiff", "2.tif"]);
+        check(&["2.JPE", "1.jfif", "3.JPEG"], &["1.jfif", "2.JPE", "3.JPEG"]);
         check(&["readme.md", "clip.mp4"], &[]);
     }
 }

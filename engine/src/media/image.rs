@@ -1,33 +1,91 @@
-//! One image file as upright RGB pixels.
+//! Image files as upright RGB pixels: one image, or the pages or frames of one file.
 
-use std::{
-    error::Error as _,
-    fs,
-    io::{self, BufRead, BufReader, Cursor, Read as _, Seek},
-    path::Path,
-};
+mod animation;
+mod heif;
+mod jxl;
+mod kind;
+mod levels;
+mod still;
+mod tiff;
 
-use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
-};
+use std::path::{Path, PathBuf};
 
+use image::{DynamicImage, RgbImage, metadata::Orientation};
+
+pub use self::kind::ImageKind;
+use self::{animation::Animation, tiff::Tiff};
 use super::MediaError;
 use crate::geometry::Size;
 
-/// No more pixels than this are decoded, in whatever shape.
-const LARGEST: Size = Size::square(16384);
-
-/// A JPEG's size and orientation are found in these many first bytes, or else in the whole file.
-const JPEG_HEADER: u64 = 256 << 10;
-
-/// Reads a JPEG, PNG, WebP, TIFF, BMP or GIF (its first frame) as 8-bit RGB, turned upright as its metadata say.
+/// Bytes that the samples of one image may take when they are decoded, at least three a pixel.
 ///
-/// The format is recognized by content; the file's name does not matter.
-/// 16 bits are scaled to 8, palettes and gray become RGB, CMYK is converted without a color profile.
+/// The one limit for all kinds of images. A panorama of 60,000 x 4,000 pixels takes 720 MB.
+const LARGEST: usize = 1 << 30;
+
+/// Frames per second where the file says nothing.
+const DEFAULT_FPS: f64 = 25.0;
+
+/// What the header of an image file says.
+#[derive(Clone, Debug)]
+pub struct ImageHeader {
+    /// The kind of file.
+    pub kind: ImageKind,
+    /// Pixels, upright.
+    pub size: Size,
+    /// Pages of a TIFF file, frames of an animation; 1 for most files.
+    pub n_frames: usize,
+    /// Pages that are left out because they have another size than the first.
+    pub n_left_out: usize,
+    /// Channels of a pixel, of which the first three are shown if they are more than four.
+    pub n_channels: usize,
+    /// True if the samples have more than 8 bits, a sign or a fraction: they are scaled to be seen.
+    pub is_deep: bool,
+    bytes_per_pixel: usize,
+    /// How a tag says that the pixels are to be turned.
+    orientation: Orientation,
+}
+
+impl ImageHeader {
+    /// A header without pixels, to be filled in.
+    fn of(kind: ImageKind) -> Self {
+        Self {
+            kind,
+            size: Size::new(0, 0),
+            n_frames: 1,
+            n_left_out: 0,
+            n_channels: 3,
+            is_deep: false,
+            bytes_per_pixel: 3,
+            orientation: Orientation::NoTransforms,
+        }
+    }
+
+    /// Sets the size of pixels as stored, and how they are to be turned.
+    fn turn(&mut self, stored: Size, orientation: Orientation) {
+        self.size = turned(stored, orientation);
+        self.orientation = orientation;
+    }
+
+    /// The size of the pixels as stored.
+    fn stored_size(&self) -> Size {
+        // Turned twice is as before.
+        turned(self.size, self.orientation)
+    }
+
+    /// True if a tag says how the pixels are to be turned, which other programs may ignore.
+    pub fn is_turned(&self) -> bool {
+        self.orientation != Orientation::NoTransforms
+    }
+}
+
+/// Reads an image as 8-bit RGB, turned upright as its metadata say; of a file with pages or frames the first.
+///
+/// The kind of file is recognized by content; its name does not matter. Values of more than 8 bits, signed and float
+/// values are scaled by what the image holds. Palettes and gray become RGB, CMYK is converted without a color profile.
 /// Transparent pixels are laid over white, as a web page shows them: their own color may be anything.
 ///
 /// # Errors
-/// The file cannot be read, is empty, ends too early, is of another format, or has more than 16384 x 16384 pixels.
+/// The file cannot be read, is empty, ends too early, is of an unknown kind, or its pixels take more than 1 GiB.
 pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
     read_image_over(path, 255)
 }
@@ -37,105 +95,143 @@ pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
 /// # Errors
 /// As [`read_image`].
 pub fn read_image_over(path: &Path, level: u8) -> Result<RgbImage, MediaError> {
-    let format = require_format(path)?;
-    let bytes = fs::read(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(&bytes) {
-        return Err(MediaError::TruncatedImage { path: path.into() });
-    }
-    let decoded = open(Cursor::new(bytes), format).and_then(|mut decoder| {
-        if let Err(error) = require_readable(path, size_of(&decoder)) {
-            return Ok(Err(error));
-        }
-        let orientation = decoder.orientation()?;
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        image.apply_orientation(orientation);
-        Ok(Ok(image))
-    });
-    Ok(over(level, decoded.map_err(|cause| image_error(path, cause))??))
+    decode_image(path).map(|image| over(level, image))
 }
 
-/// The size that [`read_image`] will give, from the file's header alone.
+/// Reads an image as [`read_image`] does, but keeps gray as one channel, and how opaque pixels are.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn decode_image(path: &Path) -> Result<DynamicImage, MediaError> {
+    let image = ImageFile::open(path)?.decode(0, &mut || true)?;
+    image.ok_or_else(|| MediaError::TruncatedImage { path: path.into() })
+}
+
+/// Returns the size that [`read_image`] will give, from the file's header alone.
 ///
 /// # Errors
 /// As [`read_image`], as far as the header tells.
 pub fn image_size(path: &Path) -> Result<Size, MediaError> {
-    let read_error = |cause| MediaError::Read { path: path.into(), cause };
-    let format = require_format(path)?;
-    let file = fs::File::open(path).map_err(read_error)?;
-    let size = if format == ImageFormat::Jpeg {
-        // The JPEG decoder reads all it is given before it looks at the header.
-        let mut start = Vec::new();
-        (&file).take(JPEG_HEADER).read_to_end(&mut start).map_err(read_error)?;
-        upright_size(Cursor::new(start), format).or_else(|_| upright_size(BufReader::new(&file), format))
-    } else {
-        upright_size(BufReader::new(&file), format)
-    };
-    let size = size.map_err(|cause| image_error(path, cause))?;
-    require_readable(path, size)?;
-    Ok(size)
+    image_header(path).map(|header| header.size)
 }
 
-fn require_readable(path: &Path, size: Size) -> Result<(), MediaError> {
-    if size.area() > LARGEST.area() {
-        return Err(MediaError::ImageTooLarge { path: path.into(), size, limit: LARGEST });
+/// Reads the header of an image file.
+///
+/// # Errors
+/// As [`read_image`], as far as the header tells.
+pub fn image_header(path: &Path) -> Result<ImageHeader, MediaError> {
+    ImageFile::open(path).map(|file| file.header().clone())
+}
+
+/// An open image file, of which pixels are decoded as they are asked for.
+pub(super) struct ImageFile {
+    path: PathBuf,
+    content: Content,
+}
+
+enum Content {
+    Still(ImageHeader),
+    Animation(Box<Animation>),
+    Tiff(Box<Tiff>),
+}
+
+impl ImageFile {
+    /// Opens an image file and reads its header.
+    pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
+        let kind = ImageKind::require(path)?;
+        let content = match kind {
+            ImageKind::Tiff => Content::Tiff(Box::new(Tiff::open(path)?)),
+            ImageKind::Avif | ImageKind::Heic => Content::Still(heif::header(path, kind)?),
+            ImageKind::JpegXl => Content::Still(jxl::header(path)?),
+            ImageKind::Gif | ImageKind::Png | ImageKind::WebP => match Animation::open(path, kind)? {
+                Some(animation) => Content::Animation(Box::new(animation)),
+                None => Content::Still(still::header(path, kind)?),
+            },
+            _ => Content::Still(still::header(path, kind)?),
+        };
+        let file = Self { path: path.into(), content };
+        require_readable(path, file.header().size, file.header().bytes_per_pixel)?;
+        Ok(file)
     }
-    Ok(())
-}
 
-/// The image format that the file's first bytes announce, if Segue reads it; an empty file has none.
-pub(super) fn image_format(path: &Path) -> Result<Option<ImageFormat>, MediaError> {
-    let start = first_bytes(path)?;
-    Ok(known_format(&start))
-}
-
-fn require_format(path: &Path) -> Result<ImageFormat, MediaError> {
-    let mut start = first_bytes(path)?;
-    known_format(&start).ok_or_else(|| {
-        start.truncate(4);
-        MediaError::UnknownImage { path: path.into(), start }
-    })
-}
-
-fn first_bytes(path: &Path) -> Result<Vec<u8>, MediaError> {
-    let mut start = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(16).read_to_end(&mut start))
-        .map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-    if start.is_empty() {
-        return Err(MediaError::Empty { path: path.into() });
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
-    Ok(start)
+
+    pub(super) fn header(&self) -> &ImageHeader {
+        match &self.content {
+            Content::Still(header) => header,
+            Content::Animation(animation) => animation.header(),
+            Content::Tiff(tiff) => tiff.header(),
+        }
+    }
+
+    /// Seconds from the first frame to this one.
+    pub(super) fn time(&self, frame: usize) -> f64 {
+        match &self.content {
+            Content::Animation(animation) => animation.time(frame),
+            Content::Still(_) | Content::Tiff(_) => frame as f64 / DEFAULT_FPS,
+        }
+    }
+
+    /// Frames per second, the average of an animation.
+    pub(super) fn fps(&self) -> f64 {
+        match &self.content {
+            Content::Animation(animation) => animation.fps().unwrap_or(DEFAULT_FPS),
+            Content::Still(_) | Content::Tiff(_) => DEFAULT_FPS,
+        }
+    }
+
+    /// See [`super::FrameSource::key_frame`].
+    pub(super) fn key_frame(&self, frame: usize) -> usize {
+        if matches!(self.content, Content::Animation(_)) { 0 } else { frame }
+    }
+
+    /// See [`super::FrameSource::decodes_from`].
+    pub(super) fn decodes_from(&self, frame: usize) -> usize {
+        match &self.content {
+            Content::Animation(animation) => animation.decodes_from(frame),
+            Content::Still(_) | Content::Tiff(_) => frame,
+        }
+    }
+
+    /// See [`super::FrameSource::frame_while`].
+    pub(super) fn frame_while(
+        &mut self,
+        frame: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<RgbImage>, MediaError> {
+        Ok(self.decode(frame, go_on)?.map(|image| over(255, image)))
+    }
+
+    fn decode(
+        &mut self,
+        frame: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<DynamicImage>, MediaError> {
+        match &mut self.content {
+            Content::Animation(animation) => animation.frame_while(frame, go_on),
+            Content::Tiff(tiff) => tiff.page(frame).map(Some),
+            Content::Still(header) => match header.kind {
+                ImageKind::Avif | ImageKind::Heic => heif::read(&self.path, header.kind),
+                ImageKind::JpegXl => jxl::read(&self.path),
+                kind => still::read(&self.path, kind),
+            }
+            .map(Some),
+        }
+    }
 }
 
-fn known_format(start: &[u8]) -> Option<ImageFormat> {
-    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
-    image::guess_format(start).ok().filter(|f| [Jpeg, Png, WebP, Tiff, Bmp, Gif].contains(f))
+fn require_readable(path: &Path, size: Size, bytes_per_pixel: usize) -> Result<(), MediaError> {
+    let bytes = size.width.checked_mul(size.height).and_then(|area| area.checked_mul(bytes_per_pixel.max(3)));
+    match bytes {
+        Some(0) => Err(image_error(path, "it has no pixels")),
+        Some(bytes) if bytes <= LARGEST => Ok(()),
+        _ => Err(MediaError::ImageTooLarge { path: path.into(), size, limit: LARGEST }),
+    }
 }
 
-fn open<'a>(
-    bytes: impl BufRead + Seek + 'a,
-    format: ImageFormat,
-) -> Result<impl ImageDecoder + 'a, ImageError> {
-    let mut reader = ImageReader::with_format(bytes, format);
-    let mut limits = Limits::no_limits();
-    // Room for the largest image with four channels of 16 bits, and as much again for the decoder.
-    limits.max_alloc = Some(2 * 8 * LARGEST.area() as u64);
-    reader.limits(limits);
-    reader.into_decoder()
-}
-
-fn size_of(decoder: &impl ImageDecoder) -> Size {
-    let (width, height) = decoder.dimensions();
-    Size::new(width as usize, height as usize)
-}
-
-fn upright_size(bytes: impl BufRead + Seek, format: ImageFormat) -> Result<Size, ImageError> {
-    let mut decoder = open(bytes, format)?;
-    let orientation = decoder.orientation()?;
-    Ok(turned(size_of(&decoder), orientation))
-}
-
-/// The size of a picture of this size after turning it.
+/// The size of an image of this size after turning it.
 pub(super) fn turned(size: Size, orientation: Orientation) -> Size {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     if matches!(orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH) {
@@ -145,6 +241,7 @@ pub(super) fn turned(size: Size, orientation: Orientation) -> Size {
     }
 }
 
+/// Lays an image over a gray of this level.
 fn over(level: u8, image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
@@ -158,42 +255,13 @@ fn over(level: u8, image: DynamicImage) -> RgbImage {
     rgb
 }
 
-fn image_error(path: &Path, cause: ImageError) -> MediaError {
-    let mut inner = cause.source();
-    let mut early = matches!(&cause, ImageError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof);
-    while let Some(error) = inner {
-        early |= error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof);
-        inner = error.source();
+/// An error with a sentence of a decoder, which may be long.
+fn image_error(path: &Path, cause: impl ToString) -> MediaError {
+    const LONGEST: usize = 200;
+    let mut cause = cause.to_string();
+    if let Some((end, _)) = cause.char_indices().nth(LONGEST) {
+        cause.truncate(end);
+        cause.push('…');
     }
-    if early {
-        MediaError::TruncatedImage { path: path.into() }
-    } else {
-        MediaError::Image { path: path.into(), cause }
-    }
-}
-
-/// Whether a JPEG reaches its end-of-image marker: the decoder fills what is missing with gray and says nothing.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    let mut in_scan = false;
-    loop {
-        // In a scan, 0xFF is data when 0x00 follows, and 0xD0 to 0xD7 are restarts; 0xFF before a marker is padding.
-        let Some(at) = rest.windows(2).position(|w| {
-            w[0] == 0xFF && !matches!(w[1], 0x00 | 0xFF) && !(in_scan && matches!(w[1], 0xD0..=0xD7))
-        }) else {
-            return false;
-        };
-        let marker = rest[at + 1];
-        if marker == END_OF_IMAGE {
-            return true;
-        }
-        let Some(&[high, low]) = rest.get(at + 2..at + 4) else { return false };
-        let Some(next) = rest.get(at + 2 + usize::from(u16::from_be_bytes([high, low]))..) else {
-            return false;
-        };
-        rest = next;
-        in_scan = marker == START_OF_SCAN;
-    }
+    MediaError::Image { path: path.into(), cause }
 }

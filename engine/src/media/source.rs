@@ -7,20 +7,18 @@ use std::{
 
 use image::RgbImage;
 
-use super::{MediaError, folder::Folder, image::image_format, index::Index, video::Video};
+use super::{ImageHeader, MediaError, images::Images, index::Index, video::Video};
 use crate::{frame::Frames, geometry::Size};
 
-/// Frames a second of a folder of images, which does not say.
-const FOLDER_FPS: f64 = 25.0;
-
-/// The frames of a video file, of a folder of images, or of one image; numbered from 0 in the order they are shown.
+/// The frames of a video file, of a folder of images, or of one image file, which may have pages or be animated; numbered
+/// from 0 in the order they are shown.
 pub struct FrameSource {
     path: PathBuf,
     kind: Kind,
 }
 
 enum Kind {
-    Images(Folder),
+    Images(Images),
     Video(Box<Video>),
 }
 
@@ -44,14 +42,8 @@ impl FrameSource {
 
     /// Of a folder of images or an image; none of any other file.
     pub(super) fn open_images(path: &Path) -> Result<Option<Self>, MediaError> {
-        let folder = if path.is_dir() {
-            Folder::open(path)?
-        } else if image_format(path)?.is_some() {
-            Folder::single(path)?
-        } else {
-            return Ok(None);
-        };
-        Ok(Some(Self { path: path.into(), kind: Kind::Images(folder) }))
+        let images = Images::open(path)?;
+        Ok(images.map(|images| Self { path: path.into(), kind: Kind::Images(images) }))
     }
 
     /// Of a video file of which this index may be known; it is known from then on.
@@ -59,9 +51,28 @@ impl FrameSource {
         Ok(Self { path: path.into(), kind: Kind::Video(Box::new(Video::open(path, known)?)) })
     }
 
-    /// Whether it is a video file.
+    /// True for a video file, or a file of pages or animation frames.
     pub fn is_video(&self) -> bool {
-        matches!(self.kind, Kind::Video(_))
+        match &self.kind {
+            Kind::Images(images) => images.is_paged(),
+            Kind::Video(_) => true,
+        }
+    }
+
+    /// What the header of an image file says, of a folder that of its first image; `None` for a video file.
+    pub fn image_header(&self) -> Option<&ImageHeader> {
+        match &self.kind {
+            Kind::Images(images) => Some(images.header()),
+            Kind::Video(_) => None,
+        }
+    }
+
+    /// Frames of a folder whose headers cannot be read, and why.
+    pub fn unreadable(&self) -> &[(usize, String)] {
+        match &self.kind {
+            Kind::Images(images) => images.unreadable(),
+            Kind::Video(_) => &[],
+        }
     }
 
     /// The video file, folder or image.
@@ -72,7 +83,7 @@ impl FrameSource {
     /// Number of frames, at least 1.
     pub fn n_frames(&self) -> usize {
         match &self.kind {
-            Kind::Images(folder) => folder.n_frames(),
+            Kind::Images(images) => images.n_frames(),
             Kind::Video(video) => video.n_frames(),
         }
     }
@@ -80,15 +91,15 @@ impl FrameSource {
     /// Size of every frame in pixels, upright.
     pub fn size(&self) -> Size {
         match &self.kind {
-            Kind::Images(folder) => folder.size(),
+            Kind::Images(images) => images.size(),
             Kind::Video(video) => video.size(),
         }
     }
 
-    /// Frames a second, the average where the rate varies; 25 for images.
+    /// Frames a second, the average where the rate varies; 25 for images that do not say.
     pub fn fps(&self) -> f64 {
         match &self.kind {
-            Kind::Images(_) => FOLDER_FPS,
+            Kind::Images(images) => images.fps(),
             Kind::Video(video) => video.fps(),
         }
     }
@@ -99,7 +110,7 @@ impl FrameSource {
     /// If there is no such frame.
     pub fn time(&self, frame: usize) -> f64 {
         match &self.kind {
-            Kind::Images(_) => frame as f64 / FOLDER_FPS,
+            Kind::Images(images) => images.time(frame),
             Kind::Video(video) => video.time(frame),
         }
     }
@@ -109,30 +120,33 @@ impl FrameSource {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 
-    /// Name of frame `frame`: its file's, or for a frame of a video the one it gets when frames are extracted,
+    /// Name of frame `frame`: its file's, or for a frame of a video or a page the one it gets when frames are extracted,
     /// such as `clip/000012.jpg`.
     ///
     /// # Panics
     /// If there is no such frame of a folder.
     pub fn name(&self, frame: usize) -> String {
-        match &self.kind {
-            Kind::Images(folder) => {
-                folder.file(frame).file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
-            Kind::Video(_) => {
+        let file = match &self.kind {
+            Kind::Images(images) => images.file(frame),
+            Kind::Video(_) => None,
+        };
+        match file {
+            Some(file) => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            None => {
                 let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
                 format!("{stem}/{frame:06}.jpg")
             }
         }
     }
 
-    /// The frame at or before `frame` where decoding can start: a key frame; of images the frame itself.
+    /// The frame at or before `frame` where decoding can start: a key frame; of images the frame itself, of an animation
+    /// the first.
     ///
     /// # Panics
     /// If there is no such frame of a video.
     pub fn key_frame(&self, frame: usize) -> usize {
         match &self.kind {
-            Kind::Images(_) => frame,
+            Kind::Images(images) => images.key_frame(frame),
             Kind::Video(video) => video.key_frame(frame),
         }
     }
@@ -144,7 +158,7 @@ impl FrameSource {
     /// If there is no such frame of a video.
     pub fn decodes_from(&self, frame: usize) -> usize {
         match &self.kind {
-            Kind::Images(_) => frame,
+            Kind::Images(images) => images.decodes_from(frame),
             Kind::Video(video) => video.decodes_from(frame),
         }
     }
@@ -179,7 +193,7 @@ impl FrameSource {
             return Err(MediaError::NoSuchFrame { path: self.path.clone(), frame, n_frames });
         }
         match &mut self.kind {
-            Kind::Images(folder) => folder.frame(frame).map(Some),
+            Kind::Images(images) => images.frame_while(frame, go_on),
             Kind::Video(video) => video.frame_while(frame, go_on),
         }
     }

@@ -4,26 +4,38 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashSet},
     ffi::OsStr,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Content, Medium, MediumId, MediumKind, content_of, mask_folders::is_mask_folder, told_from};
-use crate::media::{FrameSource, Sources, image_size, is_named_as_image, natural_order};
+use super::{
+    Content, Medium, MediumId, MediumKind, content_of,
+    mask_folders::is_mask_folder,
+    scan::{Report, Scan},
+    told_from,
+};
+use crate::media::{
+    FrameSource, ImageKind, MediaError, Sources, image_header, image_size, is_named_as_image, natural_order,
+};
 
 /// How video files are called.
 const VIDEOS: [&str; 9] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv"];
 
+/// How images are called that Segue does not read; those in folders are counted.
+const UNREAD: [&str; 14] =
+    ["arw", "cr2", "cr3", "dng", "ico", "jp2", "nef", "orf", "psd", "raf", "rw2", "svg", "tga", "xcf"];
+
 /// Progress is told once in so many files, since telling it costs more than reading one.
 const OFTEN: usize = 32;
 
-/// The images and videos among these files and in these folders, and a sentence on each that cannot be taken.
+/// Finds the images and videos among these files and in these folders.
 ///
 /// Folders within folders count too. Hidden files, and files in folders that are not named as images or videos, are
-/// passed over; no file is taken twice, by whatever links it is reached. Media are ordered by their folders, then by
-/// their names, as [`natural_order`] has it, and paths are told from `folder`. Of images only headers are read;
-/// videos are opened by `sources`, so that they open quickly from then on.
+/// passed over, but images without any suffix are recognized by content; no file is taken twice, by whatever links it is
+/// reached. A file of pages or animation frames is a video. Media are ordered by their folders, then by their names, as
+/// [`natural_order`] has it, and paths are told from `folder`. Of images only headers are read; videos are opened by
+/// `sources`, so that they open quickly from then on.
 ///
 /// `progress` is told how many files were looked at, and how many there are; where it says no, that is all.
 pub fn scan(
@@ -31,7 +43,7 @@ pub fn scan(
     folder: &Path,
     sources: &Sources,
     progress: &dyn Fn(usize, usize) -> bool,
-) -> (Vec<Medium>, Vec<String>) {
+) -> Scan {
     let mut walk = Walk::default();
     for path in paths {
         if path.is_dir() {
@@ -40,52 +52,62 @@ pub fn scan(
             walk.files.push(path.clone());
         }
     }
-    let Walk { mut files, mut refused, .. } = walk;
+    let Walk { mut files, refused, unread, .. } = walk;
     files.sort_by(|a, b| by_folder(a, b));
     let mut known = HashSet::new();
     files.retain(|file| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
 
-    let mut media = Vec::new();
+    let mut report = Report::default();
+    for (folder, error) in refused {
+        report.refuse(&folder, format!("cannot open folder: {error}: {}", folder.display()));
+    }
+    unread.iter().for_each(|suffix| report.pass_over(suffix));
     for (i, file) in files.iter().enumerate() {
         let is_time = i % OFTEN == 0 || is_named(file, &VIDEOS);
         if is_time && !progress(i, files.len()) {
             break;
         }
-        match medium(file, folder, sources) {
-            Ok(medium) => media.push(medium),
-            Err(sentence) => refused.push(sentence),
+        if let Some(why) = unfit(file) {
+            report.refuse(file, format!("{why}: {}", file.display()));
+            continue;
+        }
+        match open(file, sources) {
+            Ok(source) => report.take(medium(told_from(folder, file), &source), &source),
+            Err(error) => report.refuse_media(file, &error),
         }
     }
-    (media, refused)
+    report.finish()
 }
 
-fn medium(file: &Path, folder: &Path, sources: &Sources) -> Result<Medium, String> {
-    let refuse = |why: &str| Err(format!("{why}: {}", file.display()));
+/// Returns why a file is not even opened.
+fn unfit(file: &Path) -> Option<&'static str> {
     // Opening and closing the open project's file would give up its lock.
     if is_named(file, &["segue"]) {
-        return refuse("cannot add file: it is a Segue project; open it instead");
+        return Some("cannot add file: it is a Segue project; open it instead");
     }
     if file.to_str().is_none() {
-        return refuse("cannot add file: its name is no valid text; rename it");
+        return Some("cannot add file: its name is no valid text; rename it");
     }
     // Opening a pipe would wait for whoever writes to it.
-    if fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
-        return refuse("cannot add file: it is a device or a pipe");
-    }
-    let path = told_from(folder, file);
-    if !is_named_as_image(file) {
-        let source = sources.open(file).map_err(|error| error.to_string())?;
-        if source.is_video() {
-            return Ok(video(path, &source));
-        }
-    }
-    let size = image_size(file).map_err(|error| error.to_string())?;
-    Ok(Medium { path, kind: MediumKind::Image, size, n_frames: 1, fps: None, content: None, done: false })
+    let is_odd = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file());
+    is_odd.then_some("cannot add file: it is a device or a pipe")
 }
 
-fn video(path: String, source: &FrameSource) -> Medium {
-    let (size, n_frames, fps) = (source.size(), source.n_frames(), Some(source.fps()));
-    Medium { path, kind: MediumKind::Video, size, n_frames, fps, content: None, done: false }
+fn open(file: &Path, sources: &Sources) -> Result<FrameSource, MediaError> {
+    sources.open(file).map_err(|error| match error {
+        // What is called an image and is none is no broken video.
+        MediaError::UnknownMedia { .. } if is_named_as_image(file) => {
+            image_header(file).err().unwrap_or(error)
+        }
+        error => error,
+    })
+}
+
+fn medium(path: String, source: &FrameSource) -> Medium {
+    let (size, n_frames) = (source.size(), source.n_frames());
+    let (kind, fps) =
+        if source.is_video() { (MediumKind::Video, Some(source.fps())) } else { (MediumKind::Image, None) };
+    Medium { path, kind, size, n_frames, fps, content: None, done: false }
 }
 
 /// The frames in a folder as one video, which has the folder's path, told from `project_folder` (`.` if they are the
@@ -93,7 +115,7 @@ fn video(path: String, source: &FrameSource) -> Medium {
 ///
 /// # Errors
 /// A sentence that says why not.
-pub fn scan_frames(folder: &Path, project_folder: &Path, sources: &Sources) -> Result<Medium, String> {
+pub fn scan_frames(folder: &Path, project_folder: &Path, sources: &Sources) -> Result<Scan, String> {
     let refuse = |why: &str| Err(format!("{why}: {}", folder.display()));
     if folder.to_str().is_none() {
         return refuse("cannot add folder: its name is no valid text; rename it");
@@ -103,7 +125,12 @@ pub fn scan_frames(folder: &Path, project_folder: &Path, sources: &Sources) -> R
     }
     let source = sources.open(folder).map_err(|error| error.to_string())?;
     let path = told_from(project_folder, folder);
-    Ok(video(if path.is_empty() { ".".to_owned() } else { path }, &source))
+    let path = if path.is_empty() { ".".to_owned() } else { path };
+    let mut report = Report::default();
+    // A folder is a video even if it holds one frame.
+    let (kind, fps) = (MediumKind::Video, Some(source.fps()));
+    report.take(Medium { kind, fps, ..medium(path, &source) }, &source);
+    Ok(report.finish())
 }
 
 /// Looks inside a folder for the files, and folders of frames, of these media; their new paths, told from `folder`.
@@ -198,7 +225,10 @@ struct Walk {
     files: Vec<PathBuf>,
     /// Folders that were looked into, which may be frames.
     folders: Vec<PathBuf>,
-    refused: Vec<String>,
+    /// Folders that cannot be read, and why.
+    refused: Vec<(PathBuf, io::Error)>,
+    /// Suffixes of images that Segue does not read.
+    unread: Vec<String>,
     /// Where it has been, without links: a link may lead back.
     been: HashSet<PathBuf>,
 }
@@ -212,17 +242,19 @@ impl Walk {
                 if self.been.insert(real) { fs::read_dir(&folder)?.collect() } else { Ok(Vec::new()) }
             });
             let entries: Vec<fs::DirEntry> = entries.unwrap_or_else(|error| {
-                self.refused.push(format!("cannot open folder: {error}: {}", folder.display()));
+                self.refused.push((folder.clone(), error));
                 Vec::new()
             });
             for path in entries.iter().map(fs::DirEntry::path).filter(|path| !is_hidden(path)) {
                 if path.is_dir() && is_mask_folder(&path) {
-                    self.refused
-                        .push(format!("cannot add folder: it holds masks, not photos: {}", path.display()));
+                    let why = io::Error::other("it holds masks, not photos");
+                    self.refused.push((path, why));
                 } else if path.is_dir() {
                     folders.push(path);
-                } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) {
+                } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) || is_unnamed_image(&path) {
                     self.files.push(path);
+                } else if is_named(&path, &UNREAD) {
+                    self.unread.push(path.extension().unwrap_or_default().to_string_lossy().into_owned());
                 }
             }
             self.folders.push(folder);
@@ -232,6 +264,11 @@ impl Walk {
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+/// True for an image whose name has no suffix.
+fn is_unnamed_image(path: &Path) -> bool {
+    path.extension().is_none() && ImageKind::of_file(path).is_ok_and(|kind| kind.is_some())
 }
 
 fn is_named(path: &Path, extensions: &[&str]) -> bool {
@@ -277,7 +314,8 @@ mod tests {
 
     #[track_caller]
     fn check_refused(path: &Path, why: &str) {
-        let (media, refused) = scan(&[path.to_owned()], Path::new("/"), &Sources::default(), &|_, _| true);
+        let Scan { media, refused, .. } =
+            scan(&[path.to_owned()], Path::new("/"), &Sources::default(), &|_, _| true);
         assert_eq!((media, refused.len()), (vec![], 1));
         assert!(
             refused[0].contains(why) && refused[0].ends_with(&path.display().to_string()),
@@ -300,7 +338,7 @@ mod tests {
         for name in ["labels.json", "notes.txt", "a9/project.segue"] {
             write(&folder.path().join(name), b"text");
         }
-        let (media, refused) =
+        let Scan { media, refused, .. } =
             scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!(paths(&media), ["9.PNG", "10.png", "a9/2.jpg", "a10/1.png", "b/1.png"]);
         assert_eq!(refused, Vec::<String>::new());
@@ -314,7 +352,7 @@ mod tests {
         write(&folder.path().join("2.png"), b"no image");
         write(&folder.path().join("3.png"), b"");
         write(&folder.path().join("clip.MP4"), b"video");
-        let (media, refused) =
+        let Scan { media, refused, .. } =
             scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!(paths(&media), ["1.png"]);
         assert_eq!(refused.len(), 3);
@@ -335,6 +373,41 @@ mod tests {
     }
 
     #[test]
+    fn images_without_suffix_and_of_odd_kinds_are_told() {
+        let folder = folder_of(&["a.png"]);
+        let at = |name: &str| folder.path().join(name);
+        fs::rename(at("a.png"), at("image")).unwrap();
+        image::GrayImage::new(3, 3).save(at("b.JPEG")).unwrap();
+        image::ImageBuffer::from_pixel(3, 3, image::Luma([300_u16])).save(at("c.PNG")).unwrap();
+        write(&at("Makefile"), b"all:");
+        write(&at("d.NEF"), b"raw");
+        write(&at("e.nef"), b"raw");
+        let scan = scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
+        assert_eq!(paths(&scan.media), ["b.JPEG", "c.PNG", "image"]);
+        assert_eq!((scan.n_refused, scan.refused), (0, Vec::new()));
+        assert_eq!(
+            scan.remarks,
+            [
+                "2 NEF images are not added: Segue does not read NEF; convert them to JPEG, PNG or TIFF",
+                "1 image has 16-bit, signed or float values, shown in 8 bits and scaled to the values present",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_of_frames_survives_a_bad_one() {
+        let folder = folder_of(&[]);
+        for name in ["1.png", "2.png", "3.png"] {
+            RgbImage::new(5, 4).save(folder.path().join(name)).unwrap();
+        }
+        write(&folder.path().join("2.png"), b"");
+        let found = scan_frames(folder.path(), folder.path(), &Sources::default()).unwrap();
+        assert_eq!((found.media[0].n_frames, found.media[0].size), (3, Size::new(5, 4)));
+        let [remark] = &found.remarks[..] else { panic!("{:?}", found.remarks) };
+        assert!(remark.starts_with(".: frame 1 is damaged: cannot read file: it is empty"), "{remark}");
+    }
+
+    #[test]
     fn videos_are_taken_whatever_they_are_called() {
         let folder = folder_of(&["1.png"]);
         let at = |name: &str| folder.path().join(name);
@@ -345,7 +418,7 @@ mod tests {
         write(&at("cut.mp4"), &whole[..whole.len() / 2]);
         let given = [folder.path().to_owned(), at("clip.bin")];
         let told = RefCell::new(Vec::new());
-        let (media, refused) = scan(&given, folder.path(), &Sources::default(), &|done, _| {
+        let Scan { media, refused, .. } = scan(&given, folder.path(), &Sources::default(), &|done, _| {
             told.borrow_mut().push(done);
             true
         });
@@ -367,10 +440,10 @@ mod tests {
             RgbImage::new(5, 3).save(frames.join(name)).unwrap();
         }
         let sources = Sources::default();
-        let medium = scan_frames(&frames, folder.path(), &sources).unwrap();
+        let medium = scan_frames(&frames, folder.path(), &sources).unwrap().media.remove(0);
         assert_eq!((medium.path.as_str(), medium.kind), ("frames", MediumKind::Video));
         assert_eq!((medium.n_frames, medium.size, medium.fps), (3, Size::new(5, 3), Some(25.0)));
-        assert_eq!(scan_frames(&frames, &frames, &sources).unwrap().path, ".");
+        assert_eq!(scan_frames(&frames, &frames, &sources).unwrap().media[0].path, ".");
         let none = scan_frames(folder.path(), folder.path(), &sources).unwrap_err();
         assert!(none.contains("it holds no images"), "{none}");
         let file = scan_frames(&frames.join("1.png"), folder.path(), &sources).unwrap_err();
@@ -394,8 +467,8 @@ mod tests {
         fs::create_dir_all(new.path().join("other/frames")).unwrap();
         make_clip(&new.path().join("other/clip.mp4"), 21);
         let sources = Sources::default();
-        let (mut media, _) = scan(&[old.path().join("clip.mp4")], old.path(), &sources, &|_, _| true);
-        media.push(scan_frames(&old.path().join("frames"), old.path(), &sources).unwrap());
+        let mut media = scan(&[old.path().join("clip.mp4")], old.path(), &sources, &|_, _| true).media;
+        media.extend(scan_frames(&old.path().join("frames"), old.path(), &sources).unwrap().media);
         for medium in &mut media {
             medium.content = Some(content_of(&old.path().join(&medium.path)).unwrap());
         }
@@ -418,7 +491,7 @@ mod tests {
         let folder = folder_of(&["a/1.png", "a/2.png"]);
         let at = |name: &str| folder.path().join(name);
         let given = [at("a"), at("a/1.png"), at("a/../a/2.png"), at("a")];
-        let (media, refused) = scan(&given, folder.path(), &Sources::default(), &|_, _| true);
+        let Scan { media, refused, .. } = scan(&given, folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!((media.len(), refused), (2, vec![]));
     }
 
@@ -428,7 +501,7 @@ mod tests {
         let folder = folder_of(&["a/1.png"]);
         std::os::unix::fs::symlink(folder.path(), folder.path().join("a/up")).unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("a/2.png")).unwrap();
-        let (media, refused) =
+        let Scan { media, refused, .. } =
             scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, _| true);
         assert_eq!((paths(&media), refused.len()), (vec!["a/1.png"], 1));
     }
@@ -443,7 +516,7 @@ mod tests {
 
     /// Media as they were in `old`, which moved to `new`, by their new paths; with their contents known or not.
     fn relocated(old: &Path, new: &Path, knows_content: bool) -> Vec<String> {
-        let (media, _) = scan(&[old.to_owned()], old, &Sources::default(), &|_, _| true);
+        let media = scan(&[old.to_owned()], old, &Sources::default(), &|_, _| true).media;
         let identified = |(i, mut medium): (usize, Medium)| {
             medium.content = knows_content.then(|| content_of(&old.join(&medium.path)).unwrap());
             (MediumId(i as u32), Arc::new(medium))

@@ -10,7 +10,7 @@ use crate::{
     media::Sources,
     models::{DownloadError, Downloader, Progress},
     nn::Cancel,
-    project::{locate, path_of, scan, scan_frames},
+    project::{Scan, locate, path_of, scan, scan_frames},
 };
 
 pub(super) fn run(
@@ -38,13 +38,12 @@ pub(super) fn run(
 fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) -> bool) -> Outcome {
     match errand {
         Errand::Scan { paths, folder } => {
-            let (media, refused) = scan(&paths, &folder, sources, progress);
-            Outcome::Scanned(media, refused)
+            Outcome::Scanned(Box::new(scan(&paths, &folder, sources, progress)))
         }
         Errand::ScanFrames { folder, project_folder } => {
             match scan_frames(&folder, &project_folder, sources) {
-                Ok(medium) => Outcome::Scanned(vec![medium], Vec::new()),
-                Err(sentence) => Outcome::Scanned(Vec::new(), vec![sentence]),
+                Ok(scan) => Outcome::Scanned(Box::new(scan)),
+                Err(sentence) => Outcome::Scanned(Box::new(Scan::refusing(sentence))),
             }
         }
         Errand::Import { path, project } => {

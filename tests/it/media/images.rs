@@ -4,7 +4,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use engine::{
     geometry::Size,
-    media::{FrameSource, read_image},
+    media::{FrameSource, image_size, read_image},
 };
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 
@@ -154,19 +154,50 @@ fn what_is_no_image_is_refused() {
     );
 }
 
+/// A BMP or PNG whose header says that it is larger than its data.
+fn with_size(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = encode(quarters(), format);
+    if format == ImageFormat::Bmp {
+        bytes[18..22].copy_from_slice(&width.to_le_bytes());
+        bytes[22..26].copy_from_slice(&height.to_le_bytes());
+    } else {
+        bytes[16..20].copy_from_slice(&width.to_be_bytes());
+        bytes[20..24].copy_from_slice(&height.to_be_bytes());
+        let mut crc = 0xFFFF_FFFF_u32;
+        for byte in &bytes[12..29] {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 };
+            }
+        }
+        bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    }
+    bytes
+}
+
 #[test]
-fn a_header_that_promises_too_many_pixels_is_refused() {
+fn images_beyond_the_limit_are_refused_by_header() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bomb");
-    let mut bytes = encode(quarters(), ImageFormat::Bmp);
-    bytes[18..22].copy_from_slice(&30_000_u32.to_le_bytes());
-    bytes[22..26].copy_from_slice(&30_000_u32.to_le_bytes());
-    write(&path, &bytes);
-    check_error(
-        read_image(&path),
-        &path,
-        "cannot read image: 30000x30000 pixels are more than Segue reads (16384x16384)",
-    );
+    for (format, width, height) in [(ImageFormat::Bmp, 30_000, 30_000), (ImageFormat::Png, 60_000, 60_000)] {
+        write(&path, &with_size(format, width, height));
+        let text =
+            format!("cannot read image: {width}x{height} pixels are more than Segue reads (1 GiB of memory)");
+        check_error(read_image(&path), &path, &text);
+        check_error(image_size(&path), &path, &text);
+    }
+    write(&path, &with_size(ImageFormat::Png, 60_000, 4_000));
+    assert_eq!(image_size(&path).unwrap(), Size::new(60_000, 4_000));
+}
+
+#[test]
+fn a_wide_panorama_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.png");
+    let wide = ImageBuffer::from_fn(60_000, 40, |x, y| Luma([(x / 300 + y) as u8]));
+    write(&path, &encode(wide, ImageFormat::Png));
+    let image = read_image(&path).unwrap();
+    assert_eq!((image.dimensions(), image.get_pixel(59_999, 39).0), ((60_000, 40), [(199 + 39) as u8; 3]));
 }
 
 /// Makes a folder of plain images, each with its gray value.
@@ -210,6 +241,53 @@ fn folders_that_are_no_frames_are_refused() {
     write(&odd, &encode(quarters(), ImageFormat::Png));
     let text = "cannot open folder: an image of 32x16 pixels is among frames of 8x6";
     check_error(FrameSource::open(folder.path()), &odd, text);
-    write(&odd, b"");
-    check_error(FrameSource::open(folder.path()), &odd, "cannot read file: it is empty");
+}
+
+#[test]
+fn a_damaged_image_among_frames_keeps_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    make_folder(folder.path(), &[("1.png", 10), ("2.png", 20), ("3.png", 30), ("4.png", 40)]);
+    write(&folder.path().join("1.png"), b"");
+    let cut = folder.path().join("3.png");
+    let whole = fs::read(&cut).unwrap();
+    write(&cut, &whole[..whole.len() - 20]);
+    let mut source = FrameSource::open(folder.path()).unwrap();
+    assert_eq!((source.n_frames(), source.size(), source.name(3)), (4, Size::new(8, 6), "4.png".to_owned()));
+    let grays: Vec<_> =
+        (0..4).map(|n| source.frame(n).ok().map(|image| image.get_pixel(3, 3).0[0])).collect();
+    assert_eq!(grays, [None, Some(20), None, Some(40)]);
+    let [(frame, why)] = source.unreadable() else { panic!("one header cannot be read") };
+    assert!(*frame == 0 && why.contains("it is empty") && why.ends_with("1.png"), "{why}");
+    let error = source.frame(2).unwrap_err().to_string();
+    assert!(error.starts_with("cannot decode frame 2: ") && error.ends_with("3.png"), "{error}");
+}
+
+#[test]
+fn pages_are_frames_and_one_page_is_a_photo() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("animation.dat");
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for gray in [0, 80, 160] {
+        let image = image::RgbaImage::from_pixel(8, 6, Rgba([gray, gray, gray, 255]));
+        let delay = image::Delay::from_numer_denom_ms(200, 1);
+        encoder.encode_frame(image::Frame::from_parts(image, 0, 0, delay)).unwrap();
+    }
+    drop(encoder);
+    write(&path, &bytes);
+    let mut source = FrameSource::open(&path).unwrap();
+    assert_eq!((source.n_frames(), source.is_video(), source.time(2), source.fps()), (3, true, 0.4, 5.0));
+    assert_eq!(source.name(2), "animation/000002.jpg");
+    for frame in [2, 0, 1] {
+        assert!(source.frame(frame).unwrap().get_pixel(4, 4).0[0].abs_diff(80 * frame as u8) < 3);
+    }
+    // What is cut off is missing, as in videos.
+    write(&path, &bytes[..bytes.len() - 20]);
+    assert_eq!(FrameSource::open(&path).unwrap().n_frames(), 2);
+    write(&path, &encode(quarters(), ImageFormat::Gif));
+    let source = FrameSource::open(&path).unwrap();
+    assert_eq!(
+        (source.n_frames(), source.is_video(), source.name(0)),
+        (1, false, "animation.dat".to_owned())
+    );
 }
