@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use engine::{
-    formats::{self, Change, Files, Options, Report},
+    formats::{self, Change, Files, ImageFiles, Options, Report},
     geometry::Rect,
     media::Sources,
     project::{Category, CategoryId, Object, ObjectId, Project, Segment, scan},
@@ -27,9 +27,13 @@ fn project(folder: &Path) -> Project {
 }
 
 fn export(folder: &Path, files: Files) -> Report {
-    let options = Options { files, ..Options::default() };
+    let options = Options { files: Some(files), ..Options::default() };
     let format = formats::named("yolo").unwrap();
-    format.export(&project(folder), folder, &options, &folder.join("out"), &|_, _| true).unwrap()
+    format
+        .export(&project(folder), &ImageFiles::of_project(folder), &options, &folder.join("out"), &|_, _| {
+            true
+        })
+        .unwrap()
 }
 
 /// Files of a group of `tests/reference/images.py`, with those names only.

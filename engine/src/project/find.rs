@@ -511,7 +511,7 @@ mod tests {
         let folder = folder_of(&["1.png"]);
         let nothing =
             scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, total| total == 0);
-        assert_eq!(nothing, (vec![], vec![]));
+        assert_eq!(nothing, Scan::default());
     }
 
     /// Media as they were in `old`, which moved to `new`, by their new paths; with their contents known or not.

@@ -19,9 +19,10 @@ pub(super) fn is_mask_folder(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io::Write as _};
 
     use super::*;
+    use crate::file::write_atomically;
 
     #[test]
     fn masks_are_told_from_photos_by_what_lies_beside_them() {
@@ -40,7 +41,7 @@ mod tests {
         assert!(is_mask_folder(&folder("davis/Annotations")) && is_mask_folder(&folder("plain/masks")));
         assert!(!is_mask_folder(&folder("davis/JPEGImages")) && !is_mask_folder(&folder("alone/masks")));
         assert!(!is_mask_folder(&folder("c/panoptic_val")));
-        fs::write(folder("c/panoptic_val.json"), "{}").unwrap();
+        write_atomically(&folder("c/panoptic_val.json"), |out| out.write_all(b"{}")).unwrap();
         assert!(is_mask_folder(&folder("c/panoptic_val")));
     }
 }
