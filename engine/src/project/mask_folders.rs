@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// True if a folder within a data set holds masks of the images beside it, as exports of Pascal VOC, DAVIS, MOTS, COCO panoptic
 /// and plain masks have it.
-pub(super) fn is_mask_folder(folder: &Path) -> bool {
+pub(crate) fn is_mask_folder(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let has_beside = |other: &str| folder.with_file_name(other).is_dir();
     if name.starts_with("SegmentationClass") || name.starts_with("SegmentationObject") {
