@@ -136,8 +136,8 @@ impl Dataset {
         missing: &mut Vec<String>,
         refused: &mut Refused,
     ) -> Vec<Option<Place>> {
-        let photos = project.media.iter().filter(|(_, medium)| medium.n_frames <= 1);
-        let videos_here = || project.media.iter().filter(|(_, medium)| medium.n_frames > 1);
+        let photos = project.media.iter().filter(|(_, medium)| !medium.is_video());
+        let videos_here = || project.media.iter().filter(|(_, medium)| medium.is_video());
         let files = self.images.iter().filter_map(|image| image.file_name.as_deref());
         let (photos, videos) =
             (matches(files, photos), matches(self.videos.iter().map(|path| &**path), videos_here()));
@@ -169,7 +169,7 @@ impl Dataset {
         for image in &self.images {
             let place = frame_of(image).map(|at| {
                 let medium = &project.media[&at.medium];
-                Place { at, size: medium.size, is_video: medium.n_frames > 1 }
+                Place { at, size: medium.size, is_video: medium.is_video() }
             });
             let misfit = place.zip(image.size).filter(|(here, told)| here.size != *told);
             if let Some((here, told)) = misfit {

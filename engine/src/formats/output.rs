@@ -132,7 +132,7 @@ impl<'a> Output<'a> {
             for path in &paths {
                 fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
             }
-            if medium.n_frames <= 1 {
+            if !medium.is_video() {
                 for path in &paths {
                     let made = match selection.options.files {
                         Files::Link => link(&from, path),

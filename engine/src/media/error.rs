@@ -60,6 +60,9 @@ pub enum MediaError {
     #[error("cannot decode frame {frame}: its data are damaged: {}", path.display())]
     DamagedFrame { path: PathBuf, frame: usize },
 
+    #[error("cannot decode frame {frame}: {cause}")]
+    DamagedImage { frame: usize, cause: Box<MediaError> },
+
     #[error("cannot decode frame {frame}: {cause}: {}", path.display())]
     Decode { path: PathBuf, frame: usize, cause: ffmpeg::Error },
 
@@ -83,4 +86,16 @@ pub enum MediaError {
 
     #[error("cannot write video: a frame of {size} pixels is among frames of {expected}: {}", path.display())]
     WrongSize { path: PathBuf, size: Size, expected: Size },
+}
+
+impl MediaError {
+    /// The frame whose data are damaged, if that is what is wrong: the others can be worked with.
+    pub fn damaged_frame(&self) -> Option<usize> {
+        match self {
+            Self::DamagedFrame { frame, .. }
+            | Self::DamagedImage { frame, .. }
+            | Self::Decode { frame, .. } => Some(*frame),
+            _ => None,
+        }
+    }
 }

@@ -62,7 +62,11 @@ impl Folder {
     }
 
     pub(super) fn frame(&self, frame: usize) -> Result<RgbImage, MediaError> {
-        read_image(&self.files[frame])
+        read_image(&self.files[frame]).map_err(|error| match error {
+            // What ails a disk ails all its files.
+            MediaError::Read { .. } | MediaError::NoSuchFrame { .. } => error,
+            error => MediaError::DamagedImage { frame, cause: Box::new(error) },
+        })
     }
 }
 

@@ -5,16 +5,19 @@ use std::{
     sync::Arc,
 };
 
-use ffmpeg::{format::Pixel, frame, picture};
+use ffmpeg::{Rational, frame, picture};
 use ffmpeg_next as ffmpeg;
 use image::{DynamicImage, RgbImage, metadata::Orientation};
 
 use super::{
     MediaError,
-    color::{Converter, Yuv},
-    decode::{Decoder, Picture},
+    PixelAspect,
+    color::ToImage,
+    damage,
+    decode::{Decoder, Mode, Picture},
     image::turned,
     index::Index,
+    tone::Tone,
 };
 use crate::geometry::Size;
 
@@ -35,13 +38,13 @@ pub(super) struct Video {
     start: Option<usize>,
     /// Came out of the decoder and was not given to anyone.
     held: Option<Picture>,
-    converter: Converter,
-    /// The converter's last output: memory that is used again.
-    rgb: frame::Video,
+    converter: ToImage,
     orientation: Orientation,
     size: Size,
+    pixel_aspect: PixelAspect,
     fps: f64,
-    times: Vec<f64>,
+    times: Arc<[f64]>,
+    is_tone_mapped: bool,
 }
 
 /// What came of decoding up to a frame.
@@ -56,7 +59,7 @@ impl Video {
     /// See [`super::FrameSource::open`]. The index is the one that is `known` of this file; without one it is made, and
     /// is known from then on.
     pub(super) fn open(path: &Path, known: &mut Option<Arc<Index>>) -> Result<Self, MediaError> {
-        let mut decoder = Decoder::open(path)?;
+        let mut decoder = Decoder::open(path, Mode::Conceal)?;
         let index = match known {
             Some(index) => index.clone(),
             None => known.insert(Arc::new(Index::build(&mut decoder)?)).clone(),
@@ -64,25 +67,32 @@ impl Video {
         if index.n_frames() == 0 {
             return Err(MediaError::NoFrames { path: path.into() });
         }
-        decoder.start_at(index.packets(), 0)?;
-        let held = decoder.next();
-        let Some(Picture { frame: first, .. }) = &held else {
+        decoder.start_at(index.packets(), 0, Mode::Watch)?;
+        let mut held = decoder.next();
+        if held.is_none() || decoder.is_in_trouble() {
+            decoder.start_at(index.packets(), 0, Mode::Conceal)?;
+            held = decoder.next();
+        }
+        let Some(Picture { frame: first, .. }) = &mut held else {
             return Err(MediaError::NoFrames { path: path.into() });
         };
         let fps = Some(decoder.fps()).filter(|&fps| fps > 0.0).unwrap_or(DEFAULT_FPS);
-        let times = index.times(decoder.time_base(), fps);
+        let times = index.times(decoder.time_base(), fps).into();
         let orientation = decoder.orientation();
+        let aspect = PixelAspect::new(decoder.pixel_aspect(first));
+        let stored = Size::new(first.width() as usize, first.height() as usize);
         Ok(Self {
             path: path.into(),
             index,
             next: 0,
             start: None,
-            converter: Converter::new(Pixel::RGB24, first.width(), first.height()),
-            rgb: frame::Video::empty(),
+            converter: ToImage::new(first),
             orientation,
-            size: turned(Size::new(first.width() as usize, first.height() as usize), orientation),
+            size: turned(stored, orientation),
+            pixel_aspect: if turned(Size::new(1, 2), orientation).width == 2 { aspect.turned() } else { aspect },
             fps,
             times,
+            is_tone_mapped: Tone::of(first, None).is_some(),
             decoder,
             held,
         })
@@ -104,6 +114,26 @@ impl Video {
         self.times[frame]
     }
 
+    /// See [`super::FrameSource::times`].
+    pub(super) fn times(&self) -> Arc<[f64]> {
+        self.times.clone()
+    }
+
+    /// True if its colors are not those that are stored.
+    pub(super) fn is_tone_mapped(&self) -> bool {
+        self.is_tone_mapped
+    }
+
+    /// See [`super::FrameSource::pixel_aspect`].
+    pub(super) fn pixel_aspect(&self) -> PixelAspect {
+        self.pixel_aspect
+    }
+
+    /// See [`super::FrameSource::time_unit`].
+    pub(super) fn time_unit(&self) -> Rational {
+        self.decoder.time_unit()
+    }
+
     /// See [`super::FrameSource::key_frame`].
     pub(super) fn key_frame(&self, frame: usize) -> usize {
         self.index.start(frame).and_then(|start| self.index.frame_of(start)).unwrap_or(0)
@@ -121,46 +151,84 @@ impl Video {
         frame: usize,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<RgbImage>, MediaError> {
+        let Some(picture) = self.picture_while(frame, go_on)? else { return Ok(None) };
+        let pixels = self.upright(&picture.frame);
+        pixels.map(Some).map_err(|cause| MediaError::Decode { path: self.path.clone(), frame, cause })
+    }
+
+    /// See [`super::FrameSource::check`].
+    pub(super) fn check(&mut self, frame: usize) -> Result<(), MediaError> {
+        self.picture_while(frame, &mut || true).map(drop)
+    }
+
+    fn picture_while(
+        &mut self,
+        frame: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Picture>, MediaError> {
         loop {
-            self.go_near(frame)?;
+            let start = self.index.start(frame);
+            let known = self.index.damaged(start);
+            let lacks = damage::lacks_what_it_refers_to(self.decoder.codec(), &self.index, frame);
+            if lacks || known.as_ref().is_some_and(|damaged| damaged.contains(&frame)) {
+                return Err(MediaError::DamagedFrame { path: self.path.clone(), frame });
+            }
+            // What is known to be damaged is no reason to stop.
+            self.go_near(frame, if known.is_some() { Mode::Conceal } else { Mode::Watch })?;
             let picture = match self.decode_to(frame, go_on) {
                 Decoded::Frame(picture) => Some(picture),
                 Decoded::Nothing => None,
                 Decoded::GivenUp => return Ok(None),
             };
+            if self.has_noticed_damage() {
+                self.examine(frame)?;
+                continue;
+            }
             let right = picture.as_ref().is_some_and(|picture| self.index.is_frame(frame, &picture.frame));
             match (picture, self.start) {
                 // What comes out wrong even from the first packet on is damaged differently each time.
-                (Some(picture), start) if right || start.is_none() => {
-                    let pixels = self.upright(&picture.frame).map_err(|cause| MediaError::Decode {
-                        path: self.path.clone(),
-                        frame,
-                        cause,
-                    });
-                    return pixels.map(Some);
-                }
+                (Some(picture), start) if right || start.is_none() => return Ok(Some(picture)),
                 (_, Some(start)) if self.index.is_counted() => self.forget_start(start),
                 _ => return Err(MediaError::DamagedFrame { path: self.path.clone(), frame }),
             }
         }
     }
 
+    /// True if it is to be found out what is damaged.
+    fn has_noticed_damage(&self) -> bool {
+        self.decoder.mode() == Mode::Watch && self.decoder.is_in_trouble()
+    }
+
+    /// Finds out which frames are damaged among those that are decoded together with `frame`.
+    fn examine(&mut self, frame: usize) -> Result<(), MediaError> {
+        let start = self.index.start(frame);
+        let damaged = damage::examine(&mut self.decoder, &self.index, start)?;
+        self.index.set_damaged(start, damaged);
+        self.next = usize::MAX;
+        self.held = None;
+        Ok(())
+    }
+
     /// Places the decoder so that `frame` is still to come.
-    fn go_near(&mut self, frame: usize) -> Result<(), MediaError> {
+    fn go_near(&mut self, frame: usize, mode: Mode) -> Result<(), MediaError> {
+        if self.decoder.mode() != mode {
+            self.next = usize::MAX;
+        }
         while let Some(start) = self.index.start(frame) {
             let first = self.index.frame_of(start).unwrap_or(0);
             if self.next <= frame && first <= self.next + NEAR {
                 return Ok(());
             }
-            self.decoder.start_at(self.index.packets(), start)?;
+            self.decoder.start_at(self.index.packets(), start, mode)?;
             self.start = Some(start);
-            if self.find_start(start, first) {
+            // A key frame that is damaged is still where its frames are decoded from.
+            if self.find_start(start, first) || self.has_noticed_damage() {
                 return Ok(());
             }
             self.forget_start(start);
         }
         if self.next > frame {
-            self.decoder.start_at(self.index.packets(), 0)?;
+            self.decoder.start_at(self.index.packets(), 0, mode)?;
             self.start = None;
             self.next = 0;
             self.held = None;
@@ -203,6 +271,8 @@ impl Video {
         while let Some(picture) = self.decoder.next() {
             if picture.packet == start {
                 self.next = first;
+                // What was wrong with pictures that are passed over here is not wrong with those to come.
+                self.decoder.passed_over(&picture);
                 let whole = is_intra(&picture.frame);
                 self.held = Some(picture);
                 return whole;
@@ -215,15 +285,7 @@ impl Video {
     }
 
     fn upright(&mut self, decoded: &frame::Video) -> Result<RgbImage, ffmpeg::Error> {
-        self.converter.convert(decoded, &mut self.rgb, Yuv::of(decoded))?;
-        let rgb = &self.rgb;
-        let row = 3 * rgb.width() as usize;
-        let mut pixels = Vec::with_capacity(row * rgb.height() as usize);
-        for line in rgb.data(0).chunks(rgb.stride(0)) {
-            pixels.extend_from_slice(&line[..row]);
-        }
-        let image = RgbImage::from_raw(rgb.width(), rgb.height(), pixels).ok_or(ffmpeg::Error::Bug)?;
-        let mut image = DynamicImage::ImageRgb8(image);
+        let mut image = DynamicImage::ImageRgb8(self.converter.convert(decoded)?);
         image.apply_orientation(self.orientation);
         Ok(image.into_rgb8())
     }
