@@ -14,8 +14,8 @@ use super::{
 /// Finds the damaged frames of the stretch that is decoded from packet `start`, or else from the first packet.
 ///
 /// A frame that is decoded after a damaged one may refer to it, whatever its picture looks like: up to the next key frame
-/// all are damaged, unless the codec says that no frame refers to the damaged one. The decoder must be placed again
-/// afterwards.
+/// all are damaged, unless the codec says that no frame refers to the damaged one. None if `go_on`, which is asked now and
+/// then, says no. The decoder must be placed again afterwards.
 ///
 /// # Errors
 /// The file cannot be read any more.
@@ -23,13 +23,14 @@ pub(super) fn examine(
     decoder: &mut Decoder,
     index: &Index,
     start: Option<usize>,
-) -> Result<BTreeSet<usize>, MediaError> {
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Option<BTreeSet<usize>>, MediaError> {
     let frames: Vec<usize> = index.stretch(start).collect();
     let packet_of = |frame: &usize| index.packet_of(*frame);
     let (packets, first) = (index.packets(), start.unwrap_or(0));
-    let Some(last) = frames.iter().map(packet_of).max() else { return Ok(BTreeSet::new()) };
+    let Some(last) = frames.iter().map(packet_of).max() else { return Ok(Some(BTreeSet::new())) };
     decoder.start_at(packets, first, Mode::Examine)?;
-    let mut damaged = decoder.examine(last);
+    let Some(mut damaged) = decoder.examine(last, go_on) else { return Ok(None) };
     // Containers notice that something is lost, but may mark the packet beside the gap.
     let corrupt: Vec<usize> = (first..=last).filter(|n| packets[*n].corrupt).collect();
     if !decoder.reports_concealment() {
@@ -43,7 +44,7 @@ pub(super) fn examine(
             || spreads_from.is_some_and(|from| packet > from)
             || lacks_what_it_refers_to(decoder.codec(), index, *frame)
     };
-    Ok(frames.into_iter().filter(is_damaged).collect())
+    Ok(Some(frames.into_iter().filter(is_damaged).collect()))
 }
 
 /// True if no frame refers to the packet's. Damaged data may say so wrongly, so that its place among the others must say

@@ -85,13 +85,14 @@ pub(super) struct Picture {
 
 /// What a decoder does about damaged data.
 ///
-/// FFmpeg conceals errors, and some of its decoders do not report that they did; those are told to fail instead, which
-/// also loses good pictures. With several threads an error cannot be attributed to a packet. So a video is decoded in
-/// [`Self::Watch`] until something is wrong, the packets are then examined in [`Self::Examine`], and the good pictures
-/// among them are decoded in [`Self::Conceal`].
+/// FFmpeg conceals errors. Some of its decoders mark the pictures in which they did, but with several threads a picture may
+/// be given out before it is marked. Told to fail instead, a decoder does not say at which packet, loses good pictures, and
+/// also fails at metadata that it does not understand. So a video is decoded in [`Self::Watch`] until something seems
+/// wrong, the packets are then examined in [`Self::Examine`], and the good pictures among them are decoded in
+/// [`Self::Conceal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Fast, and notices damage: [`Decoder::is_in_trouble`].
+    /// Fast, and notices damage, or what may be damage: [`Decoder::is_in_trouble`].
     Watch,
     /// Slow, and finds out which packets are damaged: [`Decoder::examine`].
     Examine,
@@ -113,6 +114,8 @@ pub(super) struct Decoder {
     mode: Mode,
     /// True if damage was noticed since the decoder was placed.
     is_in_trouble: bool,
+    /// False once a decoder that marks concealed pictures has failed at something else.
+    is_strict: bool,
     /// How packets are divided, for codecs whose packets tell whether other pictures refer to theirs.
     nal: Option<NalLayout>,
 }
@@ -120,18 +123,34 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Opens the video stream of a file, to be decoded from its first packet.
     pub(super) fn open(path: &Path, mode: Mode) -> Result<Self, MediaError> {
+        Self::open_as(path, mode, true)
+    }
+
+    fn open_as(path: &Path, mode: Mode, is_strict: bool) -> Result<Self, MediaError> {
         let no_video = || MediaError::NoVideo { path: path.into() };
         let input = open_input(path)?;
         let stream = input.streams().best(media::Type::Video).ok_or_else(no_video)?;
         if stream.disposition().contains(Disposition::ATTACHED_PIC) {
             return Err(no_video());
         }
-        let decoder = new_decoder(path, &stream, mode)?;
+        let decoder = new_decoder(path, &stream, mode, is_strict)?;
         let nal = NalLayout::of(&stream.parameters());
         let stream = stream.index();
         let (path, next_packet, pending) = (path.into(), 0, None);
         let (drained, is_in_trouble) = (false, false);
-        Ok(Self { path, input, stream, decoder, next_packet, pending, drained, mode, is_in_trouble, nal })
+        Ok(Self {
+            path,
+            input,
+            stream,
+            decoder,
+            next_packet,
+            pending,
+            drained,
+            mode,
+            is_in_trouble,
+            is_strict,
+            nal,
+        })
     }
 
     /// True if the decoder marks each picture in which it has concealed an error.
@@ -149,7 +168,12 @@ impl Decoder {
         self.is_in_trouble
     }
 
-    /// Ignores what was noticed before this picture, as far as the pictures to come will show it again.
+    /// Trusts the decoder's marks from now on, as far as it makes any: what seemed to be damage was none.
+    pub(super) fn calm_down(&mut self) {
+        self.is_strict = false;
+    }
+
+    /// Ignores what was noticed before this picture, as far as the pictures to come show it themselves.
     pub(super) fn passed_over(&mut self, picture: &Picture) {
         if self.reports_concealment() {
             self.is_in_trouble = is_concealed(&picture.frame);
@@ -224,13 +248,13 @@ impl Decoder {
     ) -> Result<(), MediaError> {
         if self.seek(packets, first) {
             // Flushing is not enough: some decoders that run in threads remember pictures from before.
-            self.decoder = new_decoder(&self.path, &self.stream(), mode)?;
+            self.decoder = new_decoder(&self.path, &self.stream(), mode, self.is_strict)?;
             (self.drained, self.mode, self.is_in_trouble) = (false, mode, false);
             return Ok(());
         }
         // Some formats cannot seek, or not as far back as asked: pass over all packets before, without decoding them.
         // Opening the file is slow, because FFmpeg decodes a little of it.
-        *self = Self::open(&self.path, mode)?;
+        *self = Self::open_as(&self.path, mode, self.is_strict)?;
         while self.next_packet < first {
             self.read_packet().map_err(|cause| MediaError::Video { path: self.path.clone(), cause })?;
         }
@@ -283,12 +307,20 @@ impl Decoder {
         None
     }
 
-    /// Decodes the packets up to `last` and reports those in which the decoder finds damage.
+    /// Decodes the packets up to `last` and returns those in which the decoder finds damage; none if `go_on`, which is asked
+    /// after each, says no.
     ///
     /// The decoder must have been placed in [`Mode::Examine`], and must be placed again afterwards.
-    pub(super) fn examine(&mut self, last: usize) -> BTreeSet<usize> {
+    pub(super) fn examine(
+        &mut self,
+        last: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Option<BTreeSet<usize>> {
         let mut damaged = BTreeSet::new();
         while !self.drained {
+            if !go_on() {
+                return None;
+            }
             let is_over = self.next_packet > last && self.pending.is_none();
             let sent = if is_over { self.decoder.send_eof().is_ok() } else { self.send_packet() };
             // With one thread, an error is of the packet that was sent last.
@@ -305,7 +337,7 @@ impl Decoder {
                 }
             }
         }
-        damaged
+        Some(damaged)
     }
 
     /// The next picture that has been decoded; none if the decoder needs another packet, or has ended.
@@ -372,24 +404,36 @@ fn open_input(path: &Path) -> Result<Input, MediaError> {
         .map_err(|cause| MediaError::UnknownMedia { path: path.into(), cause })
 }
 
-fn new_decoder(path: &Path, stream: &Stream, mode: Mode) -> Result<decoder::Video, MediaError> {
+fn new_decoder(path: &Path, stream: &Stream, mode: Mode, is_strict: bool) -> Result<decoder::Video, MediaError> {
     let video_error = |cause| MediaError::Video { path: path.into(), cause };
     let parameters = stream.parameters();
-    let parameters_id = parameters.id();
     let codec = decoder::find(parameters.id())
         .ok_or_else(|| MediaError::NoDecoder { path: path.into(), codec: parameters.id().name() })?;
-    let mut context = codec::Context::from_parameters(parameters).map_err(video_error)?.decoder();
+    let mut context = codec::Context::from_parameters(parameters.clone()).map_err(video_error)?.decoder();
     context.set_packet_time_base(stream.time_base());
     let mut options: Dictionary = Dictionary::new();
-    options.set("threads", if mode == Mode::Examine { "1" } else { "auto" });
-    if mode != Mode::Conceal && !reports_concealment(parameters_id) {
+    let is_small = area(&parameters) <= SMALL;
+    options.set("threads", if is_small || mode == Mode::Examine { "1" } else { "auto" });
+    let may_only_fail = !reports_concealment(parameters.id());
+    if (mode == Mode::Watch && (is_strict || may_only_fail)) || (mode == Mode::Examine && may_only_fail) {
         options.set("err_detect", "crccheck+explode");
     }
     context.open_as_with(codec, options).and_then(decoder::Opened::video).map_err(video_error)
 }
 
+/// Pixels of a picture that one thread decodes within a few milliseconds: PAL.
+const SMALL: i64 = 720 * 576;
+
+#[expect(unsafe_code, reason = "ffmpeg-next has no call for this")]
+fn area(parameters: &codec::Parameters) -> i64 {
+    // SAFETY: the parameters are borrowed as long as the numbers are read.
+    unsafe {
+        let parameters = &*parameters.as_ptr();
+        i64::from(parameters.width) * i64::from(parameters.height)
+    }
+}
+
 /// True if FFmpeg's decoder marks each picture in which it has concealed an error: those built on its error resilience.
-/// Made to fail instead, they would also fail at metadata that they do not understand.
 fn reports_concealment(codec: codec::Id) -> bool {
     use codec::Id::{
         FLV1, H263, H263I, H263P, H264, MPEG1VIDEO, MPEG2VIDEO, MPEG4, MSMPEG4V1, MSMPEG4V2, MSMPEG4V3, VC1,

@@ -22,8 +22,25 @@ use super::{
 };
 
 /// Formats that put exactly one shown frame into each packet (hidden frames of VP9 and AV1 travel with shown ones).
-const ONE_TO_ONE: [Id; 9] =
-    [Id::H264, Id::HEVC, Id::VP9, Id::AV1, Id::MJPEG, Id::MPEG2VIDEO, Id::PRORES, Id::DNXHD, Id::FFV1];
+const ONE_TO_ONE: [Id; 17] = [
+    Id::H264,
+    Id::HEVC,
+    Id::VP9,
+    Id::AV1,
+    Id::MJPEG,
+    Id::MPEG2VIDEO,
+    Id::PRORES,
+    Id::DNXHD,
+    Id::FFV1,
+    Id::PNG,
+    Id::JPEG2000,
+    Id::HUFFYUV,
+    Id::FFVHUFF,
+    Id::UTVIDEO,
+    Id::CFHD,
+    Id::DVVIDEO,
+    Id::RAWVIDEO,
+];
 
 /// So many first frames are decoded to test what the container says; encoders look less far ahead than this.
 const TESTED_HEAD: usize = 48;
@@ -39,6 +56,8 @@ pub(super) struct Index {
     frames: Vec<usize>,
     /// For each packet its frame, if it has one.
     frame_of: Vec<Option<usize>>,
+    /// For each packet the last frame, in the order they are shown, that is decoded by then.
+    decoded_until: Vec<usize>,
     /// Packets from which decoding can start, ascending.
     keys: Vec<usize>,
     /// The first packet that the container calls a key frame.
@@ -80,9 +99,15 @@ impl Index {
         for (frame, &packet) in frames.iter().enumerate() {
             frame_of[packet] = Some(frame);
         }
+        let decoded_until = frame_of.iter().scan(0, |last, frame| {
+            *last = frame.map_or(*last, |frame| frame.max(*last));
+            Some(*last)
+        });
+        let decoded_until = decoded_until.collect();
         let keys = (0..packets.len()).filter(|&n| packets[n].key && frame_of[n].is_some()).collect();
         let first_key = packets.iter().position(|packet| packet.key);
-        Self { packets, frames, frame_of, keys, first_key, fingerprints: None, damaged: Arc::default() }
+        let (fingerprints, damaged) = (None, Arc::default());
+        Self { packets, frames, frame_of, decoded_until, keys, first_key, fingerprints, damaged }
     }
 
     pub(super) fn n_frames(&self) -> usize {
@@ -132,6 +157,11 @@ impl Index {
     /// The first packet that the container calls a key frame.
     pub(super) fn first_key(&self) -> Option<usize> {
         self.first_key
+    }
+
+    /// The last frame, in the order they are shown, that is decoded no later than `frame`, which may refer to it.
+    pub(super) fn decoded_until(&self, frame: usize) -> usize {
+        self.decoded_until[self.frames[frame]].max(frame)
     }
 
     /// The packet of a frame.

@@ -1,6 +1,7 @@
 //! The frames of a video file by number: frame n is the n-th that is shown, however it is reached.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -36,8 +37,8 @@ pub(super) struct Video {
     next: usize,
     /// The key frame's packet that decoding started from, or none if from the first packet.
     start: Option<usize>,
-    /// Came out of the decoder and was not given to anyone.
-    held: Option<Picture>,
+    /// Came out of the decoder and were not given to anyone, with their frames' numbers.
+    held: VecDeque<(usize, Picture)>,
     converter: ToImage,
     orientation: Orientation,
     size: Size,
@@ -68,33 +69,33 @@ impl Video {
             return Err(MediaError::NoFrames { path: path.into() });
         }
         decoder.start_at(index.packets(), 0, Mode::Watch)?;
-        let mut held = decoder.next();
-        if held.is_none() || decoder.is_in_trouble() {
+        let mut first = decoder.next();
+        if first.is_none() || decoder.is_in_trouble() {
             decoder.start_at(index.packets(), 0, Mode::Conceal)?;
-            held = decoder.next();
+            first = decoder.next();
         }
-        let Some(Picture { frame: first, .. }) = &mut held else {
+        let Some(Picture { packet, frame: mut first }) = first else {
             return Err(MediaError::NoFrames { path: path.into() });
         };
         let fps = Some(decoder.fps()).filter(|&fps| fps > 0.0).unwrap_or(DEFAULT_FPS);
         let times = index.times(decoder.time_base(), fps).into();
         let orientation = decoder.orientation();
-        let aspect = PixelAspect::new(decoder.pixel_aspect(first));
+        let aspect = PixelAspect::new(decoder.pixel_aspect(&mut first));
         let stored = Size::new(first.width() as usize, first.height() as usize);
         Ok(Self {
             path: path.into(),
-            index,
             next: 0,
             start: None,
-            converter: ToImage::new(first),
+            converter: ToImage::new(&first),
             orientation,
             size: turned(stored, orientation),
             pixel_aspect: if turned(Size::new(1, 2), orientation).width == 2 { aspect.turned() } else { aspect },
             fps,
             times,
-            is_tone_mapped: Tone::of(first, None).is_some(),
+            is_tone_mapped: Tone::of(&first, None).is_some(),
+            held: index.frame_of(packet).map(|frame| (frame, Picture { packet, frame: first })).into_iter().collect(),
+            index,
             decoder,
-            held,
         })
     }
 
@@ -181,7 +182,9 @@ impl Video {
                 Decoded::GivenUp => return Ok(None),
             };
             if self.has_noticed_damage() {
-                self.examine(frame)?;
+                if !self.examine(frame, go_on)? {
+                    return Ok(None);
+                }
                 continue;
             }
             let right = picture.as_ref().is_some_and(|picture| self.index.is_frame(frame, &picture.frame));
@@ -199,14 +202,18 @@ impl Video {
         self.decoder.mode() == Mode::Watch && self.decoder.is_in_trouble()
     }
 
-    /// Finds out which frames are damaged among those that are decoded together with `frame`.
-    fn examine(&mut self, frame: usize) -> Result<(), MediaError> {
+    /// Finds out which frames are damaged among those that are decoded together with `frame`; false if `go_on` said no.
+    fn examine(&mut self, frame: usize, go_on: &mut dyn FnMut() -> bool) -> Result<bool, MediaError> {
         let start = self.index.start(frame);
-        let damaged = damage::examine(&mut self.decoder, &self.index, start)?;
-        self.index.set_damaged(start, damaged);
         self.next = usize::MAX;
-        self.held = None;
-        Ok(())
+        self.held.clear();
+        let damaged = damage::examine(&mut self.decoder, &self.index, start, go_on)?;
+        let Some(damaged) = damaged else { return Ok(false) };
+        if damaged.is_empty() {
+            self.decoder.calm_down();
+        }
+        self.index.set_damaged(start, damaged);
+        Ok(true)
     }
 
     /// Places the decoder so that `frame` is still to come.
@@ -231,7 +238,7 @@ impl Video {
             self.decoder.start_at(self.index.packets(), 0, mode)?;
             self.start = None;
             self.next = 0;
-            self.held = None;
+            self.held.clear();
         }
         Ok(())
     }
@@ -244,37 +251,59 @@ impl Video {
     }
 
     /// The picture of `frame`, if it comes out of the decoder before a later one and `go_on` never says no.
+    ///
+    /// What it may refer to is shown later, if only a little: a picture is given out once all that is decoded before it has
+    /// come out, too, so that damage there has been noticed.
     fn decode_to(&mut self, frame: usize, go_on: &mut dyn FnMut() -> bool) -> Decoded {
-        while let Some(picture) = self.held.take().or_else(|| self.decoder.next()) {
-            let Some(found) = self.index.frame_of(picture.packet) else { continue };
-            self.next = found + 1;
-            if found == frame {
-                return Decoded::Frame(picture);
+        /// No codec holds back more pictures.
+        const MAX_DELAY: usize = 32;
+        let until = match self.decoder.mode() {
+            Mode::Watch => self.index.decoded_until(frame).min(frame + MAX_DELAY),
+            _ => frame,
+        };
+        loop {
+            while let Some((held, _)) = self.held.front()
+                && *held < frame
+            {
+                self.next = held + 1;
+                self.held.pop_front();
+                if !go_on() {
+                    return Decoded::GivenUp;
+                }
             }
-            if found > frame {
-                self.next = found;
-                self.held = Some(picture);
+            let is_enough = self.held.back().is_some_and(|(last, _)| *last >= until);
+            if is_enough || self.has_noticed_damage() {
                 break;
             }
-            if !go_on() {
-                return Decoded::GivenUp;
+            let Some(picture) = self.decoder.next() else { break };
+            if let Some(found) = self.index.frame_of(picture.packet) {
+                self.held.push_back((found, picture));
             }
         }
-        Decoded::Nothing
+        match self.held.pop_front_if(|(held, _)| *held == frame) {
+            Some((_, picture)) => {
+                self.next = frame + 1;
+                Decoded::Frame(picture)
+            }
+            None => {
+                self.next = self.held.front().map_or(self.next, |(held, _)| *held);
+                Decoded::Nothing
+            }
+        }
     }
 
     /// Holds the picture of the key frame in packet `start`, frame number `first`, if it comes out of the decoder whole.
     ///
     /// Pictures that come out before it are decoded after it and lack what they refer to.
     fn find_start(&mut self, start: usize, first: usize) -> bool {
-        self.held = None;
+        self.held.clear();
         while let Some(picture) = self.decoder.next() {
             if picture.packet == start {
                 self.next = first;
                 // What was wrong with pictures that are passed over here is not wrong with those to come.
                 self.decoder.passed_over(&picture);
                 let whole = is_intra(&picture.frame);
-                self.held = Some(picture);
+                self.held.push_back((first, picture));
                 return whole;
             }
             if self.index.frame_of(picture.packet) > Some(first) {
