@@ -146,13 +146,21 @@ impl From<RuntimeError> for DetectError {
     }
 }
 
+/// Opens a file of weights, by the names that OWLv2, RT-DETRv2 and D-FINE have in transformers.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    Ok(Checkpoint::open(path)?.rooted(&["owlv2.vision_model.", "model.backbone."]))
+}
+
 /// The graphs of the detector in a file of official weights, for images of `image_size` pixels or of the size that suits it,
 /// and the weights.
 ///
 /// # Errors
 /// If it is no detector, or a file that it needs is missing or damaged.
 pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
-    let is_owlv2 = owlv2::Config::of(&Checkpoint::open(path)?).is_some();
+    let is_owlv2 = owlv2::Config::of(&open(path)?).is_some();
     if is_owlv2 { owlv2::parts(path, image_size) } else { detr::parts(path, image_size) }
 }
 

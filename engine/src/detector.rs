@@ -11,13 +11,13 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     detect::{
-        DetectError, Detection,
+        self, DetectError, Detection,
         detr::Detr,
         onnx::OnnxDetector,
         owlv2::{Config as Owlv2Config, Owlv2},
     },
     geometry::Rect,
-    nn::{Cancel, Checkpoint, Runtime},
+    nn::{Cancel, Runtime},
     picture::Picture,
 };
 
@@ -71,7 +71,7 @@ pub fn open(
     if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
         return Ok(Box::new(OnnxDetector::load(runtime, path, image_size)?));
     }
-    let is_owlv2 = Owlv2Config::of(&Checkpoint::open(path)?).is_some();
+    let is_owlv2 = Owlv2Config::of(&detect::open(path)?).is_some();
     Ok(if is_owlv2 {
         Box::new(owlv2::Owlv2Detector::new(Owlv2::load(runtime, path, image_size)?))
     } else {

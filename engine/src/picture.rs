@@ -2,13 +2,15 @@
 
 use image::{RgbImage, imageops};
 
-use crate::{geometry::Size, project::FrameId};
+use crate::{frame::ImageKind, geometry::Size, project::FrameId};
 
 /// The pixels of one frame.
 #[derive(Debug)]
 pub struct Picture {
     /// Which frame.
     pub at: FrameId,
+    /// Whether it is a photo or of a video.
+    pub kind: ImageKind,
     /// The frame, then each time half as large (rounded up), to at most [`SMALLEST`] pixels along each edge.
     levels: Vec<RgbImage>,
 }
@@ -17,15 +19,15 @@ pub struct Picture {
 const SMALLEST: u32 = 1024;
 
 impl Picture {
-    /// Of a frame's pixels.
-    pub fn new(at: FrameId, pixels: RgbImage) -> Self {
+    /// A photo, or a frame of a video, with its pixels.
+    pub fn new(at: FrameId, kind: ImageKind, pixels: RgbImage) -> Self {
         let mut levels = vec![pixels];
         while let Some(last) = levels.last()
             && last.width().max(last.height()) > SMALLEST
         {
             levels.push(halved(last));
         }
-        Self { at, levels }
+        Self { at, kind, levels }
     }
 
     /// All pixels.
@@ -88,8 +90,11 @@ mod tests {
     #[test]
     fn levels_halve_and_keep_the_mean() {
         let at = FrameId { medium: MediumId(1), frame: 0 };
-        let picture =
-            Picture::new(at, RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])));
+        let picture = Picture::new(
+            at,
+            ImageKind::Photo,
+            RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])),
+        );
         let sizes: Vec<(u32, u32)> = picture.levels().iter().map(RgbImage::dimensions).collect();
         assert_eq!(sizes, [(2051, 3), (1026, 2), (513, 1)]);
         assert_eq!(picture.levels()[1].get_pixel(3, 1).0, [50, 7, 200]);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    frame::Direction,
+    frame::{Direction, ImageKind},
     mask::Rle,
     nn::{Cancel, RuntimeError},
     picture::Picture,
@@ -186,7 +186,7 @@ impl Tracking {
         let given = self.project.nearest_given(run, segmenter.reach().given);
         if let Some((frame, segment)) = given.iter().find(|(_, segment)| !segment.is_answered) {
             let (at, question) = (at(*frame), segment.question.clone());
-            let picture = Arc::new(Picture::new(at, video.frame(*frame)?));
+            let picture = Arc::new(Picture::new(at, ImageKind::Frame, video.frame(*frame)?));
             let answer = segmenter.answer(&picture, &question, cancel)?;
             return Ok(Prepared::Answered(Tracked::Answered { object: run.object, at, question, answer }));
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use engine::{
-    frame::Frames as _,
+    frame::{Frames as _, ImageKind},
     geometry::Point,
     mask::{Mask, Rle},
     media::FrameSource,
@@ -55,7 +55,7 @@ impl Demo {
         let options = TrackOptions { look: self.model.look(), ..TrackOptions::default() };
         let mut tracker = Tracker::load(&runtime, &weights, options)?;
         let model = tracker.image_model();
-        let view = model.view(&photo, &click, self.model.look(), &cancel)?;
+        let view = model.view(&photo, ImageKind::Photo, &click, self.model.look(), &cancel)?;
         let mask = view.mask(&photo, &click, &model.click_through(&view, &click, &cancel)?.logits);
         write_mask(&out.join("photo-mask.png"), &mask)?;
         let mut picture = photo;

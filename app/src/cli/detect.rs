@@ -13,6 +13,7 @@ use engine::{
     detector::{Detector, Kind, Kinds, Query, Role, Wanted},
     file::folder_of,
     formats::{Format, Options, check_target},
+    frame::ImageKind,
     geometry::Rect,
     media::{self, Sources},
     models,
@@ -196,7 +197,7 @@ impl Detect {
             return complain(&unread);
         }
         let out = self.out.context("clap asks for --out or --into")?;
-        let options = Options { unconfirmed: true, ..Options::default() };
+        let options = Options { unconfirmed: true, scores: true, ..Options::default() };
         let report = with_progress("export", &cancel, |progress| {
             self.format.export(&project, &folder, &options, &out, progress)
         })?;
@@ -276,8 +277,9 @@ impl Detect {
                 ensure!(!cancel.is_canceled(), "canceled");
                 bar.inc(1);
                 let at = FrameId { medium, frame };
+                let kind = source.image_kind();
                 let picture = match source.frame(frame) {
-                    Ok(pixels) => Arc::new(Picture::new(at, pixels)),
+                    Ok(pixels) => Arc::new(Picture::new(at, kind, pixels)),
                     Err(error) => {
                         unread.push(error.to_string());
                         continue;
@@ -337,5 +339,5 @@ fn segment(
 
 fn read_example(example: &Example) -> anyhow::Result<(Arc<Picture>, Rect)> {
     let at = FrameId { medium: project::MediumId(0), frame: 0 };
-    Ok((Arc::new(Picture::new(at, media::read_image(&example.image)?)), example.rect))
+    Ok((Arc::new(Picture::new(at, ImageKind::Photo, media::read_image(&example.image)?)), example.rect))
 }

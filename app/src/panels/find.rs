@@ -172,6 +172,10 @@ impl FindPanel {
                     let title = format!("{}, {}", model.name, model.about);
                     ui.selectable_value(&mut self.detector, Some(model.name.clone()), title);
                 }
+                for model in pane.session.own_models_for(&[Finds::Words, Finds::Classes]) {
+                    let title = format!("{}, {}", model.name, model.about);
+                    ui.selectable_value(&mut self.detector, Some(model.name.clone()), title);
+                }
                 ui.separator();
                 ui.button("A file of my own…").clicked()
             });

@@ -37,6 +37,9 @@ fn is_like(path: &std::path::Path, element: &str) -> bool {
 
 type Attributes<'a> = Vec<(&'a str, String)>;
 
+/// The attribute that holds how sure a model is: CVAT's shapes have no field for it.
+const SCORE: &str = "score";
+
 fn write_images(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
     let parts = selection.parts();
     for frame in &selection.frames {
@@ -183,6 +186,7 @@ fn begin<'s, W: io::Write>(
     for label in &selection.labels {
         let of_label = names.entry(label.category).or_default();
         of_label.extend(label.object.attributes.keys().map(|name| &**name));
+        of_label.extend(label.score.map(|_| SCORE));
     }
     for (place, kind) in selection.categories.iter().enumerate() {
         let [r, g, b] = kind.category.color;
@@ -218,12 +222,15 @@ fn write_shape<W: io::Write>(
     attributes: &[(&str, String)],
     label: &Label<'_>,
 ) -> io::Result<()> {
-    if label.object.attributes.is_empty() {
+    if label.object.attributes.is_empty() && label.score.is_none() {
         return xml.empty(name, attributes);
     }
     xml.open(name, attributes)?;
     for (name, value) in &label.object.attributes {
         xml.text("attribute", &[("name", name.clone())], value)?;
+    }
+    if let Some(score) = label.score {
+        xml.text("attribute", &[("name", SCORE.to_owned())], &score.to_string())?;
     }
     xml.close(name)
 }

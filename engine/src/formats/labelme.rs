@@ -68,6 +68,9 @@ struct Written<'a> {
     flags: BTreeMap<String, bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mask: Option<String>,
+    /// As X-AnyLabeling has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
     /// As X-AnyLabeling has them; LabelMe keeps what it does not know.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: &'a BTreeMap<String, String>,
@@ -115,6 +118,7 @@ fn shapes_of<'a>(
         shape_type,
         flags: BTreeMap::new(),
         mask,
+        score: label.score,
         attributes: &label.object.attributes,
     };
     let mask = match &label.shape {

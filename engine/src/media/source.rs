@@ -8,7 +8,10 @@ use std::{
 use image::RgbImage;
 
 use super::{MediaError, folder::Folder, image::image_format, index::Index, video::Video};
-use crate::{frame::Frames, geometry::Size};
+use crate::{
+    frame::{Frames, ImageKind},
+    geometry::Size,
+};
 
 /// Frames a second of a folder of images, which does not say.
 const FOLDER_FPS: f64 = 25.0;
@@ -62,6 +65,11 @@ impl FrameSource {
     /// Whether it is a video file.
     pub fn is_video(&self) -> bool {
         matches!(self.kind, Kind::Video(_))
+    }
+
+    /// What its frames are to a model.
+    pub fn image_kind(&self) -> ImageKind {
+        if self.is_video() || self.n_frames() > 1 { ImageKind::Frame } else { ImageKind::Photo }
     }
 
     /// The video file, folder or image.

@@ -121,9 +121,11 @@ impl<'a> Detectors<'a> {
             let picture = match known {
                 Some(picture) => picture,
                 None => {
-                    let frame = self.sources.open(path).and_then(|mut source| source.frame(at.frame));
-                    let frame = frame.map_err(|error| format!("the example cannot be read: {error}"))?;
-                    let picture = Arc::new(Picture::new(at, frame));
+                    let read = self.sources.open(path).and_then(|mut source| {
+                        Ok(Picture::new(at, source.image_kind(), source.frame(at.frame)?))
+                    });
+                    let picture = read.map_err(|error| format!("the example cannot be read: {error}"))?;
+                    let picture = Arc::new(picture);
                     pictures.push(picture.clone());
                     picture
                 }

@@ -15,6 +15,7 @@ use image::RgbImage;
 
 use super::{Event, Reads, Reporter};
 use crate::{
+    frame::ImageKind,
     media::{FrameSource, MediaError, Sources},
     picture::Picture,
     project::{FrameId, MediumId, content_of},
@@ -72,7 +73,7 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, sources: &S
         let first = sources.open(&path).and_then(|mut source| source.frame(0));
         let thumbnail = first.map_err(|error| error.to_string()).and_then(|pixels| {
             let content = content_of(&path).map_err(|error| error.to_string())?;
-            Ok((Picture::new(at, pixels).thumbnail(THUMBNAIL), content))
+            Ok((Picture::new(at, ImageKind::Photo, pixels).thumbnail(THUMBNAIL), content))
         });
         if !out.report(Event::Thumbnail(medium, path, thumbnail)) {
             return;
@@ -130,10 +131,11 @@ impl Reader {
         };
         let at = |frame: usize| FrameId { medium: first.medium, frame };
         let is_there = |frame: usize| self.reported(at(frame), path).is_some();
+        let kind = opened.source.image_kind();
         let read = opened.read(&stretch(wanted), &is_there, go_on);
         self.open.push_back(opened);
         let (frame, pixels) = read?;
-        let picture = pixels.map(|pixels| Arc::new(Picture::new(at(frame), pixels)));
+        let picture = pixels.map(|pixels| Arc::new(Picture::new(at(frame), kind, pixels)));
         if let Ok(picture) = &picture {
             self.reported.retain(|(_, picture)| picture.strong_count() > 0);
             self.reported.push(((at(frame), path.clone()), Arc::downgrade(picture)));
