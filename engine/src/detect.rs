@@ -16,7 +16,7 @@ use crate::{
     prompt::{Label, PointPrompt, Prompt},
 };
 
-pub use suppress::{NMS_IOU, suppress, thin};
+pub use suppress::{NMS_IOU, Suppression, suppress, thin};
 
 /// Where something is, in pixels of the picture and within it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,6 +131,11 @@ pub enum DetectError {
         "the detector returns no numbers (NaN) for this picture; its weights are damaged, or it overflows"
     )]
     NotNumbers,
+    /// A detector returns what is no score.
+    #[error(
+        "the detector returns a score of {0}, where scores are from 0 to 1; export it with scores, not logits"
+    )]
+    NotScores(f32),
     /// An example is a box with no pixels in the picture.
     #[error("the example is not inside the picture")]
     EmptyExample,

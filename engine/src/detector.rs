@@ -11,7 +11,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     detect::{
-        self, DetectError, Detection,
+        self, DetectError, Detection, Suppression,
         detr::Detr,
         onnx::OnnxDetector,
         owlv2::{Config as Owlv2Config, Owlv2},
@@ -44,6 +44,16 @@ pub trait Detector {
 
     /// The score from which on something counts, unless a person says otherwise.
     fn usual_threshold(&self) -> f32;
+
+    /// Which of its detections mean the same, unless a person says otherwise.
+    fn suppression(&self) -> Suppression {
+        Suppression::default()
+    }
+
+    /// What of its answers is not used, in a sentence.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 
     /// All that it finds on a picture with a score of at least `least`, unordered and as often as it finds it;
     /// [`Detection::class`] is the query, or the class.

@@ -306,6 +306,6 @@ fn a_hundred_thousand_boxes_are_thinned_out_in_no_time() {
     let values: Vec<f32> = (0..n).flat_map(row).collect();
     let found = one(Some(NAMES), &[1, n, 7], &values).detect();
     assert_eq!(found.len(), n);
-    let kept = engine::detect::suppress(&found, 0.5);
+    let kept = engine::detect::suppress(&found, Default::default());
     assert!((1..=3000).contains(&kept.len()), "{}", kept.len());
 }

@@ -159,7 +159,11 @@ fn export(model: &str, out: &Path, size: Option<usize>, portable: bool) -> anyho
 fn check_onnx(path: &Path) -> anyhow::Result<String> {
     let detector = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None)?;
     let n_classes = detector.classes().map_or(0, <[String]>::len);
-    Ok(format!("a detector, finds {n_classes} classes"))
+    let remark = detector.remark().map_or_else(String::new, |remark| format!("; {remark}"));
+    Ok(format!(
+        "a detector, finds {}{remark}",
+        if n_classes == 1 { "1 class".to_owned() } else { format!("{n_classes} classes") }
+    ))
 }
 
 fn list(shelf: &Shelf) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ use crate::{
     nn::{Cancel, Checkpoint, Dim, Graph, Model, Runtime, Tensor, checkpoint::Rename, graph::Required},
 };
 
-use super::{DetectError, Detection, Place, open, sigmoid};
+use super::{DetectError, Detection, Place, Suppression, open, sigmoid};
 
 pub use config::{Backbone, Config, Family, Points};
 
@@ -135,6 +135,16 @@ impl Detr {
     /// If a file is missing, damaged or of another model.
     pub fn check(path: &Path) -> Result<Config, DetectError> {
         Ok(read(path, None)?.0)
+    }
+
+    /// How its detections are thinned out: whatever their classes, for a query may look like several.
+    pub fn suppression(&self) -> Suppression {
+        Suppression::default()
+    }
+
+    /// Nothing: all that it makes is used.
+    pub fn remark(&self) -> Option<String> {
+        None
     }
 
     /// The model's sizes.
