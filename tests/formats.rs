@@ -145,7 +145,9 @@ fn timed(work: impl FnOnce()) -> Duration {
 }
 
 fn export(project: &Project, file: &Path) {
-    INSTANCES.export(project, Path::new("."), &Options::default(), file, &|_, _| true).unwrap();
+    INSTANCES
+        .export(project, &ImageFiles::of_project(Path::new(".")), &Options::default(), file, &|_, _| true)
+        .unwrap();
 }
 
 fn media(n_images: u32) -> Project {

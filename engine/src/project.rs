@@ -7,7 +7,7 @@
 mod find;
 mod history;
 mod identities;
-mod mask_folders;
+pub(crate) mod mask_folders;
 mod media;
 mod proposals;
 mod run;

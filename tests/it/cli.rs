@@ -443,5 +443,5 @@ fn a_place_that_cannot_be_written_is_said_before_the_work() {
         "a name without an ending means a folder",
     );
     assert_eq!(std::fs::read_to_string(folder.path().join("LABELS")).unwrap(), "mine");
-    segue::fail(folder.path(), &[&detect[..], &["nowhere/o.json"]].concat(), 1, "cannot write");
+    segue::fail(folder.path(), &[&detect[..], &["LABELS/o.json"]].concat(), 1, "cannot write");
 }

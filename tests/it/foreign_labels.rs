@@ -5,9 +5,11 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
+use engine::file::write_atomically;
 use engine::formats::{Annotation, Dataset, ImageFiles, Options, Reading, Shape, named, read};
 use image::{GrayImage, Luma, RgbImage};
 
@@ -19,7 +21,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         match name.ends_with(".png") || name.ends_with(".jpg") {
             true => RgbImage::new(100, 80).save(path).unwrap(),
-            false => fs::write(path, text).unwrap(),
+            false => write_atomically(&path, |out| out.write_all(text.as_ref())).unwrap(),
         }
     }
     folder

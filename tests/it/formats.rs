@@ -332,7 +332,7 @@ fn the_command_line_imports_counts_exports_converts_checks_and_mends() {
         folder.path(),
         &["export", "new.segue", "--format", "tiff", "--out", "x"],
         2,
-        "the formats are",
+        "possible values: coco",
     );
     segue::fail(folder.path(), &["export", "new.segue", "--format", "davis", "--out", "x"], 1, "videos only");
     segue::fail(
@@ -342,5 +342,5 @@ fn the_command_line_imports_counts_exports_converts_checks_and_mends() {
         "not empty",
     );
     segue::fail(folder.path(), &["import", "photos", "--into", "new.segue"], 1, "cannot tell what format");
-    segue::fail(folder.path(), &["import", "broken.json", "--into", "x/y.segue"], 1, "no such folder");
+    segue::fail(folder.path(), &["import", "broken.json", "--into", "x/y.segue"], 1, "there is no folder x");
 }

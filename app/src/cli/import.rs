@@ -9,7 +9,7 @@ use engine::{
     formats::{Format, FormatError, Sizes, counted},
     media::Sources,
     nn::Cancel,
-    project::{Medium, Opened, Project, Store, scan},
+    project::{Opened, Project, Scan, Store, scan},
 };
 
 use super::{
@@ -86,10 +86,12 @@ impl Import {
         cancel: &Cancel,
     ) -> anyhow::Result<Outcome> {
         let sources = Sources::default();
-        let (mut media, mut messages) = match media {
+        let scan = match media {
             Some(inside) => find_media(&inside, folder, &sources, cancel)?,
-            None => Default::default(),
+            None => Scan::default(),
         };
+        let (mut media, mut messages) = (scan.media, scan.refused);
+        messages.extend(scan.remarks);
         let mut with_media = project.clone();
         with_media.add_media(media.clone());
         let sizes = Sizes::of_project(&with_media);
@@ -134,17 +136,15 @@ struct Outcome {
     n_known: usize,
 }
 
-/// Finds the images and videos in a folder, or a file, for a project whose file is in `folder`; also the sentences on what cannot be
-/// added.
+/// Finds the images and videos in a folder, or a file, for a project whose file is in `folder`.
 pub(super) fn find_media(
     inside: &Path,
     folder: &Path,
     sources: &Sources,
     cancel: &Cancel,
-) -> anyhow::Result<(Vec<Medium>, Vec<String>)> {
+) -> anyhow::Result<Scan> {
     Ok(with_progress("look for images", cancel, |progress| {
         let found = scan(&[inside.to_owned()], folder, sources, progress);
-        let said = found.refused.into_iter().chain(found.remarks).collect();
-        if cancel.is_canceled() { Err(FormatError::Canceled) } else { Ok((found.media, said)) }
+        if cancel.is_canceled() { Err(FormatError::Canceled) } else { Ok(found) }
     })?)
 }

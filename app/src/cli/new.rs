@@ -36,9 +36,9 @@ impl New {
         let folders = if self.media.is_empty() { vec![folder.clone()] } else { self.media };
         for inside in &folders {
             ensure!(inside.exists(), "there is no {}", inside.display());
-            let (found, refused) = find_media(inside, &folder, &sources, &cancel)?;
-            refused.iter().try_for_each(say)?;
-            media.extend(found);
+            let found = find_media(inside, &folder, &sources, &cancel)?;
+            found.refused.iter().chain(&found.remarks).try_for_each(say)?;
+            media.extend(found.media);
         }
         ensure!(!media.is_empty(), "there are no images or videos in {}", folders[0].display());
         let n_videos = media.iter().filter(|medium| medium.kind == MediumKind::Video).count();

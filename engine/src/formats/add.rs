@@ -74,7 +74,7 @@ impl Dataset {
     /// Moves all annotations on images of the project there, each as an object or, where it continues a track, as a segment
     /// of one; results become proposals. The project's file is in `folder`.
     ///
-    /// An image is the project's whose path agrees best (see [`super::paths`]). A category is the project's of the same name,
+    /// An image is the project's whose path agrees best. A category is the project's of the same name,
     /// or else new. Annotations that the project has already are counted and not added, unless `repeat` is true.
     pub fn add_to(&mut self, project: &mut Project, folder: &Path, repeat: bool) -> Taken {
         let mut taken = Taken { n_offered: self.annotations.len(), ..Taken::default() };

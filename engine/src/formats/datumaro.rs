@@ -19,7 +19,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: false,
     carries: Carries::ALL,
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read {
         recognize: Recognize::Json(|outline| {

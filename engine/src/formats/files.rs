@@ -13,7 +13,7 @@ use super::{
 use crate::{
     geometry::Size,
     media::{image_size, is_named_as_image},
-    project::{Medium, path_of},
+    project::{Medium, mask_folders::is_mask_folder, path_of},
 };
 
 /// Opens a regular file: reading a device or a pipe may never end.
@@ -31,10 +31,14 @@ pub(super) fn open(path: &Path) -> io::Result<fs::File> {
 
 /// Lists the files of a folder and its folders with a suffix in any case, in the order of their paths.
 pub(super) fn with_suffix(folder: &Path, suffix: &str) -> Vec<PathBuf> {
-    walk(folder, |path| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(suffix)))
+    walk(folder, |_| true, |path| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(suffix)))
 }
 
-fn walk(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+fn walk(
+    folder: &Path,
+    is_entered: impl Fn(&Path) -> bool,
+    is_wanted: impl Fn(&Path) -> bool,
+) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -43,7 +47,7 @@ fn walk(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
             let kind = entry.file_type();
             let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
-                if !is_hidden {
+                if !is_hidden && is_entered(&path) {
                     folders.push(path);
                 }
             } else if is_wanted(&path) && !is_hidden && path.is_file() {
@@ -145,7 +149,11 @@ impl ImageFiles {
 
     fn known(&self) -> &PathIndex {
         self.known.get_or_init(|| {
-            PathIndex::new(walk(&self.folder, is_named_as_image).iter().map(|path| self.relative(path)))
+            PathIndex::new(
+                walk(&self.folder, |folder| !is_mask_folder(folder), is_named_as_image)
+                    .iter()
+                    .map(|path| self.relative(path)),
+            )
         })
     }
 }

@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use crate::formats::{
         Id,
-        tests::{SIZE, media},
+        tests::{SIZE, media, put},
     };
 
     fn image(file_name: &str, frame: Option<(usize, usize)>) -> Image {
@@ -353,7 +353,7 @@ mod tests {
         let frames = folder.path().join("seq/img1");
         fs::create_dir_all(&frames).unwrap();
         for number in [1, 2, 4] {
-            fs::write(frames.join(format!("{number:06}.jpg")), "").unwrap();
+            put(&frames.join(format!("{number:06}.jpg")), "");
         }
         let mut project = media();
         let mut medium = (*project.media[&MediumId(4)]).clone();
@@ -372,7 +372,7 @@ mod tests {
         let frames = folder.path().join("clip");
         fs::create_dir_all(&frames).unwrap();
         for number in 1..=5 {
-            fs::write(frames.join(format!("{number:06}.jpg")), "").unwrap();
+            put(&frames.join(format!("{number:06}.jpg")), "");
         }
         let mut project = media();
         let mut medium = (*project.media[&MediumId(4)]).clone();

@@ -17,9 +17,6 @@ pub struct Report {
     pub annotations: usize,
     /// Image files that were copied, linked or extracted.
     pub files: usize,
-    /// Image files that are not as in the project, or that others read differently.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub changed: BTreeMap<Change, usize>,
     /// Image files that should have been linked or copied but are not there.
     #[serde(skip_serializing_if = "is_zero")]
     pub n_missing: usize,
@@ -29,6 +26,9 @@ pub struct Report {
     /// What else there is to know, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Image files that are not as in the project, or that others read differently.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<Change, usize>,
     /// What of the project is not in the export, in objects on frames (photos: in media).
     pub left_out: BTreeMap<LeftOut, usize>,
     /// What is in the export, but not with all that the project says, in objects on frames.
@@ -36,6 +36,10 @@ pub struct Report {
     /// How much polygons are like their masks; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygons: Option<Likeness>,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// How an image file that was placed differs from the project's, or from what Segue shows.
@@ -58,10 +62,6 @@ impl fmt::Display for Change {
             Self::Deep => "with 16-bit or float values as they are, which were labeled in 8 bits, scaled",
         })
     }
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
 }
 
 /// Why something is not written.
@@ -192,9 +192,6 @@ impl fmt::Display for Report {
         if self.files > 0 {
             write!(f, ", with {}", counted(self.files, "image file"))?;
         }
-        for (change, n) in &self.changed {
-            write!(f, "\n{} {change}", counted(*n, "image file"))?;
-        }
         if self.n_missing > 0 {
             write!(
                 f,
@@ -208,6 +205,9 @@ impl fmt::Display for Report {
         }
         for note in &self.notes {
             write!(f, "\n{note}")?;
+        }
+        for (change, n) in &self.changed {
+            write!(f, "\n{} {change}", counted(*n, "image file"))?;
         }
         for (why, n) in &self.left_out {
             write!(f, "\nleft out: {n} {why}")?;

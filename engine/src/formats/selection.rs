@@ -294,7 +294,7 @@ impl<'a> Selection<'a> {
         &self.labels[frame.labels.clone()]
     }
 
-    /// A medium's path within an export (see [`super::names`]).
+    /// A medium's path within an export: below a folder, and of no other medium, not even without suffixes.
     pub fn medium_name(&self, medium: MediumId) -> &str {
         &self.names[&medium]
     }

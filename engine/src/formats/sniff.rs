@@ -166,14 +166,13 @@ fn elements(input: impl io::BufRead) -> Elements {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
+    use crate::formats::tests::put;
 
     fn sniff(text: &str) -> Structure {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        fs::write(&path, text).unwrap();
+        put(&path, text);
         structure(&path, &Texts::new(folder.path(), None)).unwrap()
     }
 

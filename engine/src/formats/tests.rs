@@ -19,6 +19,11 @@ use crate::{
 
 pub(super) const SIZE: Size = Size::new(9, 7);
 
+/// Writes a file of a test.
+pub(super) fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    write_atomically(path, |out| out.write_all(bytes.as_ref())).unwrap();
+}
+
 pub(super) fn medium(path: &str, n_frames: usize) -> Arc<Medium> {
     let kind = if n_frames > 1 { MediumKind::Video } else { MediumKind::Image };
     let path = path.to_owned();

@@ -207,11 +207,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::formats::tests::put;
 
     fn read(bytes: &[u8], named: Option<&'static Encoding>) -> Result<String, FormatError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
-        fs::write(&path, bytes).unwrap();
+        put(&path, bytes);
         Texts::new(folder.path(), named).read(&path)
     }
 
@@ -268,7 +269,7 @@ mod tests {
     fn short_files_are_decided_by_their_siblings() {
         let folder = tempfile::tempdir().unwrap();
         for (i, text) in ["猫", "狗", "自行车", "摩托车", "交通灯"].iter().enumerate() {
-            fs::write(folder.path().join(format!("{i}.xml")), GBK.encode(text).0).unwrap();
+            put(&folder.path().join(format!("{i}.xml")), GBK.encode(text).0);
         }
         let texts = Texts::new(folder.path(), None);
         assert_eq!(texts.read(&folder.path().join("1.xml")).unwrap(), "狗");

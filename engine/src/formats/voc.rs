@@ -19,7 +19,7 @@ pub const FORMAT: Format = Format {
     is_of_videos: false,
     carries: Carries { overlaps: false, tracks: false, ..Carries::ALL },
     reserved_folders: &[],
-    files: Files::Leave,
+    usual_files: Files::Leave,
     write,
     read: Some(Read { recognize: RECOGNIZE, together: true, read: read::read }),
 };

@@ -73,7 +73,7 @@ pub enum MediaError {
     DamagedFrame { path: PathBuf, frame: usize },
 
     #[error("cannot decode frame {frame}: {cause}")]
-    DamagedImage { frame: usize, cause: Box<MediaError> },
+    DamagedImage { frame: usize, cause: Box<Self> },
 
     #[error("cannot decode frame {frame}: {cause}: {}", path.display())]
     Decode { path: PathBuf, frame: usize, cause: ffmpeg::Error },

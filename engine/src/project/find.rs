@@ -4,7 +4,7 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashSet},
     ffi::OsStr,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -58,8 +58,8 @@ pub fn scan(
     files.retain(|file| known.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
 
     let mut report = Report::default();
-    for (folder, why) in refused {
-        report.refuse(&folder, format!("{why}: {}", folder.display()));
+    for (folder, error) in refused {
+        report.refuse(&folder, format!("cannot open folder: {error}: {}", folder.display()));
     }
     unread.iter().for_each(|suffix| report.pass_over(suffix));
     for (i, file) in files.iter().enumerate() {
@@ -225,8 +225,8 @@ struct Walk {
     files: Vec<PathBuf>,
     /// Folders that were looked into, which may be frames.
     folders: Vec<PathBuf>,
-    /// Folders that are not added, and why.
-    refused: Vec<(PathBuf, String)>,
+    /// Folders that cannot be read, and why.
+    refused: Vec<(PathBuf, io::Error)>,
     /// Suffixes of images that Segue does not read.
     unread: Vec<String>,
     /// Where it has been, without links: a link may lead back.
@@ -242,12 +242,13 @@ impl Walk {
                 if self.been.insert(real) { fs::read_dir(&folder)?.collect() } else { Ok(Vec::new()) }
             });
             let entries: Vec<fs::DirEntry> = entries.unwrap_or_else(|error| {
-                self.refused.push((folder.clone(), format!("cannot open folder: {error}")));
+                self.refused.push((folder.clone(), error));
                 Vec::new()
             });
             for path in entries.iter().map(fs::DirEntry::path).filter(|path| !is_hidden(path)) {
                 if path.is_dir() && is_mask_folder(&path) {
-                    self.refused.push((path, "cannot add folder: it holds masks, not photos".to_owned()));
+                    let why = io::Error::other("it holds masks, not photos");
+                    self.refused.push((path, why));
                 } else if path.is_dir() {
                     folders.push(path);
                 } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) || is_unnamed_image(&path) {
@@ -510,7 +511,7 @@ mod tests {
         let folder = folder_of(&["1.png"]);
         let nothing =
             scan(&[folder.path().to_owned()], folder.path(), &Sources::default(), &|_, total| total == 0);
-        assert_eq!(nothing, (vec![], vec![]));
+        assert_eq!(nothing, Scan::default());
     }
 
     /// Media as they were in `old`, which moved to `new`, by their new paths; with their contents known or not.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// True if a folder within a data set holds masks of the images beside it, as exports of Pascal VOC, DAVIS, MOTS, COCO panoptic
 /// and plain masks have it.
-pub(super) fn is_mask_folder(folder: &Path) -> bool {
+pub(crate) fn is_mask_folder(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let has_beside = |other: &str| folder.with_file_name(other).is_dir();
     if name.starts_with("SegmentationClass") || name.starts_with("SegmentationObject") {
@@ -19,9 +19,10 @@ pub(super) fn is_mask_folder(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io::Write as _};
 
     use super::*;
+    use crate::file::write_atomically;
 
     #[test]
     fn masks_are_told_from_photos_by_what_lies_beside_them() {
@@ -40,7 +41,7 @@ mod tests {
         assert!(is_mask_folder(&folder("davis/Annotations")) && is_mask_folder(&folder("plain/masks")));
         assert!(!is_mask_folder(&folder("davis/JPEGImages")) && !is_mask_folder(&folder("alone/masks")));
         assert!(!is_mask_folder(&folder("c/panoptic_val")));
-        fs::write(folder("c/panoptic_val.json"), "{}").unwrap();
+        write_atomically(&folder("c/panoptic_val.json"), |out| out.write_all(b"{}")).unwrap();
         assert!(is_mask_folder(&folder("c/panoptic_val")));
     }
 }

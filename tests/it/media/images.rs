@@ -276,7 +276,8 @@ fn pages_are_frames_and_one_page_is_a_photo() {
     drop(encoder);
     write(&path, &bytes);
     let mut source = FrameSource::open(&path).unwrap();
-    assert_eq!((source.n_frames(), source.is_video(), source.time(2), source.fps()), (3, true, 0.4, 5.0));
+    assert_eq!((source.n_frames(), source.is_video(), source.time(2)), (3, true, 0.4));
+    assert!((source.fps() - 5.0).abs() < 1e-9, "{}", source.fps());
     assert_eq!(source.name(2), "animation/000002.jpg");
     for frame in [2, 0, 1] {
         assert!(source.frame(frame).unwrap().get_pixel(4, 4).0[0].abs_diff(80 * frame as u8) < 3);

@@ -36,6 +36,9 @@ pub(in crate::formats) enum Segmentation {
 /// A box may differ from that of its mask by so many pixels: it is rounded.
 const ROUNDED: f32 = 1.01;
 
+/// A mask, and what is wrong with its spelling.
+type Masked = (Arc<Rle>, Option<&'static str>);
+
 impl Segmentation {
     pub(in crate::formats) fn of(value: Value) -> Self {
         Self::parse(value).unwrap_or_else(Self::Bad)
@@ -124,7 +127,7 @@ impl Segmentation {
         &self,
         image: Option<Size>,
         rect: Option<Rect>,
-    ) -> Result<Option<(Arc<Rle>, Option<&'static str>)>, Flaw> {
+    ) -> Result<Option<Masked>, Flaw> {
         let fills = |mask: &Rle| {
             rect.is_some_and(|rect| {
                 let sides = <[f32; 4]>::from(rect).into_iter().zip(<[f32; 4]>::from(mask.rect()));

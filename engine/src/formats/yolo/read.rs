@@ -207,7 +207,8 @@ impl Reader {
     }
 
     fn class(&mut self, class: i64, has_names: bool) -> Result<usize, String> {
-        let place = usize::try_from(class).map_err(|_| format!("{class} is not the number of a class"))?;
+        let place =
+            usize::try_from(class).ok().ok_or_else(|| format!("{class} is not the number of a class"))?;
         match self.classes.get(place).copied().flatten() {
             Some(category) => Ok(category),
             None if has_names => Err(format!("there is no class {class}")),

@@ -58,7 +58,9 @@ pub(super) fn decode(
     let data = if kind == ImageKind::Avif {
         [settings.get(4..).unwrap_or_default(), data].concat()
     } else {
-        with_start_codes(data, settings).map_err(|_| MediaError::TruncatedImage { path: path.into() })?
+        with_start_codes(data, settings)
+            .ok()
+            .ok_or_else(|| MediaError::TruncatedImage { path: path.into() })?
     };
     let decode = || {
         let options: Dictionary =

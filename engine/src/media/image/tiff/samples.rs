@@ -120,10 +120,10 @@ impl Samples {
     /// Returns the ranges of the values that are to be seen, by band; one range where colors belong together.
     pub(super) fn spans(&self, page: &Page) -> Vec<Option<Levels>> {
         let n_colors = page.color.n_samples();
-        let bands = if page.color == Color::Bands {
+        let bands: Vec<std::ops::Range<usize>> = if page.color == Color::Bands {
             (0..n_colors).map(|band| band..band + 1).collect()
         } else {
-            vec![0..n_colors]
+            std::iter::once(0..n_colors).collect()
         };
         let one = |band: std::ops::Range<usize>| {
             each!(&self.0, values => {
@@ -138,10 +138,10 @@ impl Samples {
 
     /// Scales all samples to 8 bits, by the levels of their bands; what is no measurement becomes 0.
     pub(super) fn bytes(self, page: &Page, levels: &[Levels]) -> Vec<u8> {
-        if matches!(page.color, Color::Palette(_)) || page.bits == 8 && !page.is_scaled() {
-            if let DecodingResult::U8(values) = self.0 {
-                return values;
-            }
+        if (matches!(page.color, Color::Palette(_)) || page.bits == 8 && !page.is_scaled())
+            && let DecodingResult::U8(values) = self.0
+        {
+            return values;
         }
         let of = |channel: usize| match levels.get(channel).or(levels.first()) {
             Some(levels) if channel < page.color.n_samples() => *levels,
