@@ -31,6 +31,7 @@ pub(super) fn examine(
     let Some(last) = frames.iter().map(packet_of).max() else { return Ok(Some(BTreeSet::new())) };
     decoder.start_at(packets, first, Mode::Examine)?;
     let Some(mut damaged) = decoder.examine(last, go_on) else { return Ok(None) };
+    eprintln!("DBG start {start:?} first {first} last {last} own {damaged:?} frames {:?}..{:?}", frames.first(), frames.last());
     // Containers notice that something is lost, but may mark the packet beside the gap.
     let corrupt: Vec<usize> = (first..=last).filter(|n| packets[*n].corrupt).collect();
     if !decoder.reports_concealment() {

@@ -191,7 +191,7 @@ impl Video {
             match (picture, self.start) {
                 // What comes out wrong even from the first packet on is damaged differently each time.
                 (Some(picture), start) if right || start.is_none() => return Ok(Some(picture)),
-                (_, Some(start)) if self.index.is_counted() => self.forget_start(start),
+                (p, Some(start)) if self.index.is_counted() => { eprintln!("DBG mismatch frame {frame} packet {} got {:?} mode {:?}", self.index.packet_of(frame), p.map(|p| (p.packet, p.frame.kind())), self.decoder.mode()); self.forget_start(start) }
                 _ => return Err(MediaError::DamagedFrame { path: self.path.clone(), frame }),
             }
         }
@@ -246,6 +246,7 @@ impl Video {
     /// This packet is not a place to start from after all, whatever the container says.
     fn forget_start(&mut self, start: usize) {
         // Others who have the file open find out themselves.
+        eprintln!("DBG forget {start} frame {:?}", self.index.frame_of(start));
         Arc::make_mut(&mut self.index).forget_start(start);
         self.next = usize::MAX;
     }
