@@ -24,6 +24,7 @@ mod media;
 mod media_change;
 mod models;
 mod onnx_detectors;
+mod onnx_tasks;
 mod packaging;
 mod parity;
 mod pillow;
