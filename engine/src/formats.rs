@@ -18,7 +18,6 @@ mod json;
 pub mod labelme;
 pub mod masks;
 mod matching;
-mod messages;
 pub mod mot;
 pub mod mots;
 mod names;
@@ -56,14 +55,14 @@ use crate::{
     project::Project,
 };
 
+pub use crate::messages::{Messages, counted};
 pub use add::Taken;
 pub use check::{Finding, Gravity, check};
 pub use dataset::{Annotation, Category, Dataset, Id, Image, Shape};
 pub use error::FormatError;
 pub use files::ImageFiles;
-pub use messages::Messages;
 pub use output::{Output, REPORT, check_target};
-pub use recognize::{Recognized, detect, recognize};
+pub use recognize::{Recognized, recognize};
 pub use report::{Change, LeftOut, Likeness, Loss, Report};
 pub use selection::{Clip, Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
 pub use stats::{CategoryStats, Stats};
@@ -105,7 +104,7 @@ pub struct Format {
     pub carries: Carries,
     /// Folders that must not be in the paths of images, since readers of the format take them for others.
     reserved_folders: &'static [&'static str],
-    /// What becomes of image files where nothing else is asked for.
+    /// The treatment of image files where nothing else is asked for.
     pub usual_files: Files,
     write: fn(&Selection<'_>, &mut Output<'_>) -> Result<(), FormatError>,
     read: Option<Read>,
@@ -224,7 +223,7 @@ impl<'a> Reading<'a> {
         Ok(Self { texts: Texts::new(self.files.folder(), Some(encoding)).into(), ..self })
     }
 
-    /// The same for a file of the folder.
+    /// A reading of a file of the folder.
     fn at(&self, path: &'a Path) -> Self {
         Self { path, ..self.clone() }
     }
@@ -264,7 +263,7 @@ impl Sizes {
 /// # Errors
 /// As [`recognize()`] and [`Format::import`].
 pub fn read(reading: &Reading<'_>) -> Result<(&'static Format, Dataset), FormatError> {
-    let Recognized { format, others } = recognize(reading.path)?;
+    let Recognized { format, others } = recognize(reading)?;
     let mut dataset = format.import(reading)?;
     if !others.is_empty() {
         let names: Vec<&str> = others.iter().map(|other| other.name).collect();
@@ -376,10 +375,4 @@ fn valid_size(width: usize, height: usize) -> Option<Size> {
     const LARGEST: usize = 1 << 31;
     let area = width.checked_mul(height).filter(|area| (1..=LARGEST).contains(area));
     area.map(|_| Size::new(width, height))
-}
-
-/// "1 image", "2 images".
-pub fn counted(n: usize, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
-    format!("{n} {noun}{plural}")
 }

@@ -91,7 +91,7 @@ fuzz_target!(init: write_seeds(), |bytes: &[u8]| {
     let Label { format, folder, path, bytes: whole } = &FILES[usize::from(*which) % FILES.len()];
     fs::write(path, bytes).expect("a file");
     // Whichever it looks like now.
-    drop(formats::recognize(folder));
+    drop(formats::recognize(&Reading::new(folder)));
     if let Ok(mut dataset) = read(format, folder) {
         let files = ImageFiles::around(folder);
         formats::check(&dataset, &files);

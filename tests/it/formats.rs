@@ -79,8 +79,8 @@ fn each_format_is_written_with_its_images_and_read_again() {
     let project = project(folder.path());
     for format in FORMATS.iter().filter(|format| format.is_read()) {
         let target = export(&project, folder.path(), format.name);
-        let found = formats::detect(&target).unwrap();
-        assert_eq!(found.name, format.name);
+        let found = formats::recognize(&formats::Reading::new(&target)).unwrap();
+        assert_eq!(found.format.name, format.name);
         let reading = formats::Reading::new(&target).with_checks();
         let dataset = format.import(&reading).unwrap();
         assert!(dataset.refused.is_empty(), "{}: {}", format.name, dataset.refused);

@@ -23,12 +23,8 @@ use super::{
 pub(crate) struct Check {
     /// A file or folder of labels
     labels: PathBuf,
-    /// The format; by default it is recognized
-    #[arg(long, value_parser = readable_formats())]
-    format: Option<&'static Format>,
-    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
-    #[arg(long, value_name = "NAME")]
-    encoding: Option<String>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Write what can be used, with boxes and areas made anew, to this new folder (or file, of a format that is one)
     #[arg(long, value_name = "OUT")]
     fix: Option<PathBuf>,
@@ -40,7 +36,7 @@ pub(crate) struct Check {
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
-        let source = Source { labels: &self.labels, format: self.format, encoding: self.encoding.as_deref() };
+        let source = self.reading.source(&self.labels);
         let Labels { format, mut dataset, files } = source.read(None, &cancel)?;
         let findings = formats::check(&dataset, &files);
         if self.json {
@@ -64,6 +60,24 @@ impl Check {
             bail!("errors: {n_errors}");
         }
         Ok(())
+    }
+}
+
+/// How labels are read.
+#[derive(Args)]
+pub(super) struct ReadingArgs {
+    /// The format; by default it is recognized
+    #[arg(long, value_parser = readable_formats())]
+    format: Option<&'static Format>,
+    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
+    #[arg(long, value_name = "NAME")]
+    encoding: Option<String>,
+}
+
+impl ReadingArgs {
+    /// A file or folder of labels that is read so.
+    pub(super) fn source<'a>(&'a self, labels: &'a Path) -> Source<'a> {
+        Source { labels, format: self.format, encoding: self.encoding.as_deref() }
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use engine::{
     file::folder_of,
-    formats::{Format, FormatError, Sizes, counted},
+    formats::{FormatError, Sizes, counted},
     media::Sources,
     nn::Cancel,
     project::{Opened, Project, Scan, Store, scan},
@@ -14,8 +14,8 @@ use engine::{
 
 use super::{
     cancel_on_interrupt,
-    check::{Labels, Source},
-    export::{readable_formats, with_progress},
+    check::{Labels, ReadingArgs},
+    export::with_progress,
     say,
 };
 
@@ -27,15 +27,11 @@ pub(crate) struct Import {
     /// The project (.segue), made if there is none; no window may have it open
     #[arg(long, value_name = "PROJECT")]
     into: PathBuf,
-    /// The format; by default it is recognized
-    #[arg(long, value_parser = readable_formats())]
-    format: Option<&'static Format>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// First add the images and videos of this folder; a new project otherwise has those of its own folder
     #[arg(long, value_name = "FOLDER")]
     media: Option<PathBuf>,
-    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
-    #[arg(long, value_name = "NAME")]
-    encoding: Option<String>,
     /// Also add annotations that the project has already
     #[arg(long)]
     repeat: bool,
@@ -95,8 +91,8 @@ impl Import {
         let mut with_media = project.clone();
         with_media.add_media(media.clone());
         let sizes = Sizes::of_project(&with_media);
-        let source = Source { labels: &self.labels, format: self.format, encoding: self.encoding.as_deref() };
-        let Labels { format, mut dataset, .. } = source.read(Some(&sizes), cancel)?;
+        let Labels { format, mut dataset, .. } =
+            self.reading.source(&self.labels).read(Some(&sizes), cancel)?;
         messages.extend(dataset.join_frames(&mut media, folder, &sources));
         project.add_media(media);
         let taken = dataset.add_to(project, folder, self.repeat);

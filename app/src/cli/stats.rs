@@ -4,15 +4,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use engine::{
-    formats::{Format, ImageFiles, Stats},
+    formats::{ImageFiles, Stats},
     nn::Cancel,
     project::Project,
 };
 
 use super::{
     cancel_on_interrupt,
-    check::{Labels, Source},
-    export::{open, readable_formats},
+    check::{Labels, ReadingArgs, Source},
+    export::open,
     say,
 };
 
@@ -21,12 +21,8 @@ use super::{
 pub(crate) struct StatsArgs {
     /// A project (.segue; no window may have it open), or a file or folder of labels
     source: PathBuf,
-    /// The format of labels; by default it is recognized
-    #[arg(long, value_parser = readable_formats())]
-    format: Option<&'static Format>,
-    /// The encoding of text that is not Unicode, such as gbk or windows-1252; by default it is detected
-    #[arg(long, value_name = "NAME")]
-    encoding: Option<String>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -34,8 +30,7 @@ pub(crate) struct StatsArgs {
 
 impl StatsArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let source = Source { labels: &self.source, format: self.format, encoding: self.encoding.as_deref() };
-        let Counted { project, .. } = project(&source, &cancel_on_interrupt()?)?;
+        let Counted { project, .. } = project(&self.reading.source(&self.source), &cancel_on_interrupt()?)?;
         let stats = Stats::of(&project);
         if self.json { say(serde_json::to_string_pretty(&stats)?) } else { say(stats) }
     }

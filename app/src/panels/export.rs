@@ -45,7 +45,7 @@ impl ExportScreen {
         Some(screen)
     }
 
-    /// What becomes of image files.
+    /// Returns the treatment of image files.
     fn files(&self) -> Files {
         self.options.files.unwrap_or(self.format.usual_files)
     }

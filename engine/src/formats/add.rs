@@ -32,7 +32,7 @@ pub struct Taken {
     pub n_categories: usize,
     /// Images, and frames of videos, that the project does not have: file names, or ids where there are none.
     pub missing: Vec<String>,
-    /// What else was not added, and why.
+    /// Labels and images that were not added for other reasons.
     pub refused: Messages,
     /// Annotations that the project had before.
     pub n_known: usize,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    FORMATS, Format, FormatError, ImageFiles, REPORT, files,
+    FORMATS, Format, FormatError, REPORT, Reading, files,
     sniff::{self, Elements, Outline, Structure},
     text::Texts,
 };
@@ -65,13 +65,13 @@ pub struct Recognized {
     pub others: Vec<&'static Format>,
 }
 
-/// Recognizes the format of a file or folder. Of several plausible formats the one of most files is chosen, and of those with
+/// Recognizes the format of what is read. Of several plausible formats the one of most files is chosen, and of those with
 /// equally many the first in [`FORMATS`].
 ///
 /// # Errors
 /// If it has none of them, or a file cannot be read.
-pub fn recognize(path: &Path) -> Result<Recognized, FormatError> {
-    let texts = Texts::new(ImageFiles::around(path).folder(), None);
+pub fn recognize(reading: &Reading<'_>) -> Result<Recognized, FormatError> {
+    let (path, texts) = (reading.path, &reading.texts);
     let mut structures = Vec::new();
     let mut unreadable = None;
     let sniffed = match path.is_dir() {
@@ -82,14 +82,14 @@ pub fn recognize(path: &Path) -> Result<Recognized, FormatError> {
             .collect(),
     };
     for file in sniffed {
-        match sniff::structure(&file, &texts) {
+        match sniff::structure(&file, texts) {
             Ok(structure) => structures.push(structure),
             Err(error) => unreadable = Some(error),
         }
     }
     let n_alike = |format: &Format| match format.read.map(|read| read.recognize) {
         None => 0,
-        Some(Recognize::Folder(is_like)) => usize::from(is_like(path, &texts)),
+        Some(Recognize::Folder(is_like)) => usize::from(is_like(path, texts)),
         Some(recognize) => structures.iter().filter(|structure| recognize.is_like(structure)).count(),
     };
     let mut plausible: Vec<(usize, &Format)> =
@@ -104,10 +104,22 @@ pub fn recognize(path: &Path) -> Result<Recognized, FormatError> {
     }
 }
 
-/// Recognizes the format of a file or folder; see [`recognize`].
-///
-/// # Errors
-/// As [`recognize`].
-pub fn detect(path: &Path) -> Result<&'static Format, FormatError> {
-    recognize(path).map(|recognized| recognized.format)
+#[cfg(test)]
+mod tests {
+    use encoding_rs::GBK;
+
+    use crate::formats::{Reading, read, tests::put};
+
+    #[test]
+    fn named_encoding_holds_for_recognition_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.xml");
+        let xml = r#"<annotations><image id="0" name="a.png" width="9" height="7">
+            <box label="狗" xtl="1" ytl="1" xbr="5" ybr="4"/></image></annotations>"#;
+        put(&path, GBK.encode(xml).0);
+        assert!(read(&Reading::new(&path)).unwrap_err().to_string().contains("encoding"));
+        let (format, dataset) = read(&Reading::new(&path).with_encoding("gbk").unwrap()).unwrap();
+        assert_eq!(format.name, "cvat-images");
+        assert_eq!(dataset.categories[0].name.as_deref(), Some("狗"));
+    }
 }

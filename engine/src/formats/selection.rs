@@ -284,7 +284,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// What becomes of image files.
+    /// Returns the treatment of image files.
     pub fn files(&self) -> Files {
         self.options.files.unwrap_or(self.usual_files)
     }

@@ -213,7 +213,7 @@ fn check(format: &Format, project: &Project) {
         return;
     }
     if !want.is_empty() {
-        assert_eq!(detect(&target).unwrap().name, format.name);
+        assert_eq!(recognize(&Reading::new(&target)).unwrap().format.name, format.name);
     }
     let mut dataset = match read(format, &target, project) {
         Err(FormatError::Lacks { .. } | FormatError::UnknownFormat { .. }) if want.is_empty() => return,

@@ -161,7 +161,7 @@ mod tests {
 
     use crate::{
         file::write_atomically,
-        formats::{Files, ImageFiles, Options, Reading, Shape, Splits, detect, named, tests::media},
+        formats::{Files, ImageFiles, Options, Reading, Shape, Splits, named, recognize, tests::media},
         geometry::Rect,
         project::{Category, CategoryId, MediumId, Object, ObjectId, Segment},
     };
@@ -220,7 +220,7 @@ mod tests {
             ("labelimg", &["a.png"]),
         ] {
             let path = folder.path().join(name);
-            let format = detect(&path).unwrap();
+            let format = recognize(&Reading::new(&path)).unwrap().format;
             assert_eq!(format.name, "yolo");
             let reading = Reading::new(&path).with_checks();
             let dataset = format.import(&reading).unwrap();
@@ -242,8 +242,8 @@ mod tests {
         };
         write("data.yaml", "nc: 1\nnames: ['cat']\n");
         write("a.txt", "0 0.1 0.1 0.4 0.2 0.3 0.5 0 0.4\n\n");
-        assert_eq!(detect(folder.path()).unwrap().name, "yolo-obb");
+        assert_eq!(recognize(&Reading::new(folder.path())).unwrap().format.name, "yolo-obb");
         write("b.txt", "0 0.1 0.1 0.4 0.2 0.3 0.5\n");
-        assert_eq!(detect(folder.path()).unwrap().name, "yolo-segment");
+        assert_eq!(recognize(&Reading::new(folder.path())).unwrap().format.name, "yolo-segment");
     }
 }

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{Medium, MediumKind};
-use crate::media::{FrameSource, MediaError};
+use crate::{
+    media::{FrameSource, MediaError},
+    messages::{Messages, counted},
+};
 
-/// Sentences on one reason are listed up to this number, and counted beyond.
+/// Sentences on single media are listed up to this number, and counted beyond.
 const LISTED: usize = 3;
 
 /// More channels than these are not shown.
@@ -35,8 +38,7 @@ impl Scan {
 #[derive(Default)]
 pub(super) struct Report {
     media: Vec<Medium>,
-    /// First sentences, sentence without the file, and number, by reason in the order of their first files.
-    refused: Vec<(String, Vec<String>, usize)>,
+    refused: Messages,
     /// Images that nothing here decodes, by kind.
     undecoded: BTreeMap<String, usize>,
     /// Images of kinds that Segue does not know, by suffix.
@@ -92,18 +94,7 @@ impl Report {
     /// Refuses a file with a sentence that ends with its path.
     pub(super) fn refuse(&mut self, file: &Path, sentence: String) {
         let reason = sentence.replace(&format!(": {}", file.display()), "");
-        let without_numbers = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
-        let alike =
-            |(known, ..): &(String, Vec<String>, usize)| without_numbers(known) == without_numbers(&reason);
-        let at = self.refused.iter().position(alike).unwrap_or_else(|| {
-            self.refused.push((reason, Vec::new(), 0));
-            self.refused.len() - 1
-        });
-        let (_, first, n) = &mut self.refused[at];
-        *n += 1;
-        if first.len() < LISTED {
-            first.push(sentence);
-        }
+        self.refused.add(sentence, reason);
     }
 
     /// Counts an image of a kind that Segue does not know.
@@ -113,15 +104,8 @@ impl Report {
 
     /// Says all that was collected.
     pub(super) fn finish(self) -> Scan {
-        let mut scan = Scan { media: self.media, ..Scan::default() };
-        for (reason, first, n) in self.refused {
-            let more = n - first.len();
-            scan.refused.extend(first);
-            if more > 0 {
-                scan.refused.push(format!("{more} more: {reason}"));
-            }
-            scan.n_refused += n;
-        }
+        let (n_refused, refused) = (self.refused.len(), self.refused.sentences());
+        let mut scan = Scan { media: self.media, n_refused, refused, ..Scan::default() };
         for (kind, n) in self.undecoded {
             let (images, verb, it) = images(n, &kind);
             let why = format!("this system has no decoder for {kind}; convert {it} to JPEG");
@@ -160,11 +144,6 @@ impl Report {
 fn images(n: usize, kind: &str) -> (String, &'static str, &'static str) {
     let (verb, it) = if n == 1 { ("is", "it") } else { ("are", "them") };
     (counted(n, &format!("{kind} image")), verb, it)
-}
-
-/// "1 image", "2 images".
-fn counted(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

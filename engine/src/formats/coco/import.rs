@@ -226,7 +226,7 @@ struct Lists {
     categories: ByIds,
 }
 
-/// What annotations are checked against.
+/// The lists and options that annotations are checked against.
 struct Context<'a> {
     lists: &'a Lists,
     is_results: bool,

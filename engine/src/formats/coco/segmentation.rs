@@ -22,7 +22,7 @@ pub(in crate::formats) enum Segmentation {
     Polygons {
         /// Each as `x, y, x, y, …`, in full precision, since a last digit decides how they are rounded.
         polygons: Vec<Vec<f64>>,
-        /// What is wrong with the spelling, if it can be read all the same.
+        /// A flaw of the spelling that does not keep it from being read.
         doubt: Option<&'static str>,
     },
     /// Run lengths that do not cover an image of their size, or have none.

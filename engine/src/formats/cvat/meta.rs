@@ -1,4 +1,4 @@
-//! What a CVAT file says of its tasks and labels.
+//! The tasks and labels that a CVAT file describes.
 
 use std::collections::{HashMap, HashSet};
 

@@ -125,8 +125,9 @@ impl Description {
         }
     }
 
-    /// Lists the label files of the data set in `folder`, sorted, of which each is named relative to it.
-    pub(super) fn label_files(&self, folder: &Path, texts: &Texts) -> Vec<PathBuf> {
+    /// Lists the text files of the data set in `folder` that may be labels, sorted. Which of them are lists of images, only
+    /// their text shows ([`is_list`]).
+    pub(super) fn text_files(&self, folder: &Path) -> Vec<PathBuf> {
         let mut all: BTreeSet<PathBuf> = files::with_suffix(folder, "txt").into_iter().collect();
         // Roboflow's lie beside the folder of the file that describes them.
         for images in self.parts.iter().filter(|images| !images.starts_with(folder)) {
@@ -141,13 +142,12 @@ impl Description {
             let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
             name.starts_with("readme") || name.starts_with("license")
         };
-        all.into_iter().filter(|file| !is_names(file) && !is_readme(file) && !is_list(file, texts)).collect()
+        all.into_iter().filter(|file| !is_names(file) && !is_readme(file)).collect()
     }
 }
 
-/// True if a text file lists images, a path a line.
-fn is_list(file: &Path, texts: &Texts) -> bool {
-    let Ok(text) = texts.read(file) else { return false };
+/// True if a text lists images, a path a line.
+pub(super) fn is_list(text: &str) -> bool {
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
     first.is_some_and(|line| {
         is_named_as_image(Path::new(line)) && line.split_whitespace().next().and_then(whole).is_none()

@@ -1,8 +1,11 @@
 //! YOLO's text files.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::layout::{Description, ImageOf, Images, folder_at};
+use super::layout::{Description, ImageOf, Images, folder_at, is_list};
 use crate::{
     formats::{
         Dataset, FormatError, Messages, Reading, Shape, counted,
@@ -37,7 +40,7 @@ pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
     }
     let folder = folder_at(path);
     let description = Description::read(path, texts).ok()?;
-    let sample = sample(&description, &folder, texts);
+    let sample = sample(&description.text_files(&folder), texts);
     let named = description.task.as_deref();
     if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == named) {
         return (description.names.is_some()).then_some(task);
@@ -56,10 +59,10 @@ pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
 }
 
 /// The first rows of the first label files that are numbers throughout, with their classes.
-fn sample(description: &Description, folder: &Path, texts: &Texts) -> Vec<Vec<f64>> {
+fn sample(files: &[PathBuf], texts: &Texts) -> Vec<Vec<f64>> {
     let [n_files, n_rows] = SAMPLED;
-    let files = description.label_files(folder, texts).into_iter().take(n_files);
-    let rows = files.filter_map(|file| texts.read(&file).ok()).flat_map(|text| {
+    let labels = files.iter().filter_map(|file| texts.read(file).ok()).filter(|text| !is_list(text));
+    let rows = labels.take(n_files).flat_map(|text| {
         let rows = text.lines().filter_map(|line| {
             let row: Option<Vec<f64>> = line.split_whitespace().map(float).collect();
             row.filter(|row| row.len() >= 5 && row[0].fract() == 0.0)
@@ -122,10 +125,10 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
     let folder = folder_at(reading.path);
     let texts = &reading.texts;
     let description = Description::read(reading.path, texts)?;
-    let files = description.label_files(&folder, texts);
+    let files = description.text_files(&folder);
     let rows = match is_oriented {
         true => Rows::Corners,
-        false => Rows::of(&description, &sample(&description, &folder, texts)),
+        false => Rows::of(&description, &sample(&files, texts)),
     };
     let rows = if rows == Rows::Corners && !is_oriented { Rows::Shapes } else { rows };
     let mut reader =
@@ -138,6 +141,7 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
         }
         let title = reading.files.relative(file);
         let text = match texts.read(file) {
+            Ok(text) if is_list(&text) => continue,
             Ok(text) => text,
             Err(error) => {
                 reader.builder.refuse(title, error);

@@ -1,18 +1,16 @@
-//! Messages on a data set, repeated ones grouped: the first three, then a count.
+//! Messages on many items, repeated ones grouped: the first three, then a count.
 
 use std::{
     collections::HashMap,
     fmt::{self, Write as _},
 };
 
-use super::counted;
-
 /// Messages of one kind are listed up to this number, and counted beyond.
 const LISTED: usize = 3;
 /// Reasons beyond this number are one group.
 const MOST_GROUPS: usize = 1000;
 
-/// Messages on a data set, grouped by their reason.
+/// Messages on many items, grouped by their reason.
 #[derive(Clone, Debug, Default)]
 pub struct Messages {
     groups: Vec<Group>,
@@ -30,24 +28,25 @@ enum Group {
 
 impl Messages {
     /// Adds that an item is not taken.
-    pub(super) fn refuse(&mut self, item: impl fmt::Display, why: impl fmt::Display) {
+    pub(crate) fn refuse(&mut self, item: impl fmt::Display, why: impl fmt::Display) {
         let why = why.to_string();
         self.add(format!("{item} is not taken: {why}"), why);
     }
 
     /// Adds a remark on an item.
-    pub(super) fn remark(&mut self, item: impl fmt::Display, remark: impl fmt::Display) {
+    pub(crate) fn remark(&mut self, item: impl fmt::Display, remark: impl fmt::Display) {
         let remark = remark.to_string();
         self.add(format!("{item}: {remark}"), remark);
     }
 
     /// Adds a message that stands for itself.
-    pub(super) fn say(&mut self, message: impl fmt::Display) {
+    pub(crate) fn say(&mut self, message: impl fmt::Display) {
         let message = message.to_string();
         self.add(message.clone(), message);
     }
 
-    fn add(&mut self, message: String, reason: String) {
+    /// Adds a message; those of the same reason, numbers aside, are one group.
+    pub(crate) fn add(&mut self, message: String, reason: String) {
         let place = self.place(&reason, || Group::Listed { first: Vec::new(), reason: reason.clone(), n: 0 });
         if let Group::Listed { first, n, .. } = &mut self.groups[place] {
             *n += 1;
@@ -58,12 +57,12 @@ impl Messages {
     }
 
     /// Counts an item of a kind (a singular noun, such as "skeleton") of which `reason` holds.
-    pub(super) fn count(&mut self, kind: &str, reason: &str) {
+    pub(crate) fn count(&mut self, kind: &str, reason: &str) {
         self.count_many(kind, reason, 1);
     }
 
     /// Counts several items; see [`Self::count`].
-    pub(super) fn count_many(&mut self, kind: &str, reason: &str, n_more: usize) {
+    pub(crate) fn count_many(&mut self, kind: &str, reason: &str, n_more: usize) {
         if n_more == 0 {
             return;
         }
@@ -116,7 +115,7 @@ impl Messages {
     }
 
     /// Adds all messages of another data set.
-    pub(super) fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         for group in other.groups {
             match group {
                 Group::Counted { kind, reason, n } => self.count_many(&kind, &reason, n),
@@ -135,6 +134,12 @@ impl Messages {
             }
         }
     }
+}
+
+/// "1 image", "2 images".
+pub fn counted(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
 }
 
 /// Equal messages read the same.
