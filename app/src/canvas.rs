@@ -100,9 +100,9 @@ impl Canvas {
         }
     }
 
-    /// Screen points per image pixel.
+    /// Screen points per image pixel, from top to bottom.
     pub fn scale(&self, session: &Session) -> Option<f32> {
-        Some(self.view.transform(session.size()?, self.rect).scale)
+        Some(self.view.transform(session.size()?, self.rect).scale.y)
     }
 
     /// Where the pointer is, in image pixels, if it is on the canvas.
@@ -132,6 +132,7 @@ impl Canvas {
             *self = Self { shown: session.shown(), textures: self.textures.take(), rect, ..Self::new(None) };
         }
         let size = session.size()?;
+        self.view.set_aspect(session.pixel_aspect());
         self.put_polygon_aside(session.tools().tool);
         self.update_corners(session);
         let hover = self.mouse(ui, &response, size, session, pane.commands);

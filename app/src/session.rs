@@ -28,6 +28,7 @@ use engine::{
     frame::Direction,
     geometry::{Point, Size},
     mask::Rle,
+    media::PixelAspect,
     picture::Picture,
     project::{
         CategoryId, FrameId, History, MediumId, Object, ObjectId, Project, Question, Segment, category_color,
@@ -109,6 +110,7 @@ pub struct Visibility {
 #[derive(Default)]
 pub struct Cache {
     pictures: BTreeMap<FrameId, Result<Arc<Picture>, String>>,
+    aspects: BTreeMap<MediumId, PixelAspect>,
     thumbnails: BTreeMap<MediumId, Thumbnail>,
     encoded: BTreeSet<FrameId>,
     preview: Option<Preview>,
@@ -229,6 +231,13 @@ impl Session {
     /// The size of what is shown, in pixels.
     pub fn size(&self) -> Option<Size> {
         Some(self.project().media.get(&self.shown?)?.size)
+    }
+
+    /// How wide a pixel of what is shown is for its height. All frames of a medium have the same, also those that cannot be
+    /// read.
+    pub fn pixel_aspect(&self) -> f32 {
+        let shown = self.shown.and_then(|medium| self.cache.aspects.get(&medium));
+        shown.map_or(1.0, |aspect| aspect.ratio())
     }
 
     /// What is selected on the shown frame; the one that clicks and keys mean comes last.

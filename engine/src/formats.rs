@@ -39,6 +39,7 @@ pub mod tao;
 #[cfg(test)]
 mod tests;
 mod text;
+mod videos;
 pub mod voc;
 mod xml;
 pub mod yolo;
@@ -66,6 +67,7 @@ pub use recognize::{Recognized, recognize};
 pub use report::{Change, LeftOut, Likeness, Loss, Report};
 pub use selection::{Clip, Files, Frame, Frames, Kind, Label, Options, Selection, Splits};
 pub use stats::{CategoryStats, Stats};
+use videos::Videos;
 
 /// All formats, in the order in which they are offered.
 pub const FORMATS: &[&Format] = &[
@@ -315,7 +317,11 @@ impl Format {
         progress: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Report, FormatError> {
         let mut report = Report { format: self.name, ..Report::default() };
-        let selection = Selection::of(project, options, self, &mut report);
+        let videos = Videos::new(project, folder, options.files, progress);
+        let selection = Selection::of(project, options, self, videos, &mut report);
+        if selection.is_canceled() {
+            return Err(FormatError::Canceled);
+        }
         if selection.frames.is_empty() {
             let photos = self.is_of_videos && !project.media.is_empty();
             let why = if photos { "this format has videos only" } else { "no image is chosen" };

@@ -1,15 +1,19 @@
 //! Reading images, folders of frames and videos exactly; writing videos.
 
 mod ahead;
+mod aspect;
 mod color;
+mod damage;
 mod decode;
 mod error;
 mod folder;
 mod image;
 mod images;
 mod index;
+mod nal;
 mod source;
 mod sources;
+mod tone;
 mod video;
 mod writer;
 
@@ -17,6 +21,8 @@ pub use self::image::{
     ImageHeader, ImageKind, decode_image, image_header, image_size, read_image, read_image_over,
 };
 pub use ahead::Ahead;
+pub use aspect::PixelAspect;
+pub use damage::damaged_frames;
 pub use error::MediaError;
 pub use folder::{frame_files, is_named_as_image, natural_order};
 pub use source::FrameSource;

@@ -2,13 +2,17 @@
 
 use image::{RgbImage, imageops};
 
-use crate::{geometry::Size, project::FrameId};
+use crate::{geometry::Size, media::PixelAspect, project::FrameId};
 
 /// The pixels of one frame.
 #[derive(Debug)]
 pub struct Picture {
     /// Which frame.
     pub at: FrameId,
+    /// When it is shown, in seconds after the first frame; none if nobody says.
+    pub time: Option<f64>,
+    /// How wide its pixels are to be shown.
+    pub pixel_aspect: PixelAspect,
     /// The frame, then each time half as large (rounded up), to at most [`SMALLEST`] pixels along each edge.
     levels: Vec<RgbImage>,
 }
@@ -25,7 +29,13 @@ impl Picture {
         {
             levels.push(halved(last));
         }
-        Self { at, levels }
+        Self { at, time: None, pixel_aspect: PixelAspect::SQUARE, levels }
+    }
+
+    /// With the time at which it is shown, and its pixels' shape.
+    #[must_use]
+    pub fn shown(self, time: f64, pixel_aspect: PixelAspect) -> Self {
+        Self { time: Some(time), pixel_aspect, ..self }
     }
 
     /// All pixels.
@@ -48,15 +58,17 @@ impl Picture {
         self.levels.iter().map(|level| level.len()).sum()
     }
 
-    /// A copy whose longer edge has at most `side` pixels.
+    /// A copy of square pixels whose longer edge has at most `side` of them.
     pub fn thumbnail(&self, side: u32) -> RgbImage {
         let smallest = &self.levels[self.levels.len() - 1];
-        let scale = f64::from(side) / f64::from(smallest.width().max(smallest.height()));
-        if scale >= 1.0 {
+        let [width, height] = [smallest.width(), smallest.height()].map(f64::from);
+        let width = width * f64::from(self.pixel_aspect.ratio());
+        let scale = (f64::from(side) / width.max(height)).min(1.0);
+        if scale == 1.0 && self.pixel_aspect.is_square() {
             return smallest.clone();
         }
-        let edge = |n: u32| ((f64::from(n) * scale).round() as u32).max(1);
-        imageops::thumbnail(smallest, edge(smallest.width()), edge(smallest.height()))
+        let edge = |n: f64| ((n * scale).round() as u32).max(1);
+        imageops::thumbnail(smallest, edge(width), edge(height))
     }
 }
 
@@ -94,5 +106,8 @@ mod tests {
         assert_eq!(sizes, [(2051, 3), (1026, 2), (513, 1)]);
         assert_eq!(picture.levels()[1].get_pixel(3, 1).0, [50, 7, 200]);
         assert_eq!(picture.thumbnail(100).width(), 100);
+        let wide = PixelAspect { width: 2, height: 1 };
+        let picture = Picture::new(at, RgbImage::new(30, 40)).shown(0.0, wide);
+        assert_eq!(picture.thumbnail(100).dimensions(), (60, 40));
     }
 }

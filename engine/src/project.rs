@@ -80,6 +80,11 @@ pub struct Medium {
 }
 
 impl Medium {
+    /// True for a video, however few frames it has: its frames are no files of their own.
+    pub fn is_video(&self) -> bool {
+        self.kind == MediumKind::Video
+    }
+
     /// The file's name without its folders.
     pub fn name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or(&self.path)

@@ -68,6 +68,16 @@ pub enum SegmentError {
     Frame(#[from] MediaError),
 }
 
+impl SegmentError {
+    /// The frame whose data are damaged, if that is what is wrong: the others can be worked with.
+    pub fn damaged_frame(&self) -> Option<usize> {
+        match self {
+            Self::Frame(error) => error.damaged_frame(),
+            _ => None,
+        }
+    }
+}
+
 impl From<RuntimeError> for SegmentError {
     fn from(error: RuntimeError) -> Self {
         match error {

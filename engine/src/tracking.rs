@@ -42,6 +42,13 @@ pub enum Tracked {
         /// The mask, and what is known of it.
         segment: Segment,
     },
+    /// A frame is damaged: its run goes on after it.
+    Skipped {
+        /// Which run.
+        run: RunId,
+        /// The frame.
+        frame: usize,
+    },
     /// A run has nothing left to do.
     Finished(RunId),
     /// A run cannot go on, and why.
@@ -59,6 +66,8 @@ pub struct Tracking {
     n_reported: u64,
     /// What the model remembers for each run.
     remembered: BTreeMap<RunId, Remembered>,
+    /// Frames that were found to be damaged: masks on them are not looked at.
+    damaged: BTreeSet<FrameId>,
 }
 
 #[derive(Default)]
@@ -122,6 +131,7 @@ impl Tracking {
     /// The model was loaded anew and remembers nothing.
     pub fn begin_anew(&mut self) {
         self.remembered.clear();
+        self.damaged.clear();
     }
 
     /// The run that is next cannot go on.
@@ -183,10 +193,14 @@ impl Tracking {
         cancel: &Cancel,
     ) -> Result<Prepared, SegmentError> {
         let at = |frame| FrameId { medium: run.medium, frame };
-        let given = self.project.nearest_given(run, segmenter.reach().given);
+        let given = self.nearest_given(run, segmenter.reach().given);
         if let Some((frame, segment)) = given.iter().find(|(_, segment)| !segment.is_answered) {
             let (at, question) = (at(*frame), segment.question.clone());
-            let picture = Arc::new(Picture::new(at, video.frame(*frame)?));
+            let pixels = match video.frame(*frame).map_err(SegmentError::from) {
+                Err(error) if is_one_of_several(&given, &error) => return Ok(self.pass_over(at)),
+                pixels => pixels?,
+            };
+            let picture = Arc::new(Picture::new(at, pixels));
             let answer = segmenter.answer(&picture, &question, cancel)?;
             return Ok(Prepared::Answered(Tracked::Answered { object: run.object, at, question, answer }));
         }
@@ -203,18 +217,55 @@ impl Tracking {
             let Some(mask) = segment.mask.as_ref().filter(|_| !remembered.given.contains_key(frame)) else {
                 continue;
             };
-            segmenter.remember(id, at(*frame), mask, true, video, cancel)?;
+            match segmenter.remember(id, at(*frame), mask, true, video, cancel) {
+                Err(error) if is_one_of_several(&given, &error) => {
+                    return Ok(self.pass_over(at(*frame)));
+                }
+                done => done?,
+            }
             remembered.given.insert(*frame, mask.clone());
             return Ok(Prepared::InPart);
         }
         for (frame, mask) in self.project.recent(run, segmenter.reach().recent) {
-            if !remembered.recent.contains(&frame) {
-                segmenter.remember(id, at(frame), &mask, false, video, cancel)?;
+            if !remembered.recent.contains(&frame) && !self.damaged.contains(&at(frame)) {
+                match segmenter.remember(id, at(frame), &mask, false, video, cancel) {
+                    Err(error) if error.damaged_frame() == Some(frame) => {
+                        return Ok(self.pass_over(at(frame)));
+                    }
+                    done => done?,
+                }
                 remembered.recent.insert(frame);
                 return Ok(Prepared::InPart);
             }
         }
         if given.is_empty() { Err(SegmentError::NothingGiven) } else { Ok(Prepared::Ready) }
+    }
+
+    /// Looks at no mask on a damaged frame from now on.
+    fn pass_over(&mut self, at: FrameId) -> Prepared {
+        self.damaged.insert(at);
+        Prepared::InPart
+    }
+
+    /// The given segments that tracking the next frame of a run looks at: the nearest before it and after it, then the
+    /// nearest of the others, as SAM 2's `select_closest_cond_frames` has it. Those of which no mask can be known, and those on
+    /// damaged frames, are left out.
+    fn nearest_given(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Segment>)> {
+        let is_usable = |(frame, segment): &(usize, &Arc<Segment>)| {
+            segment.is_given()
+                && (segment.mask.is_some() || !segment.is_answered)
+                && !self.damaged.contains(&FrameId { medium: run.medium, frame: *frame })
+        };
+        let project = &self.project;
+        let mut before = project.track_within(run.object, 0..=run.next).rev().filter(is_usable).take(n);
+        let mut after = project.track_within(run.object, run.next..=usize::MAX).filter(is_usable).take(n);
+        let mut nearest: Vec<_> = before.next().into_iter().chain(after.next()).collect();
+        let mut others: Vec<_> = before.chain(after).collect();
+        others.sort_by_key(|(frame, _)| frame.abs_diff(run.next));
+        nearest.extend(others);
+        nearest.dedup_by_key(|(frame, _)| *frame);
+        nearest.truncate(n);
+        nearest.into_iter().map(|(frame, segment)| (frame, segment.clone())).collect()
     }
 
     /// Tracks what is ready, all on the same frame and the same way. Where that fails for all at once, each is tried alone:
@@ -227,6 +278,11 @@ impl Tracking {
         cancel: &Cancel,
     ) -> Result<Vec<Tracked>, SegmentError> {
         match (self.track_at_once(ready, segmenter, video, cancel), ready) {
+            (Err(error), [(_, Run { next: frame, .. }), ..])
+                if error.damaged_frame() == Some(*frame) =>
+            {
+                Ok(ready.iter().map(|(run, _)| Tracked::Skipped { run: *run, frame: *frame }).collect())
+            }
             (Err(error), [_, _, ..]) if !matches!(error, SegmentError::Canceled) && !is_away(&error) => {
                 let mut each = Vec::new();
                 for one in ready.chunks(1) {
@@ -272,6 +328,11 @@ enum Prepared {
     Answered(Tracked),
 }
 
+/// True if a given segment's frame is damaged, and another is left to track from.
+fn is_one_of_several(given: &[(usize, Arc<Segment>)], error: &SegmentError) -> bool {
+    given.len() > 1 && error.damaged_frame().is_some()
+}
+
 /// Whether it is the server with the model that is.
 fn is_away(error: &SegmentError) -> bool {
     matches!(error, SegmentError::Model(RuntimeError::Remote(_)))
@@ -302,6 +363,7 @@ impl Tracked {
                 true
             }
             Self::Found { run, frame, segment } => project.record(*run, *frame, segment.clone()),
+            Self::Skipped { run, frame } => project.skip(*run, *frame),
             Self::Finished(run) | Self::Failed(run, _) => project.runs.remove(run).is_some(),
             Self::Waits(..) => false,
         }
@@ -309,34 +371,16 @@ impl Tracked {
 }
 
 impl Project {
-    /// The given segments that tracking the next frame of a run looks at: the nearest before it and after it, then the
-    /// nearest of the others, as SAM 2's `select_closest_cond_frames` has it. Those of which no mask can be known are left
-    /// out.
-    fn nearest_given(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Segment>)> {
-        let is_usable = |(_, segment): &(usize, &Arc<Segment>)| {
-            segment.is_given() && (segment.mask.is_some() || !segment.is_answered)
-        };
-        let mut before = self.track_within(run.object, 0..=run.next).rev().filter(is_usable).take(n);
-        let mut after = self.track_within(run.object, run.next..=usize::MAX).filter(is_usable).take(n);
-        let mut nearest: Vec<_> = before.next().into_iter().chain(after.next()).collect();
-        let mut others: Vec<_> = before.chain(after).collect();
-        others.sort_by_key(|(frame, _)| frame.abs_diff(run.next));
-        nearest.extend(others);
-        nearest.dedup_by_key(|(frame, _)| *frame);
-        nearest.truncate(n);
-        nearest.into_iter().map(|(frame, segment)| (frame, segment.clone())).collect()
-    }
-
     /// The masks on the frames directly before the next one of a run, as far back as to one that was given: that one says
-    /// all that those before it could say.
+    /// all that those before it could say. Damaged frames among them have none.
     fn recent(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Rle>)> {
         let back = match run.direction {
             Direction::Forward => Direction::Backward,
             Direction::Backward => Direction::Forward,
         };
         let ways = std::iter::successors(back.after(run.next), |frame| back.after(*frame));
-        let segments = ways.map_while(|frame| Some((frame, self.segment(run.object, frame)?)));
-        let tracked = segments.take(n).take_while(|(_, segment)| !segment.is_given());
+        let segments = ways.take(n).filter_map(|frame| Some((frame, self.segment(run.object, frame)?)));
+        let tracked = segments.take_while(|(_, segment)| !segment.is_given());
         tracked.filter_map(|(frame, segment)| Some((frame, segment.mask.clone()?))).collect()
     }
 }

@@ -7,7 +7,8 @@ struct Quad {
     @location(1) texels: vec4<f32>,
     // Red, green, blue, and how strongly a mask is filled.
     @location(2) color: vec4<f32>,
-    // Width of a mask's outline in texels; 1 to hatch it; 1 for a mask, 0 for a picture; texels per screen pixel.
+    // Width of a mask's outline in texels, across; 1 to hatch it; 1 for a mask, 0 for a picture; width of the outline in
+    // texels, down, or of a picture texels per screen pixel.
     @location(3) style: vec4<f32>,
 };
 
@@ -55,12 +56,12 @@ fn mask(in: Fragment) -> vec4<f32> {
     if (!is_on(in.texel)) {
         discard;
     }
-    let far = in.style.x;
+    let far = vec2(in.style.x, in.style.w);
     let near = far * 0.7071;
-    let within = is_on(in.texel + vec2(far, 0.0)) && is_on(in.texel - vec2(far, 0.0))
-        && is_on(in.texel + vec2(0.0, far)) && is_on(in.texel - vec2(0.0, far))
-        && is_on(in.texel + vec2(near, near)) && is_on(in.texel - vec2(near, near))
-        && is_on(in.texel + vec2(near, -near)) && is_on(in.texel - vec2(near, -near));
+    let within = is_on(in.texel + vec2(far.x, 0.0)) && is_on(in.texel - vec2(far.x, 0.0))
+        && is_on(in.texel + vec2(0.0, far.y)) && is_on(in.texel - vec2(0.0, far.y))
+        && is_on(in.texel + near) && is_on(in.texel - near)
+        && is_on(in.texel + vec2(near.x, -near.y)) && is_on(in.texel - vec2(near.x, -near.y));
     let stripe = fract((in.position.x + in.position.y) / 12.0) < 0.4;
     let fill = select(in.color.a, select(0.15, 1.0, stripe) * in.color.a, in.style.y > 0.5);
     let alpha = select(0.95, fill, within);

@@ -1,6 +1,9 @@
 //! Drawing the image, its masks, and what the user is in the middle of.
 
-use egui::{Align2, Color32, CursorIcon, FontId, Painter, Response, Shape, Stroke, StrokeKind, Ui};
+use egui::{
+    Align2, Color32, CursorIcon, FontId, Painter, Response, Shape, Stroke, StrokeKind, Ui,
+    epaint::EllipseShape,
+};
 use engine::{
     geometry::{Point, Size},
     project::Segment,
@@ -191,8 +194,9 @@ impl Canvas {
         let brushes = matches!(session.tools().tool, Tool::Brush | Tool::Eraser);
         if let Some(at) = pointer.filter(|_| brushes) {
             let radius = session.tools().brush * transform.scale;
-            painter.circle_stroke(at, radius, Stroke::new(2.5, Color32::from_black_alpha(140)));
-            painter.circle_stroke(at, radius, Stroke::new(1.0, Color32::WHITE));
+            for stroke in [Stroke::new(2.5, Color32::from_black_alpha(140)), Stroke::new(1.0, Color32::WHITE)] {
+                painter.add(EllipseShape::stroke(at, radius, stroke));
+            }
         }
     }
 }

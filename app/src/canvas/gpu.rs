@@ -47,12 +47,18 @@ impl Instance {
         let x = |x: f32| (x - canvas.left()) / canvas.width() * 2.0 - 1.0;
         let y = |y: f32| 1.0 - (y - canvas.top()) / canvas.height() * 2.0;
         let rect = quad.rect;
-        let texels_per_point = (quad.texels[2] - quad.texels[0]) / rect.width().max(f32::MIN_POSITIVE);
-        let texels_per_pixel = texels_per_point / pixels_per_point;
+        let texels = |from: usize, points: f32| {
+            (quad.texels[from + 2] - quad.texels[from]) / points.max(f32::MIN_POSITIVE)
+        };
+        let texels_per_point = [texels(0, rect.width()), texels(1, rect.height())];
         let (color, style) = match quad.style {
-            Style::Picture => ([0.0; 4], [0.0, 0.0, 0.0, texels_per_pixel]),
+            Style::Picture => {
+                let finest = texels_per_point[0].max(texels_per_point[1]);
+                ([0.0; 4], [0.0, 0.0, 0.0, finest / pixels_per_point])
+            }
             Style::Mask { color, outline, is_hatched } => {
-                (color, [outline * texels_per_point, f32::from(u8::from(is_hatched)), 1.0, texels_per_pixel])
+                let [x, y] = texels_per_point.map(|texels| outline * texels);
+                (color, [x, f32::from(u8::from(is_hatched)), 1.0, y])
             }
         };
         let corners = [x(rect.left()), y(rect.top()), x(rect.right()), y(rect.bottom())];

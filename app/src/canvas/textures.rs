@@ -107,7 +107,7 @@ impl Textures {
             self.picture = Some(picture.clone());
         }
         let coarsest = picture.levels().len() - 1;
-        let image_pixels_per_pixel = 1.0 / (transform.scale * pixels_per_point);
+        let image_pixels_per_pixel = 1.0 / (transform.scale.max_elem() * pixels_per_point);
         let fine = (image_pixels_per_pixel.log2().floor().max(0.0) as usize).min(coarsest);
         self.level(picture, coarsest, transform, canvas, quads);
         if fine < coarsest {

@@ -6,8 +6,10 @@ use engine::geometry::{Point, Size};
 /// How image pixels lie on the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct View {
-    /// Points of the screen per image pixel; none to fit the image into the canvas.
+    /// Points of the screen per image pixel, from top to bottom; none to fit the image into the canvas.
     scale: Option<f32>,
+    /// How wide a pixel of the image is for its height.
+    aspect: f32,
     /// The place in the image, in its pixels, that is in the middle of the canvas.
     center: Vec2,
 }
@@ -15,8 +17,8 @@ pub(super) struct View {
 /// A [`View`] of an image of some size on a canvas: goes from image to screen and back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Transform {
-    /// Points of the screen per image pixel.
-    pub(super) scale: f32,
+    /// Points of the screen per image pixel, from left to right and from top to bottom.
+    pub(super) scale: Vec2,
     /// Where the image's top left corner is on the screen.
     origin: Pos2,
 }
@@ -30,7 +32,7 @@ const SMALLEST: f32 = 32.0;
 
 impl Default for View {
     fn default() -> Self {
-        Self { scale: None, center: Vec2::ZERO }
+        Self { scale: None, aspect: 1.0, center: Vec2::ZERO }
     }
 }
 
@@ -40,30 +42,36 @@ impl View {
         let image = Vec2::new(size.width as f32, size.height as f32);
         let (scale, center) = match self.scale {
             Some(scale) => (scale, self.center),
-            None => (fitting(image, canvas), image / 2.0),
+            None => (fitting(Vec2::new(image.x * self.aspect, image.y), canvas), image / 2.0),
         };
+        let scale = Vec2::new(scale * self.aspect, scale);
         Transform { scale, origin: canvas.center() - center * scale }
     }
 
     /// Shows the whole image.
     pub(super) fn fit(&mut self) {
-        *self = Self::default();
+        *self = Self { aspect: self.aspect, ..Self::default() };
+    }
+
+    /// Shows pixels this much wider than high.
+    pub(super) fn set_aspect(&mut self, aspect: f32) {
+        self.aspect = aspect;
     }
 
     /// Makes everything `factor` times as large, keeping what is at `fixed` (screen) in its place.
     pub(super) fn zoom(&mut self, factor: f32, fixed: Pos2, size: Size, canvas: Rect) {
         let before = self.transform(size, canvas);
         let longer = size.width.max(size.height) as f32;
-        let scale = (before.scale * factor).clamp((SMALLEST / longer).min(1.0), LARGEST);
+        let scale = (before.scale.y * factor).clamp((SMALLEST / longer).min(1.0), LARGEST);
         let at = before.to_image(fixed);
-        let center = Vec2::new(at.x, at.y) + (canvas.center() - fixed) / scale;
-        *self = Self { scale: Some(scale), center };
+        let center = Vec2::new(at.x, at.y) + (canvas.center() - fixed) / Vec2::new(scale * self.aspect, scale);
+        *self = Self { scale: Some(scale), center, ..*self };
         self.keep_in_sight(size);
     }
 
     /// One image pixel on `points` points.
     pub(super) fn zoom_to(&mut self, points: f32, size: Size, canvas: Rect) {
-        let now = self.transform(size, canvas).scale;
+        let now = self.transform(size, canvas).scale.y;
         self.zoom(points / now, canvas.center(), size, canvas);
     }
 
@@ -71,7 +79,7 @@ impl View {
     pub(super) fn pan(&mut self, by: Vec2, size: Size, canvas: Rect) {
         let now = self.transform(size, canvas);
         let center = now.to_image(canvas.center() - by);
-        *self = Self { scale: Some(now.scale), center: Vec2::new(center.x, center.y) };
+        *self = Self { scale: Some(now.scale.y), center: Vec2::new(center.x, center.y), ..*self };
         self.keep_in_sight(size);
     }
 
@@ -132,7 +140,7 @@ mod tests {
     #[test]
     fn the_fitted_image_is_in_the_middle() {
         let transform = View::default().transform(SIZE, canvas());
-        assert_eq!(transform.scale, 2.0);
+        assert_eq!(transform.scale, Vec2::splat(2.0));
         assert_eq!(transform.to_screen(Point { x: 200.0, y: 150.0 }), canvas().center());
     }
 
@@ -143,7 +151,7 @@ mod tests {
         let before = view.transform(SIZE, canvas()).to_image(pointer);
         view.zoom(3.0, pointer, SIZE, canvas());
         let after = view.transform(SIZE, canvas());
-        assert_eq!(after.scale, 6.0);
+        assert_eq!(after.scale, Vec2::splat(6.0));
         assert!((after.to_image(pointer).x - before.x).abs() < 1e-3);
         assert!((after.to_image(pointer).y - before.y).abs() < 1e-3);
     }
@@ -152,12 +160,35 @@ mod tests {
     fn zoom_has_bounds_and_the_image_stays_in_sight() {
         let mut view = View::default();
         view.zoom(1e9, canvas().center(), SIZE, canvas());
-        assert_eq!(view.transform(SIZE, canvas()).scale, LARGEST);
+        assert_eq!(view.transform(SIZE, canvas()).scale.y, LARGEST);
         view.pan(Vec2::splat(1e9), SIZE, canvas());
         let at = view.transform(SIZE, canvas()).to_image(canvas().center());
         assert!((0.0..=400.0).contains(&at.x) && (0.0..=300.0).contains(&at.y));
         view.zoom(0.0, canvas().center(), SIZE, canvas());
-        assert!(view.transform(SIZE, canvas()).scale > 0.0);
+        assert!(view.transform(SIZE, canvas()).scale.y > 0.0);
+    }
+
+    #[test]
+    fn wide_pixels_are_wide_on_screen() {
+        let mut view = View::default();
+        view.set_aspect(16.0 / 11.0);
+        // PAL at 16:9: 720 x 576 stored pixels, 1047 x 576 on the screen.
+        let pal = Size::new(720, 576);
+        let shown = |view: &View| {
+            let all = engine::geometry::Rect { x0: 0.0, y0: 0.0, x1: 720.0, y1: 576.0 };
+            let size = view.transform(pal, canvas()).rect_to_screen(all).size();
+            size.x / size.y
+        };
+        let expected = 720.0 * 16.0 / 11.0 / 576.0;
+        assert!((shown(&view) - expected).abs() < 1e-4);
+        let pointer = Pos2::new(300.0, 200.0);
+        let before = view.transform(pal, canvas()).to_image(pointer);
+        view.zoom(3.0, pointer, pal, canvas());
+        let after = view.transform(pal, canvas()).to_image(pointer);
+        assert!((after.x - before.x).abs() < 1e-2 && (after.y - before.y).abs() < 1e-2);
+        assert!((shown(&view) - expected).abs() < 1e-4);
+        view.fit();
+        assert!((shown(&view) - expected).abs() < 1e-4);
     }
 
     #[test]

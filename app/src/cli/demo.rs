@@ -68,13 +68,13 @@ impl Demo {
         let mut source = FrameSource::open(&clip)?;
         let objects = objects(&scene)?;
         let last = source.n_frames() - 1;
-        let plan = Plan::new(&objects, &source, 0, last)?;
-        let mut found = Found::new();
+        let plan = Plan::new(&objects, &mut source, 0, last)?;
+        let mut found = Found::default();
         plan.track(Way::Forward, &mut tracker, &mut source, &cancel, &mut found)?;
         write_coco(&out.join("clip.json"), &source, &objects, 0..=last, &found)?;
         write_overlay(&out.join("clip-overlay.mp4"), &mut source, 0..=last, &found, &cancel)?;
         let behind =
-            found.values().filter(|objects| objects.values().any(|found| found.mask.area() == 0)).count();
+            found.frames.values().filter(|objects| objects.values().any(|found| found.mask.area() == 0)).count();
         say(format_args!(
             "clip: tracked {} objects over {} frames; one was out of sight in {behind}",
             objects.len(),

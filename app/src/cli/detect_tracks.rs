@@ -54,5 +54,6 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
     let n_tracks = desk.session.project().objects_of(video).count() - n_before;
     ensure!(!desk.is_canceled(), "canceled; {} are in the project", counted(n_tracks, "track"));
     say(format_args!("{} proposed", counted(n_tracks, "track")))?;
+    desk.session.skipped().try_for_each(say)?;
     complain(desk.session.finding().left_out())
 }

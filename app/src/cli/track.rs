@@ -14,7 +14,7 @@ use engine::{
     file::check_writable,
     formats::{Shape, coco},
     mask::{Mask, Rle},
-    media::{FrameSource, VideoWriter},
+    media::{FrameSource, MediaError, VideoWriter, damaged_frames},
     nn::{Cancel, RuntimeError},
     prompt::Prompt,
     sam2::{Direction, ObjectId, Segment, TrackError, TrackOptions, Tracker},
@@ -23,7 +23,7 @@ use engine::{
 use super::{
     ModelArgs, cancel_on_interrupt,
     prompts::{FramePrompt, ObjectPrompts, TrackPrompts, prompt},
-    track_project,
+    say, track_project,
 };
 use crate::{overlay, progress};
 
@@ -92,8 +92,14 @@ enum Format {
     Coco,
 }
 
-/// What was found: by frame, then by object.
-pub(crate) type Found = BTreeMap<usize, BTreeMap<ObjectId, FoundSegment>>;
+/// What was found.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// By frame, then by object.
+    pub(crate) frames: BTreeMap<usize, BTreeMap<ObjectId, FoundSegment>>,
+    /// Frames on which nothing can be found.
+    pub(crate) damaged: BTreeSet<usize>,
+}
 
 pub(crate) struct FoundSegment {
     pub mask: Rle,
@@ -131,7 +137,7 @@ impl Track {
         let to = self.to.unwrap_or(last);
         ensure!(to <= last, "--to {to} is past the last frame, which is {last}");
         ensure!(self.from <= to, "--from {} is after --to {to}", self.from);
-        let plan = Plan::new(&objects, &source, self.from, to)?;
+        let plan = Plan::new(&objects, &mut source, self.from, to)?;
         let (runtime, weights) = self.model.open()?;
         let options = TrackOptions {
             max_cond_frames: Some(self.max_cond_frames.into()),
@@ -141,18 +147,24 @@ impl Track {
         };
         let mut tracker = Tracker::load(&runtime, &weights, options)?;
         let cancel = cancel_on_interrupt()?;
-        let mut found = Found::new();
+        let mut found = Found::default();
         let tracked = plan.track(self.direction, &mut tracker, &mut source, &cancel, &mut found);
         let ended = match tracked {
             Err(TrackError::Runtime(RuntimeError::Canceled)) => Some("canceled".to_owned()),
-            // Hours of work are not lost to a server that went away, or to a frame that is damaged.
-            Err(error) if !found.is_empty() => Some(error.to_string()),
+            // Hours of work are not lost to a server that went away.
+            Err(error) if !found.frames.is_empty() => Some(error.to_string()),
             other => other.map(|()| None)?,
         };
+        if ended.is_none() {
+            found.find_damage(&mut source, self.from..=to, &cancel)?;
+        }
         let Format::Coco = self.format;
         write_coco(out, &source, &objects, self.from..=to, &found)?;
         if let Some(why) = ended {
-            bail!("{why}; the {} finished frames are in {}", found.len(), out.display());
+            bail!("{why}; the {} finished frames are in {}", found.frames.len(), out.display());
+        }
+        if !found.damaged.is_empty() {
+            say(format_args!("{}: skipped", damaged_frames(&found.damaged, &source.file_name())))?;
         }
         if let Some(path) = &self.overlay {
             write_overlay(path, &mut source, self.from..=to, &found, &cancel)?;
@@ -194,7 +206,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(
         objects: &[ObjectPrompts],
-        source: &FrameSource,
+        source: &mut FrameSource,
         from: usize,
         to: usize,
     ) -> anyhow::Result<Self> {
@@ -210,6 +222,9 @@ impl Plan {
                     "object {id} has a prompt on frame {frame}, but the frames to track are {from} to {to}"
                 );
                 let said = check(prompts, source).with_context(|| format!("object {id}, frame {frame}"))?;
+                if let Err(error) = source.frame(frame) {
+                    bail!("object {id} has a prompt on frame {frame}, which cannot be read; give it another: {error}");
+                }
                 frames.insert(frame, said);
             }
             plan.insert(id, frames);
@@ -245,8 +260,16 @@ impl Plan {
                 for &object in &active {
                     self.say(tracker, source, object, frame, direction, cancel)?;
                 }
-                for segment in tracker.track(source, frame, direction, &active, cancel)? {
-                    found.entry(frame).or_default().insert(segment.object, FoundSegment::of(&segment));
+                match tracker.track(source, frame, direction, &active, cancel) {
+                    Ok(segments) => {
+                        let of_frame = found.frames.entry(frame).or_default();
+                        let segments = segments.iter().map(|found| (found.object, FoundSegment::of(found)));
+                        of_frame.extend(segments);
+                    }
+                    Err(TrackError::Frame(error)) if is_damaged(&*error, frame) => {
+                        found.damaged.insert(frame);
+                    }
+                    Err(error) => return Err(error),
                 }
                 bar.inc(1);
             }
@@ -300,6 +323,11 @@ impl Plan {
     }
 }
 
+/// True if nothing is wrong but that this frame's data are damaged.
+fn is_damaged(error: &(dyn std::error::Error + 'static), frame: usize) -> bool {
+    error.downcast_ref::<MediaError>().is_some_and(|error| error.damaged_frame() == Some(frame))
+}
+
 fn check(said: &FramePrompt, source: &FrameSource) -> anyhow::Result<Said> {
     let Some(rle) = &said.mask else {
         return Ok(Said::Prompt(prompt(&said.points, said.rect).within(source.size())?));
@@ -310,6 +338,25 @@ fn check(said: &FramePrompt, source: &FrameSource) -> anyhow::Result<Said> {
     );
     ensure!(rle.size() == source.size(), "the mask is {}, the video is {}", rle.size(), source.size());
     Ok(Said::Mask(rle.decode()))
+}
+
+impl Found {
+    /// Finds the damaged frames among those that were not tracked, too.
+    fn find_damage(
+        &mut self,
+        source: &mut FrameSource,
+        frames: RangeInclusive<usize>,
+        cancel: &Cancel,
+    ) -> anyhow::Result<()> {
+        for frame in frames.filter(|frame| !self.frames.contains_key(frame)) {
+            ensure!(!cancel.is_canceled(), "canceled");
+            match source.frame(frame) {
+                Err(error) if error.damaged_frame().is_some() => drop(self.damaged.insert(frame)),
+                read => drop(read?),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FoundSegment {
@@ -332,7 +379,8 @@ pub(crate) fn write_coco(
     let category_ids: BTreeMap<&str, u32> = names.into_iter().zip(1..).collect();
     let category_of: BTreeMap<ObjectId, u32> =
         objects.iter().map(|object| (object.id, category_ids[object.category.as_str()])).collect();
-    let segments = found.iter().flat_map(|(frame, objects)| objects.iter().map(move |found| (*frame, found)));
+    let by_frame = found.frames.iter();
+    let segments = by_frame.flat_map(|(frame, objects)| objects.iter().map(move |found| (*frame, found)));
     let annotations = segments.filter(|(_, (_, found))| found.mask.area() > 0).zip(1..);
     let document = coco::Document {
         videos: vec![coco::Video { id: VIDEO, name: source.file_name(), width, height }],
@@ -345,7 +393,7 @@ pub(crate) fn write_coco(
                 color: None,
             })
             .collect(),
-        images: frames.map(|frame| coco::Image {
+        images: frames.filter(|frame| !found.damaged.contains(frame)).map(|frame| coco::Image {
             id: image_id(frame),
             file_name: source.name(frame),
             width,
@@ -378,16 +426,20 @@ pub(crate) fn write_overlay(
     found: &Found,
     cancel: &Cancel,
 ) -> anyhow::Result<()> {
-    let mut writer = VideoWriter::create(path, source.size(), source.fps())?;
+    let mut writer = VideoWriter::like(path, source)?;
+    let first = source.time(*frames.start());
     let bar = progress::bar(frames.clone().count(), "overlay");
     for frame in frames {
         ensure!(!cancel.is_canceled(), "canceled before the overlay was finished; the masks are written");
+        bar.inc(1);
+        if found.damaged.contains(&frame) {
+            continue;
+        }
         let mut picture = source.frame(frame)?;
-        for (&object, segment) in found.get(&frame).into_iter().flatten() {
+        for (&object, segment) in found.frames.get(&frame).into_iter().flatten() {
             overlay::draw(&mut picture, &segment.mask.decode(), object);
         }
-        writer.push(&picture)?;
-        bar.inc(1);
+        writer.push_at(&picture, source.time(frame) - first)?;
     }
     bar.finish_and_clear();
     Ok(writer.finish()?)

@@ -16,6 +16,7 @@ use engine::{
 use super::{
     ModelArgs, cancel_on_interrupt,
     prompts::{ObjectPrompts, prompt},
+    say,
     track::Way as Direction,
 };
 use crate::{
@@ -85,7 +86,8 @@ pub(super) fn run(
         desk.say(Command::Export(Export::coco(out)))?;
         desk.until(|session| session.jobs().is_empty())?;
     }
-    desk.until(Session::is_saved)
+    desk.until(Session::is_saved)?;
+    desk.session.skipped().try_for_each(say)
 }
 
 /// The video that is meant.

@@ -97,6 +97,9 @@ impl Session {
                 medium.size
             ));
         }
+        if let Ok(picture) = &picture {
+            self.cache.aspects.insert(at.medium, picture.pixel_aspect);
+        }
         self.cache.pictures.insert(at, picture);
     }
 

@@ -18,7 +18,7 @@ pub struct Player {
     pub direction: Option<Direction>,
     /// How many times as fast as it was filmed, as an index into [`SPEEDS`].
     speed: Option<usize>,
-    /// The share of a frame that has passed since `frame` was due.
+    /// Seconds of the video that have passed since `frame` was due.
     passed: f64,
 }
 
@@ -92,27 +92,46 @@ impl Session {
 
     /// Lets time pass: goes on to the frame that is due, or as near to it as frames are there.
     pub(super) fn let_pass(&mut self, elapsed: Duration) {
+        /// So many frames are not caught up with: they would be late for ever.
+        const LATE: f64 = 8.0;
         let Some((direction, video)) = self.player.direction.zip(self.video()) else { return };
-        let fps = video.fps.unwrap_or(25.0) * self.player.speed();
-        let n_frames = video.n_frames;
-        self.player.passed += elapsed.min(LONGEST).as_secs_f64() * fps;
-        let due = self.player.passed as usize;
-        let Some(at) = self.frame().filter(|_| due > 0) else { return };
-        let there = |n: &usize| {
-            let frame = direction.ahead(at.frame, *n, n_frames)?;
-            self.cache.pictures.contains_key(&FrameId { frame, ..at }).then_some(frame)
-        };
+        let (n_frames, gap) = (video.n_frames, 1.0 / video.fps.unwrap_or(25.0));
+        self.player.passed += elapsed.min(LONGEST).as_secs_f64() * self.player.speed();
+        let Some(at) = self.frame() else { return };
+        let passed = self.player.passed;
+        // Frames that are not there have no time; by the average rate no more than these can be due.
+        let n_due = (passed / gap) as usize + LATE as usize;
+        let ahead = (1..=n_due).map_while(|n| Some((n, direction.ahead(at.frame, n, n_frames)?)));
+        let there = ahead.filter_map(|(n, frame)| Some((frame, self.gap(at, frame)?.unwrap_or(gap * n as f64))));
+        let due = there.take_while(|(_, gap)| *gap <= passed).last();
         let is_over = direction.ahead(at.frame, 1, n_frames).is_none();
-        if let Some((n, frame)) = (1..=due).rev().find_map(|n| Some((n, there(&n)?))) {
-            self.player.frame = frame;
-            // What could not be shown in time is not caught up with: it would be late for ever.
-            self.player.passed = (self.player.passed - n as f64).min(1.0);
-        } else {
-            self.player.passed = self.player.passed.min(8.0);
+        match due {
+            Some((frame, after)) => {
+                self.player.frame = frame;
+                self.player.passed = (passed - after).min(gap);
+            }
+            None => self.player.passed = passed.min(LATE * gap.max(self.gap_to_next(at, direction, n_frames))),
         }
-        if is_over {
+        // The last frame is shown as long as any.
+        if is_over && passed >= gap {
             self.player.direction = None;
         }
+    }
+
+    /// Seconds between two frames of a video, if both are read and say when they are shown; none if the second is not read.
+    fn gap(&self, from: FrameId, frame: usize) -> Option<Option<f64>> {
+        let time = |frame| {
+            let picture = self.cache.pictures.get(&FrameId { frame, ..from })?;
+            Some(picture.as_ref().ok().and_then(|picture| picture.time))
+        };
+        let to = time(frame)?;
+        Some(time(from.frame).flatten().zip(to).map(|(from, to)| (to - from).abs()))
+    }
+
+    /// Seconds to the next frame on the way, or 0 where that is not known.
+    fn gap_to_next(&self, at: FrameId, direction: Direction, n_frames: usize) -> f64 {
+        let next = direction.ahead(at.frame, 1, n_frames);
+        next.and_then(|next| self.gap(at, next)?).unwrap_or(0.0)
     }
 
     /// Shows the next frame that was given, of the selected objects or of all.

@@ -1,9 +1,15 @@
 //! Objects carried through a video: what is asked of the engine, and what it finds.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Instant,
+};
 
 use engine::{
     formats::counted,
+    media::damaged_frames,
     nn::Cancel,
     project::{self, FrameId, MediumId, ObjectId, Project, RunId, Segment},
     tracking::Tracked,
@@ -26,6 +32,8 @@ pub(super) struct Tracking {
     cancel: Cancel,
     /// Masks that were made anew, and when.
     retracked: Vec<(ObjectId, usize, Instant)>,
+    /// Damaged frames that were skipped.
+    skipped: BTreeMap<MediumId, BTreeSet<usize>>,
     /// Frames that commands work on.
     pub span: Option<(MediumId, RangeInclusive<usize>)>,
     /// Masks that were copied, by frame from the first.
@@ -64,6 +72,16 @@ impl Session {
     pub fn span(&self) -> Option<RangeInclusive<usize>> {
         let (medium, span) = self.tracks.span.as_ref()?;
         (Some(*medium) == self.shown).then(|| span.clone())
+    }
+
+    /// Says which frames were skipped because they are damaged: one sentence a video.
+    pub fn skipped(&self) -> impl Iterator<Item = String> {
+        self.tracks.skipped.iter().filter_map(|(medium, frames)| self.skipped_in(*medium, frames))
+    }
+
+    fn skipped_in(&self, medium: MediumId, frames: &BTreeSet<usize>) -> Option<String> {
+        let medium = self.project().media.get(&medium)?;
+        Some(format!("{}: skipped", damaged_frames(frames, medium.name())))
     }
 
     /// Masks that were made anew just now, and how brightly they are lit, 1 to 0.
@@ -206,6 +224,11 @@ impl Session {
                     self.tracks.retracked.push((object, *frame, Instant::now()));
                 }
             }
+            Tracked::Skipped { run, frame } => {
+                if let Some(run) = self.project().runs.get(run) {
+                    self.note_skipped(run.medium, *frame);
+                }
+            }
             Tracked::Waits(run, why) => {
                 if let Some(run) = self.project().runs.get(run).filter(|_| !self.tracks.is_paused) {
                     let frame = run.next;
@@ -216,12 +239,29 @@ impl Session {
             }
             Tracked::Finished(_) => {}
         }
-        let (Tracked::Found { run, .. } | Tracked::Finished(run) | Tracked::Failed(run, _)) = &report else {
+        let (Tracked::Found { run, .. }
+        | Tracked::Skipped { run, .. }
+        | Tracked::Finished(run)
+        | Tracked::Failed(run, _)) = &report
+        else {
             return;
         };
         self.history.extend(run.step, |project| {
             report.take_in(project);
         });
+    }
+
+    /// Keeps one notice for each video, on all its damaged frames.
+    fn note_skipped(&mut self, medium: MediumId, frame: usize) {
+        let mut frames = self.tracks.skipped.remove(&medium).unwrap_or_default();
+        if let Some(before) = self.skipped_in(medium, &frames) {
+            self.notices.close(&before);
+        }
+        frames.insert(frame);
+        if let Some(now) = self.skipped_in(medium, &frames) {
+            self.notices.warn(now);
+        }
+        self.tracks.skipped.insert(medium, frames);
     }
 
     pub(super) fn dim(&mut self) {

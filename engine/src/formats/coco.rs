@@ -83,5 +83,5 @@ pub(super) fn exported(id: &Id, project: &Project) -> Option<FrameId> {
     let (medium, frame) = if of_video { (id / FRAMES_FROM, id % FRAMES_FROM) } else { (id, 0) };
     let at = FrameId { medium: MediumId(u32::try_from(medium).ok()?), frame: frame as usize };
     let medium = project.media.get(&at.medium)?;
-    ((medium.n_frames > 1) == of_video && at.frame < medium.n_frames.max(1)).then_some(at)
+    (medium.is_video() == of_video && at.frame < medium.n_frames.max(1)).then_some(at)
 }

@@ -143,7 +143,7 @@ impl<'a> Output<'a> {
             for path in &paths {
                 fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
             }
-            if medium.kind == MediumKind::Image {
+            if !medium.is_video() {
                 let photo = Photo::open(&from)?;
                 for path in &paths {
                     for change in photo.place(path, selection.files())? {

@@ -33,6 +33,9 @@ pub struct Report {
     /// How much polygons are like their masks; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygons: Option<Likeness>,
+    /// What else there is to know, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 fn is_zero(n: &usize) -> bool {
@@ -85,6 +88,8 @@ pub enum LeftOut {
     Boxes,
     /// More than the format can number.
     TooMany,
+    /// On damaged frames.
+    Damaged,
 }
 
 impl fmt::Display for LeftOut {
@@ -100,6 +105,7 @@ impl fmt::Display for LeftOut {
             Self::Photos => "photos, which this format of videos cannot have",
             Self::Boxes => "boxes without a mask, which this format of masks cannot have",
             Self::TooMany => "more than the format can number",
+            Self::Damaged => "on damaged frames",
         })
     }
 }
@@ -202,6 +208,6 @@ impl fmt::Display for Report {
         if let Some(Likeness { mean_iou, least_iou, .. }) = self.polygons {
             write!(f, "\npolygons: mean IoU with their masks {mean_iou:.4}, least {least_iou:.4}")?;
         }
-        Ok(())
+        self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
     }
 }

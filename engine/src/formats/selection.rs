@@ -12,6 +12,7 @@ use super::{
     names::names,
     paths::without_suffix,
     report::{LeftOut, Loss, Report},
+    videos::Videos,
 };
 use crate::project::{Category, CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment};
 
@@ -153,6 +154,7 @@ pub struct Selection<'a> {
     pub frames: Vec<Frame<'a>>,
     names: BTreeMap<MediumId, String>,
     usual_files: Files,
+    videos: Videos<'a>,
 }
 
 /// A category as a file is to have it.
@@ -194,16 +196,18 @@ pub struct Frame<'a> {
 impl Frame<'_> {
     /// Whether it is of a video.
     pub fn is_of_video(&self) -> bool {
-        self.medium.n_frames > 1
+        self.medium.is_video()
     }
 }
 
 impl<'a> Selection<'a> {
-    /// What `options` choose for a format; `report` counts what is left out, and what the format cannot say.
+    /// What `options` choose for a format; `report` counts what is left out, and what the format cannot say. Frames that
+    /// `videos` finds damaged are left out.
     pub(super) fn of(
         project: &'a Project,
         options: &'a Options,
         format: &Format,
+        mut videos: Videos<'a>,
         report: &mut Report,
     ) -> Self {
         let ids = project.categories.iter().filter(|(id, _)| is_wanted(&options.categories, id));
@@ -216,7 +220,7 @@ impl<'a> Selection<'a> {
         let mut labels = labels(project, options, &places, report);
         if format.is_of_videos {
             // With photos, what is on them is left out.
-            labels.retain(|label| project.media[&label.at.medium].n_frames > 1);
+            labels.retain(|label| project.media[&label.at.medium].is_video());
         }
         if !format.carries.boxes {
             let n = labels.len();
@@ -225,6 +229,11 @@ impl<'a> Selection<'a> {
         }
         labels.sort_by_key(|label| (label.at, label.id));
         let mut frames = frames(project, options, format.is_of_videos, &labels, report);
+        let is_of_video = |frame: &&Frame<'_>| frame.is_of_video();
+        let of_videos: Vec<FrameId> = frames.iter().filter(is_of_video).map(|frame| frame.at).collect();
+        let damaged = videos.damaged(&of_videos, report);
+        let n_before = frames.iter().map(|frame| frame.labels.len()).sum::<usize>();
+        frames.retain(|frame| !damaged.contains(&frame.at));
         if let Some(splits) = options.splits {
             let mut media: BTreeMap<MediumId, (&Medium, usize)> = BTreeMap::new();
             for frame in &frames {
@@ -235,7 +244,8 @@ impl<'a> Selection<'a> {
         }
         // Of frames that are not chosen, nothing is written.
         let chosen: usize = frames.iter().map(|frame| frame.labels.len()).sum();
-        report.leave_out(LeftOut::Frames, labels.len() - chosen);
+        report.leave_out(LeftOut::Frames, labels.len() - n_before);
+        report.leave_out(LeftOut::Damaged, n_before - chosen);
         report.images = frames.len();
         report.annotations = chosen;
         let selection = Self {
@@ -246,6 +256,7 @@ impl<'a> Selection<'a> {
             frames,
             names: names(project, format),
             usual_files: format.usual_files,
+            videos,
         };
         selection.count_losses(format, report);
         selection
@@ -287,6 +298,18 @@ impl<'a> Selection<'a> {
     /// Returns the treatment of image files.
     pub fn files(&self) -> Files {
         self.options.files.unwrap_or(self.usual_files)
+    }
+
+    /// Returns the time at which a frame of a video is shown, in seconds after the first frame: as the video file says, or by
+    /// the frame's number and the video's rate where the file cannot be read; `None` if there is no rate.
+    pub fn time(&self, frame: &Frame<'_>) -> Option<f64> {
+        let by_rate = || frame.medium.fps.filter(|fps| *fps > 0.0).map(|fps| frame.at.frame as f64 / fps);
+        self.videos.time(frame.at).or_else(by_rate)
+    }
+
+    /// True if the person canceled while frames were checked.
+    pub(super) fn is_canceled(&self) -> bool {
+        self.videos.is_canceled()
     }
 
     /// What is on a frame.
@@ -422,7 +445,7 @@ fn frames<'a>(
 ) -> Vec<Frame<'a>> {
     let mut frames = Vec::new();
     for (&id, medium) in project.media.iter().filter(|(id, _)| is_wanted(&options.media, id)) {
-        if of_videos && medium.n_frames <= 1 {
+        if of_videos && !medium.is_video() {
             report.leave_out(LeftOut::Photos, 1);
             continue;
         }
@@ -433,7 +456,7 @@ fn frames<'a>(
                 of_medium.start + labels[of_medium.clone()].partition_point(|label| label.at.frame <= frame);
             let here = of_medium.start..end;
             of_medium.start = end;
-            let is_video = medium.n_frames > 1;
+            let is_video = medium.is_video();
             let is_confirmed = || labels[here.clone()].iter().all(|label| label.segment.is_given());
             let is_chosen = match options.frames {
                 Frames::Usual => !is_video || of_videos || !here.is_empty(),

@@ -87,7 +87,7 @@ impl Spread {
 impl CategoryStats {
     fn add_object(&mut self, medium: &Medium, n_frames: usize) {
         self.objects += 1;
-        if medium.n_frames > 1 {
+        if medium.is_video() {
             self.track_lengths.add(n_frames as u64);
         }
     }
@@ -142,7 +142,7 @@ impl Stats {
     fn count_images(&mut self, project: &Project, on_image: &BTreeMap<FrameId, Vec<&Segment>>) {
         let labeled: BTreeSet<MediumId> = on_image.keys().map(|at| at.medium).collect();
         for (id, medium) in &project.media {
-            let is_video = medium.n_frames > 1;
+            let is_video = medium.is_video();
             *(if is_video { &mut self.videos } else { &mut self.photos }) += 1;
             self.empty_photos += usize::from(!is_video && !labeled.contains(id));
         }

@@ -7,6 +7,9 @@ use ffmpeg::{
     software::scaling::{Context, Flags},
 };
 use ffmpeg_next as ffmpeg;
+use image::RgbImage;
+
+use super::tone::{Tone, ToneMap, peak};
 
 /// How YUV values mean colors.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,6 +37,56 @@ impl Yuv {
         use Pixel::{YUVJ411P, YUVJ420P, YUVJ422P, YUVJ440P, YUVJ444P};
         let full_format = matches!(frame.format(), YUVJ411P | YUVJ420P | YUVJ422P | YUVJ440P | YUVJ444P);
         Self { matrix, full_range: full_format || frame.color_range() == Range::JPEG }
+    }
+}
+
+/// Makes 8-bit SDR images of one size of a video's frames.
+pub(super) struct ToImage {
+    plain: Converter,
+    /// For HDR and wide gamuts, made when a frame needs it.
+    deep: Option<(Converter, ToneMap)>,
+    /// The converters' last output: memory that is used again.
+    rgb: frame::Video,
+    /// The video's brightest light, if it says so.
+    peak: Option<f32>,
+    width: u32,
+    height: u32,
+}
+
+impl ToImage {
+    /// Gives images of the size of the video's first frame.
+    pub(super) fn new(first: &frame::Video) -> Self {
+        let (width, height) = (first.width(), first.height());
+        let plain = Converter::new(Pixel::RGB24, width, height);
+        Self { plain, deep: None, rgb: frame::Video::empty(), peak: peak(first), width, height }
+    }
+
+    /// The image of a frame.
+    pub(super) fn convert(&mut self, frame: &frame::Video) -> Result<RgbImage, ffmpeg::Error> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let mut pixels = vec![0; 3 * width * height];
+        let yuv = Yuv::of(frame);
+        match Tone::of(frame, self.peak) {
+            None => {
+                self.plain.convert(frame, &mut self.rgb, yuv)?;
+                let rows = self.rgb.data(0).chunks(self.rgb.stride(0));
+                for (to, from) in pixels.chunks_exact_mut(3 * width).zip(rows) {
+                    to.copy_from_slice(&from[..3 * width]);
+                }
+            }
+            Some(tone) => {
+                let (converter, map) = match &mut self.deep {
+                    Some(deep) if deep.1.tone() == tone => deep,
+                    slot => {
+                        let deep = if cfg!(target_endian = "big") { Pixel::RGB48BE } else { Pixel::RGB48LE };
+                        slot.insert((Converter::new(deep, self.width, self.height), ToneMap::new(tone)))
+                    }
+                };
+                converter.convert(frame, &mut self.rgb, yuv)?;
+                map.convert(self.rgb.data(0), self.rgb.stride(0), width, &mut pixels);
+            }
+        }
+        RgbImage::from_raw(self.width, self.height, pixels).ok_or(ffmpeg::Error::Bug)
     }
 }
 

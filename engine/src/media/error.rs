@@ -99,3 +99,15 @@ pub enum MediaError {
     #[error("cannot write video: a frame of {size} pixels is among frames of {expected}: {}", path.display())]
     WrongSize { path: PathBuf, size: Size, expected: Size },
 }
+
+impl MediaError {
+    /// The frame whose data are damaged, if that is what is wrong: the others can be worked with.
+    pub fn damaged_frame(&self) -> Option<usize> {
+        match self {
+            Self::DamagedFrame { frame, .. }
+            | Self::DamagedImage { frame, .. }
+            | Self::Decode { frame, .. } => Some(*frame),
+            _ => None,
+        }
+    }
+}

@@ -7,19 +7,40 @@
 //! no timestamps, a start without a key frame) the whole video is decoded once, and a fingerprint of each frame is kept:
 //! such files are also those where decoding from a key frame may not give what decoding from the start gave.
 
-use std::hash::{DefaultHasher, Hasher as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hasher as _},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ffmpeg::{codec::Id, frame};
 use ffmpeg_next as ffmpeg;
 
 use super::{
     MediaError,
-    decode::{Decoder, PacketInfo, Picture},
+    decode::{Decoder, Mode, PacketInfo, Picture},
 };
 
 /// Formats that put exactly one shown frame into each packet (hidden frames of VP9 and AV1 travel with shown ones).
-const ONE_TO_ONE: [Id; 9] =
-    [Id::H264, Id::HEVC, Id::VP9, Id::AV1, Id::MJPEG, Id::MPEG2VIDEO, Id::PRORES, Id::DNXHD, Id::FFV1];
+const ONE_TO_ONE: [Id; 17] = [
+    Id::H264,
+    Id::HEVC,
+    Id::VP9,
+    Id::AV1,
+    Id::MJPEG,
+    Id::MPEG2VIDEO,
+    Id::PRORES,
+    Id::DNXHD,
+    Id::FFV1,
+    Id::PNG,
+    Id::JPEG2000,
+    Id::HUFFYUV,
+    Id::FFVHUFF,
+    Id::UTVIDEO,
+    Id::CFHD,
+    Id::DVVIDEO,
+    Id::RAWVIDEO,
+];
 
 /// So many first frames are decoded to test what the container says; encoders look less far ahead than this.
 const TESTED_HEAD: usize = 48;
@@ -35,10 +56,16 @@ pub(super) struct Index {
     frames: Vec<usize>,
     /// For each packet its frame, if it has one.
     frame_of: Vec<Option<usize>>,
+    /// For each packet the last frame, in the order they are shown, that is decoded by then.
+    decoded_until: Vec<usize>,
     /// Packets from which decoding can start, ascending.
     keys: Vec<usize>,
+    /// The first packet that the container calls a key frame.
+    first_key: Option<usize>,
     /// For each frame that of its picture, if all were decoded.
     fingerprints: Option<Vec<u64>>,
+    /// The damaged frames of each stretch that was examined, by the packet that it starts from.
+    damaged: Arc<Mutex<BTreeMap<Option<usize>, Arc<BTreeSet<usize>>>>>,
 }
 
 impl Index {
@@ -58,7 +85,7 @@ impl Index {
             }
             packets = index.packets;
         }
-        decoder.start_at(&packets, 0)?;
+        decoder.start_at(&packets, 0, Mode::Conceal)?;
         // A file that still grows has more by now.
         let (n_packets, pictures) = (packets.len(), std::iter::from_fn(|| decoder.next()));
         let decoded = pictures.take_while(|picture| picture.packet < n_packets);
@@ -72,8 +99,15 @@ impl Index {
         for (frame, &packet) in frames.iter().enumerate() {
             frame_of[packet] = Some(frame);
         }
+        let decoded_until = frame_of.iter().scan(0, |last, frame| {
+            *last = frame.map_or(*last, |frame| frame.max(*last));
+            Some(*last)
+        });
+        let decoded_until = decoded_until.collect();
         let keys = (0..packets.len()).filter(|&n| packets[n].key && frame_of[n].is_some()).collect();
-        Self { packets, frames, frame_of, keys, fingerprints: None }
+        let first_key = packets.iter().position(|packet| packet.key);
+        let (fingerprints, damaged) = (None, Arc::default());
+        Self { packets, frames, frame_of, decoded_until, keys, first_key, fingerprints, damaged }
     }
 
     pub(super) fn n_frames(&self) -> usize {
@@ -110,6 +144,39 @@ impl Index {
     /// Never start from this packet again.
     pub(super) fn forget_start(&mut self, packet: usize) {
         self.keys.retain(|&key| key != packet);
+        // The stretches are others now.
+        self.damaged = Arc::default();
+    }
+
+    /// The frames that are decoded from `start`, the first of which is at or before `frame`.
+    pub(super) fn stretch(&self, start: Option<usize>) -> impl Iterator<Item = usize> {
+        let first = start.and_then(|start| self.frame_of(start)).unwrap_or(0);
+        (first..self.n_frames()).take_while(move |frame| self.start(*frame) == start)
+    }
+
+    /// The first packet that the container calls a key frame.
+    pub(super) fn first_key(&self) -> Option<usize> {
+        self.first_key
+    }
+
+    /// The last frame, in the order they are shown, that is decoded no later than `frame`, which may refer to it.
+    pub(super) fn decoded_until(&self, frame: usize) -> usize {
+        self.decoded_until[self.frames[frame]].max(frame)
+    }
+
+    /// The packet of a frame.
+    pub(super) fn packet_of(&self, frame: usize) -> usize {
+        self.frames[frame]
+    }
+
+    /// The damaged frames of the stretch that is decoded from `start`, if it was examined.
+    pub(super) fn damaged(&self, start: Option<usize>) -> Option<Arc<BTreeSet<usize>>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).get(&start).cloned()
+    }
+
+    /// Remembers the damaged frames of a stretch.
+    pub(super) fn set_damaged(&self, start: Option<usize>, frames: BTreeSet<usize>) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(start, frames.into());
     }
 
     /// Seconds from the first frame to each, for a stream whose timestamps count units of `time_base` seconds.
@@ -129,14 +196,11 @@ impl Index {
         }
     }
 
-    /// Whether the first and the last pictures that are decoded are these frames.
+    /// True if the first and the last pictures that are decoded are these frames.
     fn is_true(&self, decoder: &mut Decoder) -> Result<bool, MediaError> {
-        let as_announced = |decoder: &mut Decoder, packet: usize| {
-            decoder.next().is_some_and(|picture| picture.packet == packet && !may_be_field(decoder, &picture))
-        };
         let n_head = TESTED_HEAD.min(self.frames.len());
-        decoder.start_at(&self.packets, 0)?;
-        if !self.frames[..n_head].iter().all(|&packet| as_announced(decoder, packet)) {
+        decoder.start_at(&self.packets, 0, Mode::Conceal)?;
+        if !gives(decoder, &self.frames[..n_head]) {
             return Ok(false);
         }
         if n_head < self.frames.len() {
@@ -144,15 +208,32 @@ impl Index {
             if self.packets.len() - start > TESTED_TAIL {
                 return Ok(true);
             }
-            decoder.start_at(&self.packets, start)?;
+            decoder.start_at(&self.packets, start, Mode::Conceal)?;
             while decoder.next().is_some_and(|picture| picture.packet != start) {}
             let Some(first) = self.frame_of[start] else { return Ok(false) };
-            if !self.frames[first + 1..].iter().all(|&packet| as_announced(decoder, packet)) {
+            if !gives(decoder, &self.frames[first + 1..]) {
                 return Ok(false);
             }
         }
         Ok(decoder.next().is_none())
     }
+}
+
+/// True if the decoder gives the pictures of these packets in their order, but for damaged ones.
+fn gives(decoder: &mut Decoder, packets: &[usize]) -> bool {
+    let mut left = packets.iter();
+    while !left.as_slice().is_empty() {
+        let Some(picture) = decoder.next() else { return decoder.is_in_trouble() };
+        if may_be_field(decoder, &picture) {
+            return false;
+        }
+        match left.position(|packet| *packet == picture.packet) {
+            Some(0) => {}
+            Some(_) if decoder.is_in_trouble() => {}
+            _ => return decoder.is_in_trouble(),
+        }
+    }
+    true
 }
 
 /// The packets in the order of their timestamps, if that leaves no doubt.

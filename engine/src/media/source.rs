@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use ffmpeg_next::Rational;
 use image::RgbImage;
 
-use super::{ImageHeader, MediaError, images::Images, index::Index, video::Video};
+use super::{ImageHeader, MediaError, PixelAspect, images::Images, index::Index, video::Video};
 use crate::{frame::Frames, geometry::Size};
 
 /// The frames of a video file, of a folder of images, or of one image file, which may have pages or be animated; numbered
@@ -115,6 +116,48 @@ impl FrameSource {
         }
     }
 
+    /// When each frame of a video file is shown, in seconds after the first; none for images, which do not say.
+    pub fn times(&self) -> Option<Arc<[f64]>> {
+        match &self.kind {
+            Kind::Images(_) => None,
+            Kind::Video(video) => Some(video.times()),
+        }
+    }
+
+    /// What a person who uses its frames elsewhere should know, a sentence each.
+    pub fn remarks(&self) -> Vec<String> {
+        let Kind::Video(video) = &self.kind else { return Vec::new() };
+        let (name, aspect) = (self.file_name(), video.pixel_aspect());
+        let mut remarks = Vec::new();
+        if !aspect.is_square() {
+            remarks.push(format!(
+                "the pixels of {name} are not square ({}:{}): its frames are extracted as they are stored",
+                aspect.width, aspect.height
+            ));
+        }
+        if video.is_tone_mapped() {
+            remarks.push(format!("the colors of {name} are mapped to SDR BT.709"));
+        }
+        remarks
+    }
+
+    /// How wide a pixel is for its height: pixels of a video may not be square. Frames, and all that is said of places in
+    /// them, have the stored pixels, as OpenCV and CVAT have them; what shows a frame stretches it.
+    pub fn pixel_aspect(&self) -> PixelAspect {
+        match &self.kind {
+            Kind::Images(_) => PixelAspect::SQUARE,
+            Kind::Video(video) => video.pixel_aspect(),
+        }
+    }
+
+    /// The unit in which a video file counts time, as a fraction of seconds.
+    pub(super) fn time_unit(&self) -> Option<Rational> {
+        match &self.kind {
+            Kind::Images(_) => None,
+            Kind::Video(video) => Some(video.time_unit()),
+        }
+    }
+
     /// Name of the video file, folder or image.
     pub fn file_name(&self) -> String {
         self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
@@ -169,10 +212,12 @@ impl FrameSource {
     /// To step backward, read a stretch of frames in their order and keep them.
     ///
     /// Colors of a video are as it says; one that says nothing is BT.709 from 1280 pixels wide or 577 high, else BT.601.
-    /// Brightness is not adapted (HDR looks pale), fields are not separated, pixels are taken as square.
+    /// HDR (PQ, HLG) and wide gamuts (BT.2020, P3) are mapped to SDR BT.709. Fields are not separated, and pixels that are
+    /// not square stay as they are stored ([`Self::pixel_aspect`]).
     ///
     /// # Errors
-    /// There is no such frame, the file cannot be read any more, or this frame's data are damaged.
+    /// There is no such frame, the file cannot be read any more, or this frame's data, or those of a frame that it refers to,
+    /// are damaged ([`MediaError::damaged_frame`]).
     pub fn frame(&mut self, frame: usize) -> Result<RgbImage, MediaError> {
         let pixels = self.frame_while(frame, &mut || true)?;
         Ok(pixels.expect("only who is told to gives up"))
@@ -195,6 +240,17 @@ impl FrameSource {
         match &mut self.kind {
             Kind::Images(images) => images.frame_while(frame, go_on),
             Kind::Video(video) => video.frame_while(frame, go_on),
+        }
+    }
+
+    /// Finds out whether frame `frame` can be read; of a video that takes less time than to read it.
+    ///
+    /// # Errors
+    /// As [`Self::frame`].
+    pub fn check(&mut self, frame: usize) -> Result<(), MediaError> {
+        match &mut self.kind {
+            Kind::Video(video) if frame < video.n_frames() => video.check(frame),
+            _ => self.frame(frame).map(drop),
         }
     }
 }

@@ -17,7 +17,7 @@ use ffmpeg_next as ffmpeg;
 use image::RgbImage;
 
 use super::{
-    MediaError,
+    FrameSource, MediaError, PixelAspect,
     color::{Converter, Yuv},
 };
 use crate::{
@@ -44,6 +44,22 @@ impl VideoWriter {
     /// # Errors
     /// The folder cannot be written to, FFmpeg cannot encode, or the size or rate is impossible.
     pub fn create(path: &Path, size: Size, fps: f64) -> Result<Self, MediaError> {
+        let rate = rate(fps).ok_or_else(|| MediaError::BadRate { path: path.into(), fps })?;
+        Self::start(path, Layout { size, rate, time_base: rate.invert(), aspect: PixelAspect::SQUARE })
+    }
+
+    /// Starts a video with the size, the pixels' shape and the times of another; frames go to [`Self::push_at`].
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn like(path: &Path, source: &FrameSource) -> Result<Self, MediaError> {
+        let fps = source.fps();
+        let rate = rate(fps).ok_or_else(|| MediaError::BadRate { path: path.into(), fps })?;
+        let time_base = source.time_unit().unwrap_or(rate.invert());
+        Self::start(path, Layout { size: source.size(), rate, time_base, aspect: source.pixel_aspect() })
+    }
+
+    fn start(path: &Path, layout: Layout) -> Result<Self, MediaError> {
         let write_error = |cause| MediaError::Write { path: path.into(), cause };
         let file = temporary_beside(path).map_err(write_error)?;
         let out = file.reopen().map_err(write_error)?;
@@ -51,20 +67,29 @@ impl VideoWriter {
         let codec = encoder::find_by_name("libx264")
             .or_else(|| encoder::find(codec::Id::MPEG4))
             .ok_or_else(|| MediaError::NoEncoder { path: path.into() })?;
-        Ok(Self { path: path.into(), encoding: Encoding::start(out, codec, path, size, fps)?, file })
+        Ok(Self { path: path.into(), encoding: Encoding::start(out, codec, path, layout)?, file })
     }
 
-    /// Appends a frame.
+    /// Appends a frame, one of as many a second as there are in each.
     ///
     /// # Errors
     /// The frame is of another size, or cannot be encoded or written (the disk is full).
     pub fn push(&mut self, image: &RgbImage) -> Result<(), MediaError> {
+        let Layout { rate, .. } = self.encoding.layout;
+        self.push_at(image, self.encoding.n_frames as f64 / f64::from(rate))
+    }
+
+    /// Appends a frame that is shown at `time`, in seconds and later than the one before it.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_at(&mut self, image: &RgbImage, time: f64) -> Result<(), MediaError> {
         let size = Size::new(image.width() as usize, image.height() as usize);
-        let expected = self.encoding.size;
+        let expected = self.encoding.layout.size;
         if size != expected {
             return Err(MediaError::WrongSize { path: self.path.clone(), size, expected });
         }
-        self.encoding.push(image).map_err(|cause| MediaError::Encode { path: self.path.clone(), cause })
+        self.encoding.push(image, time).map_err(|cause| MediaError::Encode { path: self.path.clone(), cause })
     }
 
     /// Completes the file and puts it where it belongs, in the place of whatever was there.
@@ -78,14 +103,29 @@ impl VideoWriter {
     }
 }
 
+/// What a video looks like.
+#[derive(Clone, Copy)]
+struct Layout {
+    size: Size,
+    /// Frames a second, on average.
+    rate: Rational,
+    /// Seconds in one unit of time.
+    time_base: Rational,
+    aspect: PixelAspect,
+}
+
+/// MPEG-4 has no finer unit of time.
+const MPEG4_MAX_UNITS: i32 = 65_535;
+
 /// An encoder and the MP4 stream that it fills.
 struct Encoding {
     output: Output,
     encoder: encoder::Video,
     converter: Converter,
-    size: Size,
-    time_base: Rational,
+    layout: Layout,
     n_frames: i64,
+    /// When the last frame is shown.
+    last: Option<i64>,
 }
 
 impl Encoding {
@@ -93,10 +133,12 @@ impl Encoding {
         out: impl io::Write + io::Seek + Send + 'static,
         codec: Codec,
         path: &Path,
-        size: Size,
-        fps: f64,
+        mut layout: Layout,
     ) -> Result<Self, MediaError> {
-        let rate = rate(fps).ok_or_else(|| MediaError::BadRate { path: path.into(), fps })?;
+        let Layout { size, rate, aspect, .. } = layout;
+        if codec.id() == codec::Id::MPEG4 && layout.time_base.denominator() > MPEG4_MAX_UNITS {
+            layout.time_base = Rational::new(1, MPEG4_MAX_UNITS);
+        }
         let start = || {
             let io = StreamIo::from_write_seek(out)?;
             let mut output = format::output_to_stream(io, None, Some("mp4"))?;
@@ -105,7 +147,8 @@ impl Encoding {
             settings.set_width(width);
             settings.set_height(height);
             settings.set_format(Pixel::YUV420P);
-            settings.set_time_base(rate.invert());
+            settings.set_time_base(layout.time_base);
+            settings.set_aspect_ratio(Rational::new(aspect.width as i32, aspect.height as i32));
             settings.set_frame_rate(Some(rate));
             settings.set_colorspace(color::Space::BT709);
             settings.set_color_range(color::Range::MPEG);
@@ -122,26 +165,29 @@ impl Encoding {
             let options: Dictionary = options.iter().copied().collect();
             let encoder = settings.open_with(options)?;
             let mut stream = output.add_stream_with(&encoder)?;
-            stream.set_time_base(rate.invert());
+            stream.set_time_base(layout.time_base);
             stream.set_avg_frame_rate(rate);
             output.write_header()?;
             Ok(Self {
                 output,
-                time_base: rate.invert(),
                 converter: Converter::new(Pixel::YUV420P, width, height),
                 encoder,
-                size,
+                layout,
                 n_frames: 0,
+                last: None,
             })
         };
         start().map_err(|cause| MediaError::Encode { path: path.into(), cause })
     }
 
-    fn push(&mut self, image: &RgbImage) -> Result<(), ffmpeg::Error> {
+    fn push(&mut self, image: &RgbImage, time: f64) -> Result<(), ffmpeg::Error> {
         let rgb = padded(image, self.encoder.width(), self.encoder.height());
         let mut frame = frame::Video::empty();
         self.converter.convert(&rgb, &mut frame, Yuv::HD)?;
-        frame.set_pts(Some(self.n_frames));
+        let nearest = (time / f64::from(self.layout.time_base)).round() as i64;
+        let at = self.last.map_or(nearest, |last| nearest.max(last + 1));
+        self.last = Some(at);
+        frame.set_pts(Some(at));
         frame.set_color_space(color::Space::BT709);
         frame.set_color_range(color::Range::MPEG);
         self.n_frames += 1;
@@ -166,9 +212,11 @@ impl Encoding {
                 Err(error) => return Err(error),
             }
             packet.set_stream(0);
-            packet.set_duration(1);
+            // Of all but the last, the next frame says how long it is shown.
+            let Layout { rate, time_base, .. } = self.layout;
+            packet.set_duration(((1.0 / f64::from(rate) / f64::from(time_base)).round() as i64).max(1));
             let stream_base = self.output.stream(0).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
-            packet.rescale_ts(self.time_base, stream_base);
+            packet.rescale_ts(time_base, stream_base);
             packet.write_interleaved(&mut self.output)?;
         }
     }
@@ -239,11 +287,15 @@ mod tests {
         super::super::start_ffmpeg();
         let path = Path::new("clip.mp4");
         let codec = encoder::find(codec::Id::MPEG4).unwrap();
-        let mut encoding = Encoding::start(out, codec, path, Size::square(64), 25.0)?;
+        let rate = Rational::new(25, 1);
+        let (size, aspect) = (Size::square(64), PixelAspect::SQUARE);
+        let layout = Layout { size, rate, time_base: rate.invert(), aspect };
+        let mut encoding = Encoding::start(out, codec, path, layout)?;
         let all = (0..60).try_for_each(|frame| {
-            encoding.push(&RgbImage::from_fn(64, 64, |x, y| {
+            let image = RgbImage::from_fn(64, 64, |x, y| {
                 image::Rgb([x * y * frame, x * x * y, (x + frame) * y * y].map(|v| v as u8))
-            }))
+            });
+            encoding.push(&image, f64::from(frame) / 25.0)
         });
         all.and_then(|()| encoding.finish()).map_err(|cause| MediaError::Encode { path: path.into(), cause })
     }

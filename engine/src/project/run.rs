@@ -228,6 +228,17 @@ impl Project {
         true
     }
 
+    /// Goes on with a run after a frame of which nothing can be known; false if the run is not wanted any more.
+    pub fn skip(&mut self, id: RunId, frame: usize) -> bool {
+        let Some(run) = self.runs.get(&id).filter(|run| run.is_ahead(frame)) else { return false };
+        let next = run.direction.after(frame);
+        match (**run).clone().from(next) {
+            Some(run) => drop(self.runs.insert(id, Arc::new(run))),
+            None => drop(self.runs.remove(&id)),
+        }
+        true
+    }
+
     /// The runs to go on with: of the latest step's that go one way, the one that is farthest behind, and those that are
     /// on the same frame on the same way, so that the frame is looked at once. Runs that have nothing left to do come
     /// second.

@@ -69,15 +69,33 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, sources: &S
     while next(inbox, &mut wanted, Vec::is_empty) {
         let (medium, path) = wanted.remove(0);
         let at = FrameId { medium, frame: 0 };
-        let first = sources.open(&path).and_then(|mut source| source.frame(0));
-        let thumbnail = first.map_err(|error| error.to_string()).and_then(|pixels| {
+        let first = sources.open(&path).and_then(|mut source| {
+            let pixels = first_frame(&mut source)?;
+            Ok(Picture::new(at, pixels).shown(0.0, source.pixel_aspect()))
+        });
+        let thumbnail = first.map_err(|error| error.to_string()).and_then(|picture| {
             let content = content_of(&path).map_err(|error| error.to_string())?;
-            Ok((Picture::new(at, pixels).thumbnail(THUMBNAIL), content))
+            Ok((picture.thumbnail(THUMBNAIL), content))
         });
         if !out.report(Event::Thumbnail(medium, path, thumbnail)) {
             return;
         }
     }
+}
+
+/// The first frame that is not damaged, if it comes soon.
+fn first_frame(source: &mut FrameSource) -> Result<RgbImage, MediaError> {
+    /// As far apart as key frames usually are at most.
+    const SOON: usize = 300;
+    let is_damaged = |read: &Result<RgbImage, MediaError>| {
+        read.as_ref().err().is_some_and(|error| error.damaged_frame().is_some())
+    };
+    let first = source.frame(0);
+    if !is_damaged(&first) {
+        return first;
+    }
+    let mut later = (1..source.n_frames().min(SOON)).map(|frame| source.frame(frame));
+    later.find(|read| !is_damaged(read)).unwrap_or(first)
 }
 
 /// Takes in the latest of what is wanted, waiting while that is nothing; false once nobody can want more.
@@ -130,10 +148,13 @@ impl Reader {
         };
         let at = |frame: usize| FrameId { medium: first.medium, frame };
         let is_there = |frame: usize| self.reported(at(frame), path).is_some();
-        let read = opened.read(&stretch(wanted), &is_there, go_on);
+        let read = opened.read(&stretch(wanted), &is_there, go_on).map(|(frame, pixels)| {
+            let source = &opened.source;
+            let shown = |picture: Picture| picture.shown(source.time(frame), source.pixel_aspect());
+            (frame, pixels.map(|pixels| Arc::new(shown(Picture::new(at(frame), pixels)))))
+        });
         self.open.push_back(opened);
-        let (frame, pixels) = read?;
-        let picture = pixels.map(|pixels| Arc::new(Picture::new(at(frame), pixels)));
+        let (frame, picture) = read?;
         if let Ok(picture) = &picture {
             self.reported.retain(|(_, picture)| picture.strong_count() > 0);
             self.reported.push(((at(frame), path.clone()), Arc::downgrade(picture)));

@@ -3,19 +3,25 @@
 use std::path::Path;
 
 use engine::media::FrameSource;
+use image::RgbImage;
 
 use super::{count_frames, make_clip, run, write};
 
-/// Fails unless the video has `n_frames` frames that are the same one after the other and in any order.
+/// A video's frames, none for damaged ones.
+type Shown = Vec<Option<RgbImage>>;
+
+/// Fails unless the video has `n_frames` frames that are the same one after the other and in any order; returns them.
 #[track_caller]
-fn check_seeks(path: &Path, n_frames: usize) {
+fn check_seeks(path: &Path, n_frames: usize) -> Shown {
     let mut source = FrameSource::open(path).unwrap();
     assert_eq!(source.n_frames(), n_frames);
-    let in_order: Vec<_> = (0..n_frames).map(|n| source.frame(n).unwrap()).collect();
-    let moves = in_order.windows(2).all(|pair| pair[0] != pair[1]);
+    let mut read = |frame: usize| match source.frame(frame) {
+        Err(error) if error.damaged_frame() == Some(frame) => None,
+        pixels => Some(pixels.unwrap()),
+    };
+    let in_order: Vec<_> = (0..n_frames).map(&mut read).collect();
+    let moves = in_order.windows(2).all(|pair| pair[0] != pair[1] || pair[0].is_none());
     assert!(moves, "two neighbors are equal");
-    let times: Vec<_> = (0..n_frames).map(|n| source.time(n)).collect();
-    assert!(times[0] == 0.0 && times.is_sorted_by(|a, b| a < b), "{times:?}");
 
     let mut random = 1_u64;
     let jumps = (0..40).map(|_| {
@@ -23,15 +29,28 @@ fn check_seeks(path: &Path, n_frames: usize) {
         (random >> 33) as usize % n_frames
     });
     for frame in jumps.chain((0..n_frames).rev().step_by(3)) {
-        assert!(source.frame(frame).unwrap() == in_order[frame], "frame {frame} differs after a jump");
+        assert!(read(frame) == in_order[frame], "frame {frame} differs after a jump");
     }
+    let times: Vec<_> = (0..n_frames).map(|n| source.time(n)).collect();
+    assert!(times[0] == 0.0 && times.is_sorted_by(|a, b| a < b), "{times:?}");
+    in_order
+}
+
+/// Fails unless each of the frames is damaged or is the frame of the intact clip; returns the numbers of damaged ones.
+#[track_caller]
+fn check_against(frames: &[Option<RgbImage>], intact: &[Option<RgbImage>]) -> Vec<usize> {
+    for (n, (frame, intact)) in frames.iter().zip(intact).enumerate() {
+        assert!(frame.is_none() || frame == intact, "frame {n} is damaged and read");
+    }
+    (0..frames.len()).filter(|n| frames[*n].is_none()).collect()
 }
 
 #[track_caller]
 fn check(options: &str, file: &str) {
     let folder = tempfile::tempdir().unwrap();
     make_clip(folder.path(), &format!("{options} {file}"));
-    check_seeks(&folder.path().join(file), count_frames(folder.path(), file));
+    let frames = check_seeks(&folder.path().join(file), count_frames(folder.path(), file));
+    assert!(frames.iter().all(Option::is_some), "an intact frame is called damaged");
 }
 
 const OPEN_GOP: &str = "-c:v libx264 -g 12 -bf 3 -x264-params open-gop=1";
@@ -117,7 +136,10 @@ fn a_start_without_a_key_frame() {
         write(&folder.path().join("cut.ts"), &whole[188 * 40..]);
         let n_frames = count_frames(folder.path(), "cut.ts");
         assert!(n_frames < 60);
-        check_seeks(&folder.path().join("cut.ts"), n_frames);
+        let cut = check_seeks(&folder.path().join("cut.ts"), n_frames);
+        let intact = check_seeks(&folder.path().join("whole.ts"), 60);
+        let damaged = check_against(&cut, &intact[60 - n_frames..]);
+        assert!(damaged.iter().all(|frame| *frame < 12), "{damaged:?}");
     }
 }
 
@@ -137,7 +159,10 @@ fn files_that_were_cut_off() {
         write(&path, &whole[..whole.len() * 6 / 10]);
         let n_frames = count_frames(folder.path(), file);
         assert!((20..50).contains(&n_frames));
-        check_seeks(&path, n_frames);
+        let cut = check_seeks(&path, n_frames);
+        write(&path, &whole);
+        let damaged = check_against(&cut, &check_seeks(&path, 60));
+        assert!(damaged.iter().all(|frame| *frame > n_frames - 8), "{file}: {damaged:?}");
     }
 }
 
@@ -149,7 +174,10 @@ fn streams_joined_where_they_do_not_fit() {
     write(&folder.path().join("joined.ts"), &[&whole, &whole[188 * 40..], &whole].concat());
     let n_frames = count_frames(folder.path(), "joined.ts");
     assert!(n_frames > 160);
-    check_seeks(&folder.path().join("joined.ts"), n_frames);
+    let joined = check_seeks(&folder.path().join("joined.ts"), n_frames);
+    let intact = check_seeks(&folder.path().join("whole.ts"), 60);
+    let from_the_end: Vec<usize> = check_against(&joined[n_frames - 60..], &intact);
+    assert_eq!((check_against(&joined[..60], &intact), from_the_end), (vec![59], vec![]));
 }
 
 #[test]
@@ -161,5 +189,8 @@ fn damage_in_the_middle() {
     let third = bytes.len() / 3;
     bytes[third..third + 2000].iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * n / 7) as u8);
     write(&path, &bytes);
-    check_seeks(&path, count_frames(folder.path(), "clip.ts"));
+    let damaged = check_seeks(&path, count_frames(folder.path(), "clip.ts"));
+    make_clip(folder.path(), &format!("{OPEN_GOP} -y clip.ts"));
+    let damaged = check_against(&damaged, &check_seeks(&path, 60));
+    assert!((1..20).contains(&damaged.len()), "{damaged:?}");
 }

@@ -84,7 +84,7 @@ pub(in crate::formats) fn image_id(frame: &Frame<'_>) -> u64 {
 pub(in crate::formats) fn image(selection: &Selection<'_>, frame: &Frame<'_>) -> Image {
     let FrameId { medium: MediumId(video_id), frame: frame_index } = frame.at;
     let size = frame.medium.size;
-    let in_video = VideoFrame { video_id, frame_index, time: None };
+    let in_video = VideoFrame { video_id, frame_index, time: selection.time(frame) };
     Image {
         id: image_id(frame),
         file_name: selection.name(frame),
