@@ -19,7 +19,7 @@ use std::{
 };
 
 use engine::{
-    frame::Frames,
+    frame::{Frames, PictureKind},
     geometry::{Point, Size},
     mask::Mask,
     nn::{Cancel, Device, Runtime, model::time_in_models},
@@ -232,7 +232,7 @@ fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &
     ));
 
     let mut model = ImageModel::load(runtime, &weights).expect("tiny loads");
-    let features = model.encode(picture, &cancel).expect("a picture");
+    let features = model.encode(picture, PictureKind::Photo, &cancel).expect("a picture");
     let mut reference = Reference::start(&["--threads", &THREADS.to_string()]);
     let mut rows = [0, 1, 2].map(|i| (WHAT[i], [1.15, 1.5, 1.2][i])).map(|(what, bar)| Row {
         what,
@@ -242,7 +242,7 @@ fn against_pytorch(runtime: &Runtime, picture: &RgbImage, click: &Prompt, say: &
     });
     for round in 0..ROUNDS {
         let [encode, clicks, tracked] = &mut rows;
-        encode.ours.push(timed(|| model.encode(picture, &cancel).expect("a picture")).0);
+        encode.ours.push(timed(|| model.encode(picture, PictureKind::Photo, &cancel).expect("a picture")).0);
         encode.theirs.push(reference.ask("encode"));
         // Clicks follow each other, and the first finds cold caches.
         clicks.ours.extend((0..CLICKS).map(|_| timed(|| three_masks(&mut model, &features, click)).0));
@@ -284,11 +284,12 @@ fn on_a_gpu(device: Device, path: &Path, picture: &RgbImage, click: &Prompt, say
     for frame in 1..20 {
         track(frame, &[1, 2]);
     }
-    let features = model.encode(picture, &cancel).expect("a picture");
+    let features = model.encode(picture, PictureKind::Photo, &cancel).expect("a picture");
     let mut ours = [const { Vec::new() }; 3];
     let mut others: Vec<[Vec<f64>; 3]> = theirs.iter().map(|_| [const { Vec::new() }; 3]).collect();
     for round in 0..2 * ROUNDS {
-        ours[0].push(timed(|| model.encode(picture, &cancel).expect("a picture")).0.whole);
+        ours[0]
+            .push(timed(|| model.encode(picture, PictureKind::Photo, &cancel).expect("a picture")).0.whole);
         ours[1].push(timed(|| three_masks(&mut model, &features, click)).0.whole);
         track(20 + round, &[1]);
         ours[2].push(track(20 + round, &[2]).whole);

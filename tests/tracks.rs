@@ -18,7 +18,7 @@ use std::{
 };
 
 use engine::{
-    frame::Direction,
+    frame::{Direction, PictureKind},
     geometry::{Rect, Size},
     mask::Rle,
     media::{FrameSource, VideoWriter},
@@ -136,7 +136,7 @@ impl Parts {
         let options = TrackOptions::default();
         let mut model = VideoModel::load(&runtime(), &weights, options.fill_hole_area).unwrap();
         let mut bank = MemoryBank::default();
-        let features = model.image.encode(frame, &Cancel::default()).unwrap();
+        let features = model.image.encode(frame, PictureKind::Frame, &Cancel::default()).unwrap();
         bank.put_conditioning(0, model.remember(&features, &given.decode(), &Cancel::default()).unwrap());
         Self { model, bank, next: 1 }
     }
@@ -148,7 +148,7 @@ impl Parts {
         for (frame, mask) in frames.iter().zip(masks) {
             let selection = self.bank.select(self.next, direction, N_FRAMES, Some(N_GIVEN));
             let start = Instant::now();
-            let features = self.model.image.encode(frame, &cancel).unwrap();
+            let features = self.model.image.encode(frame, PictureKind::Frame, &cancel).unwrap();
             let memory = self.model.track(&features, &[selection], &cancel).unwrap().remove(0);
             time += start.elapsed();
             // The session corrects what the model finds.

@@ -15,6 +15,7 @@ use std::{
 
 use egui_kittest::Harness;
 use engine::{
+    frame::PictureKind,
     geometry::Point,
     mask::Rle,
     media::Sources,
@@ -55,7 +56,7 @@ fn main() {
 /// What an answer takes without a window: the fake's sleep, and drawing its mask.
 fn answer_alone(decoder: Duration) -> Duration {
     let at = FrameId { medium: MediumId(1), frame: 0 };
-    let picture = Arc::new(Picture::new(at, image::RgbImage::new(WIDTH, HEIGHT)));
+    let picture = Arc::new(Picture::new(at, PictureKind::Photo, image::RgbImage::new(WIDTH, HEIGHT)));
     let mut segmenter = FakeSegmenter::new(Duration::ZERO, decoder);
     let points = vec![PointPrompt { at: Point { x: 500.0, y: 1000.0 }, label: Label::Positive }];
     let question = Question { prompt: Prompt { points, rect: None }, ..Question::default() };

@@ -16,7 +16,7 @@ use crate::{
     prompt::{Label, PointPrompt, Prompt},
 };
 
-pub use suppress::{NMS_IOU, suppress, thin};
+pub use suppress::{NMS_IOU, Suppression, suppress, thin};
 
 /// Where something is, in pixels of the picture and within it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,6 +131,11 @@ pub enum DetectError {
         "the detector returns no numbers (NaN) for this picture; its weights are damaged, or it overflows"
     )]
     NotNumbers,
+    /// A detector returns what is no score.
+    #[error(
+        "the detector returns a score of {0}, where scores are from 0 to 1; export it with scores, not logits"
+    )]
+    NotScores(f32),
     /// An example is a box with no pixels in the picture.
     #[error("the example is not inside the picture")]
     EmptyExample,
@@ -146,13 +151,21 @@ impl From<RuntimeError> for DetectError {
     }
 }
 
+/// Opens a file of weights, by the names that OWLv2, RT-DETRv2 and D-FINE have in transformers.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    Ok(Checkpoint::open(path)?.rooted(&["owlv2.vision_model.", "model.backbone."]))
+}
+
 /// The graphs of the detector in a file of official weights, for images of `image_size` pixels or of the size that suits it,
 /// and the weights.
 ///
 /// # Errors
 /// If it is no detector, or a file that it needs is missing or damaged.
 pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
-    let is_owlv2 = owlv2::Config::of(&Checkpoint::open(path)?).is_some();
+    let is_owlv2 = owlv2::Config::of(&open(path)?).is_some();
     if is_owlv2 { owlv2::parts(path, image_size) } else { detr::parts(path, image_size) }
 }
 

@@ -11,13 +11,13 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     detect::{
-        DetectError, Detection,
+        self, DetectError, Detection, Suppression,
         detr::Detr,
         onnx::OnnxDetector,
         owlv2::{Config as Owlv2Config, Owlv2},
     },
     geometry::Rect,
-    nn::{Cancel, Checkpoint, Runtime},
+    nn::{Cancel, Runtime},
     picture::Picture,
 };
 
@@ -45,6 +45,16 @@ pub trait Detector {
     /// The score from which on something counts, unless a person says otherwise.
     fn usual_threshold(&self) -> f32;
 
+    /// Which of its detections mean the same, unless a person says otherwise.
+    fn suppression(&self) -> Suppression {
+        Suppression::default()
+    }
+
+    /// What of its answers is not used, in a sentence.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// All that it finds on a picture with a score of at least `least`, unordered and as often as it finds it;
     /// [`Detection::class`] is the query, or the class.
     ///
@@ -71,7 +81,7 @@ pub fn open(
     if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
         return Ok(Box::new(OnnxDetector::load(runtime, path, image_size)?));
     }
-    let is_owlv2 = Owlv2Config::of(&Checkpoint::open(path)?).is_some();
+    let is_owlv2 = Owlv2Config::of(&detect::open(path)?).is_some();
     Ok(if is_owlv2 {
         Box::new(owlv2::Owlv2Detector::new(Owlv2::load(runtime, path, image_size)?))
     } else {

@@ -317,7 +317,7 @@ impl Format {
         progress: &dyn Fn(usize, usize) -> bool,
     ) -> Result<Report, FormatError> {
         let mut report = Report { format: self.name, ..Report::default() };
-        let videos = Videos::new(project, folder, options.files, progress);
+        let videos = Videos::new(project, files, options.files.unwrap_or(self.usual_files), progress);
         let selection = Selection::of(project, options, self, videos, &mut report);
         if selection.is_canceled() {
             return Err(FormatError::Canceled);

@@ -1,5 +1,7 @@
 //! Frames of a video, by number, wherever they come from.
 
+mod bicubic;
+
 use fast_image_resize as resize;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,22 @@ pub trait Frames {
     /// # Errors
     /// If it cannot be read or decoded.
     fn frame(&mut self, i: usize) -> Result<RgbImage, Self::Error>;
+}
+
+/// Kind of a picture: SAM 2 resizes photos and frames of videos with different filters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PictureKind {
+    /// A single image.
+    #[default]
+    Photo,
+    /// A frame of a video file, or of a folder of frames.
+    Frame,
+}
+
+/// The image at another size, whatever its aspect ratio, to the bit as Pillow makes it by default: bicubic with
+/// antialiasing.
+pub fn resized_as_pillow(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+    bicubic::resized(image, width, height)
 }
 
 /// The image at another size, whatever its aspect ratio; bilinear with antialiasing.

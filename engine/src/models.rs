@@ -2,6 +2,7 @@
 
 mod download;
 mod export;
+mod own;
 mod recognize;
 mod shelf;
 
@@ -11,12 +12,13 @@ use std::{
     sync::LazyLock,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use download::{DownloadError, Downloader, Progress};
 pub use export::{ExportError, Exportable, Exported};
+pub use own::OwnModel;
 pub use recognize::{Recognized, recognize};
-pub use shelf::{Shelf, State};
+pub use shelf::{Added, Shelf, State};
 
 use crate::{
     detect::DetectError,
@@ -45,10 +47,13 @@ pub struct KnownModel {
     pub sources: Vec<String>,
     /// Its files, the weights first.
     pub files: Vec<String>,
+    /// SHA-256 of the weights, where it is known.
+    #[serde(default)]
+    pub sha256: Option<String>,
 }
 
 /// What a model finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finds {
     /// The mask of what is pointed at: SAM 2.
@@ -124,10 +129,10 @@ impl KnownModel {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Neither a known name nor a file.
-    #[error("there is no model or file '{0}'; models are builtin, {names}", names = names(segmenters()))]
+    #[error("there is no model or file '{0}'; models are builtin, {names}", names = names(&[Finds::Points]))]
     Unknown(String),
     /// Neither a known detector nor a file.
-    #[error("there is no detector or file '{0}'; detectors are {names}", names = names(detectors()))]
+    #[error("there is no detector or file '{0}'; detectors are {names}", names = names(&DETECTORS))]
     UnknownDetector(String),
     /// A known model whose files are not here.
     #[error(
@@ -169,8 +174,14 @@ pub enum ModelError {
     },
 }
 
-fn names(models: impl Iterator<Item = &'static KnownModel>) -> String {
-    models.map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
+/// What a detector finds.
+const DETECTORS: [Finds; 2] = [Finds::Words, Finds::Classes];
+
+/// The names of official and own models.
+fn names(finds: &[Finds]) -> String {
+    let known = known().iter().filter(|model| finds.contains(&model.finds)).map(|model| model.name.clone());
+    let own = Shelf::default().own().into_iter().filter(|model| finds.contains(&model.finds));
+    known.chain(own.map(|model| model.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Where downloaded models are kept.
@@ -190,22 +201,22 @@ pub fn open(model: &str) -> Result<Weights, ModelError> {
     Ok(Weights::open(&find_segmenter(model)?)?)
 }
 
-/// The file of `model`: a known name of a SAM 2, or a file.
+/// The file of `model`: the name of an official or own SAM 2, or a file.
 ///
 /// # Errors
 /// If there is no such model, or its file is not here.
 pub fn find_segmenter(model: &str) -> Result<PathBuf, ModelError> {
-    let path = find(model, segmenters())?.unwrap_or_else(|| PathBuf::from(model));
+    let path = find(model, &[Finds::Points])?.unwrap_or_else(|| PathBuf::from(model));
     if path.exists() { Ok(path) } else { Err(ModelError::Unknown(model.to_owned())) }
 }
 
-/// The weights of the model of a name among `models`; none if there is no such name.
-fn find(
-    name: &str,
-    mut models: impl Iterator<Item = &'static KnownModel>,
-) -> Result<Option<PathBuf>, ModelError> {
-    let Some(model) = models.find(|model| model.name == name) else { return Ok(None) };
+/// The weights of the official or own model of a name that finds one of these; none if there is no such name.
+fn find(name: &str, finds: &[Finds]) -> Result<Option<PathBuf>, ModelError> {
     let shelf = Shelf::default();
+    let Some(model) = named(name).filter(|model| finds.contains(&model.finds)) else {
+        let own = shelf.own().into_iter().find(|own| own.name == name && finds.contains(&own.finds));
+        return Ok(own.map(|own| own.weights));
+    };
     let weights = shelf.weights(model).map(Some);
     weights.ok_or_else(|| ModelError::NotHere { model, folder: model.place(&shelf.folder) })
 }
@@ -221,12 +232,12 @@ pub fn usual_detector(for_words: bool) -> &'static str {
     knowing.find(|model| Shelf::default().weights(model).is_some()).map_or(first, |model| &model.name)
 }
 
-/// The file of `detector`: a known name, a file, or a folder with `model.safetensors`.
+/// The file of `detector`: the name of an official or own detector, a file, or a folder with `model.safetensors`.
 ///
 /// # Errors
 /// If there is no such detector, or its files are not here.
 pub fn find_detector(detector: &str) -> Result<PathBuf, ModelError> {
-    let path = find(detector, detectors())?.unwrap_or_else(|| PathBuf::from(detector));
+    let path = find(detector, &DETECTORS)?.unwrap_or_else(|| PathBuf::from(detector));
     let path = if path.is_dir() { path.join("model.safetensors") } else { path };
     if path.is_file() { Ok(path) } else { Err(ModelError::UnknownDetector(detector.to_owned())) }
 }

@@ -2,7 +2,7 @@
 
 use image::{RgbImage, imageops};
 
-use crate::{geometry::Size, media::PixelAspect, project::FrameId};
+use crate::{frame::PictureKind, geometry::Size, media::PixelAspect, project::FrameId};
 
 /// The pixels of one frame.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Picture {
     pub time: Option<f64>,
     /// How wide its pixels are to be shown.
     pub pixel_aspect: PixelAspect,
+    /// Whether it is a photo or of a video.
+    pub kind: PictureKind,
     /// The frame, then each time half as large (rounded up), to at most [`SMALLEST`] pixels along each edge.
     levels: Vec<RgbImage>,
 }
@@ -21,18 +23,18 @@ pub struct Picture {
 const SMALLEST: u32 = 1024;
 
 impl Picture {
-    /// Of a frame's pixels.
-    pub fn new(at: FrameId, pixels: RgbImage) -> Self {
+    /// A photo, or a frame of a video, with its pixels.
+    pub fn new(at: FrameId, kind: PictureKind, pixels: RgbImage) -> Self {
         let mut levels = vec![pixels];
         while let Some(last) = levels.last()
             && last.width().max(last.height()) > SMALLEST
         {
             levels.push(halved(last));
         }
-        Self { at, time: None, pixel_aspect: PixelAspect::SQUARE, levels }
+        Self { at, kind, time: None, pixel_aspect: PixelAspect::SQUARE, levels }
     }
 
-    /// With the time at which it is shown, and its pixels' shape.
+    /// Returns the picture with the time at which it is shown and the shape of its pixels.
     #[must_use]
     pub fn shown(self, time: f64, pixel_aspect: PixelAspect) -> Self {
         Self { time: Some(time), pixel_aspect, ..self }
@@ -100,14 +102,17 @@ mod tests {
     #[test]
     fn levels_halve_and_keep_the_mean() {
         let at = FrameId { medium: MediumId(1), frame: 0 };
-        let picture =
-            Picture::new(at, RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])));
+        let picture = Picture::new(
+            at,
+            PictureKind::Photo,
+            RgbImage::from_fn(2051, 3, |x, _| image::Rgb([(x % 2 * 100) as u8, 7, 200])),
+        );
         let sizes: Vec<(u32, u32)> = picture.levels().iter().map(RgbImage::dimensions).collect();
         assert_eq!(sizes, [(2051, 3), (1026, 2), (513, 1)]);
         assert_eq!(picture.levels()[1].get_pixel(3, 1).0, [50, 7, 200]);
         assert_eq!(picture.thumbnail(100).width(), 100);
         let wide = PixelAspect { width: 2, height: 1 };
-        let picture = Picture::new(at, RgbImage::new(30, 40)).shown(0.0, wide);
+        let picture = Picture::new(at, PictureKind::Frame, RgbImage::new(30, 40)).shown(0.0, wide);
         assert_eq!(picture.thumbnail(100).dimensions(), (60, 40));
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    frame::Direction,
+    frame::{Direction, PictureKind},
     mask::Rle,
     nn::{Cancel, RuntimeError},
     picture::Picture,
@@ -200,7 +200,7 @@ impl Tracking {
                 Err(error) if is_one_of_several(&given, &error) => return Ok(self.pass_over(at)),
                 pixels => pixels?,
             };
-            let picture = Arc::new(Picture::new(at, pixels));
+            let picture = Arc::new(Picture::new(at, PictureKind::Frame, pixels));
             let answer = segmenter.answer(&picture, &question, cancel)?;
             return Ok(Prepared::Answered(Tracked::Answered { object: run.object, at, question, answer }));
         }
@@ -278,9 +278,7 @@ impl Tracking {
         cancel: &Cancel,
     ) -> Result<Vec<Tracked>, SegmentError> {
         match (self.track_at_once(ready, segmenter, video, cancel), ready) {
-            (Err(error), [(_, Run { next: frame, .. }), ..])
-                if error.damaged_frame() == Some(*frame) =>
-            {
+            (Err(error), [(_, Run { next: frame, .. }), ..]) if error.damaged_frame() == Some(*frame) => {
                 Ok(ready.iter().map(|(run, _)| Tracked::Skipped { run: *run, frame: *frame }).collect())
             }
             (Err(error), [_, _, ..]) if !matches!(error, SegmentError::Canceled) && !is_away(&error) => {

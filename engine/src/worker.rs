@@ -27,7 +27,7 @@ use crate::{
     formats::{Dataset, Format, Options, Report, Stats},
     mask::Rle,
     media::Sources,
-    models::{KnownModel, Shelf, State},
+    models::{Added, KnownModel, OwnModel, Shelf, State},
     nn::Cancel,
     picture::Picture,
     project::{
@@ -178,8 +178,8 @@ pub enum Errand {
     GetModel(Shelf, &'static KnownModel),
     /// Put a model's file on a shelf.
     AddModel(Shelf, PathBuf),
-    /// Take a model, and what has come of it, from a shelf.
-    RemoveModel(Shelf, &'static KnownModel),
+    /// Remove the model of a name, and what has come of it, from a shelf.
+    RemoveModel(Shelf, String),
     /// Look for files of those of these media that are missing in a folder.
     Find {
         /// The media.
@@ -306,10 +306,12 @@ pub enum Outcome {
     Exported(PathBuf, Report),
     /// What there is.
     Counted(Box<Stats>),
-    /// What is on the shelf of each model.
-    Models(Vec<State>),
-    /// A model that has come, or was added.
+    /// What is on the shelf of each model, and people's own models there.
+    Models(Vec<State>, Vec<OwnModel>),
+    /// A model that has come.
     GotModel(&'static KnownModel),
+    /// A model's file that was added.
+    AddedModel(Added),
     /// Where missing media are.
     Located(Vec<(MediumId, String)>),
 }

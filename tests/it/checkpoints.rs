@@ -22,6 +22,7 @@ fn check_refused(bytes: &[u8], expected: &str) {
     let error = Weights::open(file.path()).err().expect("a file that is refused").to_string();
     assert!(error.contains(expected), "'{error}' does not say '{expected}'");
     assert!(!error.contains('\n'), "'{error}' is more than one line");
+    assert!(error.chars().count() <= 300, "'{error}' is too long");
 }
 
 fn nano_tensors() -> Tensors {
@@ -85,6 +86,9 @@ fn missing_extra_and_misshapen_tensors_are_named() {
     check_refused(&safetensors(&tensors), "no_obj_ptr [1, 96] is missing");
     check_refused(&safetensors(&tensors), "maskmem_tpos_enc is [7, 32], not [7, 1, 1, 32]");
     let mut tensors = nano_tensors();
+    tensors.insert(format!("no_{}", "x".repeat(5000)), (vec![1], vec![0; 4]));
+    check_refused(&safetensors(&tensors), "xxx is not a part of the model");
+    let mut tensors = nano_tensors();
     tensors.insert("classifier.weight".into(), (vec![1], vec![0; 4]));
     check_refused(&safetensors(&tensors), "classifier.weight is not a part of the model");
 }
@@ -103,16 +107,31 @@ fn files_that_are_cut_short_are_refused() {
     check_refused(b"just some text, not weights", "neither a PyTorch file");
 }
 
+/// A dict with the tensor `w` of four zeros, and a call of `os.system` beside it.
+const CALL: &[u8] = b"\x80\x02}(X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n\
+    FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x04\x85K\x01\x85\x89}tRX\x01\x00\x00\x00x\
+    cos\nsystem\n(X\x0d\x00\x00\x00touch 'CALLED'tRu.";
+
 #[test]
-fn a_pickle_that_calls_something_is_refused() {
-    let attacks: [(&[u8], &str); 4] = [
-        (b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00echotR.", "os.system"),
-        (b"\x80\x02cbuiltins\neval\n(X\x01\x00\x00\x001tR.", "builtins.eval"),
-        // STACK_GLOBAL, which torch.save does not write.
-        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "opcode 0x93"),
-        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", "arguments that do not fit"),
+fn calls_in_a_pickle_are_skipped_and_never_made() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().write_all(&pt(CALL, zip::CompressionMethod::Stored)).unwrap();
+    let checkpoint = Checkpoint::open(file.path()).unwrap();
+    assert_eq!(checkpoint.tensors().collect::<Vec<_>>(), [("w", &[4][..])]);
+    let said = checkpoint.check_floats("x").unwrap_err().to_string();
+    assert!(said.contains("x is a os.system, not a tensor of floats"), "{said}");
+    assert!(!Path::new("CALLED").exists());
+}
+
+#[test]
+fn a_pickle_of_something_else_is_refused() {
+    let others: [(&[u8], &str); 4] = [
+        (b"\x80\x02cos\nsystem\n(X\x04\x00\x00\x00echotR.", "an object of the class os.system"),
+        (b"\x80\x02cbuiltins\neval\n(X\x01\x00\x00\x001tR.", "an object of the class builtins.eval"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "it holds no weights"),
+        (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", "it holds no weights"),
     ];
-    for (pickle, says) in attacks {
+    for (pickle, says) in others {
         check_refused(&pt(pickle, zip::CompressionMethod::Stored), says);
     }
 }
@@ -120,7 +139,15 @@ fn a_pickle_that_calls_something_is_refused() {
 #[test]
 fn a_pickle_cannot_overflow_stack_or_memory() {
     let nested = [b"\x80\x02)".as_slice(), &[0x85; 100_000], b"."].concat();
-    check_refused(&pt(&nested, zip::CompressionMethod::Stored), "nested too deeply");
+    check_refused(&pt(&nested, zip::CompressionMethod::Stored), "it holds no weights");
+    let dicts =
+        [b"\x80\x02".as_slice(), &b"}X\x01\x00\x00\x00a".repeat(100_000), b"}", &[b's'; 100_000], b"."];
+    check_refused(&pt(&dicts.concat(), zip::CompressionMethod::Stored), "it holds no weights");
+    // A dict that holds itself under many names.
+    let own = b"\x80\x02}q\x00(X\x05\x00\x00\x00modelh\x00X\x03\x00\x00\x00emah\x00X\x01\x00\x00\x00ah\x00u.";
+    check_refused(&pt(own, zip::CompressionMethod::Stored), "it holds no weights");
+    let many = [b"\x80\x02".as_slice(), &[b'N'; 1_000_000], b"."].concat();
+    check_refused(&pt(&many, zip::CompressionMethod::Stored), "makes more than 524288 values");
     let long_string = b"\x80\x02X\xff\xff\xff\x7fabc.";
     check_refused(&pt(long_string, zip::CompressionMethod::Stored), "cut short");
     let whole = b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01u.";

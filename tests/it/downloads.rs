@@ -2,9 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
     net::{TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,7 @@ use engine::{
 };
 use serde_json::json;
 
-use crate::segue;
+use crate::{formula, python, segue};
 
 /// How a server behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,6 +148,7 @@ fn model(sources: &[&Server]) -> KnownModel {
         about: String::new(),
         license: "MIT".to_owned(),
         megabytes: 1,
+        sha256: None,
         sources: sources.iter().map(|server| server.address.clone()).collect(),
         files: vec!["weights.bin".to_owned(), "config.json".to_owned()],
     }
@@ -249,25 +250,87 @@ fn checkpoint(config: &Config, path: &Path) {
 }
 
 #[test]
-fn a_file_is_recognized_by_what_it_holds_and_removed_by_name() {
+fn an_official_file_goes_to_its_model_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, models) = (folder.path().join("download (1).safetensors"), folder.path().join("models"));
+    let models = folder.path().join("models");
     let shelf = Shelf { folder: models.clone(), ..Shelf::default() };
-    for (config, name, is_2_1) in [
-        (Config::tiny(), "sam2.1-tiny", true),
-        (Config { is_2_1: false, ..Config::tiny() }, "sam2-tiny", false),
+    for (config, name, file) in [
+        (Config::tiny(), "sam2.1-tiny", "sam2.1_hiera_tiny.safetensors"),
+        (Config { is_2_1: false, ..Config::tiny() }, "sam2-tiny", "sam2_hiera_tiny.safetensors"),
     ] {
-        assert_eq!(config.is_2_1, is_2_1);
+        let file = folder.path().join(file);
         checkpoint(&config, &file);
-        let (model, place) = shelf.add(&file).unwrap();
-        assert_eq!(model.name, name);
-        assert_eq!(place, models.join(&model.files[0]).with_extension("safetensors"));
-        assert!(place.metadata().unwrap().len() == file.metadata().unwrap().len());
-        // Again, from where it is.
-        shelf.add(&place).unwrap();
+        let added = shelf.add(&file).unwrap();
+        let model = models::named(name).unwrap();
+        assert_eq!((&*added.name, added.is_new), (name, true));
+        assert_eq!(added.weights, models.join(file.file_name().unwrap()));
+        assert_eq!(added.weights.metadata().unwrap().len(), file.metadata().unwrap().len());
+        // Again, from where it came and from where it is.
+        for again in [&file, &added.weights] {
+            assert_eq!(shelf.add(again).unwrap(), models::Added { is_new: false, ..added.clone() });
+        }
         assert!(shelf.remove(model).unwrap() && !shelf.remove(model).unwrap());
-        assert!(!place.exists());
+        assert!(!added.weights.exists());
     }
+}
+
+#[test]
+fn a_fine_tune_is_kept_beside_the_official_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models");
+    let shelf = Shelf { folder: models.clone(), ..Shelf::default() };
+    let at = |name: &str| folder.path().join(name);
+    let changed = |path: PathBuf, byte: u8| {
+        let mut file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.seek(SeekFrom::End(-1)).unwrap();
+        file.write_all(&[byte]).unwrap();
+        path
+    };
+    let of_tiny = |name: &str, byte: u8| {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        checkpoint(&Config::tiny(), &at(name));
+        changed(at(name), byte)
+    };
+    // As quick to hash as it is small.
+    let fine_tune = |name: &str, byte: u8| {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        let config = formula::nano(128);
+        formula::write_tensors(&formula::tensors(&config, 0.0), Some(&config), &at(name));
+        changed(at(name), byte)
+    };
+    let official = shelf.add(&of_tiny("sam2.1_hiera_tiny.safetensors", 0)).unwrap();
+    let bytes = std::fs::read(&official.weights).unwrap();
+    let add = |path: &Path| {
+        let added = shelf.add(path).unwrap();
+        (added.name, added.is_new)
+    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<String>>();
+    assert_eq!(add(&of_tiny("a/cells.safetensors", 1)), ("cells".to_owned(), true));
+    assert_eq!(add(&fine_tune("b/cells.safetensors", 2)), ("cells-2".to_owned(), true));
+    // The same numbers by another name.
+    assert_eq!(add(&fine_tune("c/again.safetensors", 2)), ("cells-2".to_owned(), false));
+    assert_eq!(add(&of_tiny("d/sam2.1_hiera_tiny.safetensors", 3)), ("sam2.1_hiera_tiny".to_owned(), true));
+    assert_eq!(add(&fine_tune("e/builtin.safetensors", 4)), ("builtin-2".to_owned(), true));
+    assert_eq!(add(&fine_tune("my run/model.safetensors", 5)), ("my run".to_owned(), true));
+    let own: Vec<String> = shelf.own().into_iter().map(|own| own.name).collect();
+    assert_eq!(own, names(&["builtin-2", "cells", "cells-2", "my run", "sam2.1_hiera_tiny"]));
+    assert!(std::fs::read(&official.weights).unwrap() == bytes, "the official file is as it was");
+    assert!(shelf.remove_named("cells").unwrap() && !shelf.remove_named("cells").unwrap());
+    assert_eq!(shelf.own().len(), 4);
+
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect");
+    let added = shelf.add(&data.join("d_fine/model.safetensors")).unwrap();
+    assert_eq!(added.name, "d_fine");
+    assert!(added.weights.with_file_name("config.json").is_file());
+    assert_eq!(shelf.add(&data.join("owlv2/model.safetensors")).unwrap().name, "owlv2");
+    let kinds: Vec<Finds> = shelf.own().iter().map(|own| own.finds).collect();
+    assert!(kinds.contains(&Finds::Classes) && kinds.contains(&Finds::Words));
+}
+
+#[test]
+fn sizes_of_sam2_are_told_from_shapes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("download (1).safetensors");
     for (size, config) in Config::official() {
         for is_2_1 in [true, false] {
             checkpoint(&Config { is_2_1, ..config.clone() }, &file);
@@ -276,12 +339,39 @@ fn a_file_is_recognized_by_what_it_holds_and_removed_by_name() {
             assert_eq!(found.name, format!("sam{version}-{}", size.replace('_', "-")));
         }
     }
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/detect/owlv2/model.safetensors");
-    let error = shelf.add(&own).unwrap_err().to_string();
-    assert!(error.contains("it is OWLv2, finds by words and examples"), "{error}");
     crate::desk::write(&file, "no checkpoint");
+    let shelf = Shelf { folder: folder.path().join("models"), ..Shelf::default() };
     let error = shelf.add(&file).unwrap_err().to_string();
     assert!(error.contains("download (1).safetensors"), "{error}");
+}
+
+#[test]
+fn an_own_model_is_listed_used_and_removed_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, weights) = (formula::nano(128), folder.path().join("mine.safetensors"));
+    formula::write_tensors(&formula::tensors(&config, 0.0), Some(&config), &weights);
+    image::RgbImage::from_pixel(64, 48, image::Rgb([90, 90, 90]))
+        .save(folder.path().join("photo.png"))
+        .unwrap();
+    let run = |words: &[&str]| {
+        let home = folder.path().to_str().unwrap();
+        segue::succeed_with(folder.path(), words, &[("XDG_DATA_HOME", home)])
+    };
+    assert!(run(&["models", "add", "mine.safetensors"]).starts_with("mine is in "));
+    assert!(run(&["models", "add", "mine.safetensors"]).starts_with("mine is already in "));
+    let list = run(&["models", "list"]);
+    let hash = python::run(
+        "import hashlib, json, sys; print(json.dumps(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest()))",
+        &weights,
+    );
+    let short = &hash.as_str().unwrap()[..8];
+    assert!(list.contains(&format!("mine              here, your own ({short}): SAM 2.1")), "{list}");
+    std::fs::remove_file(&weights).unwrap();
+    let answer = run(&["segment", "photo.png", "--point", "20,20", "--model", "mine"]);
+    assert!(answer.contains("\"counts\""), "{answer}");
+    assert!(run(&["models", "check"]).contains("mine              SAM 2.1"));
+    assert!(run(&["models", "remove", "mine"]).contains("mine removed"));
+    segue::fail(folder.path(), &["models", "remove", "mine"], 1, "there is no model 'mine'");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::{
 
 use engine::{
     everything::Everything,
+    frame::PictureKind,
     geometry::Size,
     mask::{Mask, Rle},
     nn::{Cancel, Device, Runtime},
@@ -43,7 +44,7 @@ fn picture() -> Arc<Picture> {
         let color = shape(x as f32, y as f32).map_or([90, 140, 80], |i| COLORS[i]);
         Rgb(color.map(|c| c + noise))
     });
-    Arc::new(Picture::new(FrameId { medium: MediumId(1), frame: 0 }, pixels))
+    Arc::new(Picture::new(FrameId { medium: MediumId(1), frame: 0 }, PictureKind::Photo, pixels))
 }
 
 fn truth(i: usize) -> Rle {

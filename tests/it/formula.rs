@@ -141,6 +141,7 @@ pub(crate) fn nano(image_size: usize) -> sam2::Config {
         decoder_mlp: 384,
         decoder_heads: 4,
         is_2_1: true,
+        bicubic_frames: true,
     }
 }
 

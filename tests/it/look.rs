@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use engine::{
-    frame::Frames,
+    frame::{Frames, PictureKind},
     geometry::{Point, Rect, Size},
     mask::Mask,
     nn::{Cancel, Device, Runtime},
@@ -23,7 +23,7 @@ fn builtin() -> ImageModel {
 
 fn mask(model: &mut ImageModel, image: &RgbImage, prompt: &Prompt, look: Look) -> Mask {
     let cancel = Cancel::default();
-    let view = model.view(image, prompt, look, &cancel).unwrap();
+    let view = model.view(image, PictureKind::Photo, prompt, look, &cancel).unwrap();
     let answer = model.click_through(&view, prompt, &cancel).unwrap();
     view.mask(image, prompt, &answer.logits)
 }
@@ -74,7 +74,7 @@ fn a_plain_look_answers_as_sam_2_does() {
     let photo = formula::frame(0, SIZE);
     let asked = prompt(&[(60.0, 40.0)], Some([40.0, 30.0, 90.0, 66.0]));
     let cancel = Cancel::default();
-    let features = model.encode(&photo, &cancel).unwrap();
+    let features = model.encode(&photo, PictureKind::Photo, &cancel).unwrap();
     let first = model.predict(&features, &prompt(&[], asked.rect.map(Into::into)), None, &cancel).unwrap();
     let second = model.predict(&features, &asked, Some(&first.logits), &cancel).unwrap();
     assert_eq!(mask(&mut model, &photo, &asked, Look::default()), second.logits.mask(SIZE));

@@ -28,6 +28,7 @@ fn shelf(folder: &Path, server: &Server) -> Shelf {
         about: "shapes".to_owned(),
         license: "MIT".to_owned(),
         megabytes: 1,
+        sha256: None,
         sources: vec![server.address.clone()],
         files: vec!["model.safetensors".to_owned(), "config.json".to_owned()],
     };

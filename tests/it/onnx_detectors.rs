@@ -17,26 +17,30 @@ use tempfile::TempDir;
 use crate::segue;
 
 /// The side of what the models take; pictures are twice as wide as high.
-const SIDE: usize = 64;
-const WIDTH: u32 = 200;
-const HEIGHT: u32 = 100;
+pub(crate) const SIDE: usize = 64;
+pub(crate) const WIDTH: u32 = 200;
+pub(crate) const HEIGHT: u32 = 100;
 
 fn write(path: &Path, bytes: &[u8]) {
     write_atomically(path, |file| file.write_all(bytes)).unwrap();
 }
 
 /// A model that takes a picture and makes what `outputs` adds; its classes by the metadata of Ultralytics.
-struct Made {
-    folder: TempDir,
+pub(crate) struct Made {
+    pub(crate) folder: TempDir,
 }
 
 impl Made {
     fn new(names: Option<&str>, outputs: impl FnOnce(&mut Graph, &Value)) -> Self {
+        let names = names.map(|names| ("names", names));
+        Self::described(names.as_slice(), outputs)
+    }
+
+    /// One with this metadata.
+    pub(crate) fn described(metadata: &[(&str, &str)], outputs: impl FnOnce(&mut Graph, &Value)) -> Self {
         let mut graph = Graph::new("detector");
         let pixels = graph.input("images", &[1, 3, SIDE, SIDE].map(Dim::Fixed));
-        if let Some(names) = names {
-            graph.describe("names", names);
-        }
+        metadata.iter().for_each(|(key, value)| graph.describe(key, value));
         outputs(&mut graph, &pixels);
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join("own.onnx"), &graph.bind(&Checkpoint::default(), Precision::Full).unwrap());
@@ -47,18 +51,18 @@ impl Made {
         self.folder.path().join("own.onnx")
     }
 
-    fn load(&self) -> Result<OnnxDetector, String> {
+    pub(crate) fn load(&self) -> Result<OnnxDetector, String> {
         let runtime = Runtime::start(Some(Device::Cpu), None).unwrap();
         OnnxDetector::load(&runtime, &self.path(), None).map_err(|error| error.to_string())
     }
 
-    fn detect(&self) -> Vec<Detection> {
+    pub(crate) fn detect(&self) -> Vec<Detection> {
         let picture = RgbImage::from_pixel(WIDTH, HEIGHT, image::Rgb([90, 90, 90]));
         self.load().unwrap().detect(&picture, 0.5, &Cancel::default()).unwrap()
     }
 }
 
-fn constant(graph: &mut Graph, name: &str, shape: &[usize], values: &[f32]) -> Value {
+pub(crate) fn constant(graph: &mut Graph, name: &str, shape: &[usize], values: &[f32]) -> Value {
     graph.constant(&format!("{name}.values"), shape, values)
 }
 
@@ -71,18 +75,18 @@ fn one(names: Option<&str>, shape: &[usize], values: &[f32]) -> Made {
 }
 
 /// A matrix with `rows` of which only the second finds something.
-fn rows(n: usize, found: &[f32]) -> Vec<f32> {
+pub(crate) fn rows(n: usize, found: &[f32]) -> Vec<f32> {
     let mut values = vec![0.0; n * found.len()];
     values[found.len()..2 * found.len()].copy_from_slice(found);
     values
 }
 
-fn turned(values: &[f32], n_columns: usize) -> Vec<f32> {
+pub(crate) fn turned(values: &[f32], n_columns: usize) -> Vec<f32> {
     (0..n_columns).flat_map(|c| values.iter().skip(c).step_by(n_columns).copied()).collect()
 }
 
 #[track_caller]
-fn assert_found(made: &Made, corners: [f32; 4], class: usize, score: f32) {
+pub(crate) fn assert_found(made: &Made, corners: [f32; 4], class: usize, score: f32) {
     let found = made.detect();
     let [Detection { place: Place::Rect(rect), score: got, class: is }] = found[..] else {
         panic!("{found:?}");
@@ -95,10 +99,10 @@ fn assert_found(made: &Made, corners: [f32; 4], class: usize, score: f32) {
 
 const NAMES: &str = "{0: 'cat', 1: 'dog', 2: 'cow'}";
 /// In the middle of the gray square: the picture is 64 x 32 pixels there, 16 below the top.
-const CENTERED: [f32; 4] = [32.0, 32.0, 16.0, 8.0];
-const CORNERS: [f32; 4] = [24.0, 28.0, 40.0, 36.0];
+pub(crate) const CENTERED: [f32; 4] = [32.0, 32.0, 16.0, 8.0];
+pub(crate) const CORNERS: [f32; 4] = [24.0, 28.0, 40.0, 36.0];
 /// The same box in the picture.
-const IN_PICTURE: [f32; 4] = [75.0, 37.5, 125.0, 62.5];
+pub(crate) const IN_PICTURE: [f32; 4] = [75.0, 37.5, 125.0, 62.5];
 
 #[test]
 fn yolo_without_suppression_is_read() {
@@ -306,6 +310,6 @@ fn a_hundred_thousand_boxes_are_thinned_out_in_no_time() {
     let values: Vec<f32> = (0..n).flat_map(row).collect();
     let found = one(Some(NAMES), &[1, n, 7], &values).detect();
     assert_eq!(found.len(), n);
-    let kept = engine::detect::suppress(&found, 0.5);
+    let kept = engine::detect::suppress(&found, Default::default());
     assert!((1..=3000).contains(&kept.len()), "{}", kept.len());
 }

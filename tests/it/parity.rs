@@ -6,8 +6,9 @@ use std::{
 };
 
 use engine::{
-    frame::Frames,
+    frame::{Frames, PictureKind},
     geometry::{Point, Rect, Size},
+    mask::Rle,
     nn::{Cancel, Device, Runtime},
     prompt::{Label, PointPrompt, Prompt},
     sam2::{
@@ -17,7 +18,7 @@ use engine::{
 use image::RgbImage;
 use serde_json::Value as Json;
 
-use crate::formula;
+use crate::{formula, segue};
 
 /// The largest difference of logits that counts as the same, where they are within ±[`CLAMP`] as SAM 2 returns them;
 /// larger ones have proportionally larger rounding errors.
@@ -105,7 +106,7 @@ fn check_image_mode(runtime: &Runtime, weights: &Weights, reference: &Reference)
     let frame = formula::frame(reference.about["frame"].as_u64().unwrap() as usize, side);
     let mut model = ImageModel::load(runtime, weights).unwrap();
     let cancel = Cancel::default();
-    let mut features = model.encode(&frame, &cancel).unwrap();
+    let mut features = model.encode(&frame, PictureKind::Photo, &cancel).unwrap();
     features.size = size;
     let mut best: std::collections::BTreeMap<String, Logits> = std::collections::BTreeMap::new();
     // A prompt that refines comes after the one it refines.
@@ -333,4 +334,49 @@ fn a_side_that_windows_do_not_fit_matches_pytorch() {
 #[test]
 fn a_small_model_of_the_older_version_matches_pytorch() {
     check_all(&sam2::Config { is_2_1: false, ..formula::nano(128) }, &committed(), "old_nano128");
+}
+
+/// The reference gave all points to `SAM2ImagePredictor.predict` in one call, on the frame at the model's own size.
+#[test]
+fn clicks_given_at_once_match_sam2() {
+    let reference = Reference::read(&committed().join("nano128_image.safetensors"));
+    let (folder, side) = (tempfile::tempdir().unwrap(), Size::square(128));
+    let weights = folder.path().join("nano.safetensors");
+    let config = formula::nano(128);
+    let bias = reference.about["object_bias"].as_f64().unwrap() as f32;
+    formula::write_tensors(&formula::tensors(&config, bias), Some(&config), &weights);
+    let n = reference.about["frame"].as_u64().unwrap() as usize;
+    formula::frame(n, side).save(folder.path().join("photo.png")).unwrap();
+    let size = reference.size(&reference.about);
+    let mut lines = String::new();
+    let mut words = vec!["segment", "photo.png", "--model", "nano.safetensors", "--at-once"];
+    let mut points = Vec::new();
+    for point in reference.about["prompts"]["points3"]["points"].as_array().unwrap() {
+        let number = |i: usize| point[i].as_f64().unwrap();
+        let (x, y) = (number(0) * 128.0 / size.width as f64, number(1) * 128.0 / size.height as f64);
+        points.push(serde_json::json!([x, y, point[2]]));
+        lines += &format!("{x},{y},{} ", point[2]);
+    }
+    words.extend(lines.split_whitespace().flat_map(|word| ["--point", word]));
+    let logits = Logits { side: 32, values: reference.floats("image/points3/single/logits") };
+    let wanted = Rle::encode(&logits.mask(side));
+    let check = |answer: &str| {
+        let answer: Json = serde_json::from_str(answer).unwrap();
+        let mask: Rle = serde_json::from_value(answer["mask"].clone()).unwrap();
+        assert_same_mask("points3", mask.decode().bits(), wanted.decode().bits());
+        let iou = reference.floats("image/points3/single/iou");
+        assert_close("points3", &[answer["score"].as_f64().unwrap() as f32], &iou);
+    };
+    check(&segue::succeed(folder.path(), &words));
+    let line = |at_once: bool| {
+        serde_json::json!({"id": 1, "image": "photo.png", "points": points, "at_once": at_once}).to_string()
+    };
+    std::fs::write(folder.path().join("in.jsonl"), format!("{}\n{}\n", line(true), line(false))).unwrap();
+    let words = ["segment", "--in", "in.jsonl", "--out", "out.jsonl", "--model", "nano.safetensors"];
+    segue::succeed(folder.path(), &words);
+    let answers = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
+    let answers: Vec<&str> = answers.lines().collect();
+    check(answers[0]);
+    let score = |line: &str| serde_json::from_str::<Json>(line).unwrap()["score"].as_f64().unwrap();
+    assert!((score(answers[0]) - score(answers[1])).abs() > 1e-4, "click by click gives another answer");
 }

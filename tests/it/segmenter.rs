@@ -6,7 +6,7 @@ use std::{
 };
 
 use engine::{
-    frame::{Direction, Frames},
+    frame::{Direction, Frames, PictureKind},
     geometry::{Point, Rect, Size},
     mask::{Mask, Rle},
     media::MediaError,
@@ -29,7 +29,7 @@ fn segmenter(look: Look) -> Sam2Segmenter {
 }
 
 fn picture(pixels: RgbImage) -> Arc<Picture> {
-    Arc::new(Picture::new(FrameId { medium: MediumId(1), frame: 0 }, pixels))
+    Arc::new(Picture::new(FrameId { medium: MediumId(1), frame: 0 }, PictureKind::Photo, pixels))
 }
 
 /// Three blobs on a noisy ground.
@@ -108,7 +108,8 @@ fn answers_are_those_of_the_model_clicked_through() {
     for rect in [None, Some(Rect { x0: 25.0, y0: 20.0, x1: 70.0, y1: 66.0 })] {
         question.prompt.rect = rect;
         for look in [Look::default(), Look { mirror: true, ..Look::default() }, Look::CAREFUL] {
-            let view = model.view(picture.pixels(), &question.prompt, look, &cancel).unwrap();
+            let view =
+                model.view(picture.pixels(), PictureKind::Photo, &question.prompt, look, &cancel).unwrap();
             let said = model.click_through(&view, &question.prompt, &cancel).unwrap();
             let mask = Rle::encode(&view.mask(picture.pixels(), &question.prompt, &said.logits));
             assert_eq!(ask(&mut segmenter(look), &picture, &question), Answer { mask, iou: said.iou });

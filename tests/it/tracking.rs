@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use engine::{
-    frame::{Direction, Frames},
+    frame::{Direction, Frames, PictureKind},
     geometry::{Rect, Size},
     mask::{Mask, Rle},
     media::MediaError,
@@ -268,7 +268,7 @@ fn frames_and_masks_that_are_known_are_not_read_again() {
     assert_eq!(track(&mut segmenter, 2, 1..5, &mut clip), first);
     assert_eq!(clip.n_read, 5);
     // What is shown was looked at for clicks.
-    let picture = Arc::new(Picture::new(at(5), clip.frame(5).unwrap()));
+    let picture = Arc::new(Picture::new(at(5), PictureKind::Frame, clip.frame(5).unwrap()));
     segmenter.encode(&picture, &Cancel::default()).unwrap();
     let lent = track(&mut segmenter, 0, 5..6, &mut clip);
     assert_eq!(clip.n_read, 6);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use engine::{
-    frame::Direction,
+    frame::{Direction, PictureKind},
     geometry::Point,
     mask::Rle,
     nn::Cancel,
@@ -176,7 +176,7 @@ impl Desk<'_> {
     fn answer(&mut self, frame: usize) {
         let start = Instant::now();
         let at = FrameId { medium: VIDEO, frame };
-        let picture = Arc::new(Picture::new(at, self.clip.frames[frame].clone()));
+        let picture = Arc::new(Picture::new(at, PictureKind::Frame, self.clip.frames[frame].clone()));
         let question = self.project.segment(OBJECT, frame).unwrap().question.clone();
         let answer = self.segmenter.answer(&picture, &question, &Cancel::default()).unwrap();
         let segment = self.project.segment_mut(OBJECT, frame);

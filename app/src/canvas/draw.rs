@@ -194,7 +194,8 @@ impl Canvas {
         let brushes = matches!(session.tools().tool, Tool::Brush | Tool::Eraser);
         if let Some(at) = pointer.filter(|_| brushes) {
             let radius = session.tools().brush * transform.scale;
-            for stroke in [Stroke::new(2.5, Color32::from_black_alpha(140)), Stroke::new(1.0, Color32::WHITE)] {
+            for stroke in [Stroke::new(2.5, Color32::from_black_alpha(140)), Stroke::new(1.0, Color32::WHITE)]
+            {
                 painter.add(EllipseShape::stroke(at, radius, stroke));
             }
         }

@@ -64,7 +64,8 @@ impl View {
         let longer = size.width.max(size.height) as f32;
         let scale = (before.scale.y * factor).clamp((SMALLEST / longer).min(1.0), LARGEST);
         let at = before.to_image(fixed);
-        let center = Vec2::new(at.x, at.y) + (canvas.center() - fixed) / Vec2::new(scale * self.aspect, scale);
+        let center =
+            Vec2::new(at.x, at.y) + (canvas.center() - fixed) / Vec2::new(scale * self.aspect, scale);
         *self = Self { scale: Some(scale), center, ..*self };
         self.keep_in_sight(size);
     }

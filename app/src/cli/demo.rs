@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use engine::{
-    frame::Frames as _,
+    frame::{Frames as _, PictureKind},
     geometry::Point,
     mask::{Mask, Rle},
     media::FrameSource,
@@ -55,7 +55,7 @@ impl Demo {
         let options = TrackOptions { look: self.model.look(), ..TrackOptions::default() };
         let mut tracker = Tracker::load(&runtime, &weights, options)?;
         let model = tracker.image_model();
-        let view = model.view(&photo, &click, self.model.look(), &cancel)?;
+        let view = model.view(&photo, PictureKind::Photo, &click, self.model.look(), &cancel)?;
         let mask = view.mask(&photo, &click, &model.click_through(&view, &click, &cancel)?.logits);
         write_mask(&out.join("photo-mask.png"), &mask)?;
         let mut picture = photo;
@@ -73,8 +73,11 @@ impl Demo {
         plan.track(Way::Forward, &mut tracker, &mut source, &cancel, &mut found)?;
         write_coco(&out.join("clip.json"), &source, &objects, 0..=last, &found)?;
         write_overlay(&out.join("clip-overlay.mp4"), &mut source, 0..=last, &found, &cancel)?;
-        let behind =
-            found.frames.values().filter(|objects| objects.values().any(|found| found.mask.area() == 0)).count();
+        let behind = found
+            .frames
+            .values()
+            .filter(|objects| objects.values().any(|found| found.mask.area() == 0))
+            .count();
         say(format_args!(
             "clip: tracked {} objects over {} frames; one was out of sight in {behind}",
             objects.len(),

@@ -9,10 +9,11 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use engine::{
-    detect::{Detection, NMS_IOU, Place},
+    detect::{Detection, Place},
     detector::{Detector, Kind, Kinds, Query, Role, Wanted},
     file::folder_of,
     formats::{Format, ImageFiles, Options, check_target},
+    frame::PictureKind,
     geometry::Rect,
     media::{self, Sources},
     models,
@@ -65,9 +66,10 @@ pub(crate) struct Detect {
     /// How sure the detector must be, 0 to 1; by default 0.2 for OWLv2, 0.7 for the built-in model, 0.4 for others
     #[arg(long, value_name = "SCORE", value_parser = share)]
     threshold: Option<f32>,
-    /// Of boxes that overlap by more than this share only the surest counts
-    #[arg(long, value_name = "IOU", default_value_t = NMS_IOU, value_parser = share)]
-    nms: f32,
+    /// Of boxes that overlap by more than this share only the surest counts; by default 0.5, and for ONNX files as their
+    /// tools have it: 0.7 within each class for YOLO, none where the file does it itself
+    #[arg(long, value_name = "IOU", value_parser = share)]
+    nms: Option<f32>,
     /// Of videos, look at every N-th frame
     #[arg(long, value_name = "N", default_value = "1")]
     every: std::num::NonZeroUsize,
@@ -155,6 +157,10 @@ impl Detect {
             None
         };
         let mut asked = self.asked(&*detector, &wanted, examples)?;
+        if let Some(iou) = self.nms {
+            asked.kinds.suppression.iou = iou;
+        }
+        detector.remark().map_or(Ok(()), say)?;
 
         let folder = self.into.as_deref().map_or_else(|| folder_of(&self.source), folder_of);
         let found = scan(std::slice::from_ref(&self.source), &folder, &Sources::default(), &|_, _| {
@@ -196,7 +202,7 @@ impl Detect {
             return complain(&unread);
         }
         let out = self.out.context("clap asks for --out or --into")?;
-        let options = Options { unconfirmed: true, ..Options::default() };
+        let options = Options { unconfirmed: true, scores: true, ..Options::default() };
         let report = with_progress("export", &cancel, |progress| {
             self.format.export(&project, &ImageFiles::of_project(&folder), &options, &out, progress)
         })?;
@@ -223,7 +229,7 @@ impl Detect {
         let Some(classes) = detector.classes().filter(|_| queries.is_empty()) else {
             return Ok(Asked { queries, kinds, unnamed });
         };
-        kinds = Kinds::of_classes(classes, usual);
+        kinds = Kinds::of_classes(classes, usual, detector.suppression());
         let chosen = self.classes.iter().map(|word| word.split_once('=').unwrap_or((word, word)));
         let chosen: Vec<(&str, &str)> = chosen.collect();
         if let Some((unknown, _)) = chosen.iter().find(|(name, _)| classes.iter().all(|class| class != name))
@@ -276,8 +282,9 @@ impl Detect {
                 ensure!(!cancel.is_canceled(), "canceled");
                 bar.inc(1);
                 let at = FrameId { medium, frame };
+                let kind = source.picture_kind();
                 let picture = match source.frame(frame) {
-                    Ok(pixels) => Arc::new(Picture::new(at, pixels)),
+                    Ok(pixels) => Arc::new(Picture::new(at, kind, pixels)),
                     Err(error) => {
                         unread.push(error.to_string());
                         continue;
@@ -286,7 +293,7 @@ impl Detect {
                 let found = detector.detect(&picture, &asked.queries, least, cancel)?;
                 let before = project.clone();
                 asked.kinds.meet(&found, asked.unnamed);
-                for detection in asked.kinds.choose(&found, self.nms).into_iter().map(|i| found[i]) {
+                for detection in asked.kinds.choose(&found).into_iter().map(|i| found[i]) {
                     let Some(kind) = asked.kinds.get(detection.class) else { continue };
                     let is_known = |rect| before.is_known(at, rect, before.category_named(&kind.category));
                     if matches!(detection.place, Place::Rect(rect) if is_known(rect)) {
@@ -337,5 +344,5 @@ fn segment(
 
 fn read_example(example: &Example) -> anyhow::Result<(Arc<Picture>, Rect)> {
     let at = FrameId { medium: project::MediumId(0), frame: 0 };
-    Ok((Arc::new(Picture::new(at, media::read_image(&example.image)?)), example.rect))
+    Ok((Arc::new(Picture::new(at, PictureKind::Photo, media::read_image(&example.image)?)), example.rect))
 }

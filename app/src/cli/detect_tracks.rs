@@ -7,7 +7,7 @@ use engine::{
     file::folder_of,
     formats::counted,
     media::Sources,
-    project::{MediumKind, path_of, scan},
+    project::{path_of, scan},
 };
 
 use super::{ModelArgs, detect::complain, say, track_project::Desk};
@@ -20,7 +20,7 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
     let source = source.canonicalize().with_context(|| format!("cannot find {}", source.display()))?;
     let media =
         scan(std::slice::from_ref(&source), &folder_of(project), &Sources::default(), &|_, _| true).media;
-    let is_video = matches!(&media[..], [medium] if medium.kind == MediumKind::Video);
+    let is_video = matches!(&media[..], [medium] if medium.is_video());
     ensure!(is_video, "tracks are for videos; {} is none", source.display());
     let mut desk = Desk::open(project, model)?;
     desk.say(Command::AddMedia(vec![source.clone()]))?;
@@ -29,7 +29,7 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
     let media = &desk.session.project().media;
     let video = media.iter().find(|(_, medium)| {
         let path = path_of(&folder, medium);
-        medium.kind == MediumKind::Video && path.canonicalize().is_ok_and(|path| path == source)
+        medium.is_video() && path.canonicalize().is_ok_and(|path| path == source)
     });
     let (&video, medium) = video.context("the video was not added")?;
     let n_frames = medium.n_frames;

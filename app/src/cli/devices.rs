@@ -8,7 +8,7 @@ use std::{
 use anyhow::ensure;
 use clap::Args;
 use engine::{
-    frame::{Direction, Frames},
+    frame::{Direction, Frames, PictureKind},
     geometry::{Point, Size},
     mask::Rle,
     media::MediaError,
@@ -89,7 +89,7 @@ fn bench(device: Device, model: &str, weights: &Weights) -> anyhow::Result<Strin
     let (mut looks, mut clicks) = (Vec::new(), Vec::new());
     let mut mask = Arc::new(Rle::empty(size));
     for _ in 0..N {
-        let picture = Arc::new(Picture::new(at(0), clip.frame(0)?));
+        let picture = Arc::new(Picture::new(at(0), PictureKind::Frame, clip.frame(0)?));
         looks.push(timed(|| segmenter.encode(&picture, &cancel))?.0);
         let (time, answer) = timed(|| segmenter.answer(&picture, &question, &cancel))?;
         clicks.push(time);

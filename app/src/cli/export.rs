@@ -152,6 +152,7 @@ impl Choice {
             }),
             tolerance: self.tolerance,
             polygons: self.polygons,
+            scores: false,
             first_category: self.first_category,
         })
     }

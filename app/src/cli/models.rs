@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use engine::{
     detector,
-    models::{self, Downloader, Exportable, Finds, KnownModel, Progress, Shelf, State, recognize},
+    models::{self, Downloader, Exportable, Finds, KnownModel, OwnModel, Progress, Shelf, State, recognize},
     nn::{Cancel, Device, Runtime},
     sam2::Weights,
 };
@@ -25,7 +25,7 @@ pub(crate) enum Models {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Put a file that was downloaded by hand where its model is looked for; it is recognized by what it holds
+    /// Add a file that was downloaded by hand, or a model of your own, which is then used by its file's name
     Add {
         /// A checkpoint of SAM 2, or a detector's model.safetensors with config.json or vocab.json and merges.txt beside it
         file: PathBuf,
@@ -73,14 +73,17 @@ impl Models {
                 let (models, cancel) = (known(&names)?, cancel_on_interrupt()?);
                 models.into_iter().try_for_each(|model| get(&shelf, model, &cancel))
             }
-            Self::Add { file } => {
-                let (model, place) = shelf.add(&file)?;
-                say(format_args!("{} is in {}", model.name, place.display()))
+            Self::Add { file } => say(shelf.add(&file)?),
+            Self::Remove { names } => {
+                let own = shelf.own();
+                let official: Vec<String> =
+                    names.iter().filter(|name| own.iter().all(|own| own.name != **name)).cloned().collect();
+                known(&official)?;
+                names.iter().try_for_each(|name| {
+                    let what = if shelf.remove_named(name)? { "removed" } else { "was not here" };
+                    say(format_args!("{name} {what}"))
+                })
             }
-            Self::Remove { names } => known(&names)?.into_iter().try_for_each(|model| {
-                let what = if shelf.remove(model)? { "removed" } else { "was not here" };
-                say(format_args!("{} {what}", model.name))
-            }),
             Self::Export { model, out, size, portable } => export(&model, &out, size, portable),
             Self::Check { file: Some(file) } => {
                 let is_onnx = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx"));
@@ -94,6 +97,12 @@ impl Models {
                     let state = shelf.check(model);
                     n_bad += usize::from(state.is_err());
                     say(format_args!("{:17} {}", model.name, state.unwrap_or_else(|error| error)))?;
+                }
+                for OwnModel { name, weights, .. } in shelf.own() {
+                    let found = recognize(&weights);
+                    n_bad += usize::from(found.is_err());
+                    let about = found.map_or_else(|error| error.to_string(), |found| found.about);
+                    say(format_args!("{name:17} {about}"))?;
                 }
                 anyhow::ensure!(n_bad == 0, "{n_bad} of the models that are here cannot be used");
                 Ok(())
@@ -150,7 +159,11 @@ fn export(model: &str, out: &Path, size: Option<usize>, portable: bool) -> anyho
 fn check_onnx(path: &Path) -> anyhow::Result<String> {
     let detector = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None)?;
     let n_classes = detector.classes().map_or(0, <[String]>::len);
-    Ok(format!("a detector, finds {n_classes} classes"))
+    let remark = detector.remark().map_or_else(String::new, |remark| format!("; {remark}"));
+    Ok(format!(
+        "a detector, finds {}{remark}",
+        if n_classes == 1 { "1 class".to_owned() } else { format!("{n_classes} classes") }
+    ))
 }
 
 fn list(shelf: &Shelf) -> anyhow::Result<()> {
@@ -160,26 +173,36 @@ fn list(shelf: &Shelf) -> anyhow::Result<()> {
     let side = builtin.image_size;
     let builtin = models::BUILTIN;
     say(format_args!("{builtin:17} here: comes with Segue, {side}x{side} images{}", look(builtin)))?;
-    for (i, model) in shelf.known.iter().enumerate() {
-        if i == 0 || shelf.known[i - 1].finds != model.finds {
-            say(model.finds.title())?;
+    let own = shelf.own();
+    for finds in Finds::ALL {
+        say(finds.title())?;
+        for model in shelf.known.iter().filter(|model| model.finds == finds) {
+            say(format_args!("  {:17} {}", model.name, state_of(shelf, model, &look)))?;
         }
-        let KnownModel { megabytes, license, about, .. } = model;
-        let state = match shelf.state(model) {
-            State::Here(path) if model.finds == Finds::Points => match recognize(&path) {
-                Ok(found) => format!("here: {}{}", found.about, look(&model.name)),
-                Err(error) => format!("here, but {error}"),
-            },
-            State::Here(path) => format!("here: {}", path.display()),
-            State::Begun(bytes) => {
-                format!("{} of {megabytes} MB are here, {license}; {about}", bytes / 1_000_000)
-            }
-            State::Missing => format!("{megabytes} MB, {license}; {about}"),
-        };
-        say(format_args!("  {:17} {state}", model.name))?;
+        for model in own.iter().filter(|model| model.finds == finds) {
+            let OwnModel { name, about, .. } = model;
+            let hash = model.short_hash();
+            say(format_args!("  {name:17} here, your own ({hash}): {about}{}", look(name)))?;
+        }
     }
     say(format_args!(
         "`segue models get NAME` downloads one into {}; files from elsewhere: `segue models add FILE`",
         shelf.folder.display()
     ))
+}
+
+/// What is here of an official model.
+fn state_of(shelf: &Shelf, model: &KnownModel, look: &dyn Fn(&str) -> String) -> String {
+    let KnownModel { megabytes, license, about, .. } = model;
+    match shelf.state(model) {
+        State::Here(path) if model.finds == Finds::Points => match recognize(&path) {
+            Ok(found) => format!("here: {}{}", found.about, look(&model.name)),
+            Err(error) => format!("here, but {error}"),
+        },
+        State::Here(path) => format!("here: {}", path.display()),
+        State::Begun(bytes) => {
+            format!("{} of {megabytes} MB are here, {license}; {about}", bytes / 1_000_000)
+        }
+        State::Missing => format!("{megabytes} MB, {license}; {about}"),
+    }
 }

@@ -4,12 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use engine::{
-    file::folder_of,
-    formats::counted,
-    media::Sources,
-    project::{MediumKind, Store},
-};
+use engine::{file::folder_of, formats::counted, media::Sources, project::Store};
 
 use super::{cancel_on_interrupt, import::find_media, say};
 
@@ -41,7 +36,7 @@ impl New {
             media.extend(found.media);
         }
         ensure!(!media.is_empty(), "there are no images or videos in {}", folders[0].display());
-        let n_videos = media.iter().filter(|medium| medium.kind == MediumKind::Video).count();
+        let n_videos = media.iter().filter(|medium| medium.is_video()).count();
         let n_photos = media.len() - n_videos;
         let mut opened = Store::open(project)?;
         opened.history.edit("Add media", |project| project.add_media(media));

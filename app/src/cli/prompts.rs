@@ -69,6 +69,9 @@ pub(crate) struct PhotoPrompt {
     pub points: Vec<PointArg>,
     #[serde(default, rename = "box")]
     pub rect: Option<Rect>,
+    /// Overrides `--at-once` for this line.
+    #[serde(default)]
+    pub at_once: Option<bool>,
 }
 
 /// The file of `segue track --prompts`.

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use engine::{
     file,
+    frame::PictureKind,
     geometry::Size,
     mask::{Mask, Rle},
     media,
@@ -34,9 +35,11 @@ use crate::progress;
 #[command(after_help = "Examples:
   segue segment dog.jpg --point 320,240 --out dog.png
   segue segment dog.jpg --box 100,80,500,400 --point 130,300,0
+  segue segment dog.jpg --point 130,300 --point 210,320 --point 400,90,0 --at-once
   segue segment --in prompts.jsonl --out masks.jsonl
 A line of prompts.jsonl (coordinates in image pixels, the top left corner is 0,0; label 1 on the object, 0 off it):
   {\"id\": 7, \"image\": \"dog.jpg\", \"points\": [[320, 240, 1]], \"box\": [100, 80, 500, 400]}
+With \"at_once\": true a line's points go into the model in one call.
 A line of masks.jsonl (masks as COCO run lengths, lines of one photo together):
   {\"id\": 7, \"image\": \"dog.jpg\", \"mask\": {\"size\": [h, w], \"counts\": \"…\"}, \"score\": 0.93, \"millis\": {…}}")]
 pub(crate) struct Segment {
@@ -49,6 +52,9 @@ pub(crate) struct Segment {
     /// A box round the object, in image pixels
     #[arg(long = "box", value_name = "X0,Y0,X1,Y1", conflicts_with = "input", allow_hyphen_values = true)]
     rect: Option<RectArg>,
+    /// Give all points and the box in one call, as a script with SAM2ImagePredictor does, instead of refining click by click
+    #[arg(long)]
+    at_once: bool,
     /// A rough mask of the photo's size to refine, white on the object
     #[arg(long, value_name = "PNG", conflicts_with = "input")]
     mask: Option<PathBuf>,
@@ -106,12 +112,12 @@ impl Segment {
         let (runtime, weights) = self.model.open()?;
         let mut model = ImageModel::load(&runtime, &weights)?;
         let (mask, score, millis) = if let Some(rough) = rough {
-            let (features, encode) = timed(|| model.encode(&image, &cancel))?;
+            let (features, encode) = timed(|| model.encode(&image, PictureKind::Photo, &cancel))?;
             let rough = Logits::of_mask(&rough, model.config());
             let (prediction, decode) = timed(|| model.predict(&features, &asked, Some(&rough), &cancel))?;
             (prediction.logits.mask(size), prediction.iou, Millis { encode, decode })
         } else {
-            Photo::new(image, self.model.look()).answer(&mut model, &asked, &cancel)?
+            Photo::new(image, self.model.look()).answer(&mut model, &asked, self.at_once, &cancel)?
         };
         if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
         {
@@ -144,11 +150,12 @@ impl Segment {
                 let mut photo =
                     media::read_image(Path::new(image)).map(|image| Photo::new(image, self.model.look()));
                 for asked in prompts {
+                    let at_once = asked.at_once.unwrap_or(self.at_once);
                     let answer = match &mut photo {
                         Ok(photo) => prompt(&asked.points, asked.rect)
                             .within(photo.size())
                             .map_err(anyhow::Error::from)
-                            .and_then(|prompt| Ok(photo.answer(&mut model, &prompt, &cancel)?)),
+                            .and_then(|prompt| Ok(photo.answer(&mut model, &prompt, at_once, &cancel)?)),
                         Err(error) => Err(anyhow::anyhow!("{error:#}")),
                     };
                     if cancel.is_canceled() {
@@ -207,21 +214,27 @@ impl Photo {
         &mut self,
         model: &mut ImageModel,
         prompt: &Prompt,
+        at_once: bool,
         cancel: &Cancel,
     ) -> Result<(Mask, f32, Millis), RuntimeError> {
         let close;
         let (view, encode) = if self.look.is_close(prompt) {
-            let (view, millis) = timed(|| model.view(&self.image, prompt, self.look, cancel))?;
+            let (view, millis) =
+                timed(|| model.view(&self.image, PictureKind::Photo, prompt, self.look, cancel))?;
             close = view;
             (&close, millis)
         } else if let Some(whole) = &self.whole {
             (whole, 0.0)
         } else {
-            let (view, millis) = timed(|| model.view(&self.image, prompt, self.look, cancel))?;
+            let (view, millis) =
+                timed(|| model.view(&self.image, PictureKind::Photo, prompt, self.look, cancel))?;
             (&*self.whole.insert(view), millis)
         };
         let ((mask, prediction), decode) = timed(|| {
-            let prediction = model.click_through(view, prompt, cancel)?;
+            let prediction = match at_once {
+                true => model.answer_at_once(view, prompt, cancel)?,
+                false => model.click_through(view, prompt, cancel)?,
+            };
             Ok((view.mask(&self.image, prompt, &prediction.logits), prediction))
         })?;
         Ok((mask, prediction.iou, Millis { encode, decode }))

@@ -223,7 +223,9 @@ impl Plan {
                 );
                 let said = check(prompts, source).with_context(|| format!("object {id}, frame {frame}"))?;
                 if let Err(error) = source.frame(frame) {
-                    bail!("object {id} has a prompt on frame {frame}, which cannot be read; give it another: {error}");
+                    bail!(
+                        "object {id} has a prompt on frame {frame}, which cannot be read; give it another: {error}"
+                    );
                 }
                 frames.insert(frame, said);
             }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use engine::{
     nn::Cancel,
-    project::{MediumId, MediumKind, ObjectId},
+    project::{MediumId, ObjectId},
     prompt::PointPrompt,
     worker::Engine,
 };
@@ -92,7 +92,7 @@ pub(super) fn run(
 
 /// The video that is meant.
 fn medium(session: &Session, name: Option<&str>) -> anyhow::Result<MediumId> {
-    let media = session.project().media.iter().filter(|(_, medium)| medium.kind == MediumKind::Video);
+    let media = session.project().media.iter().filter(|(_, medium)| medium.is_video());
     let meant: Vec<MediumId> = media
         .filter(|(_, medium)| name.is_none_or(|name| medium.name() == name))
         .map(|(id, _)| *id)

@@ -10,7 +10,6 @@ use engine::{
     detector::Role,
     formats::counted,
     models::{self, BUILTIN, Finds},
-    project::MediumKind,
 };
 
 use super::{Pane, tick_button};
@@ -172,6 +171,10 @@ impl FindPanel {
                     let title = format!("{}, {}", model.name, model.about);
                     ui.selectable_value(&mut self.detector, Some(model.name.clone()), title);
                 }
+                for model in pane.session.own_models_for(&[Finds::Words, Finds::Classes]) {
+                    let title = format!("{}, {}", model.name, model.about);
+                    ui.selectable_value(&mut self.detector, Some(model.name.clone()), title);
+                }
                 ui.separator();
                 ui.button("A file of my own…").clicked()
             });
@@ -184,7 +187,7 @@ impl FindPanel {
 
     fn place_ui(&mut self, ui: &mut Ui, pane: &Pane<'_>) {
         let is_video = pane.session.video().is_some();
-        let has_videos = pane.session.project().media.values().any(|m| m.kind == MediumKind::Video);
+        let has_videos = pane.session.project().media.values().any(|m| m.is_video());
         if self.place == Place::Video && !is_video {
             self.place = Place::Image;
         }

@@ -1,13 +1,13 @@
 //! Which models there are, which are here, and getting them.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use egui::{
     Align, Button, Context, Id, Label, Layout, Modal, ProgressBar, Response, RichText, Role, ScrollArea, Ui,
     Vec2, WidgetInfo,
 };
 use engine::{
-    models::{BUILTIN, Finds, KnownModel},
+    models::{BUILTIN, Finds, KnownModel, OwnModel},
     nn::{Device, Place},
     segmenter::ModelInfo,
     worker::Times,
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct ModelsScreen {
     /// The model whose removal waits for a second click.
-    goes: Option<&'static str>,
+    goes: Option<String>,
 }
 
 impl ModelsScreen {
@@ -46,6 +46,10 @@ impl ModelsScreen {
                     ui.strong(finds.title());
                     for (model, stage) in pane.session.models().filter(|(model, _)| model.finds == finds) {
                         self.row_ui(ui, pane, model, &stage);
+                    }
+                    let own: Vec<OwnModel> = pane.session.own_models_for(&[finds]).cloned().collect();
+                    for model in own {
+                        self.own_ui(ui, pane, &model);
                     }
                 }
             });
@@ -114,24 +118,49 @@ impl ModelsScreen {
                 }
             }
             Stage::Here(weights) => {
-                let is_asked = self.goes == Some(&**name);
-                let (title, about) = match is_asked {
-                    true => ("Remove it?", "Click again to remove its files".to_owned()),
-                    false => ("Remove", weights.display().to_string()),
-                };
-                let button = small_button(ui, title, name).on_hover_text(about);
-                if button.clicked() && is_asked {
-                    pane.push(Command::RemoveModel(name.clone()));
-                }
-                if button.clicked() {
-                    self.goes = (!is_asked).then_some(&**name);
-                }
+                self.remove_ui(ui, pane, name, weights);
                 if model.finds == Finds::Points {
                     use_ui(ui, pane, name);
                 }
                 ui.label(RichText::new("here").color(theme::DONE));
                 look_time_ui(ui, pane, name);
             }
+        }
+    }
+}
+
+impl ModelsScreen {
+    /// A model that a person has added, with its hash.
+    fn own_ui(&mut self, ui: &mut Ui, pane: &mut Pane<'_>, model: &OwnModel) {
+        ui.push_id(("own", &model.name), |ui| {
+            let about = |ui: &mut Ui| {
+                name_ui(ui, &model.name).on_hover_text(format!("SHA-256 {}", model.sha256));
+                about_ui(ui, &format!("{}, {}", model.short_hash(), model.about));
+            };
+            row(ui, about, |ui| {
+                self.remove_ui(ui, pane, &model.name, &model.weights);
+                if model.finds == Finds::Points {
+                    use_ui(ui, pane, &model.name);
+                }
+                ui.label(RichText::new("here").color(theme::DONE));
+                look_time_ui(ui, pane, &model.name);
+            });
+        });
+    }
+
+    /// A button that removes a model's files at the second click.
+    fn remove_ui(&mut self, ui: &mut Ui, pane: &mut Pane<'_>, name: &str, weights: &Path) {
+        let is_asked = self.goes.as_deref() == Some(name);
+        let (title, about) = match is_asked {
+            true => ("Remove it?", "Click again to remove its files".to_owned()),
+            false => ("Remove", weights.display().to_string()),
+        };
+        let button = small_button(ui, title, name).on_hover_text(about);
+        if button.clicked() && is_asked {
+            pane.push(Command::RemoveModel(name.to_owned()));
+        }
+        if button.clicked() {
+            self.goes = (!is_asked).then(|| name.to_owned());
         }
     }
 }

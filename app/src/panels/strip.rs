@@ -6,7 +6,7 @@ use egui::{
     Align2, Color32, ColorImage, FontId, Pos2, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind,
     TextureHandle, TextureOptions, Ui, Vec2, WidgetInfo,
 };
-use engine::project::{Medium, MediumId, MediumKind, Project};
+use engine::project::{Medium, MediumId, Project};
 use image::RgbImage;
 
 use super::Pane;
@@ -113,7 +113,7 @@ impl Strip {
             }
             None => {}
         }
-        if medium.kind == MediumKind::Video {
+        if medium.is_video() {
             let corner = rect.left_bottom() + Vec2::new(7.0, -7.0);
             let triangle = [Vec2::new(0.0, -11.0), Vec2::new(10.0, -5.5), Vec2::ZERO].map(|way| corner + way);
             let stroke = Stroke::new(1.0, Color32::BLACK);

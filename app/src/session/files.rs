@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use engine::{
     formats::counted,
-    project::{Category, CategoryId, History, MediumKind, Project, Scan, StepId, category_color},
+    project::{Category, CategoryId, History, Project, Scan, StepId, category_color},
     worker::{Engine, Errand, Storing},
 };
 
@@ -158,8 +158,7 @@ impl Session {
 
     pub(super) fn scanned(&mut self, scan: Scan) {
         let Scan { media, n_refused, refused, remarks } = scan;
-        let count_videos =
-            |project: &Project| project.media.values().filter(|m| m.kind == MediumKind::Video).count();
+        let count_videos = |project: &Project| project.media.values().filter(|m| m.is_video()).count();
         let n_videos = count_videos(self.project());
         let n_new = self.history.edit("Add media", |project| project.add_media(media));
         let what = match count_videos(self.project()) - n_videos {

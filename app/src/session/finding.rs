@@ -9,7 +9,7 @@ use std::{
 };
 
 use engine::{
-    detect::{Detection, NMS_IOU, Place},
+    detect::{Detection, Place},
     detector::{Kind, Kinds, Role, Wanted},
     formats::counted,
     project::{FrameId, Medium, MediumId, MediumKind, Object, ObjectId, Project, Segment, StepId, path_of},
@@ -144,7 +144,7 @@ impl Finding {
             let usual = self.threshold.unwrap_or(by.usual_threshold);
             self.kinds.usual = usual;
             if let Some(classes) = by.classes.as_ref().filter(|_| self.search.queries.is_empty()) {
-                self.kinds = Kinds::of_classes(classes, usual);
+                self.kinds = Kinds::of_classes(classes, usual, by.suppression);
             }
         }
         self.kinds.meet(&found, Role::Wanted);
@@ -163,7 +163,7 @@ impl Finding {
     /// Which of a frame's sightings count.
     pub(super) fn chosen(&self, sightings: &[Sighting]) -> Vec<usize> {
         let detections: Vec<Detection> = sightings.iter().map(|sighting| sighting.detection).collect();
-        self.kinds.choose(&detections, NMS_IOU)
+        self.kinds.choose(&detections)
     }
 
     fn count(&mut self) {
@@ -213,7 +213,7 @@ impl Finding {
                 } else if sighting.removed.is_some() {
                     let id = sighting.restore(project, *at, by.unused);
                     id.inspect(|id| recategorize(project, (at.medium, *id), &kind.category));
-                } else if !(medium.kind == MediumKind::Video && self.tracks) {
+                } else if !(medium.is_video() && self.tracks) {
                     // What arrives in a video is tracked from where it does.
                     sighting.propose(project, *at, kind, by.unused);
                 }
@@ -309,7 +309,7 @@ impl Session {
         };
         let frames: Vec<WorkFrame> =
             media.iter().filter_map(|(id, medium)| Some(frame(at(**id, medium)?, medium))).collect();
-        let videos = media.iter().filter(|(_, medium)| medium.kind == MediumKind::Video).map(|(id, _)| **id);
+        let videos = media.iter().filter(|(_, medium)| medium.is_video()).map(|(id, _)| **id);
         let sweep =
             find.every.map(|every| Sweep::new(videos.collect(), every)).filter(|sweep| !sweep.is_done());
         if frames.is_empty() && sweep.is_none() {
@@ -400,6 +400,9 @@ impl Session {
 
     pub(super) fn detected(&mut self, job: JobId, at: FrameId, by: &DetectorInfo, found: Vec<Detection>) {
         if self.finding.job == Some(job) {
+            if let Some(remark) = by.remark.as_ref().filter(|_| !self.finding.has_met) {
+                self.notices.info(remark.clone());
+            }
             let project = self.history.now().clone();
             self.finding.take(at, by, found, &project);
         }

@@ -233,8 +233,9 @@ impl Session {
                 );
             }
             Outcome::Counted(stats) => self.stats = Some(stats),
-            Outcome::Models(states) => return self.looked_at_models(states),
+            Outcome::Models(states, own) => return self.looked_at_models(states, own),
             Outcome::GotModel(model) => self.notices.info(format!("{} is here: {}", model.name, model.about)),
+            Outcome::AddedModel(added) => self.notices.info(added.to_string()),
             Outcome::Located(found) => {
                 self.notices.info(format!("Found {}", counted(found.len(), "missing file")));
                 self.history.edit("Find missing media", |project| {

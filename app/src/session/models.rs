@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use engine::{
-    models::{KnownModel, Shelf, State},
+    models::{Finds, KnownModel, OwnModel, Shelf, State},
     segmenter::ModelInfo,
     worker::{Errand, JobId, Times},
 };
@@ -18,6 +18,8 @@ pub struct Models {
     shelf: Shelf,
     /// Of each; none until it is known.
     states: Option<Vec<State>>,
+    /// Models that people have added.
+    own: Vec<OwnModel>,
     is_asked: bool,
     /// What was said of models that run elsewhere.
     remarks: Vec<String>,
@@ -108,6 +110,16 @@ impl Session {
             };
             (model, stage)
         })
+    }
+
+    /// Models that people have added; none until they are known.
+    pub fn own_models(&self) -> impl Iterator<Item = &OwnModel> {
+        self.models.own.iter()
+    }
+
+    /// The same of those that find one of these.
+    pub fn own_models_for(&self, finds: &[Finds]) -> impl Iterator<Item = &OwnModel> {
+        self.own_models().filter(|model| finds.contains(&model.finds))
     }
 
     /// How long a model takes here, as far as it was measured.
@@ -203,11 +215,9 @@ impl Session {
         if self.end_download(name, Then::Remove) {
             return;
         }
-        if let Some(model) = self.known(name) {
-            let errand = Errand::RemoveModel(self.models.shelf.clone(), model);
-            let job = self.start_on_models(&format!("Remove {name}"), errand);
-            self.hush(job);
-        }
+        let errand = Errand::RemoveModel(self.models.shelf.clone(), name.to_owned());
+        let job = self.start_on_models(&format!("Remove {name}"), errand);
+        self.hush(job);
     }
 
     /// False if it was not coming.
@@ -246,7 +256,8 @@ impl Session {
         self.look_at_models();
     }
 
-    pub(super) fn looked_at_models(&mut self, states: Vec<State>) {
+    pub(super) fn looked_at_models(&mut self, states: Vec<State>, own: Vec<OwnModel>) {
         self.models.states = Some(states);
+        self.models.own = own;
     }
 }

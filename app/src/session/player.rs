@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::{
     frame::Direction,
-    project::{FrameId, Medium, MediumKind},
+    project::{FrameId, Medium},
 };
 
 use super::Session;
@@ -49,7 +49,7 @@ impl Session {
     /// The shown medium, if it is a video.
     pub fn video(&self) -> Option<&Medium> {
         let medium = self.project().media.get(&self.shown?)?;
-        (medium.kind == MediumKind::Video).then_some(&**medium)
+        (medium.is_video()).then_some(&**medium)
     }
 
     /// Shows a frame, the nearest that there is.
@@ -102,7 +102,8 @@ impl Session {
         // Frames that are not there have no time; by the average rate no more than these can be due.
         let n_due = (passed / gap) as usize + LATE as usize;
         let ahead = (1..=n_due).map_while(|n| Some((n, direction.ahead(at.frame, n, n_frames)?)));
-        let there = ahead.filter_map(|(n, frame)| Some((frame, self.gap(at, frame)?.unwrap_or(gap * n as f64))));
+        let there =
+            ahead.filter_map(|(n, frame)| Some((frame, self.gap(at, frame)?.unwrap_or(gap * n as f64))));
         let due = there.take_while(|(_, gap)| *gap <= passed).last();
         let is_over = direction.ahead(at.frame, 1, n_frames).is_none();
         match due {
@@ -110,7 +111,9 @@ impl Session {
                 self.player.frame = frame;
                 self.player.passed = (passed - after).min(gap);
             }
-            None => self.player.passed = passed.min(LATE * gap.max(self.gap_to_next(at, direction, n_frames))),
+            None => {
+                self.player.passed = passed.min(LATE * gap.max(self.gap_to_next(at, direction, n_frames)))
+            }
         }
         // The last frame is shown as long as any.
         if is_over && passed >= gap {

@@ -21,7 +21,7 @@ use crate::{
     nn::{Cancel, Checkpoint, Dim, Graph, Model, Runtime, Tensor, checkpoint::Rename, graph::Required},
 };
 
-use super::{DetectError, Detection, Place, sigmoid};
+use super::{DetectError, Detection, Place, Suppression, open, sigmoid};
 
 pub use config::{Backbone, Config, Family, Points};
 
@@ -92,7 +92,7 @@ fn official_name(name: &str) -> Rename {
 
 /// Sizes and weights of a file that holds all that it should, and the file beside it.
 fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint), DetectError> {
-    let checkpoint = Checkpoint::open(path)?.renamed(official_name);
+    let checkpoint = open(path)?.renamed(official_name);
     let beside = checkpoint.folder().join("config.json");
     let config = Config::read(&beside).and_then(|config| config.with_image_size(image_size));
     let config = config.map_err(|cause| DetectError::Config { path: beside.display().to_string(), cause })?;
@@ -135,6 +135,16 @@ impl Detr {
     /// If a file is missing, damaged or of another model.
     pub fn check(path: &Path) -> Result<Config, DetectError> {
         Ok(read(path, None)?.0)
+    }
+
+    /// How its detections are thinned out: whatever their classes, for a query may look like several.
+    pub fn suppression(&self) -> Suppression {
+        Suppression::default()
+    }
+
+    /// Nothing: all that it makes is used.
+    pub fn remark(&self) -> Option<String> {
+        None
     }
 
     /// The model's sizes.

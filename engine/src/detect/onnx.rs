@@ -1,25 +1,28 @@
 //! A detector of one's own: an ONNX file as training code exports it.
 //!
-//! `layout` tells from names and shapes what its outputs mean, `names` what its classes are called. The picture is
-//! prepared as those who export that way prepare it.
+//! `layout` tells what its outputs mean, `names` reads what the file says of itself, such as what its classes are called.
+//! The image is prepared as those who export that way prepare it.
 
 mod layout;
+mod literal;
 mod names;
 
 use std::path::Path;
 
 use image::{Rgb, RgbImage};
 
-use super::{DetectError, Detection, Place};
+use super::{DetectError, Detection, Place, Suppression};
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
     nn::{Cancel, Model, Port, PortKind, Runtime, Tensor, ops::IMAGENET},
 };
-use layout::{Boxes, Layout};
+use layout::{Boxes, Facts, Layout};
 
 /// The side of images where neither the file nor anybody else tells it.
 const USUAL_SIDE: usize = 640;
+/// The gray that YOLO is trained with.
+const GRAY: Rgb<u8> = Rgb([114; 3]);
 
 /// The detector, loaded.
 pub struct OnnxDetector {
@@ -46,15 +49,26 @@ impl OnnxDetector {
     /// If it cannot be read, takes no picture, its outputs are none that Segue knows, or its classes are not as many as
     /// are named.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
-        let model = Model::open(runtime, path)?;
+        let mut model = Model::open(runtime, path)?;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let bad = |cause: String| DetectError::Layout { file: file.clone(), cause };
         let side = image_size.or_else(|| names::image_size(&model)).unwrap_or(USUAL_SIDE);
         let (input, size_input) = inputs(&model.inputs(), side).map_err(bad)?;
         let named = names::of(&model, path).map_err(bad)?;
-        let n_named = named.as_ref().map(Vec::len);
-        let layout = Layout::of(&model.outputs(), n_named, names::normalizes(path), size_input.is_some())
-            .map_err(bad)?;
+        let facts = Facts {
+            task: names::task(&model).map_err(bad)?,
+            n_named: named.as_ref().map(Vec::len),
+            n_keypoint_columns: names::n_keypoint_columns(&model),
+            normalizes: names::normalizes(path),
+            is_told_size: size_input.is_some(),
+        };
+        let outputs = model.outputs();
+        let gray = RgbImage::from_pixel(input.size.width as u32, input.size.height as u32, GRAY);
+        let mut probe = || {
+            let pixels = input.pixels(&gray, false).ok()?;
+            model.run(&[(input.port.name.as_str(), &pixels)], &Cancel::default()).ok()
+        };
+        let layout = Layout::of(&outputs, &facts, &mut probe).map_err(bad)?;
         let classes = match (named, layout.n_classes()) {
             (Some(named), Some(n)) if named.len() != n => {
                 return Err(bad(format!("it tells {n} classes apart and {} are named", named.len())));
@@ -68,6 +82,20 @@ impl OnnxDetector {
     /// Names of the classes, as far as they are known.
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    /// What of its outputs is not used, in a sentence.
+    pub fn remark(&self) -> Option<String> {
+        self.layout.extras.remark()
+    }
+
+    /// How its detections are thinned out: as Ultralytics' `predict` does it, within each class; not at all if the file
+    /// does it itself, or needs it not.
+    pub fn suppression(&self) -> Suppression {
+        /// `iou` of Ultralytics' `predict`.
+        const ULTRALYTICS_IOU: f32 = 0.7;
+        let iou = if self.layout.is_suppressed() { 1.0 } else { ULTRALYTICS_IOU };
+        Suppression { iou, within_class: true }
     }
 
     /// What is found with a score of at least `least`.
@@ -202,9 +230,7 @@ impl Fit {
         if self.inner == self.input {
             return inner;
         }
-        // The gray that YOLO is trained with.
-        let mut whole =
-            RgbImage::from_pixel(self.input.width as u32, self.input.height as u32, Rgb([114; 3]));
+        let mut whole = RgbImage::from_pixel(self.input.width as u32, self.input.height as u32, GRAY);
         image::imageops::replace(&mut whole, &inner, self.start[0] as i64, self.start[1] as i64);
         whole
     }

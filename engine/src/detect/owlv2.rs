@@ -19,7 +19,7 @@ use crate::{
     nn::{Cancel, Checkpoint, Graph, Model, Runtime, Tensor, graph::Required},
 };
 
-use super::{DetectError, Detection, Place, sigmoid};
+use super::{DetectError, Detection, Place, open, sigmoid};
 use image_tower::image_tower;
 use text_tower::text_tower;
 
@@ -38,7 +38,7 @@ pub type Embedding = Arc<[f32]>;
 
 /// Sizes and weights of a file that holds all that it should, and the vocabulary beside it.
 fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint, Tokenizer), DetectError> {
-    let checkpoint = Checkpoint::open(path)?;
+    let checkpoint = open(path)?;
     let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
     let config = Config::of(&checkpoint)
         .ok_or_else(|| bad("these are not the weights of an OWLv2 model".to_owned()))?;

@@ -69,7 +69,7 @@ impl AlikeDetector {
 impl Eye {
     fn look(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<Arc<Seen>, DetectError> {
         self.seen.get(picture, None, || {
-            let features = self.model.encode(picture.pixels(), cancel)?;
+            let features = self.model.encode(picture.pixels(), picture.kind, cancel)?;
             let looks = Looks::of(&features, &self.model)?;
             Ok(Arc::new(Seen { features, looks, size: picture.size() }))
         })

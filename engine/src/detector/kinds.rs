@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Wanted;
-use crate::detect::{Detection, suppress};
+use crate::detect::{Detection, Suppression, suppress};
 
 /// What the detections of one query or class are called, and from which score on they count.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Kinds {
     by_class: BTreeMap<usize, Kind>,
     /// The threshold of those that have none of their own.
     pub usual: f32,
+    /// Which detections mean the same.
+    pub suppression: Suppression,
 }
 
 impl Kinds {
@@ -56,12 +58,13 @@ impl Kinds {
             };
             phrases.iter().map(kind)
         });
-        Self { by_class: kinds.enumerate().collect(), usual }
+        Self { by_class: kinds.enumerate().collect(), usual, suppression: Suppression::default() }
     }
 
     /// One a class.
-    pub fn of_classes(classes: &[String], usual: f32) -> Self {
-        Self { by_class: classes.iter().map(|class| Kind::named(class)).enumerate().collect(), usual }
+    pub fn of_classes(classes: &[String], usual: f32, suppression: Suppression) -> Self {
+        let by_class = classes.iter().map(|class| Kind::named(class)).enumerate().collect();
+        Self { by_class, usual, suppression }
     }
 
     /// Adds the next one.
@@ -109,15 +112,15 @@ impl Kinds {
         taken.map(|kind| self.threshold(kind)).fold(self.usual, f32::min)
     }
 
-    /// Which of a frame's detections count, the surest first; of those that overlap by more than `iou` only the surest.
-    pub fn choose(&self, detections: &[Detection], iou: f32) -> Vec<usize> {
+    /// Which of a frame's detections count, the surest first; of those that mean the same only the surest.
+    pub fn choose(&self, detections: &[Detection]) -> Vec<usize> {
         let takes = |d: &Detection| {
             let takes = |kind: &Kind| kind.role != Role::LeftOut && d.score >= self.threshold(kind);
             self.get(d.class).is_some_and(takes)
         };
         let taken: Vec<usize> = (0..detections.len()).filter(|&i| takes(&detections[i])).collect();
         let of: Vec<Detection> = taken.iter().map(|&i| detections[i]).collect();
-        let kept = suppress(&of, iou).into_iter().map(|i| taken[i]);
+        let kept = suppress(&of, self.suppression).into_iter().map(|i| taken[i]);
         let is_wanted = |&i: &usize| self.get(detections[i].class).is_some_and(|k| k.role == Role::Wanted);
         kept.filter(is_wanted).collect()
     }
@@ -158,13 +161,13 @@ mod tests {
             detection(90.0, 0.7, 1),
             detection(130.0, 0.9, 7),
         ];
-        assert_eq!(kinds.choose(&all, 0.5), [4, 0]);
+        assert_eq!(kinds.choose(&all), [4, 0]);
         kinds.get_mut(1).unwrap().threshold = Some(0.5);
-        assert_eq!(kinds.choose(&all, 0.5), [4, 1]);
+        assert_eq!(kinds.choose(&all), [4, 1]);
         kinds.get_mut(1).unwrap().role = Role::LeftOut;
-        assert_eq!(kinds.choose(&all, 0.5), [0]);
+        assert_eq!(kinds.choose(&all), [0]);
         kinds.meet(&all, Role::Wanted);
-        assert_eq!(kinds.choose(&all, 0.5), [5, 0]);
+        assert_eq!(kinds.choose(&all), [5, 0]);
         assert_eq!(kinds.categories(), ["car", "class 7"]);
     }
 }

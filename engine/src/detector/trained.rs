@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Detector, Query};
 use crate::{
-    detect::{DetectError, Detection, detr::Detr, onnx::OnnxDetector},
+    detect::{DetectError, Detection, Suppression, detr::Detr, onnx::OnnxDetector},
     nn::Cancel,
     picture::Picture,
 };
@@ -18,6 +18,14 @@ macro_rules! trained {
 
             fn usual_threshold(&self) -> f32 {
                 0.4
+            }
+
+            fn suppression(&self) -> Suppression {
+                self.suppression()
+            }
+
+            fn remark(&self) -> Option<String> {
+                self.remark()
             }
 
             fn detect(

@@ -58,6 +58,8 @@ const MARKS: [(&str, Option<&str>); 2] = [("occluded", Some("0")), ("group_id", 
 fn is_mark(name: &str, value: &str) -> bool {
     name == "occluded" && value == "1" || name == "group_id" && value.parse::<u32>().is_ok_and(|id| id > 0)
 }
+/// The attribute that holds how sure a model is: CVAT's shapes have no field for it.
+const SCORE: &str = "score";
 
 fn write_images(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
     let parts = selection.parts();
@@ -206,6 +208,7 @@ fn begin<'s, W: io::Write>(
         let of_label = names.entry(label.category).or_default();
         let others = label.object.attributes.iter().filter(|(name, value)| !is_mark(name, value));
         of_label.extend(others.map(|(name, _)| &**name));
+        of_label.extend(label.score.map(|_| SCORE));
     }
     for (place, kind) in selection.categories.iter().enumerate() {
         let [r, g, b] = kind.category.color;
@@ -247,13 +250,18 @@ fn write_shape<W: io::Write>(
         Some((*mark, value.map_or(*default, |value| Some(&**value))?.to_owned()))
     });
     let attributes: Attributes<'_> = attributes.iter().cloned().chain(marks).collect();
-    let mut others = of_object.iter().filter(|(name, value)| !is_mark(name, value)).peekable();
-    if others.peek().is_none() {
+    let is_replaced = |name: &str| name == SCORE && label.score.is_some();
+    let mut others =
+        of_object.iter().filter(|(name, value)| !is_mark(name, value) && !is_replaced(name)).peekable();
+    if others.peek().is_none() && label.score.is_none() {
         return xml.empty(name, &attributes);
     }
     xml.open(name, &attributes)?;
     for (name, value) in others {
         xml.text("attribute", &[("name", name.clone())], value)?;
+    }
+    if let Some(score) = label.score {
+        xml.text("attribute", &[("name", SCORE.to_owned())], &score.to_string())?;
     }
     xml.close(name)
 }

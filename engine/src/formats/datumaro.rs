@@ -79,6 +79,9 @@ fn annotation(id: usize, label: &Label<'_>) -> Value {
     let mut attributes: BTreeMap<&str, Value> =
         label.object.attributes.iter().map(|(name, value)| (&**name, Value::from(&**value))).collect();
     attributes.insert(TRACK, label.id.0.into());
+    if let Some(score) = label.score {
+        attributes.insert("score", score.into());
+    }
     let mut value =
         value!({"id": id, "label_id": label.category, "group": 0, "z_order": 0, "attributes": attributes});
     match &label.shape {

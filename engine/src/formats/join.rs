@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     media::Sources,
-    project::{Medium, MediumKind, path_of, scan_frames},
+    project::{Medium, path_of, scan_frames},
 };
 
 impl Dataset {
@@ -24,8 +24,7 @@ impl Dataset {
         let mut said = Vec::new();
         for video in 0..self.videos.len() {
             let Some(frames) = self.folder_of_frames(video, media) else { continue };
-            let is_frame =
-                |medium: &Medium| medium.kind == MediumKind::Image && split(&medium.path).0 == frames;
+            let is_frame = |medium: &Medium| !medium.is_video() && split(&medium.path).0 == frames;
             let Some(first) = media.iter().position(is_frame) else { continue };
             let path = path_of(folder, &media[first]);
             match scan_frames(&path.parent().map_or_else(PathBuf::new, Path::to_owned), folder, sources) {
@@ -42,7 +41,7 @@ impl Dataset {
 
     /// The one folder whose photos are frames of a video.
     fn folder_of_frames(&self, video: usize, media: &[Medium]) -> Option<String> {
-        let photos: Vec<&Medium> = media.iter().filter(|medium| medium.kind == MediumKind::Image).collect();
+        let photos: Vec<&Medium> = media.iter().filter(|medium| !medium.is_video()).collect();
         let index = PathIndex::new(photos.iter().map(|medium| medium.path.clone()));
         let frames = self.images.iter().filter(|image| image.frame.is_some_and(|(of, _)| of == video));
         let named = frames.filter_map(|image| index.find(image.file_name.as_deref()?).one());

@@ -63,7 +63,9 @@ struct Written<'a> {
     flags: BTreeMap<String, bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mask: Option<String>,
-    /// As X-AnyLabeling has it, like `attributes`; LabelMe keeps what it does not know.
+    /// As X-AnyLabeling has it, like `difficult` and `attributes`; LabelMe keeps what it does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     difficult: Option<bool>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -113,6 +115,7 @@ fn shapes_of<'a>(
         shape_type,
         flags: BTreeMap::new(),
         mask,
+        score: label.score,
         difficult: of_object().any(is_difficult).then_some(true),
         attributes: of_object().filter(|pair| pair.0 != DESCRIPTION && !is_difficult(*pair)).collect(),
     };

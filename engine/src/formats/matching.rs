@@ -77,7 +77,7 @@ pub(super) fn places(
         let place = match found {
             Ok((at, _)) => {
                 let medium = &project.media[&at.medium];
-                Some(Place { at, size: medium.size, is_video: medium.kind == MediumKind::Video })
+                Some(Place { at, size: medium.size, is_video: medium.is_video() })
             }
             Err(Misplaced::Missing) => {
                 missing.push(dataset.title(image));
@@ -142,7 +142,7 @@ impl<'a> Matcher<'a> {
         };
         let frames = project.media.iter().filter_map(|(id, medium)| {
             let path = path_of(folder, medium);
-            let is_folder = medium.kind == MediumKind::Video && path.is_dir();
+            let is_folder = medium.is_video() && path.is_dir();
             is_folder.then(|| Some((*id, FrameFolder::open(&path)?))).flatten()
         });
         Self {

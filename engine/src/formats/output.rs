@@ -16,7 +16,7 @@ use super::{
 use crate::{
     file,
     media::FrameSource,
-    project::{FrameId, Medium, MediumKind},
+    project::{FrameId, Medium},
 };
 
 /// Names the report within an export; a folder that has it may be replaced by another export.
@@ -144,7 +144,14 @@ impl<'a> Output<'a> {
                 fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
             }
             if !medium.is_video() {
-                let photo = Photo::open(&from)?;
+                let photo = match Photo::open(&from) {
+                    // Nobody asked for the files, and labels are good without this one.
+                    Err(error) if selection.options.files.is_none() => {
+                        self.report.unreadable(&error);
+                        continue;
+                    }
+                    opened => opened?,
+                };
                 for path in &paths {
                     for change in photo.place(path, selection.files())? {
                         *self.report.changed.entry(change).or_default() += 1;

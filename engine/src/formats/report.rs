@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use super::counted;
+use super::{FormatError, counted};
 
 /// What an export did; in JSON as it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -20,6 +20,9 @@ pub struct Report {
     /// Image files that should have been linked or copied but are not there.
     #[serde(skip_serializing_if = "is_zero")]
     pub n_missing: usize,
+    /// Image files that are left out because they cannot be read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub n_unreadable: usize,
     /// What else there is to know, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -33,9 +36,6 @@ pub struct Report {
     /// How much polygons are like their masks; none if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polygons: Option<Likeness>,
-    /// What else there is to know, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
 }
 
 fn is_zero(n: &usize) -> bool {
@@ -169,6 +169,15 @@ impl Report {
         }
     }
 
+    /// Notes that an image file is left out because it cannot be read; of many, the first three are named.
+    pub(super) fn unreadable(&mut self, error: &FormatError) {
+        const NAMED: usize = 3;
+        self.n_unreadable += 1;
+        if self.n_unreadable <= NAMED {
+            self.notes.push(format!("left out: {error}"));
+        }
+    }
+
     /// Counts a polygon that is so much like its mask.
     pub(super) fn polygon(&mut self, iou: f64) {
         let Likeness { mean_iou, least_iou, n } =
@@ -193,6 +202,10 @@ impl fmt::Display for Report {
                 counted(self.n_missing, "image file")
             )?;
         }
+        if self.n_unreadable > 0 {
+            let files = counted(self.n_unreadable, "image file");
+            write!(f, "\nnot readable: {files}, so that only labels are written")?;
+        }
         for note in &self.notes {
             write!(f, "\n{note}")?;
         }
@@ -208,6 +221,6 @@ impl fmt::Display for Report {
         if let Some(Likeness { mean_iou, least_iou, .. }) = self.polygons {
             write!(f, "\npolygons: mean IoU with their masks {mean_iou:.4}, least {least_iou:.4}")?;
         }
-        self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
+        Ok(())
     }
 }

@@ -37,6 +37,8 @@ pub struct Options {
     pub tolerance: f32,
     /// Write masks as polygons where a format can have either.
     pub polygons: bool,
+    /// Whether scores of what a model found are written, in formats that can hold them.
+    pub scores: bool,
     /// Number categories one after the other from here; none: as the project does.
     pub first_category: Option<u32>,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
             files: None,
             tolerance: 1.0,
             polygons: false,
+            scores: false,
             first_category: None,
         }
     }
@@ -179,6 +182,8 @@ pub struct Label<'a> {
     pub category: usize,
     /// Where it is; a mask is of the image's size and not empty, a box lies in the image.
     pub shape: Shape,
+    /// How sure the model is, 0 to 1, where scores are wanted; none of what a person made.
+    pub score: Option<f32>,
 }
 
 /// An image, or a frame of a video.
@@ -413,7 +418,8 @@ fn labels<'a>(
             match shape(segment, frame, medium, options) {
                 Ok(shape) => {
                     let at = FrameId { medium: medium_id, frame };
-                    all.push(Label { at, id, object, segment, category, shape });
+                    let score = (options.scores && !segment.is_given()).then_some(segment.iou);
+                    all.push(Label { at, id, object, segment, category, shape, score });
                 }
                 Err(why) => report.leave_out(why, 1),
             }

@@ -1,42 +1,40 @@
-//! What the files of videos say of the frames that are exported: when they are shown, and which of them are damaged.
+//! Times and damage of the frames that are exported, from the files of their videos.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
 };
 
-use super::{Files, Report};
+use super::{Files, ImageFiles, Report};
 use crate::{
     media::{FrameSource, damaged_frames},
-    project::{FrameId, MediumId, Project, path_of},
+    project::{FrameId, MediumId, Project},
 };
 
-/// The videos of a project, as far as their files are there. Labels can be exported without them.
+/// The videos of a project whose files are there. Labels can be exported without them.
 pub(super) struct Videos<'a> {
     project: &'a Project,
-    /// Of the project's file.
-    folder: &'a Path,
-    /// Whether frames are extracted.
+    image_files: &'a ImageFiles,
+    /// True if frames are extracted.
     extracts: bool,
-    /// Told how many frames are checked, of how many; says whether to go on.
+    /// Called with the number of frames checked and their total; returns false to cancel.
     progress: &'a dyn Fn(usize, usize) -> bool,
     is_canceled: bool,
     times: BTreeMap<MediumId, Arc<[f64]>>,
 }
 
-/// Progress is reported once in so many frames.
+/// Frames between two reports of progress.
 const REPORTED_EVERY: usize = 16;
 
 impl<'a> Videos<'a> {
     pub(super) fn new(
         project: &'a Project,
-        folder: &'a Path,
+        image_files: &'a ImageFiles,
         files: Files,
         progress: &'a dyn Fn(usize, usize) -> bool,
     ) -> Self {
         let extracts = files != Files::Leave;
-        Self { project, folder, extracts, progress, is_canceled: false, times: BTreeMap::new() }
+        Self { project, image_files, extracts, progress, is_canceled: false, times: BTreeMap::new() }
     }
 
     /// Decodes these frames, which are in the order of their media, and returns those that are damaged; `report` notes them.
@@ -45,7 +43,7 @@ impl<'a> Videos<'a> {
         let mut n_checked = 0;
         for of_one in frames.chunk_by(|a, b| a.medium == b.medium) {
             let medium = of_one[0].medium;
-            let file = path_of(self.folder, &self.project.media[&medium]);
+            let file = self.image_files.path_of(&self.project.media[&medium]);
             let Ok(mut source) = FrameSource::open(&file) else { continue };
             if let Some(times) = source.times() {
                 self.times.insert(medium, times);
@@ -74,12 +72,12 @@ impl<'a> Videos<'a> {
         all
     }
 
-    /// When a frame is shown, if its file says so.
+    /// Returns the time at which a frame is shown, in seconds after the first frame, if its file says so.
     pub(super) fn time(&self, at: FrameId) -> Option<f64> {
         self.times.get(&at.medium)?.get(at.frame).copied()
     }
 
-    /// Whether `progress` said no.
+    /// True if `progress` returned false.
     pub(super) fn is_canceled(&self) -> bool {
         self.is_canceled
     }

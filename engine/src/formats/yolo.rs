@@ -124,7 +124,9 @@ fn suffix(selection: &Selection<'_>, frame: &Frame<'_>) -> String {
 fn line(label: &Label<'_>, frame: &Frame<'_>, coordinates: &[f32]) -> String {
     let sides = [frame.medium.size.width as f32, frame.medium.size.height as f32];
     let shares = coordinates.iter().zip(sides.iter().cycle()).map(|(v, side)| format!(" {}", v / side));
-    format!("{}{}", label.category, shares.collect::<String>())
+    // As `save_conf` of Ultralytics does.
+    let score = label.score.map_or_else(String::new, |score| format!(" {score}"));
+    format!("{}{}{score}", label.category, shares.collect::<String>())
 }
 
 fn detection(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {

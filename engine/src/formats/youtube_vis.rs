@@ -97,10 +97,16 @@ fn annotation(
     }
     let size = clip.medium.size;
     let first = track.first().map(|(_, label)| label);
-    value!({"id": id, "video_id": clip.id.0, "track_id": object.0,
+    let scores: Vec<f32> = track.iter().filter_map(|(_, label)| label.score).collect();
+    let mut annotation = value!({"id": id, "video_id": clip.id.0, "track_id": object.0,
         "category_id": first.map(|label| selection.categories[label.category].id),
         "attributes": first.map(|label| &label.object.attributes), "iscrowd": 0, "width": size.width,
-        "height": size.height, "length": n, "segmentations": masks, "bboxes": boxes, "areas": areas})
+        "height": size.height, "length": n, "segmentations": masks, "bboxes": boxes, "areas": areas});
+    if !scores.is_empty() {
+        // One for the whole track, as results of YouTube-VIS have it.
+        annotation["score"] = (scores.iter().sum::<f32>() / scores.len() as f32).into();
+    }
+    annotation
 }
 
 #[derive(Deserialize)]

@@ -107,9 +107,6 @@ mod tests {
         assert_eq!(told(&[40, 41, 42, 43]), "frames 40 to 43 of a.mp4 are damaged");
         assert_eq!(told(&[3, 7, 8]), "frames 3, 7 to 8 of a.mp4 are damaged");
         let many: Vec<usize> = (0..30).map(|n| 2 * n).collect();
-        assert_eq!(
-            told(&many),
-            "frames 0, 2, 4, 6, 8, 10, 12, 14, … (30 in all) of a.mp4 are damaged"
-        );
+        assert_eq!(told(&many), "frames 0, 2, 4, 6, 8, 10, 12, 14, … (30 in all) of a.mp4 are damaged");
     }
 }

@@ -404,7 +404,12 @@ fn open_input(path: &Path) -> Result<Input, MediaError> {
         .map_err(|cause| MediaError::UnknownMedia { path: path.into(), cause })
 }
 
-fn new_decoder(path: &Path, stream: &Stream, mode: Mode, is_strict: bool) -> Result<decoder::Video, MediaError> {
+fn new_decoder(
+    path: &Path,
+    stream: &Stream,
+    mode: Mode,
+    is_strict: bool,
+) -> Result<decoder::Video, MediaError> {
     let video_error = |cause| MediaError::Video { path: path.into(), cause };
     let parameters = stream.parameters();
     let codec = decoder::find(parameters.id())

@@ -24,7 +24,8 @@ impl NalLayout {
         // The configuration record of ISO/IEC 14496-15 begins with its version; a start code begins with 0.
         let length_at = if is_hevc { 21 } else { 4 };
         let has_lengths = extradata.first() == Some(&1);
-        let length_size = extradata.get(length_at).filter(|_| has_lengths).map(|byte| usize::from(byte & 3) + 1);
+        let length_size =
+            extradata.get(length_at).filter(|_| has_lengths).map(|byte| usize::from(byte & 3) + 1);
         Some(Self { is_hevc, length_size })
     }
 

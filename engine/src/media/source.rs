@@ -9,7 +9,10 @@ use ffmpeg_next::Rational;
 use image::RgbImage;
 
 use super::{ImageHeader, MediaError, PixelAspect, images::Images, index::Index, video::Video};
-use crate::{frame::Frames, geometry::Size};
+use crate::{
+    frame::{Frames, PictureKind},
+    geometry::Size,
+};
 
 /// The frames of a video file, of a folder of images, or of one image file, which may have pages or be animated; numbered
 /// from 0 in the order they are shown.
@@ -76,6 +79,11 @@ impl FrameSource {
         }
     }
 
+    /// Returns the kind of its pictures, by which a model resizes them.
+    pub fn picture_kind(&self) -> PictureKind {
+        if self.is_video() || self.n_frames() > 1 { PictureKind::Frame } else { PictureKind::Photo }
+    }
+
     /// The video file, folder or image.
     pub fn path(&self) -> &Path {
         &self.path
@@ -116,9 +124,13 @@ impl FrameSource {
         }
     }
 
-    /// When each frame of a video file is shown, in seconds after the first; none for images, which do not say.
+    /// Returns the time at which each frame of a video or animation is shown, in seconds after the first frame; `None` for a
+    /// folder of images or one image.
     pub fn times(&self) -> Option<Arc<[f64]>> {
         match &self.kind {
+            Kind::Images(images) if images.is_paged() => {
+                Some((0..images.n_frames()).map(|frame| images.time(frame)).collect())
+            }
             Kind::Images(_) => None,
             Kind::Video(video) => Some(video.times()),
         }

@@ -11,8 +11,7 @@ use ffmpeg_next as ffmpeg;
 use image::{DynamicImage, RgbImage, metadata::Orientation};
 
 use super::{
-    MediaError,
-    PixelAspect,
+    MediaError, PixelAspect,
     color::ToImage,
     damage,
     decode::{Decoder, Mode, Picture},
@@ -89,11 +88,19 @@ impl Video {
             converter: ToImage::new(&first),
             orientation,
             size: turned(stored, orientation),
-            pixel_aspect: if turned(Size::new(1, 2), orientation).width == 2 { aspect.turned() } else { aspect },
+            pixel_aspect: if turned(Size::new(1, 2), orientation).width == 2 {
+                aspect.turned()
+            } else {
+                aspect
+            },
             fps,
             times,
             is_tone_mapped: Tone::of(&first, None).is_some(),
-            held: index.frame_of(packet).map(|frame| (frame, Picture { packet, frame: first })).into_iter().collect(),
+            held: index
+                .frame_of(packet)
+                .map(|frame| (frame, Picture { packet, frame: first }))
+                .into_iter()
+                .collect(),
             index,
             decoder,
         })
@@ -191,7 +198,7 @@ impl Video {
             match (picture, self.start) {
                 // What comes out wrong even from the first packet on is damaged differently each time.
                 (Some(picture), start) if right || start.is_none() => return Ok(Some(picture)),
-                (p, Some(start)) if self.index.is_counted() => { eprintln!("DBG mismatch frame {frame} packet {} got {:?} mode {:?}", self.index.packet_of(frame), p.map(|p| (p.packet, p.frame.kind())), self.decoder.mode()); self.forget_start(start) }
+                (_, Some(start)) if self.index.is_counted() => self.forget_start(start),
                 _ => return Err(MediaError::DamagedFrame { path: self.path.clone(), frame }),
             }
         }
@@ -246,7 +253,6 @@ impl Video {
     /// This packet is not a place to start from after all, whatever the container says.
     fn forget_start(&mut self, start: usize) {
         // Others who have the file open find out themselves.
-        eprintln!("DBG forget {start} frame {:?}", self.index.frame_of(start));
         Arc::make_mut(&mut self.index).forget_start(start);
         self.next = usize::MAX;
     }

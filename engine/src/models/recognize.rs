@@ -5,10 +5,10 @@ use std::path::Path;
 use super::{Finds, KnownModel, ModelError, named};
 use crate::{
     detect::{
+        self,
         detr::{Config as DetrConfig, Detr, Family},
         owlv2::{Config as Owlv2Config, Owlv2},
     },
-    nn::Checkpoint,
     sam2::{Config, Weights},
 };
 
@@ -21,6 +21,8 @@ pub struct Recognized {
     pub finds: Finds,
     /// In words.
     pub about: String,
+    /// Files beside it that belong to it.
+    pub beside: &'static [&'static str],
 }
 
 /// Recognizes weights of SAM 2 (`.pt`, `.safetensors`), OWLv2, RT-DETRv2 or D-FINE (`.safetensors`, with what belongs to them
@@ -29,21 +31,29 @@ pub struct Recognized {
 /// # Errors
 /// If the file cannot be read, or is none of these, or not a whole one; each tensor that is wrong is named.
 pub fn recognize(path: &Path) -> Result<Recognized, ModelError> {
-    let checkpoint = Checkpoint::open(path)?;
-    let n_weights: usize = checkpoint.tensors().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
+        let cause = "ONNX files stay where they are".to_owned();
+        return Err(ModelError::Nameless { path: path.to_owned(), cause });
+    }
+    let checkpoint = detect::open(path)?;
+    let mut n_weights = checkpoint.n_weights();
+    let mut beside: &[&str] = &[];
     let (finds, name, what) = if Owlv2Config::of(&checkpoint).is_some() {
         let config = Owlv2::check(path)?;
+        beside = &["vocab.json", "merges.txt"];
         (Finds::Words, owlv2_name(&config), "OWLv2, finds by words and examples".to_owned())
     } else if checkpoint.tensors().any(|(name, _)| name.starts_with("model.backbone.")) {
         let config = Detr::check(path)?;
+        beside = &["config.json"];
         let family = if config.family == Family::DFine { "D-FINE" } else { "RT-DETRv2" };
         (Finds::Classes, detr_name(&config), format!("{family}, finds {} classes", config.n_classes()))
     } else {
-        let config = Weights::open(path)?.config;
+        let Weights { config, checkpoint } = Weights::open(path)?;
+        n_weights = checkpoint.n_weights();
         (Finds::Points, sam_name(&config), describe(&config))
     };
     let about = format!("{what}, {:.1} million weights", n_weights as f64 / 1e6);
-    Ok(Recognized { model: name.as_deref().and_then(named), finds, about })
+    Ok(Recognized { model: name.as_deref().and_then(named), finds, about, beside })
 }
 
 /// What a SAM 2 is, in words.
@@ -82,5 +92,9 @@ fn detr_name(config: &DetrConfig) -> Option<String> {
         (Family::RtDetrV2, [3, 4, 23, 3], "bottleneck") if is_wide => "rtdetr-r101",
         _ => return None,
     };
-    (config.n_classes() == 80).then(|| size.to_owned())
+    // Those of COCO; a fine-tune may have as many.
+    let names: Vec<&str> = config.id2label.values().map(String::as_str).collect();
+    let is_coco =
+        names.len() == 80 && names.first() == Some(&"person") && names.last() == Some(&"toothbrush");
+    is_coco.then(|| size.to_owned())
 }

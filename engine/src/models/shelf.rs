@@ -1,11 +1,14 @@
 //! The folder in which models are kept: what is there, and how it comes and goes.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
-use super::{DownloadError, Downloader, Finds, KnownModel, ModelError, Progress, folder, known, recognize};
+use super::{
+    DownloadError, Downloader, Finds, KnownModel, ModelError, OwnModel, Progress, Recognized, folder, known,
+    own, recognize,
+};
 use crate::file::write_atomically;
 
 /// A folder for models, and the models that can be put there.
@@ -35,7 +38,34 @@ pub enum State {
     Missing,
 }
 
+/// A file that was added to a shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The name by which the model is used.
+    pub name: String,
+    /// The weights on the shelf.
+    pub weights: PathBuf,
+    /// False if the same file was there already.
+    pub is_new: bool,
+    /// What else there is to say.
+    pub remark: Option<&'static str>,
+}
+
+impl fmt::Display for Added {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, weights, is_new, remark } = self;
+        let already = if *is_new { "is" } else { "is already" };
+        write!(f, "{name} {already} in {}", weights.display())?;
+        remark.map_or(Ok(()), |remark| write!(f, "; {remark}"))
+    }
+}
+
 impl Shelf {
+    /// The models that people have added, by name.
+    pub fn own(&self) -> Vec<OwnModel> {
+        own::list(&self.folder)
+    }
+
     /// What is there of a model.
     pub fn state(&self, model: &KnownModel) -> State {
         if let Some(weights) = self.weights(model) {
@@ -83,15 +113,39 @@ impl Shelf {
         downloader.get(model, &self.folder, &|weights| check(model, weights).map(drop), watch)
     }
 
-    /// Puts a copy of an official checkpoint, recognized by what it holds, where its model is looked for; the model and the
-    /// copy. What else belongs to the model has to lie beside it.
+    /// Adds a copy of a file, recognized by what it holds. An official file goes where its model is looked for; any other,
+    /// such as a fine-tune, is kept under its own name beside the official ones. What else belongs to the model has to
+    /// lie beside it.
     ///
     /// # Errors
-    /// If the file is of no model that has a name, a file beside it is missing, or the disk does not let itself be written.
-    pub fn add(&self, path: &Path) -> Result<(&'static KnownModel, PathBuf), ModelError> {
-        let nameless = |cause: String| ModelError::Nameless { path: path.to_owned(), cause };
-        let recognized = recognize(path)?;
-        let model = recognized.model.ok_or_else(|| nameless(format!("it is {}", recognized.about)))?;
+    /// If the file is of no model that Segue knows, a file beside it is missing, or the disk cannot be written.
+    pub fn add(&self, path: &Path) -> Result<Added, ModelError> {
+        let found = recognize(path)?;
+        let sha256 = own::sha256(path).map_err(disk(path))?;
+        let is_same = |there: &Path| own::sha256(there).is_ok_and(|other| other == sha256);
+        if let Some(model) = published(path, &found, &sha256) {
+            match self.weights(model) {
+                None => return self.put(model, path, &sha256),
+                Some(weights) if is_same(&weights) => {
+                    return Ok(Added { name: model.name.clone(), weights, is_new: false, remark: None });
+                }
+                // Another file is there, and stays.
+                Some(_) => {}
+            }
+        }
+        if let Some(OwnModel { name, weights, .. }) = self.own().into_iter().find(|own| own.sha256 == sha256)
+        {
+            return Ok(Added { name, weights, is_new: false, remark: None });
+        }
+        let mut files = vec![path.to_owned()];
+        files.extend(found.beside.iter().map(|name| path.with_file_name(name)));
+        let OwnModel { name, weights, .. } =
+            own::add(&self.folder, &files, (found.finds, found.about, sha256))?;
+        Ok(Added { name, weights, is_new: true, remark: None })
+    }
+
+    /// Copies a file, and those that belong to it, to the empty place of a model.
+    fn put(&self, model: &KnownModel, path: &Path, sha256: &str) -> Result<Added, ModelError> {
         let place = model.place(&self.folder);
         fs::create_dir_all(&place).map_err(disk(&place))?;
         let mut weights = place.join(&model.files[0]);
@@ -103,17 +157,31 @@ impl Shelf {
             copies.push((path.with_file_name(file), place.join(file)));
         }
         if let Some((missing, _)) = copies.iter().find(|(from, _)| !from.is_file()) {
-            let missing = missing.file_name().unwrap_or_default().display();
-            return Err(nameless(format!("{missing} is not beside it")));
+            let name = missing.file_name().unwrap_or_default().display();
+            let cause = format!("{name} is not beside it");
+            return Err(ModelError::Nameless { path: path.to_owned(), cause });
         }
         for (from, to) in &copies {
-            let is_same = from.canonicalize().ok().is_some_and(|from| to.canonicalize().ok() == Some(from));
-            if !is_same {
-                let mut input = fs::File::open(from).map_err(disk(from))?;
-                write_atomically(to, |out| io::copy(&mut input, out).map(drop)).map_err(disk(to))?;
-            }
+            let mut input = fs::File::open(from).map_err(disk(from))?;
+            write_atomically(to, |out| io::copy(&mut input, out).map(drop)).map_err(disk(to))?;
         }
-        Ok((model, copies.swap_remove(0).1))
+        let weights = copies.swap_remove(0).1;
+        let differs = model.sha256.as_ref().is_some_and(|published| *published != sha256)
+            && weights.extension().is_some_and(|suffix| suffix == "pt");
+        let remark =
+            differs.then_some("it is not the file that was published under this name: the two differ");
+        Ok(Added { name: model.name.clone(), weights, is_new: true, remark })
+    }
+
+    /// Removes a model by its name, official or own; false if nothing of it was there.
+    ///
+    /// # Errors
+    /// If there is no model of this name, or the disk cannot be written.
+    pub fn remove_named(&self, name: &str) -> Result<bool, ModelError> {
+        match self.known.iter().find(|model| model.name == name) {
+            Some(model) => self.remove(model),
+            None => own::remove(&self.folder, name),
+        }
     }
 
     /// Removes the files of a model, and what has come of them so far; false if nothing was there.
@@ -139,6 +207,16 @@ impl Shelf {
         }
         Ok(any)
     }
+}
+
+/// The model as which a file was published: by its hash, or else by its name.
+fn published(path: &Path, found: &Recognized, sha256: &str) -> Option<&'static KnownModel> {
+    let model = found.model?;
+    let file = path.file_name()?;
+    let is_named =
+        |name: &String| file == name.as_str() || file == Path::new(name).with_extension("safetensors");
+    let is_it = model.sha256.as_deref() == Some(sha256) || model.files.first().is_some_and(is_named);
+    is_it.then_some(model)
 }
 
 /// Whether a file is the model's, or of a detector one of its kind; what it is, in words.

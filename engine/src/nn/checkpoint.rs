@@ -1,16 +1,21 @@
 //! Weight files: PyTorch's `.pt` (a zip with a pickle) and `.safetensors`, mapped into memory, never copied whole.
 
+mod entry;
+mod names;
+mod pt;
+
 use std::{
     collections::BTreeMap,
-    fs, io,
-    ops::Range,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 use super::{
     graph::Required,
-    pickle::{self, PickleError},
+    pickle::{MAX_DIMENSIONS, PickleError},
 };
+use entry::Entry;
+use names::{quoted, unwrapped};
 
 /// How a tensor's elements are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +26,14 @@ pub enum ElementType {
     F16,
     /// The upper half of a 32-bit float.
     Bf16,
+    /// 64-bit float.
+    F64,
 }
 
 impl ElementType {
     const fn size(self) -> usize {
         match self {
+            Self::F64 => 8,
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
         }
@@ -36,7 +44,7 @@ impl ElementType {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read.
-    #[error("cannot open checkpoint: {cause}: {}", path.display())]
+    #[error("{}", refusal("cannot open checkpoint", cause, path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -44,7 +52,7 @@ pub enum CheckpointError {
         cause: io::Error,
     },
     /// The file is not in a format that Segue reads, or damaged.
-    #[error("cannot read checkpoint: {cause}: {}", path.display())]
+    #[error("{}", refusal("cannot read checkpoint", cause, path))]
     Format {
         /// The file.
         path: PathBuf,
@@ -52,7 +60,7 @@ pub enum CheckpointError {
         cause: FormatError,
     },
     /// The file holds other tensors than the model has.
-    #[error("checkpoint does not fit the model: {}", problems.join("; "))]
+    #[error("checkpoint does not fit the model: {}", listed(problems))]
     Tensors {
         /// A sentence a tensor.
         problems: Vec<String>,
@@ -65,9 +73,21 @@ pub enum FormatError {
     /// Neither format.
     #[error("it is neither a PyTorch file (.pt) nor a .safetensors file")]
     Unknown,
-    /// PyTorch before 1.6 wrote no zip.
-    #[error("it is in PyTorch's old format; load it with PyTorch 1.6 or later and save it again")]
-    OldPyTorch,
+    /// What Git keeps in place of a large file.
+    #[error("it is a Git LFS pointer, not the file itself; get that by `git lfs pull`")]
+    LfsPointer,
+    /// A machine with the bytes of numbers in the other order wrote it.
+    #[error("its numbers are big-endian; load it with PyTorch and save it again")]
+    BigEndian,
+    /// A `.safetensors` file whose header would fill the memory.
+    #[error("its header has {0} bytes, more than any model needs")]
+    LongHeader(usize),
+    /// A tensor that no model has.
+    #[error("tensor {0} has {1} dimensions, more than {MAX_DIMENSIONS}")]
+    Dimensions(String, usize),
+    /// Two tensors that differ only in what wraps the model.
+    #[error("two of its tensors are called {0}, apart from what wraps the model")]
+    Twice(String),
     /// The zip directory at the end is missing or wrong.
     #[error("it is damaged or not completely downloaded ({0})")]
     Zip(#[from] zip::result::ZipError),
@@ -83,9 +103,45 @@ pub enum FormatError {
     /// A tensor reaches past its storage.
     #[error("tensor {0} reaches past the end of its data")]
     OutOfBounds(String),
-    /// Integers and the like.
-    #[error("tensor {0} has elements of type {1}, where floats are expected")]
-    ElementType(String, String),
+}
+
+/// Characters of the longest sentence that refuses a file.
+const MAX_REFUSAL: usize = 300;
+
+/// What failed, why, and with which file; of a file in deep folders the end of its path.
+pub(crate) fn refusal(what: &str, cause: &dyn fmt::Display, path: &Path) -> String {
+    let cause = cause.to_string();
+    let n_left = MAX_REFUSAL - what.chars().count() - ": : ".len();
+    let cause = shortened(&cause, n_left - 40);
+    let path = path.display().to_string();
+    let (n_path, n_left) = (path.chars().count(), n_left - cause.chars().count());
+    let end: String = path.chars().skip((n_path + 1).saturating_sub(n_left)).collect();
+    if n_path > n_left { format!("{what}: {cause}: …{end}") } else { format!("{what}: {cause}: {path}") }
+}
+
+fn shortened(text: &str, n_characters: usize) -> String {
+    if text.chars().count() <= n_characters {
+        return text.to_owned();
+    }
+    text.chars().take(n_characters - 1).chain(['…']).collect()
+}
+
+fn not_floats(name: &str, what: &str) -> String {
+    format!("{} is {}, not a tensor of floats", quoted(name), quoted(what))
+}
+
+/// The first problems, and how many more there are.
+fn listed(problems: &[String]) -> String {
+    let mut text = String::new();
+    for (i, problem) in problems.iter().enumerate() {
+        let n_after = problems.len() - i;
+        if i > 0 && text.len() + problem.len() > MAX_REFUSAL - 80 {
+            return format!("{text}; and {n_after} more");
+        }
+        text += if i > 0 { "; " } else { "" };
+        text += &shortened(problem, MAX_REFUSAL - 80);
+    }
+    text
 }
 
 /// What a tensor of the file is called by the model.
@@ -96,13 +152,6 @@ pub enum Rename {
     Rows(Vec<String>),
     /// A copy of something the file holds under another name.
     Drop,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    element_type: ElementType,
-    shape: Vec<usize>,
-    place: Range<usize>,
 }
 
 enum Bytes {
@@ -132,7 +181,27 @@ pub struct Checkpoint {
     path: PathBuf,
     bytes: Bytes,
     tensors: BTreeMap<String, Entry>,
+    /// Entries that are no tensors of floats, and what they are.
+    others: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
+}
+
+/// What a file holds.
+#[derive(Default)]
+struct Contents {
+    tensors: BTreeMap<String, Entry>,
+    others: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl Contents {
+    fn put(&mut self, name: &str, tensor: Entry) -> Result<(), FormatError> {
+        let name = unwrapped(name);
+        match self.tensors.insert(name.clone(), tensor) {
+            Some(_) => Err(FormatError::Twice(quoted(&name))),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -164,16 +233,18 @@ impl Checkpoint {
 
     fn read(path: PathBuf, bytes: Bytes) -> Result<Self, CheckpointError> {
         let read = if bytes.starts_with(b"PK\x03\x04") {
-            read_pt(&bytes).map(|tensors| (tensors, BTreeMap::new()))
+            pt::read(&bytes)
         } else if bytes.get(8) == Some(&b'{') {
             read_safetensors(&bytes)
         } else if bytes.starts_with(&[0x80]) {
-            Err(FormatError::OldPyTorch)
+            pt::read_old(&bytes)
+        } else if bytes.starts_with(b"version https://git-lfs") {
+            Err(FormatError::LfsPointer)
         } else {
             Err(FormatError::Unknown)
         };
         match read {
-            Ok((tensors, metadata)) => Ok(Self { path, bytes, tensors, metadata }),
+            Ok(Contents { tensors, others, metadata }) => Ok(Self { path, bytes, tensors, others, metadata }),
             Err(cause) => Err(CheckpointError::Format { path, cause }),
         }
     }
@@ -187,26 +258,44 @@ impl Checkpoint {
                 Rename::Drop => {}
                 Rename::To(name) => drop(tensors.insert(name, entry)),
                 Rename::Rows(names) => {
-                    let n_bytes = entry.place.len() / names.len().max(1);
-                    for (i, name) in names.into_iter().enumerate() {
-                        let start = entry.place.start + i * n_bytes;
-                        let mut shape = entry.shape.clone();
-                        if let Some(n_rows) = shape.first_mut() {
-                            *n_rows = 1;
-                        }
-                        let row = Entry { shape, place: start..start + n_bytes, ..entry.clone() };
-                        tensors.insert(name, row);
-                    }
+                    tensors.extend(names.into_iter().enumerate().map(|(i, name)| (name, entry.row(i))));
                 }
             }
         }
         self.tensors = tensors;
+        let others = std::mem::take(&mut self.others).into_iter();
+        let renamed = others.filter_map(|(name, what)| match rename(&name) {
+            Rename::To(name) => Some((name, what)),
+            _ => None,
+        });
+        self.others = renamed.collect();
+        self
+    }
+
+    /// The same file without what stands before a model's names, such as `model.` in files of Lightning. The model is
+    /// known by one of `beginnings` of its tensors' names; tensors beside it are of something else and left out.
+    #[must_use]
+    pub fn rooted(mut self, beginnings: &[&str]) -> Self {
+        let Some(prefix) = names::prefix(self.tensors.keys().chain(self.others.keys()), beginnings) else {
+            return self;
+        };
+        fn without<T>(entries: BTreeMap<String, T>, prefix: &str) -> BTreeMap<String, T> {
+            let inside = |(name, entry): (String, T)| Some((name.strip_prefix(prefix)?.to_owned(), entry));
+            entries.into_iter().filter_map(inside).collect()
+        }
+        self.tensors = without(self.tensors, &prefix);
+        self.others = without(self.others, &prefix);
         self
     }
 
     /// Every tensor's name and shape, sorted by name.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.tensors.iter().map(|(name, entry)| (name.as_str(), entry.shape.as_slice()))
+    }
+
+    /// How many numbers all tensors have together.
+    pub fn n_weights(&self) -> usize {
+        self.tensors.values().map(|entry| entry.shape.iter().product::<usize>()).sum()
     }
 
     /// A tensor's shape.
@@ -234,14 +323,15 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::Tensors`] names each that is not.
     pub fn require(&self, required: &Required) -> Result<(), CheckpointError> {
-        let problems: Vec<String> = required
-            .iter()
-            .filter_map(|(name, shape)| match self.shape(name) {
-                None => Some(format!("{name} {shape:?} is missing")),
-                Some(found) if found != shape => Some(format!("{name} is {found:?}, not {shape:?}")),
-                Some(_) => None,
-            })
-            .collect();
+        let problems = required.iter().filter_map(|(name, shape)| match self.shape(name) {
+            None => Some(match self.others.get(name) {
+                Some(what) => not_floats(name, what),
+                None => format!("{} {shape:?} is missing", quoted(name)),
+            }),
+            Some(found) if found != shape => Some(format!("{} is {found:?}, not {shape:?}", quoted(name))),
+            Some(_) => None,
+        });
+        let problems: Vec<String> = problems.collect();
         if problems.is_empty() { Ok(()) } else { Err(CheckpointError::Tensors { problems }) }
     }
 
@@ -256,16 +346,26 @@ impl Checkpoint {
     ) -> Result<(), CheckpointError> {
         self.require(required)?;
         let others = self.tensors.keys().filter(|name| !required.contains_key(*name) && !is_unused(name));
-        let problems: Vec<String> = others.map(|name| format!("{name} is not a part of the model")).collect();
+        let problems: Vec<String> =
+            others.map(|name| format!("{} is not a part of the model", quoted(name))).collect();
         if problems.is_empty() { Ok(()) } else { Err(CheckpointError::Tensors { problems }) }
+    }
+
+    /// Checks that what the file has under a name, if anything, is a tensor of floats.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Tensors`] says what it is instead.
+    pub fn check_floats(&self, name: &str) -> Result<(), CheckpointError> {
+        let Some(what) = self.others.get(name) else { return Ok(()) };
+        Err(CheckpointError::Tensors { problems: vec![not_floats(name, what)] })
     }
 
     /// Where the tensor lies in the file, if another program can map it from there: file name and byte offset.
     pub(super) fn place_in_file(&self, name: &str) -> Result<Option<(&str, usize)>, CheckpointError> {
         let entry = self.entry(name)?;
-        let mapped = matches!(self.bytes, Bytes::Mapped(_)) && entry.element_type == ElementType::F32;
+        let mapped = matches!(self.bytes, Bytes::Mapped(_)) && entry.is_plain();
         let file = self.path.file_name().and_then(|f| f.to_str());
-        Ok(file.filter(|_| mapped).map(|file| (file, entry.place.start)))
+        Ok(file.filter(|_| mapped).map(|file| (file, entry.start)))
     }
 
     /// The tensor's values in row-major order.
@@ -273,80 +373,48 @@ impl Checkpoint {
     /// # Errors
     /// If there is no such tensor.
     pub fn floats(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let entry = self.entry(name)?;
-        let bytes = &self.bytes[entry.place.clone()];
-        let halves = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
-        Ok(match entry.element_type {
-            ElementType::F32 => {
-                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-            }
-            ElementType::F16 => halves().map(|b| half::f16::from_le_bytes(b).to_f32()).collect(),
-            ElementType::Bf16 => halves().map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(),
-        })
+        Ok(self.entry(name)?.floats(&self.bytes))
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, CheckpointError> {
-        let missing = || CheckpointError::Tensors { problems: vec![format!("{name} is missing")] };
+        let missing = || CheckpointError::Tensors { problems: vec![format!("{} is missing", quoted(name))] };
         self.tensors.get(name).ok_or_else(missing)
     }
 }
 
-type Tensors = BTreeMap<String, Entry>;
+/// Bytes of the longest header of a `.safetensors` file; the largest model's has 200,000.
+const MAX_HEADER: usize = 8 << 20;
 
-/// PyTorch's zip: `NAME/data.pkl` describes the tensors, `NAME/data/KEY` hold their storages.
-fn read_pt(bytes: &[u8]) -> Result<Tensors, FormatError> {
-    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes))?;
-    let mut storages = BTreeMap::new();
-    for i in 0..archive.len() {
-        let entry = archive.by_index_raw(i)?;
-        let name = entry.name()?.into_owned();
-        if entry.compression() != zip::CompressionMethod::Stored {
-            return Err(FormatError::Compressed(name));
-        }
-        let start = entry.data_start().unwrap_or(u64::MAX);
-        let end = start.checked_add(entry.size()).filter(|&end| end <= bytes.len() as u64);
-        let Some(end) = end else { return Err(FormatError::OutOfBounds(name)) };
-        // The top folder is the file's name when it was saved.
-        let below_top = name.split_once('/').map_or(&*name, |(_, rest)| rest).to_owned();
-        storages.insert(below_top, start as usize..end as usize);
+fn read_safetensors(bytes: &[u8]) -> Result<Contents, FormatError> {
+    let n_header_bytes = bytes.first_chunk().map_or(0, |n| u64::from_le_bytes(*n) as usize);
+    if n_header_bytes > MAX_HEADER && n_header_bytes <= bytes.len() {
+        return Err(FormatError::LongHeader(n_header_bytes));
     }
-    let pickle = storages.get("data.pkl").ok_or(FormatError::Unknown)?;
-    let mut tensors = Tensors::new();
-    for (name, tensor) in pickle::read_state_dict(&bytes[pickle.clone()])? {
-        let size = tensor.element_type.size();
-        let place = storages.get(&format!("data/{}", tensor.storage)).and_then(|storage| {
-            let n_elements = tensor.shape.iter().try_fold(1_usize, |n, &dim| n.checked_mul(dim))?;
-            let start = storage.start.checked_add(tensor.first_element.checked_mul(size)?)?;
-            let end = start.checked_add(n_elements.checked_mul(size)?)?;
-            (end <= storage.end).then_some(start..end)
-        });
-        let place = place.ok_or_else(|| FormatError::OutOfBounds(name.clone()))?;
-        let entry = Entry { element_type: tensor.element_type, shape: tensor.shape.clone(), place };
-        tensors.insert(name, entry);
-    }
-    Ok(tensors)
-}
-
-fn read_safetensors(bytes: &[u8]) -> Result<(Tensors, BTreeMap<String, String>), FormatError> {
     let (n_header_bytes, header) = safetensors::SafeTensors::read_metadata(bytes)?;
     let data_start = n_header_bytes + size_of::<u64>();
     if bytes.len() != data_start + header.data_len() {
         return Err(safetensors::SafeTensorError::MetadataIncompleteBuffer.into());
     }
-    let mut tensors = Tensors::new();
+    let mut contents = Contents::default();
     for name in header.offset_keys() {
         let Some(info) = header.info(&name) else { continue };
         let element_type = match info.dtype {
+            safetensors::Dtype::F64 => ElementType::F64,
             safetensors::Dtype::F32 => ElementType::F32,
             safetensors::Dtype::F16 => ElementType::F16,
             safetensors::Dtype::BF16 => ElementType::Bf16,
             // Counters and indices, which PyTorch saves beside weights.
-            safetensors::Dtype::I64 => continue,
-            other => return Err(FormatError::ElementType(name, format!("{other:?}"))),
+            other => {
+                contents.others.insert(unwrapped(&name), format!("a tensor of {other:?}"));
+                continue;
+            }
         };
-        let place = data_start + info.data_offsets.0..data_start + info.data_offsets.1;
-        tensors.insert(name, Entry { element_type, shape: info.shape.clone(), place });
+        if info.shape.len() > MAX_DIMENSIONS {
+            return Err(FormatError::Dimensions(quoted(&name), info.shape.len()));
+        }
+        let start = data_start + info.data_offsets.0;
+        contents.put(&name, Entry::contiguous(element_type, info.shape.clone(), start))?;
     }
-    let metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok((tensors, metadata))
+    contents.metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    Ok(contents)
 }

@@ -1,23 +1,20 @@
 //! Reads the pickle inside a PyTorch `.pt` file without executing anything.
 //!
-//! A pickle is a program. This interpreter knows the few opcodes that write a `state_dict`, and of the names a
-//! pickle may call only those that describe tensors; at anything else it stops.
-//! Values are trees (a shared dict is refused) of bounded depth, so no file can make it loop or overflow the stack.
+//! A pickle is a [program](https://github.com/python/cpython/blob/main/Lib/pickletools.py). This interpreter follows
+//! every opcode and calls nothing: the few functions that describe tensors and dicts make a tensor or a dict, and every
+//! other call makes an opaque value that nobody needs. So a trainer's checkpoint may hold an optimizer, settings and
+//! metrics of any class beside its weights.
+//! What is kept is bounded: dicts lie in a list and not in each other, tuples are short and flat, and no file makes more
+//! than [`MAX_VALUES`] of anything.
+
+mod object;
+mod weights;
 
 use std::{collections::HashMap, rc::Rc};
 
-use super::checkpoint::ElementType;
-
-/// A tensor as a pickle describes it.
-#[derive(Debug)]
-pub(super) struct PickledTensor {
-    pub element_type: ElementType,
-    /// Name of the zip entry below `data/` that holds its storage.
-    pub storage: Rc<str>,
-    /// Number of the tensor's first element in its storage.
-    pub first_element: usize,
-    pub shape: Vec<usize>,
-}
+pub(super) use object::PickledTensor;
+use object::{Global, Object, StorageType, made};
+pub(super) use weights::{StateDict, state_dict};
 
 /// Why a pickle is not a state_dict that Segue reads.
 #[derive(Debug, thiserror::Error)]
@@ -25,90 +22,52 @@ pub enum PickleError {
     /// The bytes end before the program does.
     #[error("its pickle is cut short")]
     CutShort,
-    /// Something a state_dict does not need.
-    #[error("its pickle asks for {0}, which weights do not need; it was not run")]
-    Forbidden(String),
-    /// Well-known opcodes in an order that makes no sense.
+    /// Opcodes in an order that makes no sense.
     #[error("its pickle is damaged ({0})")]
     Damaged(&'static str),
-    /// A tensor whose elements do not lie one after the other.
-    #[error("tensor {0} is not contiguous")]
-    Strided(String),
+    /// More values than any checkpoint has.
+    #[error("its pickle makes more than {MAX_VALUES} {0}, which no checkpoint does")]
+    TooMany(&'static str),
+    /// A model was saved, not its weights.
+    #[error(
+        "it holds an object of the class {0}, not the weights alone; load it where its code is, and save \
+         torch.save(model.state_dict(), \"weights.pt\")"
+    )]
+    WholeModel(String),
+    /// Neither weights nor anything in which they could be.
+    #[error("it holds no weights: no dict with names and tensors")]
+    NoWeights,
+    /// A name that would fill the memory.
+    #[error("the name of a tensor has {0} bytes, more than {MAX_NAME}: {1}")]
+    LongName(usize, String),
 }
 
 type Result<T> = std::result::Result<T, PickleError>;
 
-const MAX_DEPTH: usize = 32;
+/// Values on the stack, in the memo or in dicts, and tensors. The largest SAM 2 with its optimizer takes about 20,000.
+pub(super) const MAX_VALUES: usize = 1 << 19;
+/// Bytes of a tensor's name.
+pub(super) const MAX_NAME: usize = 1024;
+/// Dimensions of a tensor.
+pub(super) const MAX_DIMENSIONS: usize = 8;
 
-#[derive(Clone, Debug)]
-enum Object {
-    Nothing,
-    Int(i64),
-    Str(Rc<str>),
-    Tuple(Rc<[Self]>, usize),
-    Global(Global),
-    Storage(ElementType, Rc<str>),
-    Tensor(Rc<PickledTensor>),
-    /// Reading it back from the memo is refused, so that values stay trees.
-    Dict(Option<Vec<(Self, Self)>>, usize),
-    Mark,
+/// The value that a pickle makes.
+pub(super) struct Pickle {
+    pub top: Object,
+    /// Entries with text as key, of all dicts.
+    pub dicts: Vec<Vec<(Rc<str>, Object)>>,
+    /// Storages that it names, with how many elements each has.
+    pub storages: Vec<(Rc<str>, StorageType, usize)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Global {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    Storage(ElementType),
-}
-
-impl Object {
-    fn depth(&self) -> usize {
-        match self {
-            Self::Tuple(_, depth) | Self::Dict(_, depth) => *depth,
-            _ => 0,
-        }
+impl Pickle {
+    /// Reads a pickle, and returns the bytes behind it.
+    pub(super) fn read(bytes: &[u8]) -> Result<(Self, &[u8])> {
+        let mut machine = Machine { rest: bytes, ..Machine::default() };
+        let top = machine.run()?;
+        let Machine { rest, dicts, storages, .. } = machine;
+        Ok((Self { top, dicts, storages }, rest))
     }
-
-    fn tuple(items: Vec<Self>) -> Result<Self> {
-        let depth = 1 + items.iter().map(Self::depth).max().unwrap_or(0);
-        limit_depth(depth)?;
-        Ok(Self::Tuple(items.into(), depth))
-    }
-
-    fn size(&self) -> Result<usize> {
-        match *self {
-            Self::Int(n) => usize::try_from(n).map_err(|_negative| PickleError::Damaged("a negative size")),
-            _ => Err(PickleError::Damaged("not a number where one is due")),
-        }
-    }
-
-    fn sizes(&self) -> Result<Vec<usize>> {
-        match self {
-            Self::Tuple(items, _) => items.iter().map(Self::size).collect(),
-            _ => Err(PickleError::Damaged("not a shape where one is due")),
-        }
-    }
-}
-
-/// The tensors of a `state_dict`, or of the one under the key `model`, in the file's order.
-pub(super) fn read_state_dict(bytes: &[u8]) -> Result<Vec<(String, Rc<PickledTensor>)>> {
-    let Object::Dict(Some(mut items), _) = Machine { rest: bytes, ..Machine::default() }.run()? else {
-        return Err(PickleError::Damaged("it holds no dict"));
-    };
-    let model = items.iter().position(|(key, _)| matches!(key, Object::Str(k) if &**k == "model"));
-    if let Some((_, Object::Dict(Some(inner), _))) = model.map(|i| items.swap_remove(i)) {
-        items = inner;
-    }
-    let tensors = items.into_iter().filter_map(|item| match item {
-        (Object::Str(name), Object::Tensor(tensor)) => Some((name.to_string(), tensor)),
-        _ => None,
-    });
-    Ok(tensors.collect())
-}
-
-fn limit_depth(depth: usize) -> Result<()> {
-    if depth > MAX_DEPTH { Err(PickleError::Damaged("nested too deeply")) } else { Ok(()) }
 }
 
 /// The pickle machine: a program, a stack, and a memo of values to use again.
@@ -117,32 +76,68 @@ struct Machine<'a> {
     rest: &'a [u8],
     stack: Vec<Object>,
     memo: HashMap<usize, Object>,
+    dicts: Vec<Vec<(Rc<str>, Object)>>,
+    storages: Vec<(Rc<str>, StorageType, usize)>,
+    n_entries: usize,
+    n_tensors: usize,
 }
 
 impl<'a> Machine<'a> {
-    fn run(mut self) -> Result<Object> {
+    fn run(&mut self) -> Result<Object> {
         loop {
+            if self.stack.len() > MAX_VALUES {
+                return Err(PickleError::TooMany("values at a time"));
+            }
             match self.byte()? {
                 b'.' => return self.pop(),
                 // PROTO and FRAME say nothing that is needed.
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
                 b'(' => self.stack.push(Object::Mark),
+                // POP, POP_MARK, DUP
+                b'0' => drop(self.stack.pop()),
+                b'1' => drop(self.pop_to_mark()?),
+                b'2' => {
+                    let top = self.pop()?;
+                    self.stack.extend([top.clone(), top]);
+                }
                 // NONE, NEWTRUE, NEWFALSE
-                b'N' | 0x88 | 0x89 => self.stack.push(Object::Nothing),
-                // BININT, BININT1, BININT2, LONG1
+                b'N' => self.push(Object::Plain("None")),
+                0x88 | 0x89 => self.push(Object::Plain("a bool")),
+                // BININT, BININT1, BININT2, LONG1, LONG4, INT, LONG
                 b'J' => self.push_int(4)?,
                 b'K' => self.push_int(1)?,
                 b'M' => self.push_int(2)?,
-                0x8a => {
-                    let n_bytes = self.unsigned(1)?;
-                    self.push_int(n_bytes)?;
+                0x8a => self.push_long(1)?,
+                0x8b => self.push_long(4)?,
+                b'I' | b'L' => {
+                    let line = self.line()?.trim_end_matches('L');
+                    self.push(line.parse().map_or(Object::Plain("a number"), Object::Int));
                 }
-                // BINUNICODE, SHORT_BINUNICODE
-                b'X' => self.push_string(4)?,
-                0x8c => self.push_string(1)?,
-                // EMPTY_DICT, SETITEM, SETITEMS
-                b'}' => self.stack.push(Object::Dict(Some(Vec::new()), 1)),
+                // BINFLOAT, FLOAT
+                b'G' => self.skip(8, "a number")?,
+                b'F' => drop(self.line().map(|_| self.push(Object::Plain("a number")))?),
+                // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, UNICODE; Python 2's BINSTRING, SHORT_BINSTRING, STRING
+                b'X' | b'T' => self.push_string(4)?,
+                0x8c | b'U' => self.push_string(1)?,
+                0x8d => self.push_string(8)?,
+                b'V' | b'S' => {
+                    let text = self.line()?.trim_matches(['\'', '"']).into();
+                    self.push(Object::Str(text));
+                }
+                // BINBYTES, SHORT_BINBYTES, BINBYTES8, BYTEARRAY8, NEXT_BUFFER, READONLY_BUFFER
+                b'B' => self.skip_bytes(4)?,
+                b'C' => self.skip_bytes(1)?,
+                0x8e | 0x96 => self.skip_bytes(8)?,
+                0x97 => self.push(Object::Plain("bytes")),
+                0x98 => {}
+                // EMPTY_DICT, DICT, SETITEM, SETITEMS
+                b'}' => self.push_dict(),
+                b'd' => {
+                    let items = self.pop_to_mark()?;
+                    self.push_dict();
+                    self.set_items(items)?;
+                }
                 b's' => {
                     let (value, key) = (self.pop()?, self.pop()?);
                     self.set_items(vec![key, value])?;
@@ -151,6 +146,13 @@ impl<'a> Machine<'a> {
                     let items = self.pop_to_mark()?;
                     self.set_items(items)?;
                 }
+                // Lists and sets hold no weights: EMPTY_LIST, LIST, APPEND, APPENDS, EMPTY_SET, ADDITEMS, FROZENSET
+                b']' => self.push(Object::Plain("a list")),
+                b'l' => drop(self.pop_to_mark().map(|_| self.push(Object::Plain("a list")))?),
+                b'a' => drop(self.pop()?),
+                b'e' | 0x90 => drop(self.pop_to_mark()?),
+                0x8f => self.push(Object::Plain("a set")),
+                0x91 => drop(self.pop_to_mark().map(|_| self.push(Object::Plain("a set")))?),
                 // EMPTY_TUPLE, TUPLE1, TUPLE2, TUPLE3, TUPLE
                 b')' => self.push_tuple_of(0)?,
                 0x85 => self.push_tuple_of(1)?,
@@ -158,23 +160,65 @@ impl<'a> Machine<'a> {
                 0x87 => self.push_tuple_of(3)?,
                 b't' => {
                     let items = self.pop_to_mark()?;
-                    self.stack.push(Object::tuple(items)?);
+                    self.push(Object::tuple(items));
                 }
-                // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
+                // BINPUT, LONG_BINPUT, MEMOIZE, PUT, BINGET, LONG_BINGET, GET
                 b'q' => self.memorize(1)?,
                 b'r' => self.memorize(4)?,
                 0x94 => self.memorize(0)?,
+                b'p' => {
+                    let place = self.number_line()?;
+                    self.memorize_at(place)?;
+                }
                 b'h' => self.recall(1)?,
                 b'j' => self.recall(4)?,
-                // GLOBAL, BINPERSID, REDUCE
-                b'c' => self.push_global()?,
+                b'g' => {
+                    let place = self.number_line()?;
+                    self.recall_from(place)?;
+                }
+                // GLOBAL, STACK_GLOBAL, and EXT1, EXT2, EXT4, which name a class by a number
+                b'c' => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    self.push_global(module, name);
+                }
+                0x93 => match (self.pop()?, self.pop()?) {
+                    (Object::Str(name), Object::Str(module)) => self.push_global(&module, &name),
+                    _ => return Err(PickleError::Damaged("a name that is not text")),
+                },
+                0x82 => self.skip(1, "a class")?,
+                0x83 => self.skip(2, "a class")?,
+                0x84 => self.skip(4, "a class")?,
+                // BINPERSID, PERSID
                 b'Q' => self.push_storage()?,
-                b'R' => self.reduce()?,
-                // BUILD sets an OrderedDict's `_metadata`, which says nothing of weights.
+                b'P' => drop(self.line().map(|_| self.push(Object::Plain("a reference")))?),
+                // REDUCE, NEWOBJ, NEWOBJ_EX, INST, OBJ
+                b'R' | 0x81 => {
+                    let (arguments, function) = (self.pop()?, self.pop()?);
+                    self.call(&function, &arguments)?;
+                }
+                0x92 => {
+                    let (_, arguments, function) = (self.pop()?, self.pop()?, self.pop()?);
+                    self.call(&function, &arguments)?;
+                }
+                b'i' => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    drop(self.pop_to_mark()?);
+                    self.push(Object::Instance(format!("{module}.{name}").into()));
+                }
+                b'o' => {
+                    let class = self.pop_to_mark()?.into_iter().next();
+                    let class = class.ok_or(PickleError::Damaged("an object without a class"))?;
+                    self.call(&class, &Object::Plain("arguments"))?;
+                }
+                // BUILD sets attributes, such as an OrderedDict's `_metadata`, which say nothing of weights.
                 b'b' => drop(self.pop()?),
-                opcode => return Err(PickleError::Forbidden(format!("opcode 0x{opcode:02x}"))),
+                _ => return Err(PickleError::Damaged("an opcode that there is not")),
             }
         }
+    }
+
+    fn push(&mut self, object: Object) {
+        self.stack.push(object);
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8]> {
@@ -187,6 +231,18 @@ impl<'a> Machine<'a> {
         Ok(self.take(1)?[0])
     }
 
+    /// Passes over the bytes of a value.
+    fn skip(&mut self, n_bytes: usize, what: &'static str) -> Result<()> {
+        self.take(n_bytes)?;
+        self.push(Object::Plain(what));
+        Ok(())
+    }
+
+    fn skip_bytes(&mut self, n_bytes_of_length: usize) -> Result<()> {
+        let length = self.unsigned(n_bytes_of_length)?;
+        self.skip(length, "bytes")
+    }
+
     /// A little-endian number of up to eight bytes.
     fn unsigned(&mut self, n_bytes: usize) -> Result<usize> {
         Ok(self.take(n_bytes)?.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte)))
@@ -196,6 +252,10 @@ impl<'a> Machine<'a> {
         let end = self.rest.iter().position(|&b| b == b'\n').ok_or(PickleError::CutShort)?;
         let line = &self.take(end + 1)?[..end];
         std::str::from_utf8(line).map_err(|_not_utf8| PickleError::Damaged("a name that is not text"))
+    }
+
+    fn number_line(&mut self) -> Result<usize> {
+        self.line()?.parse().map_err(|_no_number| PickleError::Damaged("a place that is no number"))
     }
 
     fn pop(&mut self) -> Result<Object> {
@@ -213,123 +273,135 @@ impl<'a> Machine<'a> {
     }
 
     fn push_int(&mut self, n_bytes: usize) -> Result<()> {
-        if n_bytes > 8 {
-            return Err(PickleError::Damaged("a number of more than 64 bits"));
-        }
         // One and two bytes are unsigned, all others two's complement.
         let unused = if n_bytes > 2 { 64 - 8 * n_bytes as u32 } else { 0 };
         let number = (self.unsigned(n_bytes)? as i64) << unused >> unused;
-        self.stack.push(Object::Int(number));
+        self.push(Object::Int(number));
+        Ok(())
+    }
+
+    fn push_long(&mut self, n_bytes_of_length: usize) -> Result<()> {
+        let bytes = self.unsigned(n_bytes_of_length)?;
+        let bytes = self.take(bytes)?;
+        let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
+        let mut number = [sign; 8];
+        match number.get_mut(..bytes.len()) {
+            Some(low) => {
+                low.copy_from_slice(bytes);
+                self.push(Object::Int(i64::from_le_bytes(number)));
+            }
+            None => self.push(Object::Plain("a number")),
+        }
         Ok(())
     }
 
     fn push_string(&mut self, n_bytes_of_length: usize) -> Result<()> {
         let length = self.unsigned(n_bytes_of_length)?;
-        let text = std::str::from_utf8(self.take(length)?);
-        let text = text.map_err(|_not_utf8| PickleError::Damaged("a string that is not UTF-8"))?;
-        self.stack.push(Object::Str(text.into()));
+        let text = self.take(length)?;
+        // Python 2's strings may be bytes, and Python 3's hold half surrogates.
+        self.push(match std::str::from_utf8(text) {
+            Ok(text) => Object::Str(text.into()),
+            Err(_not_utf8) => Object::Plain("text that is not UTF-8"),
+        });
         Ok(())
     }
 
     fn push_tuple_of(&mut self, n: usize) -> Result<()> {
         let mut items = (0..n).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
         items.reverse();
-        self.stack.push(Object::tuple(items)?);
+        self.push(Object::tuple(items));
         Ok(())
     }
 
+    fn push_dict(&mut self) {
+        self.push(Object::Dict(self.dicts.len()));
+        self.dicts.push(Vec::new());
+    }
+
+    /// Puts items into the dict on top of the stack; an object of another class takes them as well, and nobody needs them.
     fn set_items(&mut self, items: Vec<Object>) -> Result<()> {
-        let Some(Object::Dict(Some(dict), depth)) = self.stack.last_mut() else {
-            return Err(PickleError::Damaged("no dict where one is due"));
+        let dict = match self.stack.last() {
+            Some(Object::Dict(dict)) => &mut self.dicts[*dict],
+            Some(Object::Mark) | None => return Err(PickleError::Damaged("no dict where one is due")),
+            Some(_) => return Ok(()),
         };
+        self.n_entries += items.len() / 2;
+        if self.n_entries > MAX_VALUES {
+            return Err(PickleError::TooMany("entries of dicts"));
+        }
         let mut items = items.into_iter();
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
-            *depth = (*depth).max(1 + value.depth()).max(1 + key.depth());
-            dict.push((key, value));
+            if let Object::Str(key) = key {
+                dict.push((key, value));
+            }
         }
-        limit_depth(*depth)
+        Ok(())
     }
 
     fn memorize(&mut self, n_bytes: usize) -> Result<()> {
         let place = if n_bytes == 0 { self.memo.len() } else { self.unsigned(n_bytes)? };
-        let object = match self.stack.last() {
-            None => return Err(PickleError::Damaged("nothing to remember")),
-            Some(Object::Dict(_, depth)) => Object::Dict(None, *depth),
-            Some(object) => object.clone(),
-        };
-        self.memo.insert(place, object);
-        Ok(())
+        self.memorize_at(place)
+    }
+
+    fn memorize_at(&mut self, place: usize) -> Result<()> {
+        let object = self.stack.last().ok_or(PickleError::Damaged("nothing to remember"))?;
+        self.memo.insert(place, object.clone());
+        if self.memo.len() > MAX_VALUES { Err(PickleError::TooMany("values to use again")) } else { Ok(()) }
     }
 
     fn recall(&mut self, n_bytes: usize) -> Result<()> {
         let place = self.unsigned(n_bytes)?;
+        self.recall_from(place)
+    }
+
+    fn recall_from(&mut self, place: usize) -> Result<()> {
         let object = self.memo.get(&place).ok_or(PickleError::Damaged("a memo that was never made"))?;
         self.stack.push(object.clone());
         Ok(())
     }
 
-    fn push_global(&mut self) -> Result<()> {
-        let (module, name) = (self.line()?, self.line()?);
+    fn push_global(&mut self, module: &str, name: &str) {
+        let storage =
+            || if let "torch" | "torch.storage" = module { StorageType::of_class(name) } else { None };
         let global = match (module, name) {
-            ("collections", "OrderedDict") => Global::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
-            ("torch", "FloatStorage") => Global::Storage(ElementType::F32),
-            ("torch", "HalfStorage") => Global::Storage(ElementType::F16),
-            ("torch", "BFloat16Storage") => Global::Storage(ElementType::Bf16),
-            _ => return Err(PickleError::Forbidden(format!("{module}.{name}"))),
+            ("collections", "OrderedDict" | "defaultdict") => Global::OrderedDict,
+            ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Global::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
+                Global::RebuildParameter
+            }
+            ("torch._tensor", "_rebuild_from_type_v2") => Global::RebuildFromType,
+            _ => storage().map_or_else(|| Global::Other(format!("{module}.{name}").into()), Global::Storage),
         };
-        self.stack.push(Object::Global(global));
-        Ok(())
+        self.push(Object::Global(global));
     }
 
     /// `('storage', type, key, device, n_elements)`
     fn push_storage(&mut self) -> Result<()> {
-        match self.pop()? {
-            Object::Tuple(id, _) => match &id[..] {
-                [_, Object::Global(Global::Storage(element_type)), Object::Str(key), ..] => {
-                    self.stack.push(Object::Storage(*element_type, key.clone()));
-                    Ok(())
-                }
-                _ => Err(PickleError::Damaged("not a storage where one is due")),
-            },
-            _ => Err(PickleError::Damaged("not a storage where one is due")),
-        }
-    }
-
-    fn reduce(&mut self) -> Result<()> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        let (Object::Global(global), Object::Tuple(arguments, _)) = (function, arguments) else {
-            return Err(PickleError::Damaged("a call of something else than a function"));
-        };
-        let made = match (global, &arguments[..]) {
-            (Global::OrderedDict, []) => Object::Dict(Some(Vec::new()), 1),
-            (Global::RebuildParameter, [tensor @ Object::Tensor(_), ..]) => tensor.clone(),
-            (Global::RebuildTensor, [Object::Storage(element_type, key), first, shape, strides, ..]) => {
-                let shape = shape.sizes()?;
-                if !is_contiguous(&shape, &strides.sizes()?) {
-                    return Err(PickleError::Strided(format!("in storage {key}")));
-                }
-                Object::Tensor(Rc::new(PickledTensor {
-                    element_type: *element_type,
-                    storage: key.clone(),
-                    first_element: first.size()?,
-                    shape,
-                }))
+        const NO_STORAGE: PickleError = PickleError::Damaged("not a storage where one is due");
+        let Object::Tuple(id, _) = self.pop()? else { return Err(NO_STORAGE) };
+        let (Some(class), Some(Object::Str(key))) = (id.get(1), id.get(2)) else { return Err(NO_STORAGE) };
+        // A view of another storage has a sixth field; PyTorch stopped writing them before version 1.
+        let n_elements = id.get(4).and_then(Object::size);
+        let is_view = id.get(5).is_some_and(|view| matches!(view, Object::Tuple(..)));
+        let storage = match (class, n_elements) {
+            (Object::Global(Global::Storage(kind)), Some(n)) if !is_view => {
+                self.storages.push((key.clone(), *kind, n));
+                Object::Storage(*kind, key.clone())
             }
-            _ => return Err(PickleError::Damaged("a call with arguments that do not fit")),
+            _ => Object::Plain("a storage of another kind"),
         };
-        self.stack.push(made);
-        Ok(())
+        self.push(storage);
+        if self.storages.len() > MAX_VALUES { Err(PickleError::TooMany("storages")) } else { Ok(()) }
     }
-}
 
-fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
-    let mut expected = 1_usize;
-    shape.len() == strides.len()
-        && shape.iter().zip(strides).rev().all(|(&n, &stride)| {
-            let fits = n == 1 || stride == expected;
-            expected = expected.saturating_mul(n);
-            fits
-        })
+    /// Pushes what a call would return, without calling anything.
+    fn call(&mut self, function: &Object, arguments: &Object) -> Result<()> {
+        if let Object::Global(Global::OrderedDict) = function {
+            self.push_dict();
+            return Ok(());
+        }
+        self.push(made(function, arguments));
+        self.n_tensors += usize::from(matches!(self.stack.last(), Some(Object::Tensor(_))));
+        if self.n_tensors > MAX_VALUES { Err(PickleError::TooMany("tensors")) } else { Ok(()) }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Medium, MediumKind};
+use super::Medium;
 use crate::{
     media::{FrameSource, MediaError},
     messages::{Messages, counted},
@@ -58,7 +58,7 @@ enum Remark {
 impl Report {
     /// Takes a medium, which is open.
     pub(super) fn take(&mut self, medium: Medium, source: &FrameSource) {
-        let noun = if medium.kind == MediumKind::Image { "image" } else { "video" };
+        let noun = if !medium.is_video() { "image" } else { "video" };
         if let Some(header) = source.image_header() {
             if header.is_deep {
                 *self.remarks.entry(Remark::Deep(noun)).or_default() += 1;

@@ -37,6 +37,10 @@ pub struct Config {
     /// SAM 2.1, which knows how far back a pointer is and marks absent objects in memory; SAM 2.0 does neither.
     #[serde(default = "yes")]
     pub is_2_1: bool,
+    /// True if frames of videos are resized bicubically, as `sam2` reads them; photos are resized bilinearly by all.
+    /// The built-in model was trained with bilinear frames.
+    #[serde(default)]
+    pub bicubic_frames: bool,
 }
 
 fn yes() -> bool {
@@ -60,6 +64,8 @@ pub enum ConfigError {
     Contradiction(&'static str),
 }
 
+/// The trunk's first tensor, whose shape tells its width.
+pub(super) const PATCH_EMBED: &str = "image_encoder.trunk.patch_embed.proj.weight";
 /// Side of the window that the trunk's position embedding repeats in.
 pub(super) const POS_EMBED_WINDOW: usize = 8;
 /// Memories that a frame attends to: a conditioning frame and six others.
@@ -87,6 +93,7 @@ impl Config {
             decoder_mlp: 2048,
             decoder_heads: 8,
             is_2_1: true,
+            bicubic_frames: true,
         }
     }
 
@@ -143,7 +150,7 @@ impl Config {
         if let Some(json) = checkpoint.metadata("config") {
             return serde_json::from_str::<Self>(json)?.checked();
         }
-        let patch_embed = checkpoint.shape("image_encoder.trunk.patch_embed.proj.weight");
+        let patch_embed = checkpoint.shape(PATCH_EMBED);
         let embed_dim =
             patch_embed.and_then(<[usize]>::first).ok_or(ConfigError::Unknown("no SAM 2 trunk"))?;
         let n_blocks = (0..)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use image::RgbImage;
 
 use crate::{
-    frame::resized,
+    frame::{PictureKind, resized, resized_as_pillow},
     geometry::{Rect, Size},
     mask::{self, Mask, Rle},
     nn::{Cancel, Device, Model, Precision, Runtime, RuntimeError, Tensor},
@@ -195,31 +195,40 @@ pub(super) struct Question<'a> {
 #[derive(Clone)]
 pub struct ImageEncoder {
     side: usize,
+    bicubic_frames: bool,
     model: Arc<Mutex<Model>>,
 }
 
 impl ImageEncoder {
-    /// Looks at an image. Mirrors `SAM2ImagePredictor.set_image`.
+    /// Encodes an image. Mirrors `SAM2ImagePredictor.set_image`, and for frames `load_video_frames`.
     ///
     /// # Errors
     /// If canceled, or ONNX Runtime refuses.
-    pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
-        let pixels = self.pixels(image)?;
+    pub fn encode(
+        &self,
+        image: &RgbImage,
+        kind: PictureKind,
+        cancel: &Cancel,
+    ) -> Result<Features, RuntimeError> {
+        let pixels = self.pixels(image, kind)?;
         let outputs = self.lock().run(&[(image_encoder::names::PIXELS, &pixels)], cancel)?;
         Ok(Features::of(image, outputs))
     }
 
-    /// Looks at an image that is not due yet, if the device has memory for that beside other work.
+    /// Encodes a frame that is not due yet, if the device has memory for that beside other work.
     pub fn encode_ahead(&self, image: &RgbImage) -> Option<Features> {
-        let pixels = self.pixels(image).ok()?;
+        let pixels = self.pixels(image, PictureKind::Frame).ok()?;
         let outputs = self.lock().attempt(&[(image_encoder::names::PIXELS, &pixels)], &Cancel::default());
         Some(Features::of(image, outputs.ok()?))
     }
 
-    fn pixels(&self, image: &RgbImage) -> Result<Tensor, RuntimeError> {
+    fn pixels(&self, image: &RgbImage, kind: PictureKind) -> Result<Tensor, RuntimeError> {
         let side = self.side;
-        let square = resized(image, side as u32, side as u32).into_raw();
-        Tensor::from_bytes(&[side, side, 3], square)
+        let resize = match kind {
+            PictureKind::Frame if self.bicubic_frames => resized_as_pillow,
+            _ => resized,
+        };
+        Tensor::from_bytes(&[side, side, 3], resize(image, side as u32, side as u32).into_raw())
     }
 
     /// Where images are looked at, and in which precision.
@@ -254,7 +263,11 @@ impl ImageModel {
         let encoder = Model::load(runtime, image_encoder(config), checkpoint)?;
         Ok(Self {
             config: config.clone(),
-            encoder: ImageEncoder { side: config.image_size, model: Arc::new(Mutex::new(encoder)) },
+            encoder: ImageEncoder {
+                side: config.image_size,
+                bicubic_frames: config.bicubic_frames,
+                model: Arc::new(Mutex::new(encoder)),
+            },
             // Not on a server: each click would send it the image's features.
             decoder: Model::load_here(runtime, mask_decoder(config), checkpoint)?,
             mask_encoder: Model::load_here(runtime, mask_encoder(config), checkpoint)?,
@@ -272,12 +285,17 @@ impl ImageModel {
         &self.encoder
     }
 
-    /// Looks at an image.
+    /// Encodes an image.
     ///
     /// # Errors
     /// If canceled, or ONNX Runtime refuses.
-    pub fn encode(&self, image: &RgbImage, cancel: &Cancel) -> Result<Features, RuntimeError> {
-        self.encoder.encode(image, cancel)
+    pub fn encode(
+        &self,
+        image: &RgbImage,
+        kind: PictureKind,
+        cancel: &Cancel,
+    ) -> Result<Features, RuntimeError> {
+        self.encoder.encode(image, kind, cancel)
     }
 
     /// What the encoder sees at strides 4, 8 and 16, a row a pixel in the order of cells, on the processor.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use image::{RgbImage, imageops};
 
 use crate::{
+    frame::PictureKind,
     geometry::{Point, Rect, Size},
     mask::Mask,
     nn::{Cancel, RuntimeError},
@@ -161,6 +162,7 @@ impl ImageModel {
     pub fn view(
         &mut self,
         image: &RgbImage,
+        kind: PictureKind,
         prompt: &Prompt,
         look: Look,
         cancel: &Cancel,
@@ -168,9 +170,9 @@ impl ImageModel {
         let image_size = Size::new(image.width() as usize, image.height() as usize);
         let part = look.part(prompt, image_size);
         let pixels = cut(image, part);
-        let mut faces = vec![self.encode(&pixels, cancel)?];
+        let mut faces = vec![self.encode(&pixels, kind, cancel)?];
         if look.mirror {
-            faces.push(self.encode(&imageops::flip_horizontal(&*pixels), cancel)?);
+            faces.push(self.encode(&imageops::flip_horizontal(&*pixels), kind, cancel)?);
         }
         Ok(View { image_size, part, faces, colors: look.colors.then(|| Colors::of(&pixels)) })
     }
@@ -193,6 +195,20 @@ impl ImageModel {
         cancel: &Cancel,
     ) -> Result<Prediction, RuntimeError> {
         Ok(self.follow(view, &mut Chain::default(), prompt, cancel)?[0].clone())
+    }
+
+    /// Returns the mask that all clicks and the box give in one call of the decoder, without refining; its logits are of
+    /// the view's part. Mirrors `SAM2ImagePredictor.predict`.
+    ///
+    /// # Errors
+    /// If canceled, or ONNX Runtime refuses.
+    pub fn answer_at_once(
+        &mut self,
+        view: &View,
+        prompt: &Prompt,
+        cancel: &Cancel,
+    ) -> Result<Prediction, RuntimeError> {
+        Ok(self.predict_in(view, prompt, None, cancel)?.swap_remove(0))
     }
 
     /// The same with all that the last click may mean: the model's choice, then others if any, the likeliest first.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use image::RgbImage;
 
 use crate::{
-    frame::{Direction, Frames},
+    frame::{Direction, Frames, PictureKind},
     geometry::Size,
     mask::Mask,
     nn::{Cancel, Runtime, RuntimeError, Tensor},
@@ -149,7 +149,8 @@ impl Tracker {
     ) -> Result<Segment, TrackError> {
         if self.options.look != Look::default() && prompt.rect.is_some() {
             let image = frame_of(frames, frame)?;
-            let view = self.model.image.view(&image, prompt, self.options.look, cancel)?;
+            let view =
+                self.model.image.view(&image, PictureKind::Frame, prompt, self.options.look, cancel)?;
             let answer = self.model.image.click_through(&view, prompt, cancel)?;
             let mask = view.mask(&image, prompt, &answer.logits);
             return self.put_mask(frames, object, frame, &mask, answer.iou, cancel);
@@ -318,7 +319,8 @@ impl Tracker {
             return Ok(features.clone());
         }
         let image = frame_of(frames, frame)?;
-        let features = Features { size: frames.size(), ..self.model.image.encode(&image, cancel)? };
+        let features =
+            Features { size: frames.size(), ..self.model.image.encode(&image, PictureKind::Frame, cancel)? };
         self.seen = Some((frame, features.clone()));
         Ok(features)
     }

@@ -1,11 +1,15 @@
 //! The weights of a SAM 2 model: which tensors it has, and what official files call them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::nn::{Checkpoint, CheckpointError, Graph, checkpoint::Rename, graph::Required};
+use crate::nn::{
+    Checkpoint, CheckpointError, Graph,
+    checkpoint::{Rename, refusal},
+    graph::Required,
+};
 
 use super::{
-    config::{Config, ConfigError, NUM_MASKMEM},
+    config::{Config, ConfigError, NUM_MASKMEM, PATCH_EMBED},
     image_encoder::image_encoder,
     mask_decoder::mask_decoder,
     memory_attention::memory_attention,
@@ -23,10 +27,10 @@ pub enum WeightsError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The sizes.
-    #[error("cannot use checkpoint: {cause}: {path}")]
+    #[error("{}", refusal("cannot use checkpoint", cause, path))]
     Config {
         /// The file.
-        path: String,
+        path: PathBuf,
         /// What is wrong.
         cause: ConfigError,
     },
@@ -41,7 +45,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens Meta's `.pt`, or a `.safetensors` by Meta's or transformers' names.
+    /// Opens Meta's `.pt`, what a trainer made of it, or a `.safetensors`, by Meta's or transformers' names.
     ///
     /// # Errors
     /// If it cannot be read, or tensors are missing, of another shape, or of another model; each is named.
@@ -58,10 +62,12 @@ impl Weights {
     }
 
     fn of(checkpoint: Checkpoint) -> Result<Self, WeightsError> {
+        let checkpoint = checkpoint.rooted(&["image_encoder.trunk.", "vision_encoder.backbone."]);
         let from_transformers = checkpoint.tensors().any(|(name, _)| name.starts_with("vision_encoder."));
         let checkpoint = if from_transformers { checkpoint.renamed(meta_name) } else { checkpoint };
+        checkpoint.check_floats(PATCH_EMBED)?;
         let config = Config::of(&checkpoint)
-            .map_err(|cause| WeightsError::Config { path: checkpoint.path().display().to_string(), cause })?;
+            .map_err(|cause| WeightsError::Config { path: checkpoint.path().to_owned(), cause })?;
         checkpoint.require_only(&required_tensors(&config), |name| UNUSED.contains(&name))?;
         Ok(Self { config, checkpoint })
     }

@@ -128,7 +128,8 @@ impl Sam2Segmenter {
         let seen = match known {
             Some(seen) => seen,
             None => {
-                let view = self.model.image.view(picture.pixels(), prompt, self.look, cancel)?;
+                let view =
+                    self.model.image.view(picture.pixels(), picture.kind, prompt, self.look, cancel)?;
                 let is_of_use = |seen: &Seen| seen.picture.strong_count() > 0;
                 self.seen.retain(|seen| is_of_use(seen) && (view.is_whole() || seen.view.is_whole()));
                 Seen { picture: Arc::downgrade(picture), view, base: None, chain: Chain::default() }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{LoadDetector, Stopped};
 use crate::{
-    detect::{Detection, thin},
+    detect::{Detection, Suppression, thin},
     detector::{Detector, Query},
     geometry::Rect,
     media::Sources,
@@ -48,6 +48,10 @@ pub struct DetectorInfo {
     pub classes: Option<Vec<String>>,
     /// The score from which on something counts, unless a person says otherwise.
     pub usual_threshold: f32,
+    /// Which of its detections mean the same.
+    pub suppression: Suppression,
+    /// What of its answers is not used, in a sentence.
+    pub remark: Option<String>,
 }
 
 /// Of the usual threshold, so that it can be lowered without looking again.
@@ -84,7 +88,7 @@ impl<'a> Detectors<'a> {
         let Loaded { detector, info, .. } = self.open(search)?;
         let least = search.least.unwrap_or(1.0).min(info.usual_threshold * LOWEST);
         let found = detector.detect(picture, &queries, least, cancel)?;
-        Ok((info.clone(), thin(found, MOST)))
+        Ok((info.clone(), thin(found, MOST, info.suppression)))
     }
 
     /// The detector of a search; loaded, unless it is the one that was used last.
@@ -100,7 +104,12 @@ impl<'a> Detectors<'a> {
             none => {
                 let detector = (self.load)(&name)?;
                 let classes = detector.classes().map(<[String]>::to_vec);
-                let info = Arc::new(DetectorInfo { classes, usual_threshold: detector.usual_threshold() });
+                let info = Arc::new(DetectorInfo {
+                    classes,
+                    usual_threshold: detector.usual_threshold(),
+                    suppression: detector.suppression(),
+                    remark: detector.remark(),
+                });
                 Ok(none.insert(Loaded { name, detector, info }))
             }
         }
@@ -121,9 +130,11 @@ impl<'a> Detectors<'a> {
             let picture = match known {
                 Some(picture) => picture,
                 None => {
-                    let frame = self.sources.open(path).and_then(|mut source| source.frame(at.frame));
-                    let frame = frame.map_err(|error| format!("the example cannot be read: {error}"))?;
-                    let picture = Arc::new(Picture::new(at, frame));
+                    let read = self.sources.open(path).and_then(|mut source| {
+                        Ok(Picture::new(at, source.picture_kind(), source.frame(at.frame)?))
+                    });
+                    let picture = read.map_err(|error| format!("the example cannot be read: {error}"))?;
+                    let picture = Arc::new(picture);
                     pictures.push(picture.clone());
                     picture
                 }

@@ -62,7 +62,8 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
         }
         Errand::Count(project) => Outcome::Counted(Box::new(Stats::of(&project))),
         Errand::Models(shelf) => {
-            Outcome::Models(shelf.known.iter().map(|model| shelf.state(model)).collect())
+            let states = shelf.known.iter().map(|model| shelf.state(model)).collect();
+            Outcome::Models(states, shelf.own())
         }
         Errand::GetModel(shelf, model) => {
             let watch = |now: &Progress| progress(now.done as usize, now.total.unwrap_or(0) as usize);
@@ -73,10 +74,10 @@ fn outcome(errand: Errand, sources: &Sources, progress: &dyn Fn(usize, usize) ->
             }
         }
         Errand::AddModel(shelf, path) => match shelf.add(&path) {
-            Ok((model, _)) => Outcome::GotModel(model),
+            Ok(added) => Outcome::AddedModel(added),
             Err(error) => Outcome::Failed(error.to_string()),
         },
-        Errand::RemoveModel(shelf, model) => match shelf.remove(model) {
+        Errand::RemoveModel(shelf, name) => match shelf.remove_named(&name) {
             Ok(_) => Outcome::Done,
             Err(error) => Outcome::Failed(error.to_string()),
         },

@@ -315,7 +315,7 @@ impl Job {
             Some(source) if source.path() == frame.path => source,
             source => source.insert(self.sources.open(&frame.path)?),
         };
-        Ok(Picture::new(frame.at, source.frame(frame.at.frame)?))
+        Ok(Picture::new(frame.at, source.picture_kind(), source.frame(frame.at.frame)?))
     }
 
     fn turn(&mut self, segmenter: &mut dyn Segmenter, detectors: &mut Detectors<'_>) -> Vec<Event> {

@@ -15,6 +15,7 @@ use image::RgbImage;
 
 use super::{Event, Reads, Reporter};
 use crate::{
+    frame::PictureKind,
     media::{FrameSource, MediaError, Sources},
     picture::Picture,
     project::{FrameId, MediumId, content_of},
@@ -71,7 +72,7 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, sources: &S
         let at = FrameId { medium, frame: 0 };
         let first = sources.open(&path).and_then(|mut source| {
             let pixels = first_frame(&mut source)?;
-            Ok(Picture::new(at, pixels).shown(0.0, source.pixel_aspect()))
+            Ok(Picture::new(at, PictureKind::Photo, pixels).shown(0.0, source.pixel_aspect()))
         });
         let thumbnail = first.map_err(|error| error.to_string()).and_then(|picture| {
             let content = content_of(&path).map_err(|error| error.to_string())?;
@@ -148,10 +149,11 @@ impl Reader {
         };
         let at = |frame: usize| FrameId { medium: first.medium, frame };
         let is_there = |frame: usize| self.reported(at(frame), path).is_some();
+        let kind = opened.source.picture_kind();
         let read = opened.read(&stretch(wanted), &is_there, go_on).map(|(frame, pixels)| {
             let source = &opened.source;
             let shown = |picture: Picture| picture.shown(source.time(frame), source.pixel_aspect());
-            (frame, pixels.map(|pixels| Arc::new(shown(Picture::new(at(frame), pixels)))))
+            (frame, pixels.map(|pixels| Arc::new(shown(Picture::new(at(frame), kind, pixels)))))
         });
         self.open.push_back(opened);
         let (frame, picture) = read?;

@@ -103,6 +103,30 @@ fn orientation_tags_turn_images_upright() {
     check("turned");
 }
 
+/// Checks that no file of a group is read once its end is missing.
+#[track_caller]
+fn check_cut(group: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/images.py");
+    let files = python::script(&script, &[group, folder.path().to_str().unwrap()]);
+    for file in files.as_array().unwrap() {
+        let path = folder.path().join(file["file"].as_str().unwrap());
+        let bytes = fs::read(&path).unwrap();
+        for length in [bytes.len() / 8, bytes.len() / 2, bytes.len() * 9 / 10] {
+            super::write(&path, &bytes[..length]);
+            let error = read_image(&path).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.starts_with("cannot read "), "{} cut to {length}: '{error}'", path.display());
+        }
+    }
+}
+
+#[test]
+fn cut_files_of_new_kinds_are_refused() {
+    for kind in ["avif", "heic", "jxl"] {
+        check_cut(kind);
+    }
+}
+
 #[test]
 fn avif_is_as_in_pillow() {
     check("avif");

@@ -1,33 +1,76 @@
-//! What a detector's outputs mean, told from their names and shapes.
+//! What a detector's outputs mean, and reading them.
+
+mod recognize;
 
 use crate::{
     detect::{DetectError, sigmoid},
     geometry::Rect,
-    nn::{Port, Tensor},
+    nn::Tensor,
 };
 
+pub(super) use recognize::{Facts, Task};
+
 /// A class of a higher number is none.
-const MOST_CLASSES: usize = 100_000;
+const MAX_CLASSES: usize = 100_000;
+/// Rounding of 16-bit floats may lift a score above 1 by this; more is no score.
+const ROUNDING: f32 = 0.01;
+
+/// How the outputs are laid out, and what they hold beside boxes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub kind: Kind,
+    pub extras: Extras,
+}
 
 /// The layouts that Segue knows. Numbers say which output it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// YOLOv8, 11, 12 without suppression: `[1, 4 + classes + more, boxes]`, or with the last two axes the other way
-    /// round; center, size and scores.
-    Yolo { n_classes: usize, boxes_last: bool },
-    /// YOLOv5, v7: `[1, boxes, 5 + classes]`; center, size, how sure that it is anything, and of what.
-    YoloWithObjectness { n_classes: usize },
-    /// YOLOv10, YOLO26, and YOLO with suppression inside: `[1, boxes, 6 + more]`; corners, score, class.
-    EndToEnd,
-    /// YOLOv7 with suppression inside: `[boxes, 7]`; picture, corners, class, score.
-    EndToEndBatch,
+pub(super) enum Kind {
+    /// YOLO without suppression: `[1, boxes, first_score + classes + extras]`, or with the last two axes the other way
+    /// round. Center, size, scores; before the scores YOLOv5 and v7 have how sure it is that anything is there
+    /// (`first_score` is 5), YOLOv8 and later have not (4).
+    Yolo { output: usize, first_score: usize, n_classes: usize, boxes_last: bool },
+    /// YOLOv10, YOLO26, and YOLO with suppression inside: `[1, boxes, 6 + extras]`; corners (of oriented boxes center and
+    /// size), score, class.
+    EndToEnd { output: usize },
+    /// YOLOv7 with suppression inside: `[boxes, 7]`; image, corners, class, score.
+    EndToEndBatch { output: usize },
     /// RT-DETR of Ultralytics: `[1, queries, 4 + classes]`; center and size as shares, scores.
-    Shares { n_classes: usize },
+    Shares { output: usize, n_classes: usize },
     /// Suppressed already: boxes `[1, n, 4]`, scores and classes `[1, n]`, and maybe how many of them count. `in_picture`:
-    /// it was told the picture's size (official RT-DETR and D-FINE).
+    /// it was told the image's size (official RT-DETR and D-FINE).
     Separate { boxes: usize, scores: usize, classes: usize, count: Option<usize>, in_picture: bool },
     /// DETR, RF-DETR: boxes `[1, queries, 4]` as center and size in shares, and logits `[1, queries, columns]`.
     Detr { boxes: usize, logits: usize, n_classes: usize, kind: DetrKind },
+}
+
+/// What the outputs hold beside boxes, scores and classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extras {
+    Nothing,
+    /// Mask coefficients and prototypes, or masks.
+    Masks,
+    Keypoints,
+    /// The angle of each box, in radians and clockwise, as the last column.
+    Angle,
+    /// So many columns that nothing is known of.
+    Columns(usize),
+}
+
+impl Extras {
+    /// A sentence that says that they are ignored, if there are any.
+    pub(super) fn remark(self) -> Option<String> {
+        Some(match self {
+            Self::Nothing => return None,
+            Self::Masks => "masks of this segmentation model are ignored".to_owned(),
+            Self::Keypoints => "keypoints of this pose model are ignored".to_owned(),
+            Self::Angle => {
+                "angles of this oriented model are ignored: boxes are the upright bounds of turned ones"
+                    .to_owned()
+            }
+            Self::Columns(1) => "1 column of this model's output is ignored".to_owned(),
+            Self::Columns(n) => format!("{n} columns of this model's output are ignored"),
+        })
+    }
 }
 
 /// How a DETR's logits are meant.
@@ -44,7 +87,7 @@ pub(super) enum DetrKind {
 /// In what boxes are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Boxes {
-    /// Pixels of the picture.
+    /// Pixels of the image.
     InPicture,
     /// Pixels of the model's input.
     InInput,
@@ -66,87 +109,91 @@ pub(super) struct Raw {
     pub class: usize,
 }
 
-impl Layout {
-    /// The layout of these outputs. `n_named`: how many classes are named; `normalizes`: what is known of colors;
-    /// `is_told_size`: whether the model is told the picture's size.
-    pub(super) fn of(
-        outputs: &[Port],
-        n_named: Option<usize>,
-        normalizes: Option<bool>,
-        is_told_size: bool,
-    ) -> Result<Self, String> {
-        let unknown = || {
-            let told = outputs.iter().map(|port| format!("{} {}", port.name, shape(&port.shape)));
-            let told = told.collect::<Vec<_>>().join(", ");
-            format!("its outputs are none that Segue knows ({told}); export it as DETR, RF-DETR or YOLO do")
-        };
-        separate(outputs, is_told_size)
-            .or_else(|| detr(outputs, n_named, normalizes))
-            .or_else(|| single(outputs, n_named))
-            .ok_or_else(unknown)
-    }
+/// A detection as it is read: corners, class and score.
+type Read = ([f32; 4], (usize, f32));
 
+impl Layout {
     /// How many classes it tells apart, if the shapes say.
     pub(super) fn n_classes(&self) -> Option<usize> {
-        match *self {
-            Self::Yolo { n_classes, .. }
-            | Self::YoloWithObjectness { n_classes }
-            | Self::Shares { n_classes }
-            | Self::Detr { n_classes, .. } => Some(n_classes),
-            Self::EndToEnd | Self::EndToEndBatch | Self::Separate { .. } => None,
+        match self.kind {
+            Kind::Yolo { n_classes, .. } | Kind::Shares { n_classes, .. } | Kind::Detr { n_classes, .. } => {
+                Some(n_classes)
+            }
+            Kind::EndToEnd { .. } | Kind::EndToEndBatch { .. } | Kind::Separate { .. } => None,
         }
     }
 
-    /// Whether pictures keep their aspect ratio, with gray round them.
+    /// Whether detections that mean the same are still among those that are read.
+    pub(super) fn is_suppressed(&self) -> bool {
+        !matches!(self.kind, Kind::Yolo { .. })
+    }
+
+    /// Whether images keep their aspect ratio, with gray around them.
     pub(super) fn keeps_aspect(&self) -> bool {
-        match self {
-            Self::Yolo { .. } | Self::YoloWithObjectness { .. } | Self::EndToEnd | Self::EndToEndBatch => {
-                true
-            }
-            Self::Separate { in_picture, .. } => !in_picture,
-            Self::Shares { .. } | Self::Detr { .. } => false,
+        match self.kind {
+            Kind::Yolo { .. } | Kind::EndToEnd { .. } | Kind::EndToEndBatch { .. } => true,
+            Kind::Separate { in_picture, .. } => !in_picture,
+            Kind::Shares { .. } | Kind::Detr { .. } => false,
         }
     }
 
     /// Whether colors are normalized with ImageNet's mean and deviation.
     pub(super) fn is_normalized(&self) -> bool {
-        let Self::Detr { kind, .. } = self else { return false };
+        let Kind::Detr { kind, .. } = self.kind else { return false };
         !matches!(kind, DetrKind::Sigmoid { is_normalized: false })
     }
 
     /// What the outputs say with a score of at least `least`.
     pub(super) fn read(&self, outputs: &[Tensor], least: f32) -> Result<Found, DetectError> {
-        let numbers = |i: usize| {
-            let (shape, values) = outputs.get(i).and_then(Tensor::numbers).unwrap_or_default();
-            let columns = shape.last().copied().unwrap_or(0);
-            Rows { values, columns }
-        };
-        let (boxes, raw) = match *self {
-            Self::Yolo { n_classes, boxes_last } => {
-                let rows = if boxes_last { numbers(0).turned() } else { numbers(0) };
-                (Boxes::InInput, rows.map(|row| Some((from_center(row)?, best(row.get(4..4 + n_classes)?)?))))
-            }
-            Self::YoloWithObjectness { n_classes } => {
+        let (boxes, raw) = self.rows(outputs);
+        let is_number =
+            |(corners, (_, score)): &Read| score.is_finite() && corners.iter().all(|v| v.is_finite());
+        if !raw.is_empty() && !raw.iter().any(is_number) {
+            return Err(DetectError::NotNumbers);
+        }
+        let highest = raw.iter().filter(|read| is_number(read)).map(|read| read.1.1).fold(0.0, f32::max);
+        if highest > 1.0 + ROUNDING {
+            return Err(DetectError::NotScores(highest));
+        }
+        // Some exporters divide boxes by the input's size.
+        let reach = raw.iter().flat_map(|(corners, _)| corners).copied().fold(0.0, f32::max);
+        let boxes = if boxes == Boxes::InInput && reach <= 2.0 { Boxes::Shares } else { boxes };
+        let counts = |read: &Read| is_number(read) && read.1.0 < MAX_CLASSES && read.1.1 >= least;
+        let raw = raw.into_iter().filter(counts);
+        let raw = raw.map(|(corners, (class, score))| Raw { corners, score: score.min(1.0), class });
+        Ok(Found { boxes, raw: raw.collect() })
+    }
+
+    fn rows(&self, outputs: &[Tensor]) -> (Boxes, Vec<Read>) {
+        let numbers = |i: usize| Rows::of(outputs, i);
+        let turned = self.extras == Extras::Angle;
+        match self.kind {
+            Kind::Yolo { output, first_score, n_classes, boxes_last } => {
+                let rows = if boxes_last { numbers(output).turned() } else { numbers(output) };
                 let read = |row: &[f32]| {
-                    let (class, score) = best(row.get(5..5 + n_classes)?)?;
-                    Some((from_center(row)?, (class, score * row[4])))
+                    let (class, score) = best(row.get(first_score..first_score + n_classes)?)?;
+                    let sure = if first_score == 5 { row[4] } else { 1.0 };
+                    Some((if turned { upright(row)? } else { from_center(row)? }, (class, score * sure)))
                 };
-                (Boxes::InInput, numbers(0).map(read))
+                (Boxes::InInput, rows.map(read))
             }
-            Self::EndToEnd => {
-                let read = |row: &[f32]| Some((corners(row)?, (*row.get(5)? as usize, *row.get(4)?)));
-                (Boxes::InInput, numbers(0).map(read))
+            Kind::EndToEnd { output } => {
+                let read = |row: &[f32]| {
+                    let corners = if turned { upright(row)? } else { corners(row)? };
+                    Some((corners, (*row.get(5)? as usize, *row.get(4)?)))
+                };
+                (Boxes::InInput, numbers(output).map(read))
             }
-            Self::EndToEndBatch => {
+            Kind::EndToEndBatch { output } => {
                 let read =
                     |row: &[f32]| Some((corners(row.get(1..)?)?, (*row.get(5)? as usize, *row.get(6)?)));
-                (Boxes::InInput, numbers(0).map(read))
+                (Boxes::InInput, numbers(output).map(read))
             }
-            Self::Shares { n_classes } => {
+            Kind::Shares { output, n_classes } => {
                 let read = |row: &[f32]| Some((from_center(row)?, best(row.get(4..4 + n_classes)?)?));
-                (Boxes::Shares, numbers(0).map(read))
+                (Boxes::Shares, numbers(output).map(read))
             }
-            Self::Separate { boxes, scores, classes, count, in_picture } => {
+            Kind::Separate { boxes, scores, classes, count, in_picture } => {
                 let [boxes, scores, classes] = [boxes, scores, classes].map(numbers);
                 let n = count.and_then(|i| numbers(i).values.first().copied());
                 let n = n.map_or(usize::MAX, |n| n as usize);
@@ -156,7 +203,7 @@ impl Layout {
                 let raw = raw.filter_map(|(row, found)| Some((corners(row)?, found))).collect();
                 (if in_picture { Boxes::InPicture } else { Boxes::InInput }, raw)
             }
-            Self::Detr { boxes, logits, n_classes, kind } => {
+            Kind::Detr { boxes, logits, n_classes, kind } => {
                 let (boxes, logits) = (numbers(boxes), numbers(logits));
                 let rows = logits.values.chunks_exact(logits.columns.max(1));
                 let raw = boxes.values.chunks_exact(4).zip(rows).filter_map(|(share, row)| {
@@ -168,20 +215,7 @@ impl Layout {
                 });
                 (Boxes::Shares, raw.collect())
             }
-        };
-        let is_number = |(corners, (_, score)): &([f32; 4], (usize, f32))| {
-            score.is_finite() && corners.iter().all(|v| v.is_finite())
-        };
-        let is_class = |(_, (class, _)): &([f32; 4], (usize, f32))| *class < MOST_CLASSES;
-        if !raw.is_empty() && !raw.iter().any(is_number) {
-            return Err(DetectError::NotNumbers);
         }
-        // Some exporters divide boxes by the input's size.
-        let reach = raw.iter().flat_map(|(corners, _)| corners).copied().fold(0.0, f32::max);
-        let boxes = if boxes == Boxes::InInput && reach <= 2.0 { Boxes::Shares } else { boxes };
-        let sure = raw.into_iter().filter(|found| is_number(found) && is_class(found) && found.1.1 >= least);
-        let raw = sure.map(|(corners, (class, score))| Raw { corners, score, class }).collect();
-        Ok(Found { boxes, raw })
     }
 }
 
@@ -192,14 +226,23 @@ struct Rows {
 }
 
 impl Rows {
+    fn of(outputs: &[Tensor], i: usize) -> Self {
+        let (shape, values) = outputs.get(i).and_then(Tensor::numbers).unwrap_or_default();
+        Self { values, columns: shape.last().copied().unwrap_or(0) }
+    }
+
     fn turned(self) -> Self {
         let n_rows = self.values.len() / self.columns.max(1);
         let column = |c: usize| self.values.iter().skip(c).step_by(self.columns).copied();
         Self { values: (0..self.columns).flat_map(column).collect(), columns: n_rows }
     }
 
+    fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.columns.max(1))
+    }
+
     fn map<T>(&self, read: impl Fn(&[f32]) -> Option<T>) -> Vec<T> {
-        self.values.chunks_exact(self.columns.max(1)).filter_map(read).collect()
+        self.iter().filter_map(read).collect()
     }
 }
 
@@ -211,99 +254,24 @@ fn from_center(row: &[f32]) -> Option<[f32; 4]> {
     row.first_chunk().map(|center| Rect::from_center(*center).into())
 }
 
+/// The upright bounds of a turned box: center and size first, the angle last.
+fn upright(row: &[f32]) -> Option<[f32; 4]> {
+    let [x, y, w, h] = *row.first_chunk()?;
+    let (sin, cos) = row.last()?.sin_cos();
+    let (sin, cos) = (sin.abs(), cos.abs());
+    Some(Rect::from_center([x, y, w * cos + h * sin, w * sin + h * cos]).into())
+}
+
 /// The class with the highest score; what is no number is lowest.
 fn best(scores: &[f32]) -> Option<(usize, f32)> {
     let lowest = |v: f32| if v.is_nan() { f32::NEG_INFINITY } else { v };
-    scores.iter().copied().enumerate().max_by(|a, b| lowest(a.1).total_cmp(&lowest(b.1)))
+    // The first of equals, as PyTorch and NumPy have it.
+    scores.iter().copied().enumerate().rev().max_by(|a, b| lowest(a.1).total_cmp(&lowest(b.1)))
 }
 
 fn softmax(row: &[f32]) -> Vec<f32> {
-    let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = row.iter().map(|v| (v - most).exp()).collect();
+    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = row.iter().map(|v| (v - highest).exp()).collect();
     let sum: f32 = powers.iter().sum();
     powers.iter().map(|v| v / sum).collect()
-}
-
-fn shape(dims: &[Option<usize>]) -> String {
-    let dims = dims.iter().map(|dim| dim.map_or_else(|| "?".to_owned(), |n| n.to_string()));
-    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
-}
-
-/// The output whose name contains one of `words`.
-fn named(outputs: &[Port], words: &[&str]) -> Option<usize> {
-    words.iter().find_map(|word| outputs.iter().position(|port| port.name.to_lowercase().contains(word)))
-}
-
-fn separate(outputs: &[Port], is_told_size: bool) -> Option<Layout> {
-    if outputs.len() < 3 {
-        return None;
-    }
-    let boxes = named(outputs, &["boxes"])?;
-    let scores = named(outputs, &["scores"])?;
-    let classes = named(outputs, &["labels", "classes"])?;
-    let count = named(outputs, &["num_dets", "num_detections", "num_predictions"]);
-    let rank = |i: usize| outputs[i].shape.len();
-    let fits = rank(boxes) == 3 && rank(scores) == 2 && rank(classes) == 2;
-    fits.then_some(Layout::Separate { boxes, scores, classes, count, in_picture: is_told_size })
-}
-
-fn detr(outputs: &[Port], n_named: Option<usize>, normalizes: Option<bool>) -> Option<Layout> {
-    let boxes = named(outputs, &["dets", "pred_boxes", "boxes"])?;
-    let logits = named(outputs, &["labels", "logits"])?;
-    let columns = outputs[logits].shape.last().copied().flatten()?;
-    let is_list = |i: usize| outputs[i].shape.len() == 3;
-    if !is_list(boxes) || !is_list(logits) || outputs[boxes].shape[2] != Some(4) || columns < 2 {
-        return None;
-    }
-    let is_rf_detr = outputs[boxes].name == "dets";
-    let has_nothing = n_named.is_some_and(|n| n + 1 == columns);
-    let kind = match () {
-        // Without names its last column is left out as well: it never means anything.
-        () if is_rf_detr && (has_nothing || n_named.is_none()) => DetrKind::RfDetr,
-        () if is_rf_detr => DetrKind::Sigmoid { is_normalized: true },
-        () if has_nothing => DetrKind::Softmax,
-        () => DetrKind::Sigmoid { is_normalized: normalizes.unwrap_or(false) },
-    };
-    let n_classes = if matches!(kind, DetrKind::Sigmoid { .. }) { columns } else { columns - 1 };
-    Some(Layout::Detr { boxes, logits, n_classes, kind })
-}
-
-/// A layout of one output, or of one and the masks that come with it.
-fn single(outputs: &[Port], n_named: Option<usize>) -> Option<Layout> {
-    let is_list = |port: &&Port| port.shape.len() == 3 || port.shape.len() == 2;
-    let first = outputs.first().filter(is_list)?;
-    let has_masks = outputs.len() > 1;
-    if let [_, Some(7)] = first.shape[..] {
-        return Some(Layout::EndToEndBatch);
-    }
-    let [_, rows, columns] = first.shape[..] else { return None };
-    // The axis of boxes is the longer one, or the one that is not known.
-    let boxes_last = match (rows, columns) {
-        (Some(rows), Some(columns)) => columns > rows,
-        (rows, columns) => rows.is_some() && columns.is_none(),
-    };
-    let n = if boxes_last { rows } else { columns }?;
-    let n_boxes = if boxes_last { columns } else { rows };
-    match n_named {
-        // Both agree with 6 columns and two classes; suppression inside leaves at most a few hundred boxes.
-        _ if !boxes_last && (n == 6 || has_masks && n > 6) && n_boxes.is_none_or(|n| n <= 1000) => {
-            Some(Layout::EndToEnd)
-        }
-        Some(k) if n == 4 + k || has_masks && n > 4 + k => {
-            // Queries are few hundreds and in shares, anchors thousands.
-            let is_queries = !boxes_last && n_boxes.is_some_and(|n| n <= 1000);
-            Some(if is_queries {
-                Layout::Shares { n_classes: k }
-            } else {
-                Layout::Yolo { n_classes: k, boxes_last }
-            })
-        }
-        Some(k) if !boxes_last && n == 5 + k => Some(Layout::YoloWithObjectness { n_classes: k }),
-        _ if boxes_last && n > 4 => Some(Layout::Yolo { n_classes: n - 4, boxes_last }),
-        _ if !boxes_last && n > 5 && n_boxes.is_none_or(|n| n > 1000) => {
-            Some(Layout::YoloWithObjectness { n_classes: n - 5 })
-        }
-        _ if !boxes_last && n > 4 => Some(Layout::Shares { n_classes: n - 4 }),
-        _ => None,
-    }
 }

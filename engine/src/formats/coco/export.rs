@@ -67,7 +67,7 @@ pub(in crate::formats) fn annotation(
         image_id,
         category_id: selection.categories[label.category].id,
         track_id: label.id.0,
-        score: None,
+        score: label.score,
         shape,
         polygons,
         attributes: label.object.attributes.clone(),

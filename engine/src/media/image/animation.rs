@@ -66,7 +66,10 @@ impl Animation {
         if kind != ImageKind::Gif && outline.durations.len() < 2 {
             return Ok(None);
         }
-        let mut header = ImageHeader { n_frames: outline.durations.len(), bytes_per_pixel: 4, ..header };
+        let n_frames = outline.durations.len();
+        // The canvas; of several frames also the patch, what was there before, and the frame that is handed out.
+        let bytes_per_pixel = if n_frames > 1 { 16 } else { 4 };
+        let mut header = ImageHeader { n_frames, bytes_per_pixel, ..header };
         header.is_deep = false;
         require_readable(path, header.size, header.bytes_per_pixel)?;
         let mut times = vec![0.0];
@@ -127,7 +130,7 @@ impl Animation {
         }
         while self.next <= frame {
             let patch = self.patches.next().inspect_err(|_| self.next = usize::MAX)?;
-            self.canvas.draw(patch);
+            self.canvas.draw(&patch);
             self.next += 1;
             self.keep();
             if self.next <= frame && !go_on() {

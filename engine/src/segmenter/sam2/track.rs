@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::{Sam2Segmenter, Seen};
 use crate::{
-    frame::Direction,
+    frame::{Direction, PictureKind},
     mask::Rle,
     nn::Cancel,
     project::{FrameId, RunId},
@@ -172,7 +172,7 @@ impl Sam2Segmenter {
                     Some(features) => features,
                     None => {
                         let pixels = self.pixels(at, video)?;
-                        self.model.image.encode(&pixels, cancel)?
+                        self.model.image.encode(&pixels, PictureKind::Frame, cancel)?
                     }
                 };
                 Frame { at, features }

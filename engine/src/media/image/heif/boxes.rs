@@ -72,8 +72,11 @@ impl Meta {
                 (length, start) = (Bytes(&head[8..]).number(8)?, 16);
             }
             if &head[4..8] == b"meta" {
+                let length = length.saturating_sub(start).min(LARGEST_META);
                 let mut bytes = Vec::new();
-                file.take(length.saturating_sub(start).min(LARGEST_META)).read_to_end(&mut bytes)?;
+                if (file.take(length).read_to_end(&mut bytes)? as u64) < length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 return Self::of(&bytes);
             }
             // A box of length 0 reaches to the end.

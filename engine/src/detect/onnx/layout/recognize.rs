@@ -1,0 +1,274 @@
+//! Which layout the outputs of a detector have: told from its metadata, from names and shapes, and where these leave
+//! several from the numbers that it makes.
+
+use super::{DetrKind, Extras, Kind, Layout, Rows};
+use crate::nn::{Port, Tensor};
+
+/// Suppression inside leaves at most a few hundred boxes, and queries are as many; anchors are thousands.
+const MAX_FEW: usize = 1000;
+
+/// Columns of the oriented models that everybody has: DOTA's 15 classes, whose angles may all be from 0 to 1. Without
+/// names they are likelier than a detector of 16 classes.
+const DOTA: usize = 4 + 15 + 1;
+
+/// What a model does, as Ultralytics writes it into the metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect::onnx) enum Task {
+    Detect,
+    Segment,
+    Pose,
+    Oriented,
+}
+
+/// What is known of a detector beside its outputs.
+#[derive(Clone, Debug, Default)]
+pub(in crate::detect::onnx) struct Facts {
+    pub task: Option<Task>,
+    /// How many classes are named.
+    pub n_named: Option<usize>,
+    /// Numbers of all keypoints of one object.
+    pub n_keypoint_columns: Option<usize>,
+    /// Whether colors are normalized.
+    pub normalizes: Option<bool>,
+    /// True if the model is told the image's size.
+    pub is_told_size: bool,
+}
+
+/// Makes the outputs for some image, where only their numbers tell what they are.
+type Probe<'a> = &'a mut dyn FnMut() -> Option<Vec<Tensor>>;
+
+impl Layout {
+    /// The layout of these outputs.
+    pub(in crate::detect::onnx) fn of(
+        outputs: &[Port],
+        facts: &Facts,
+        probe: Probe<'_>,
+    ) -> Result<Self, String> {
+        let unknown = || {
+            let told = outputs.iter().map(|port| format!("{} {}", port.name, shape(&port.shape)));
+            let told = told.collect::<Vec<_>>().join(", ");
+            format!("its outputs are none that Segue knows ({told}); export it as DETR, RF-DETR or YOLO do")
+        };
+        let with_extras = |kind| Self { kind, extras: named_extras(outputs) };
+        separate(outputs, facts)
+            .or_else(|| detr(outputs, facts))
+            .map(with_extras)
+            .or_else(|| single(outputs, facts, probe))
+            .ok_or_else(unknown)
+    }
+}
+
+fn shape(dims: &[Option<usize>]) -> String {
+    let dims = dims.iter().map(|dim| dim.map_or_else(|| "?".to_owned(), |n| n.to_string()));
+    format!("[{}]", dims.collect::<Vec<_>>().join(", "))
+}
+
+/// The output whose name contains one of `words`.
+fn named(outputs: &[Port], words: &[&str]) -> Option<usize> {
+    words.iter().find_map(|word| outputs.iter().position(|port| port.name.to_lowercase().contains(word)))
+}
+
+/// What other outputs hold, by their names.
+fn named_extras(outputs: &[Port]) -> Extras {
+    match () {
+        () if named(outputs, &["mask"]).is_some() => Extras::Masks,
+        () if named(outputs, &["keypoint", "kpt"]).is_some() => Extras::Keypoints,
+        () => Extras::Nothing,
+    }
+}
+
+fn separate(outputs: &[Port], facts: &Facts) -> Option<Kind> {
+    if outputs.len() < 3 {
+        return None;
+    }
+    let boxes = named(outputs, &["boxes"])?;
+    let scores = named(outputs, &["scores"])?;
+    let classes = named(outputs, &["labels", "classes"])?;
+    let count = named(outputs, &["num_dets", "num_detections", "num_predictions"]);
+    let rank = |i: usize| outputs[i].shape.len();
+    let fits = rank(boxes) == 3 && rank(scores) == 2 && rank(classes) == 2;
+    fits.then_some(Kind::Separate { boxes, scores, classes, count, in_picture: facts.is_told_size })
+}
+
+fn detr(outputs: &[Port], facts: &Facts) -> Option<Kind> {
+    let boxes = named(outputs, &["dets", "pred_boxes", "boxes"])?;
+    let logits = named(outputs, &["labels", "logits"])?;
+    let columns = outputs[logits].shape.last().copied().flatten()?;
+    let is_list = |i: usize| outputs[i].shape.len() == 3;
+    if !is_list(boxes) || !is_list(logits) || outputs[boxes].shape[2] != Some(4) || columns < 2 {
+        return None;
+    }
+    let is_rf_detr = outputs[boxes].name == "dets";
+    let has_nothing = facts.n_named.is_some_and(|n| n + 1 == columns);
+    let kind = match () {
+        // Without names its last column is left out as well: it never means anything.
+        () if is_rf_detr && (has_nothing || facts.n_named.is_none()) => DetrKind::RfDetr,
+        () if is_rf_detr => DetrKind::Sigmoid { is_normalized: true },
+        () if has_nothing => DetrKind::Softmax,
+        () => DetrKind::Sigmoid { is_normalized: facts.normalizes.unwrap_or(false) },
+    };
+    let n_classes = if matches!(kind, DetrKind::Sigmoid { .. }) { columns } else { columns - 1 };
+    Some(Kind::Detr { boxes, logits, n_classes, kind })
+}
+
+/// The output with one row a box, and how it lies.
+struct List {
+    output: usize,
+    /// Numbers of a box.
+    n_columns: usize,
+    boxes_last: bool,
+    /// True if there are so few boxes that they were suppressed, or are queries.
+    is_few: bool,
+    /// Prototypes that mask coefficients weigh, if there are any.
+    n_prototypes: Option<usize>,
+}
+
+impl List {
+    /// The ways in which an output may lie, the likelier first.
+    fn of(outputs: &[Port], output: usize) -> Option<Vec<Self>> {
+        let [_, rows, columns] = outputs[output].shape[..] else { return None };
+        // The axis of boxes is the longer one, or the one that is not known.
+        let boxes_last = match (rows, columns) {
+            (Some(rows), Some(columns)) => columns > rows,
+            (rows, columns) => rows.is_some() && columns.is_none(),
+        };
+        // `[1, prototypes, height, width]`
+        let prototypes = outputs.iter().find(|port| port.shape.len() == 4);
+        let n_prototypes = prototypes.and_then(|port| port.shape[1]);
+        let list = |boxes_last: bool| {
+            let (n_columns, n_boxes) = if boxes_last { (rows?, columns) } else { (columns?, rows) };
+            let is_few = !boxes_last && n_boxes.is_none_or(|n| n <= MAX_FEW);
+            Some(Self { output, n_columns, boxes_last, is_few, n_prototypes })
+        };
+        Some([list(boxes_last), list(!boxes_last)].into_iter().flatten().collect())
+    }
+
+    /// What so many columns behind the classes are; none if they cannot be anything.
+    fn extras(&self, n: usize, facts: &Facts) -> Option<Extras> {
+        let fits = |task: Task| match task {
+            Task::Detect => n == 0,
+            Task::Segment => n > 0 && self.n_prototypes.is_none_or(|prototypes| prototypes == n),
+            Task::Pose => n > 0 && facts.n_keypoint_columns.is_none_or(|columns| columns == n),
+            Task::Oriented => n == 1,
+        };
+        let task = match facts.task {
+            Some(task) => Some(task).filter(|task| fits(*task)),
+            None if self.n_prototypes.is_some() => Some(Task::Segment).filter(|task| fits(*task)),
+            None if n == 0 => Some(Task::Detect),
+            None if n == 1 => Some(Task::Oriented),
+            // x and y of each keypoint, and mostly how sure it is.
+            None => (n.is_multiple_of(3) || n.is_multiple_of(2)).then_some(Task::Pose),
+        };
+        Some(match task? {
+            Task::Detect => Extras::Nothing,
+            Task::Segment => Extras::Masks,
+            Task::Pose => Extras::Keypoints,
+            Task::Oriented => Extras::Angle,
+        })
+    }
+
+    /// How many columns are behind the classes, if that is known of the task.
+    fn n_extras(&self, facts: &Facts) -> Option<usize> {
+        match facts.task {
+            Some(Task::Detect) => Some(0),
+            Some(Task::Oriented) => Some(1),
+            Some(Task::Pose) => facts.n_keypoint_columns,
+            // As many as Ultralytics' models have, where the prototypes' shape is not known.
+            Some(Task::Segment) => Some(self.n_prototypes.unwrap_or(32)),
+            None => self.n_prototypes,
+        }
+    }
+}
+
+/// A layout with one row a box.
+fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
+    let is_list = |port: &Port| matches!(port.shape.len(), 2 | 3);
+    let output = outputs.iter().position(is_list)?;
+    if let [_, Some(7)] = outputs[output].shape[..] {
+        return Some(Layout { kind: Kind::EndToEndBatch { output }, extras: Extras::Nothing });
+    }
+    let lists = List::of(outputs, output)?;
+    let mut layouts = lists.into_iter().filter_map(|list| {
+        let few = if list.is_few { few(&list, facts, probe) } else { None };
+        few.or_else(|| many(&list, facts, probe))
+    });
+    let first = layouts.next();
+    // Small models have fewer boxes than numbers of each; then the names tell which axis is which.
+    let fits = |layout: &Layout| facts.n_named.is_none_or(|n| layout.n_classes().is_none_or(|is| is == n));
+    if first.as_ref().is_some_and(fits) { first } else { layouts.find(fits).or(first) }
+}
+
+/// Suppressed boxes, or queries.
+fn few(list: &List, facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
+    let List { output, n_columns, .. } = *list;
+    let end_to_end = n_columns.checked_sub(6).and_then(|n| list.extras(n, facts));
+    let end_to_end = end_to_end.map(|extras| Layout { kind: Kind::EndToEnd { output }, extras });
+    let n_classes = n_columns.checked_sub(4).filter(|n| *n > 0);
+    let n_classes = n_classes.filter(|n| facts.n_named.is_none_or(|named| named == *n));
+    let is_detection = matches!(facts.task, None | Some(Task::Detect)) && list.n_prototypes.is_none();
+    let shares = n_classes.filter(|_| is_detection);
+    let shares =
+        shares.map(|n_classes| Layout { kind: Kind::Shares { output, n_classes }, extras: Extras::Nothing });
+    match (end_to_end, shares) {
+        // Both have six columns with two classes; of that RT-DETR there are far fewer.
+        (Some(layout), Some(_)) if n_columns == 6 => Some(layout),
+        (Some(end_to_end), Some(shares)) => {
+            let outputs = probe().unwrap_or_default();
+            let is_class = |v: &f32| *v >= 0.0 && v.fract() == 0.0;
+            let is_end_to_end = |row: &[f32]| row.get(5).is_some_and(is_class);
+            Some(if Rows::of(&outputs, output).iter().all(is_end_to_end) { end_to_end } else { shares })
+        }
+        (None, Some(shares)) if facts.n_named.is_none() => {
+            // Anchors of a small image are as few as queries, but measured in pixels.
+            let outputs = probe().unwrap_or_default();
+            let is_share = |row: &[f32]| row.iter().take(4).all(|v| v.is_nan() || v.abs() <= 2.0);
+            Rows::of(&outputs, output).iter().all(is_share).then_some(shares)
+        }
+        (end_to_end, shares) => end_to_end.or(shares),
+    }
+}
+
+/// Boxes of all anchors.
+fn many(list: &List, facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
+    let List { output, n_columns, boxes_last, .. } = *list;
+    let layout = |first_score: usize, n_classes: usize, extras| Layout {
+        kind: Kind::Yolo { output, first_score, n_classes, boxes_last },
+        extras,
+    };
+    // With boxes last it is YOLOv8 or later; else mostly YOLOv5 or v7.
+    let firsts: &[usize] = if boxes_last { &[4] } else { &[5, 4] };
+    if let Some(n_named) = facts.n_named {
+        let rests = firsts.iter().filter_map(|first| Some((*first, n_columns.checked_sub(first + n_named)?)));
+        let fitting =
+            rests.filter_map(|(first, rest)| Some((rest, layout(first, n_named, list.extras(rest, facts)?))));
+        // What leaves nothing over explains most.
+        return fitting.min_by_key(|(rest, _)| *rest > 0).map(|(_, layout)| layout).or_else(|| {
+            // The names are not this model's, which is then said.
+            let n =
+                n_columns.checked_sub(firsts[0] + list.n_extras(facts).unwrap_or(0)).filter(|n| *n > 0)?;
+            Some(layout(firsts[0], n, list.extras(list.n_extras(facts).unwrap_or(0), facts)?))
+        });
+    }
+    let first = firsts[0];
+    let n_behind = n_columns.checked_sub(first).filter(|n| *n > 0)?;
+    let n_extras = list.n_extras(facts).unwrap_or_else(|| {
+        let Some(outputs) = probe() else { return 0 };
+        let rows = Rows::of(&outputs, output);
+        let rows = if boxes_last { rows.turned() } else { rows };
+        match n_behind - n_scores(&rows, first) {
+            0 if boxes_last && n_columns == DOTA => 1,
+            n => n,
+        }
+    });
+    let n_classes = n_behind.checked_sub(n_extras).filter(|n| *n > 0)?;
+    let extras = list.extras(n_extras, facts).unwrap_or(Extras::Columns(n_extras));
+    Some(layout(first, n_classes, extras))
+}
+
+/// How many columns from `first` on hold nothing but numbers from 0 to 1, at least one: coordinates of keypoints, angles
+/// and mask coefficients go beyond.
+fn n_scores(rows: &Rows, first: usize) -> usize {
+    let is_score = |v: f32| v.is_nan() || (0.0..=1.0 + super::ROUNDING).contains(&v);
+    let n_of = |row: &[f32]| row[first..].iter().take_while(|v| is_score(**v)).count();
+    rows.iter().map(n_of).min().unwrap_or(1).max(1)
+}
