@@ -7,6 +7,7 @@ mod detect_tracks;
 mod devices;
 mod export;
 mod import;
+mod media;
 mod models;
 mod new;
 mod place;

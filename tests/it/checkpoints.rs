@@ -110,7 +110,7 @@ fn files_that_are_cut_short_are_refused() {
 /// A dict with the tensor `w` of four zeros, and a call of `os.system` beside it.
 const CALL: &[u8] = b"\x80\x02}(X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n\
     FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQK\x00K\x04\x85K\x01\x85\x89}tRX\x01\x00\x00\x00x\
-    cos\nsystem\n(X\x0d\x00\x00\x00touch 'CALLED'tRu.";
+    cos\nsystem\n(X\x0e\x00\x00\x00touch 'CALLED'tRu.";
 
 #[test]
 fn calls_in_a_pickle_are_skipped_and_never_made() {

@@ -371,7 +371,8 @@ fn clicks_given_at_once_match_sam2() {
     let line = |at_once: bool| {
         serde_json::json!({"id": 1, "image": "photo.png", "points": points, "at_once": at_once}).to_string()
     };
-    std::fs::write(folder.path().join("in.jsonl"), format!("{}\n{}\n", line(true), line(false))).unwrap();
+    let jobs = format!("{}\n{}\n", line(true), line(false));
+    crate::media::write(&folder.path().join("in.jsonl"), jobs.as_bytes());
     let words = ["segment", "--in", "in.jsonl", "--out", "out.jsonl", "--model", "nano.safetensors"];
     segue::succeed(folder.path(), &words);
     let answers = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();

@@ -76,10 +76,9 @@ fn files_without_weights_say_what_they_hold() {
 #[test]
 #[cfg(target_os = "linux")]
 fn bombs_are_refused_within_200_megabytes() {
-    for (file, says) in [
-        ("name_bomb.pt", "the name of a tensor has 90000 bytes"),
-        ("shape_bomb.pt", "these are not the weights of a SAM 2 model"),
-    ] {
+    for (file, says) in
+        [("name_bomb.pt", "the name of a tensor has 90000 bytes"), ("shape_bomb.pt", "it holds no weights")]
+    {
         let start = std::time::Instant::now();
         let bomb = path(file);
         let program = format!(

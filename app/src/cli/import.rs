@@ -6,16 +6,16 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use engine::{
     file::folder_of,
-    formats::{FormatError, Sizes, counted},
+    formats::{Sizes, counted},
     media::Sources,
     nn::Cancel,
-    project::{Opened, Project, Scan, Store, scan},
+    project::{Opened, Project, Store},
 };
 
 use super::{
     cancel_on_interrupt,
     check::{Labels, ReadingArgs},
-    export::with_progress,
+    media::MediaArgs,
     say,
 };
 
@@ -29,9 +29,8 @@ pub(crate) struct Import {
     into: PathBuf,
     #[command(flatten)]
     reading: ReadingArgs,
-    /// First add the images and videos of this folder; a new project otherwise has those of its own folder
-    #[arg(long, value_name = "FOLDER")]
-    media: Option<PathBuf>,
+    #[command(flatten)]
+    media: MediaArgs,
     /// Also add annotations that the project has already
     #[arg(long)]
     repeat: bool,
@@ -47,19 +46,16 @@ impl Import {
         let is_new = !self.into.exists();
         let folder = folder_of(&self.into);
         ensure!(folder.is_dir(), "there is no folder {} for the project", folder.display());
-        let media = self.media.clone().or_else(|| is_new.then(|| folder.clone()));
-        if let Some(media) = &media {
-            ensure!(media.exists(), "there is no {}", media.display());
-        }
+        self.media.check()?;
         if is_new && self.dry_run {
             let mut project = Project::default();
-            let media = self.read_into(&mut project, media, &folder, &cancel)?;
-            return self.report(media);
+            let outcome = self.read_into(&mut project, is_new, &folder, &cancel)?;
+            return self.report(outcome);
         }
         let Opened { mut store, mut history } = Store::open(&self.into)?;
         let taken = (|| {
             let mut project = (**history.now()).clone();
-            let outcome = self.read_into(&mut project, media, &folder, &cancel)?;
+            let outcome = self.read_into(&mut project, is_new, &folder, &cancel)?;
             if !self.dry_run && !outcome.is_nothing {
                 history.edit("Import", |now| *now = project);
                 store.write(&history.take_unwritten())?;
@@ -73,19 +69,17 @@ impl Import {
         taken
     }
 
-    /// Adds media and labels to a project whose file is in `folder`.
+    /// Adds media and labels to a project whose file is in `folder`; a new one has the media of that folder if no others are
+    /// named.
     fn read_into(
         &self,
         project: &mut Project,
-        media: Option<PathBuf>,
+        is_new: bool,
         folder: &Path,
         cancel: &Cancel,
     ) -> anyhow::Result<Outcome> {
         let sources = Sources::default();
-        let scan = match media {
-            Some(inside) => find_media(&inside, folder, &sources, cancel)?,
-            None => Scan::default(),
-        };
+        let scan = self.media.scan(is_new, folder, &sources, cancel)?;
         let (mut media, mut messages) = (scan.media, scan.refused);
         messages.extend(scan.remarks);
         let mut with_media = project.clone();
@@ -130,17 +124,4 @@ struct Outcome {
     summary: String,
     is_nothing: bool,
     n_known: usize,
-}
-
-/// Finds the images and videos in a folder, or a file, for a project whose file is in `folder`.
-pub(super) fn find_media(
-    inside: &Path,
-    folder: &Path,
-    sources: &Sources,
-    cancel: &Cancel,
-) -> anyhow::Result<Scan> {
-    Ok(with_progress("look for images", cancel, |progress| {
-        let found = scan(&[inside.to_owned()], folder, sources, progress);
-        if cancel.is_canceled() { Err(FormatError::Canceled) } else { Ok(found) }
-    })?)
 }

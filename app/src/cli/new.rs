@@ -6,16 +6,15 @@ use anyhow::ensure;
 use clap::Args;
 use engine::{file::folder_of, formats::counted, media::Sources, project::Store};
 
-use super::{cancel_on_interrupt, import::find_media, say};
+use super::{cancel_on_interrupt, media::MediaArgs, say};
 
 /// Make a project of images and videos
 #[derive(Args)]
 pub(crate) struct New {
     /// The new project (.segue)
     project: PathBuf,
-    /// Add the images and videos of this folder, or this file; may be repeated. By default those of the project's folder
-    #[arg(long, value_name = "FOLDER")]
-    media: Vec<PathBuf>,
+    #[command(flatten)]
+    media: MediaArgs,
 }
 
 impl New {
@@ -27,15 +26,11 @@ impl New {
         let folder = folder_of(project);
         ensure!(folder.is_dir(), "there is no folder {} for the project", folder.display());
         let cancel = cancel_on_interrupt()?;
-        let (mut media, sources) = (Vec::new(), Sources::default());
-        let folders = if self.media.is_empty() { vec![folder.clone()] } else { self.media };
-        for inside in &folders {
-            ensure!(inside.exists(), "there is no {}", inside.display());
-            let found = find_media(inside, &folder, &sources, &cancel)?;
-            found.refused.iter().chain(&found.remarks).try_for_each(say)?;
-            media.extend(found.media);
-        }
-        ensure!(!media.is_empty(), "there are no images or videos in {}", folders[0].display());
+        self.media.check()?;
+        let found = self.media.scan(true, &folder, &Sources::default(), &cancel)?;
+        found.refused.iter().chain(&found.remarks).try_for_each(say)?;
+        let media = found.media;
+        ensure!(!media.is_empty(), "there are no images or videos to add");
         let n_videos = media.iter().filter(|medium| medium.is_video()).count();
         let n_photos = media.len() - n_videos;
         let mut opened = Store::open(project)?;

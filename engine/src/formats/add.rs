@@ -87,6 +87,7 @@ impl Dataset {
             ));
             return Taken { refused, ..Taken::default() };
         }
+        let categories_before = project.categories.clone();
         let categories = self.add_categories(project, &mut taken);
         let known = if repeat { HashSet::default() } else { known_labels(project) };
         let mut tracks: HashMap<(MediumId, CategoryId, Id), ObjectId> = HashMap::new();
@@ -133,6 +134,10 @@ impl Dataset {
         let labeled = places.iter().zip(has_got).filter(|(_, has_got)| *has_got);
         let labeled = labeled.filter_map(|(place, _)| Some(place.as_ref()?.at));
         taken.n_images = labeled.collect::<BTreeSet<_>>().len();
+        if taken.is_nothing() {
+            project.categories = categories_before;
+            taken.n_categories = 0;
+        }
         taken
     }
 

@@ -3,6 +3,8 @@
 //! Its rule: corners are rounded to fifths of a pixel and joined by lines of such small steps. Wherever a line crosses the
 //! middle of a column of pixels, the mask changes there between off and on, from the next pixel's center down.
 
+mod fill;
+
 use crate::{
     geometry::{Point, Size},
     mask::{Outline, Rle, RleError},
@@ -99,16 +101,45 @@ pub(super) struct Drawn {
     pub(super) iou: f64,
 }
 
-/// A mask as one polygon for each of its parts, no farther than `tolerance` pixels from its outline.
+/// Returns a mask as one polygon for each of its parts, no farther than `tolerance` pixels from its outline.
 pub(super) fn drawn(mask: &Rle, tolerance: f32) -> Drawn {
     let parts = Outline::of_rle(mask).into_iter().map(|outline| joined(outline.simplified(tolerance)));
     measured(mask, parts.collect())
 }
 
-/// The same as one polygon, whose parts are joined by lines that are gone along twice.
+/// Returns a mask as one polygon, whose parts are joined by lines that are passed twice.
 pub(super) fn drawn_as_one(mask: &Rle, tolerance: f32) -> Drawn {
     let parts = Outline::of_rle(mask).into_iter().map(|outline| joined(outline.simplified(tolerance)));
     measured(mask, vec![joined(parts.collect())])
+}
+
+/// Returns a mask as one polygon for readers that fill polygons as OpenCV does, and what they make of it.
+///
+/// The polygon is no farther than `tolerance` pixels from the outline, and nearer where readers would otherwise get less
+/// than [`GOOD_IOU`]. Corners lie within their pixels, a quarter of a pixel from the outline: readers that truncate them
+/// and readers that fill up to the outline both get the mask.
+pub(super) fn drawn_for_opencv(mask: &Rle, tolerance: f32) -> (Vec<f32>, f64) {
+    const INSET: f32 = 0.25;
+    const GOOD_IOU: f64 = 0.98;
+    let outlines = Outline::of_rle(mask);
+    let draw = |tolerance| {
+        let rings = outlines.iter().map(|outline| joined(outline.simplified_inside(tolerance, INSET)));
+        let ring = joined(rings.collect());
+        let polygon: Vec<f32> = ring.into_iter().flat_map(|point| [point.x, point.y]).collect();
+        let iou = fill::fill(&polygon, mask.size()).iou(mask);
+        (polygon, iou)
+    };
+    let mut drawn = draw(tolerance);
+    for nearer in [tolerance / 2.0, 0.0] {
+        if drawn.1 >= GOOD_IOU {
+            break;
+        }
+        let other = draw(nearer);
+        if other.1 > drawn.1 {
+            drawn = other;
+        }
+    }
+    drawn
 }
 
 fn measured(mask: &Rle, rings: Vec<Vec<Point>>) -> Drawn {
@@ -122,19 +153,31 @@ fn measured(mask: &Rle, rings: Vec<Vec<Point>>) -> Drawn {
     Drawn { polygons, iou: drawn.iou(mask), mask: drawn }
 }
 
-/// Closed lines as one: from the corner of the first that is nearest to the first corner of the next, there and back.
+/// Joins closed lines to one, each to those before it at their nearest corners, by a line there and back.
 fn joined(rings: Vec<Vec<Point>>) -> Vec<Point> {
     let mut rings = rings.into_iter();
     let mut all = rings.next().unwrap_or_default();
-    for ring in rings {
-        let Some(&to) = ring.first() else { continue };
-        let far = |point: &Point| (point.x - to.x).powi(2) + (point.y - to.y).powi(2);
-        let nearest = (0..all.len()).min_by(|a, b| far(&all[*a]).total_cmp(&far(&all[*b])));
-        let Some(from) = nearest.map(|place| (place, all[place])) else { continue };
-        let there_and_back = ring.into_iter().chain([to, from.1]);
-        all.splice(from.0 + 1..from.0 + 1, there_and_back).for_each(drop);
+    for mut ring in rings {
+        let Some((from, to)) = nearest(&all, &ring) else { continue };
+        ring.rotate_left(to);
+        let there_and_back = ring.clone().into_iter().chain([ring[0], all[from]]);
+        all.splice(from + 1..from + 1, there_and_back).for_each(drop);
     }
     all
+}
+
+/// Returns the places of two corners that are nearest to each other, one of each line. Of many corners only every *n*th is
+/// compared.
+fn nearest(a: &[Point], b: &[Point]) -> Option<(usize, usize)> {
+    const MAX_PAIRS: usize = 1 << 20;
+    let every = (a.len() * b.len() / MAX_PAIRS).isqrt() + 1;
+    let pairs =
+        (0..a.len()).step_by(every).flat_map(|from| (0..b.len()).step_by(every).map(move |to| (from, to)));
+    let distance = |(from, to): &(usize, usize)| {
+        let (from, to) = (a[*from], b[*to]);
+        (from.x - to.x).powi(2) + (from.y - to.y).powi(2)
+    };
+    pairs.min_by(|one, other| distance(one).total_cmp(&distance(other)))
 }
 
 #[cfg(test)]
@@ -187,7 +230,30 @@ mod tests {
         }
     }
 
+    /// Drawn with two corners that touch, a hole, a part beside it, and slanted edges.
+    #[test]
+    fn opencv_gets_the_mask_of_joined_parts() {
+        let hole = picture(&["........", ".######.", ".#....#.", ".#..#.#.", ".#....#.", ".######."]);
+        let slant = picture(&["#.......", "##......", "####....", "#####...", "######..", "..####.."]);
+        for mask in [hole, slant] {
+            let mask = Rle::encode(&mask);
+            let (polygon, iou) = drawn_for_opencv(&mask, 0.0);
+            assert!(iou >= 0.9, "{iou} {polygon:?}");
+            let polygon: Vec<f64> = polygon.into_iter().map(f64::from).collect();
+            assert_eq!(pixels(&[&polygon], mask.size()), mask, "readers that fill up to the outline");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn opencv_gets_masks_of_one_part_exactly(bits in prop::collection::vec(any::<bool>(), 63)) {
+            let mask = crate::mask::Mask::new(Size::new(9, 7), bits);
+            for outline in Outline::all_of(&mask).into_iter().filter(|outline| outline.holes.is_empty()) {
+                let part = Rle::encode(&Outline::fill(&[outline], mask.size()));
+                prop_assert_eq!(drawn_for_opencv(&part, 0.0).1, 1.0);
+            }
+        }
+
         #[test]
         fn outlines_along_the_pixels_are_the_mask(bits in prop::collection::vec(any::<bool>(), 63)) {
             let mask = Rle::encode(&crate::mask::Mask::new(Size::new(9, 7), bits));

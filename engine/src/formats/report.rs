@@ -118,6 +118,8 @@ pub enum Loss {
     Masks,
     /// Masks became polygons that are not quite the same.
     Edges,
+    /// Corners of oriented boxes were clipped to the image.
+    Corners,
     /// Pixels that another object has too are only the other's.
     Overlaps,
     /// Which objects on several frames are one.
@@ -135,6 +137,7 @@ impl fmt::Display for Loss {
         f.write_str(match self {
             Self::Masks => "masks, of which only boxes are written",
             Self::Edges => "masks, of which polygons are written that are not quite the same",
+            Self::Corners => "corners outside the image, which are moved to its edge",
             Self::Overlaps => "pixels that another object has too",
             Self::Tracks => "which objects on several frames are one",
             Self::Attributes => "attributes",

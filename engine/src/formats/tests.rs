@@ -207,7 +207,9 @@ fn check(format: &Format, project: &Project) {
         };
     let want = told(project, format);
     assert_eq!(report.annotations, want.len(), "{}: {report}", format.name);
-    let is_lossless = report.lost.is_empty() && report.left_out.is_empty();
+    // Lines that join the parts of a mask are seen by readers that fill polygons as OpenCV does, and not by this one.
+    let has_lines = |loss: &Loss| *loss == Loss::Edges && format.carries.masks == Masks::Polygons;
+    let is_lossless = report.lost.keys().all(has_lines) && report.left_out.is_empty();
     assert_eq!(is_lossless, is_all_carried(project, format), "{report}");
     if !format.is_read() {
         return;

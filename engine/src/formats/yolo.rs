@@ -10,8 +10,9 @@ use std::io::Write as _;
 
 use super::{
     Carries, Files, Format, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits,
-    polygon, recognize::Recognize,
+    polygon, recognize::Recognize, report::Loss,
 };
+use crate::geometry::{Point, Size};
 
 pub(super) use corners::corners;
 
@@ -66,7 +67,7 @@ pub const ORIENTED: Format = Format {
 const PLAIN: Carries = Carries { tracks: false, attributes: false, ..Carries::ALL };
 
 /// The coordinates of an object, in pixels.
-type Coordinates = dyn Fn(&Label<'_>, &mut Output<'_>, f32) -> Vec<f32>;
+type Coordinates = dyn Fn(&Label<'_>, Size, &mut Output<'_>, f32) -> Vec<f32>;
 
 fn write(
     selection: &Selection<'_>,
@@ -83,7 +84,8 @@ fn write(
             let mut lines = Vec::new();
             for label in selection.labels(frame) {
                 output.step()?;
-                lines.push(line(label, frame, &coordinates(label, output, selection.options.tolerance)));
+                let (size, tolerance) = (frame.medium.size, selection.options.tolerance);
+                lines.push(line(label, frame, &coordinates(label, size, output, tolerance)));
             }
             let name = format!("labels/{part}/{}.txt", selection.stem(frame));
             output.write(&name, |out| lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
@@ -129,21 +131,26 @@ fn line(label: &Label<'_>, frame: &Frame<'_>, coordinates: &[f32]) -> String {
     format!("{}{}{score}", label.category, shares.collect::<String>())
 }
 
-fn detection(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {
+fn detection(label: &Label<'_>, _: Size, _: &mut Output<'_>, _: f32) -> Vec<f32> {
     let rect = label.shape.rect();
     let (width, height) = (rect.x1 - rect.x0, rect.y1 - rect.y0);
     vec![rect.x0 + width / 2.0, rect.y0 + height / 2.0, width, height]
 }
 
-fn segmentation(label: &Label<'_>, output: &mut Output<'_>, tolerance: f32) -> Vec<f32> {
+fn segmentation(label: &Label<'_>, _: Size, output: &mut Output<'_>, tolerance: f32) -> Vec<f32> {
     let Shape::Mask(mask) = &label.shape else { return Vec::new() };
-    let drawn = polygon::drawn_as_one(mask, tolerance);
-    output.report.polygon(drawn.iou);
-    drawn.polygons.into_iter().next().unwrap_or_default()
+    let (polygon, iou) = polygon::drawn_for_opencv(mask, tolerance);
+    output.report.polygon(iou);
+    polygon
 }
 
-fn oriented(label: &Label<'_>, _: &mut Output<'_>, _: f32) -> Vec<f32> {
-    corners(&label.shape).into_iter().flat_map(|corner| [corner.x, corner.y]).collect()
+fn oriented(label: &Label<'_>, size: Size, output: &mut Output<'_>, _: f32) -> Vec<f32> {
+    // Ultralytics drops an image with a corner that lies outside.
+    let within = |value: f32, side: usize| value.clamp(0.0, side as f32);
+    let corners = corners(&label.shape);
+    let clipped = corners.map(|Point { x, y }| Point { x: within(x, size.width), y: within(y, size.height) });
+    output.report.lose(Loss::Corners, usize::from(clipped != corners));
+    clipped.into_iter().flat_map(|corner| [corner.x, corner.y]).collect()
 }
 
 /// The path of an image without the folders that the layout of a data set adds.

@@ -12,12 +12,36 @@ impl Outline {
     /// only pixels whose centers are that near to the outline may change sides. From 1 on, slanted edges lose their
     /// steps. Each polygon keeps at least four corners.
     pub fn simplified(&self, tolerance: f32) -> Vec<Vec<Point>> {
+        self.simplified_inside(tolerance, 0.0)
+    }
+
+    /// As [`Self::simplified`], with each corner moved `inset` pixels along both axes into the mask.
+    pub fn simplified_inside(&self, tolerance: f32, inset: f32) -> Vec<Vec<Point>> {
         let rings = [&self.exterior].into_iter().chain(&self.holes);
-        rings.map(|ring| simplified(ring, f64::from(tolerance.max(0.0)))).collect()
+        let tolerance = f64::from(tolerance.max(0.0));
+        let moved = |ring| {
+            let kept = kept(ring, tolerance).into_iter();
+            kept.map(|i| {
+                let [x, y] = ring[i].map(|v| v as f32);
+                let [dx, dy] = inward(ring, i).map(|sign| inset * f32::from(sign));
+                Point { x: x + dx, y: y + dy }
+            })
+        };
+        rings.map(|ring| moved(ring).collect()).collect()
     }
 }
 
-fn simplified(ring: &Polygon, tolerance: f64) -> Vec<Point> {
+/// Returns the signs of the direction from a corner into the mask, which lies on the right of the ring.
+fn inward(ring: &Polygon, i: usize) -> [i8; 2] {
+    let n = ring.len();
+    let [before, corner, after] = [ring[(i + n - 1) % n], ring[i], ring[(i + 1) % n]];
+    let right = |[x0, y0]: [u32; 2], [x1, y1]: [u32; 2]| [y0.cmp(&y1) as i8, x1.cmp(&x0) as i8];
+    let (a, b) = (right(before, corner), right(corner, after));
+    [a[0] + b[0], a[1] + b[1]]
+}
+
+/// Returns the corners of a ring that a simplified polygon keeps, by their places in the ring.
+fn kept(ring: &Polygon, tolerance: f64) -> Vec<usize> {
     // From one end of the ring to the other and back: neither end is a corner that a straight line would do without.
     let mut corners: Vec<[f64; 2]> = ring.iter().map(|corner| corner.map(f64::from)).collect();
     let first = farthest(&corners);
@@ -36,8 +60,7 @@ fn simplified(ring: &Polygon, tolerance: f64) -> Vec<Point> {
             lines.extend([(line.start..corner, tolerance), (corner..line.end, tolerance)]);
         }
     }
-    let kept = corners.iter().zip(is_kept).filter(|(_, is_kept)| *is_kept);
-    kept.map(|([x, y], _)| Point { x: *x as f32, y: *y as f32 }).collect()
+    (0..end).filter(|i| is_kept[*i]).map(|i| (i + first) % end).collect()
 }
 
 /// The corner farthest from the first.

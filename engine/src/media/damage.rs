@@ -1,6 +1,6 @@
 //! Which frames of a video are damaged: those whose data are, and those that refer to them.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use ffmpeg::codec;
 use ffmpeg_next as ffmpeg;
@@ -80,20 +80,16 @@ pub fn damaged_frames(frames: &BTreeSet<usize>, medium: &str) -> String {
             _ => ranges.push((frame, frame)),
         }
     }
-    let mut text = String::new();
-    for (i, (first, last)) in ranges.iter().take(MAX_RANGES).enumerate() {
-        let comma = if i > 0 { ", " } else { "" };
-        // Writing to a string cannot fail.
-        let _ = match last - first {
-            0 => write!(text, "{comma}{first}"),
-            _ => write!(text, "{comma}{first} to {last}"),
-        };
-    }
+    let mut named: Vec<String> = ranges
+        .iter()
+        .take(MAX_RANGES)
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") })
+        .collect();
     if ranges.len() > MAX_RANGES {
-        let _ = write!(text, ", … ({} in all)", frames.len());
+        named.push(format!("… ({} in all)", frames.len()));
     }
     let (noun, verb) = if frames.len() == 1 { ("frame", "is") } else { ("frames", "are") };
-    format!("{noun} {text} of {medium} {verb} damaged")
+    format!("{noun} {} of {medium} {verb} damaged", named.join(", "))
 }
 
 #[cfg(test)]

@@ -48,6 +48,9 @@ const TESTED_HEAD: usize = 48;
 /// The end of the video is tested too if it takes no more packets than this from its last key frame.
 const TESTED_TAIL: usize = 100;
 
+/// The damaged frames of each examined stretch, by the packet that it is decoded from (`None`: the first packet).
+type DamagedFrames = BTreeMap<Option<usize>, Arc<BTreeSet<usize>>>;
+
 /// The frames of a video and its packets, both numbered from 0.
 #[derive(Clone)]
 pub(super) struct Index {
@@ -65,7 +68,7 @@ pub(super) struct Index {
     /// For each frame that of its picture, if all were decoded.
     fingerprints: Option<Vec<u64>>,
     /// The damaged frames of each stretch that was examined, by the packet that it starts from.
-    damaged: Arc<Mutex<BTreeMap<Option<usize>, Arc<BTreeSet<usize>>>>>,
+    damaged: Arc<Mutex<DamagedFrames>>,
 }
 
 impl Index {

@@ -287,12 +287,15 @@ impl Video {
                 self.held.push_back((found, picture));
             }
         }
-        match self.held.pop_front_if(|(held, _)| *held == frame) {
-            Some((_, picture)) => {
+        match self.held.pop_front() {
+            Some((held, picture)) if held == frame => {
                 self.next = frame + 1;
                 Decoded::Frame(picture)
             }
-            None => {
+            other => {
+                if let Some(other) = other {
+                    self.held.push_front(other);
+                }
                 self.next = self.held.front().map_or(self.next, |(held, _)| *held);
                 Decoded::Nothing
             }

@@ -32,6 +32,14 @@ impl Scan {
     pub fn refusing(sentence: String) -> Self {
         Self { n_refused: 1, refused: vec![sentence], ..Self::default() }
     }
+
+    /// Adds the findings of another search.
+    pub fn extend(&mut self, other: Self) {
+        self.media.extend(other.media);
+        self.n_refused += other.n_refused;
+        self.refused.extend(other.refused);
+        self.remarks.extend(other.remarks);
+    }
 }
 
 /// Collects what a search finds.

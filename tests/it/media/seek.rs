@@ -13,6 +13,16 @@ type Shown = Vec<Option<RgbImage>>;
 /// Fails unless the video has `n_frames` frames that are the same one after the other and in any order; returns them.
 #[track_caller]
 fn check_seeks(path: &Path, n_frames: usize) -> Shown {
+    check_seeks_if(path, n_frames, |_, _| false)
+}
+
+/// As [`check_seeks`], where the first and the second reading of a frame may differ as `may_differ` says.
+#[track_caller]
+fn check_seeks_if(
+    path: &Path,
+    n_frames: usize,
+    may_differ: fn(&Option<RgbImage>, &Option<RgbImage>) -> bool,
+) -> Shown {
     let mut source = FrameSource::open(path).unwrap();
     assert_eq!(source.n_frames(), n_frames);
     let mut read = |frame: usize| match source.frame(frame) {
@@ -29,7 +39,9 @@ fn check_seeks(path: &Path, n_frames: usize) -> Shown {
         (random >> 33) as usize % n_frames
     });
     for frame in jumps.chain((0..n_frames).rev().step_by(3)) {
-        assert!(read(frame) == in_order[frame], "frame {frame} differs after a jump");
+        let again = read(frame);
+        let is_same = again == in_order[frame] || may_differ(&again, &in_order[frame]);
+        assert!(is_same, "frame {frame} differs after a jump");
     }
     let times: Vec<_> = (0..n_frames).map(|n| source.time(n)).collect();
     assert!(times[0] == 0.0 && times.is_sorted_by(|a, b| a < b), "{times:?}");
@@ -174,7 +186,9 @@ fn streams_joined_where_they_do_not_fit() {
     write(&folder.path().join("joined.ts"), &[&whole, &whole[188 * 40..], &whole].concat());
     let n_frames = count_frames(folder.path(), "joined.ts");
     assert!(n_frames > 160);
-    let joined = check_seeks(&folder.path().join("joined.ts"), n_frames);
+    // Frames may count as damaged once a key frame behind the joint has turned out to depend on frames before it.
+    let may_differ = |a: &Option<RgbImage>, b: &Option<RgbImage>| a.is_none() || b.is_none();
+    let joined = check_seeks_if(&folder.path().join("joined.ts"), n_frames, may_differ);
     let intact = check_seeks(&folder.path().join("whole.ts"), 60);
     let from_the_end: Vec<usize> = check_against(&joined[n_frames - 60..], &intact);
     assert_eq!((check_against(&joined[..60], &intact), from_the_end), (vec![59], vec![]));
@@ -189,8 +203,13 @@ fn damage_in_the_middle() {
     let third = bytes.len() / 3;
     bytes[third..third + 2000].iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * n / 7) as u8);
     write(&path, &bytes);
-    let damaged = check_seeks(&path, count_frames(folder.path(), "clip.ts"));
+    let frames = check_seeks(&path, count_frames(folder.path(), "clip.ts"));
+    let source = FrameSource::open(&path).unwrap();
+    let numbers: Vec<usize> = (0..frames.len()).map(|n| (25.0 * source.time(n)).round() as usize).collect();
     make_clip(folder.path(), &format!("{OPEN_GOP} -y clip.ts"));
-    let damaged = check_against(&damaged, &check_seeks(&path, 60));
+    let intact = check_seeks(&path, 60);
+    // Some packets are lost; what is left has its own time.
+    let intact: Vec<_> = numbers.into_iter().map(|n| intact[n].clone()).collect();
+    let damaged = check_against(&frames, &intact);
     assert!((1..20).contains(&damaged.len()), "{damaged:?}");
 }
