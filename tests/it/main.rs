@@ -8,6 +8,7 @@ mod formula;
 mod python;
 mod segue;
 
+mod cases;
 mod checkpoints;
 mod cli;
 mod coco;

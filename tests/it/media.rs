@@ -14,7 +14,7 @@ mod writer;
 
 /// Runs an FFmpeg program in a folder and gives what it prints.
 #[track_caller]
-fn run(program: &str, folder: &Path, arguments: &str) -> String {
+pub(crate) fn run(program: &str, folder: &Path, arguments: &str) -> String {
     let output = Command::new(program)
         .args(["-v", "error"])
         .args(arguments.split_whitespace())

@@ -57,6 +57,9 @@ enum Misplaced {
     Beyond(usize),
 }
 
+/// The frame of an image, and how far the paths of a photo agree.
+type Match = Result<(FrameId, Option<Rank>), Misplaced>;
+
 /// For each image of a data set its frame in a project whose file is in `folder`, or none, which is then reported: images that
 /// the project lacks in `missing`, others in `refused`.
 ///
@@ -69,8 +72,8 @@ pub(super) fn places(
     refused: &mut Messages,
 ) -> Vec<Option<Place>> {
     let matcher = Matcher::new(project, folder);
-    let mut found: Vec<Result<(FrameId, Option<Rank>), Misplaced>> =
-        dataset.images.iter().map(|image| matcher.find(dataset, image)).collect();
+    let mut found: Vec<Match> = dataset.images.iter().map(|image| matcher.find(dataset, image)).collect();
+    matcher.settle_by_root(dataset, &mut found);
     refuse_doubles(dataset, &mut found);
     let mut places = Vec::with_capacity(found.len());
     for (image, found) in dataset.images.iter().zip(found) {
@@ -111,7 +114,7 @@ pub(super) fn places(
 }
 
 /// Of several paths that are taken for the same photo, keeps the one that agrees best.
-fn refuse_doubles(dataset: &Dataset, found: &mut [Result<(FrameId, Option<Rank>), Misplaced>]) {
+fn refuse_doubles(dataset: &Dataset, found: &mut [Match]) {
     let mut claims: BTreeMap<FrameId, BTreeMap<&str, Rank>> = BTreeMap::new();
     for (image, found) in dataset.images.iter().zip(&*found) {
         if let (Ok((at, Some(rank))), Some(path)) = (found, &image.file_name) {
@@ -153,7 +156,28 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    fn find(&self, dataset: &Dataset, image: &Image) -> Result<(FrameId, Option<Rank>), Misplaced> {
+    /// Finds images that may be several photos below the folder in which all images lie whose photos are known.
+    fn settle_by_root(&self, dataset: &Dataset, found: &mut [Match]) {
+        let root_of = |(image, found): (&Image, &Match)| {
+            let (at, _) = found.as_ref().ok()?;
+            let photo = &self.project.media[&at.medium].path;
+            Some(photo.strip_suffix(image.file_name.as_deref()?)?.to_owned())
+        };
+        let roots: BTreeSet<String> = dataset.images.iter().zip(&*found).filter_map(root_of).collect();
+        let Some(root) = roots.first().filter(|root| roots.len() == 1 && root.ends_with('/')) else { return };
+        for (image, found) in dataset.images.iter().zip(found) {
+            if let (Err(Misplaced::Ambiguous(_)), Some(path)) = (&*found, &image.file_name) {
+                let photo = self.photos.index.find(&format!("{root}{path}"));
+                if let Found::One(place, rank) = photo
+                    && rank.is_whole()
+                {
+                    *found = Ok((FrameId { medium: self.photos.ids[place], frame: 0 }, Some(rank)));
+                }
+            }
+        }
+    }
+
+    fn find(&self, dataset: &Dataset, image: &Image) -> Match {
         let Some(path) = &image.file_name else {
             let found = match image.frame {
                 Some((video, frame)) => self.frame_of(&dataset.videos[video], frame)?,
@@ -290,9 +314,12 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::formats::{
-        Id,
-        tests::{SIZE, media, put},
+    use crate::{
+        formats::{
+            Id,
+            tests::{SIZE, media, put},
+        },
+        project::Medium,
     };
 
     fn image(file_name: &str, frame: Option<(usize, usize)>) -> Image {
@@ -327,6 +354,24 @@ mod tests {
         // Nobody else gets an image whose own path is in the file.
         assert_eq!(found(["a/2.jpg", "z/2.jpg"]), [Some(2), None]);
         assert_eq!(found(["y/2.jpg", "z/2.jpg"]), [None, None]);
+    }
+
+    #[test]
+    fn ambiguous_names_are_found_below_the_folder_of_the_others() {
+        let mut project = Project::default();
+        for (id, path) in [(1, "im/1.jpg"), (2, "im/a/1.jpg"), (3, "im/b/1.jpg")] {
+            let medium = Medium { path: path.to_owned(), ..(*media().media[&MediumId(2)]).clone() };
+            project.media.insert(MediumId(id), medium.into());
+        }
+        let find = |names: [&str; 2]| {
+            let images = names.map(|name| image(name, None)).to_vec();
+            find(&project, Path::new(""), images)
+                .into_iter()
+                .map(|place| place.map(|(id, _)| id))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(find(["1.jpg", "im/a/1.jpg"]), [None, Some(2)]);
+        assert_eq!(find(["1.jpg", "a/1.jpg"]), [Some(1), Some(2)]);
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Format,
-    paths::{normalized, without_suffix},
+    paths::{composed, resolved, without_suffix},
 };
 use crate::project::{MediumId, MediumKind, Project};
 
 /// A path for each medium of a project. It is the medium's own if it is free, or else gets a number.
 ///
-/// No two are the same without their suffixes, since label files and masks are named by them; case does not count, as on
-/// Windows and macOS. Nothing but a video's own frames lies in the folder that is called like it.
+/// No two are the same without their suffixes, since label files and masks are named by them; neither case nor composition
+/// of Unicode count, as on Windows and macOS. Nothing but a video's own frames lies in the folder that is called like it.
 pub(super) fn names(project: &Project, format: &Format) -> BTreeMap<MediumId, String> {
     let wanted = |path: &str| within_folder(path, format.reserved_folders);
     let mut taken = Taken::default();
@@ -41,7 +41,7 @@ pub(super) fn names(project: &Project, format: &Format) -> BTreeMap<MediumId, St
 /// A path below a folder: without drives, steps up, characters that no file can have everywhere, and folders that mean
 /// something to the format.
 fn within_folder(path: &str, reserved: &[&str]) -> String {
-    let path = normalized(path);
+    let path = resolved(path);
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != "..").collect();
     let n = parts.len();
     let kept = parts.into_iter().enumerate().filter(|(i, part)| {
@@ -57,7 +57,12 @@ fn within_folder(path: &str, reserved: &[&str]) -> String {
     if name.is_empty() { "medium".to_owned() } else { name }
 }
 
-/// Paths that are taken, in small letters and without suffixes.
+/// Returns what two paths have in common that are one file on Windows or macOS.
+fn key(path: &str) -> String {
+    composed(path).to_lowercase()
+}
+
+/// Paths that are taken, by their keys and without suffixes.
 #[derive(Default)]
 struct Taken {
     stems: HashSet<String>,
@@ -69,13 +74,13 @@ struct Taken {
 impl Taken {
     /// True if a path lies in the folder of a video's frames.
     fn is_among_frames(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
+        let name = key(name);
         name.match_indices('/').any(|(at, _)| self.videos.contains(&name[..at]))
     }
 
     /// Takes a path if it is free.
     fn take(&mut self, name: &str, kind: MediumKind) -> bool {
-        let stem = without_suffix(name).to_lowercase();
+        let stem = key(without_suffix(name));
         let above: Vec<&str> = stem.match_indices('/').map(|(at, _)| &stem[..at]).collect();
         let is_free = !self.stems.contains(&stem)
             && !self.is_among_frames(name)
@@ -109,6 +114,8 @@ mod tests {
     fn names_that_are_free_are_kept() {
         let paths = [("a/1.jpg", 1), ("a/1.png", 1), ("a/1-2.png", 1), ("A/1.tif", 1)];
         assert_eq!(named(&paths, &coco::INSTANCES), ["a/1.jpg", "a/1-3.png", "a/1-2.png", "A/1-4.tif"]);
+        let paths = [("cafe\u{301}.jpg", 1), ("caf\u{e9}.jpg", 1)];
+        assert_eq!(named(&paths, &coco::INSTANCES), ["cafe\u{301}.jpg", "caf\u{e9}-2.jpg"]);
         let paths = [("../x.jpg", 1), ("x.jpg", 1), ("C:\\x.jpg", 1), ("/d/x:y.jpg", 1)];
         assert_eq!(named(&paths, &coco::INSTANCES), ["x.jpg", "x-2.jpg", "x-3.jpg", "d/x_y.jpg"]);
     }

@@ -8,19 +8,28 @@ use std::{borrow::Cow, collections::HashMap};
 use percent_encoding::percent_decode_str;
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
-/// A path with `/` between its names, composed Unicode, and neither `.` nor `..` where these can be resolved.
+/// Returns a path in composed Unicode, with `/` between its names, and neither `.` nor `..` where these can be resolved.
 pub(super) fn normalized(path: &str) -> String {
+    composed(&resolved(path)).into_owned()
+}
+
+/// Returns text in composed Unicode.
+pub(super) fn composed(text: &str) -> Cow<'_, str> {
+    if is_nfc(text) { text.into() } else { text.nfc().collect() }
+}
+
+/// Returns a path with `/` between its names, and neither `.` nor `..` where these can be resolved.
+pub(super) fn resolved(path: &str) -> String {
     let path = path.replace('\\', "/");
-    let composed: Cow<'_, str> = if is_nfc(&path) { path.into() } else { path.nfc().collect() };
     let mut names: Vec<&str> = Vec::new();
-    for name in composed.split('/') {
+    for name in path.split('/') {
         match name {
             "" | "." => {}
             ".." if names.last().is_some_and(|last| *last != "..") => drop(names.pop()),
             _ => names.push(name),
         }
     }
-    let root = if composed.starts_with('/') { "/" } else { "" };
+    let root = if path.starts_with('/') { "/" } else { "" };
     format!("{root}{}", names.join("/"))
 }
 
@@ -86,6 +95,11 @@ pub(super) enum Found {
 pub(super) struct Rank(usize, Agreement);
 
 impl Rank {
+    /// True if the paths are the same, but maybe for a suffix that one of them lacks.
+    pub(super) fn is_whole(self) -> bool {
+        self.0 == usize::MAX
+    }
+
     /// True if the last names agree in more than their numbers.
     pub(super) fn is_by_name(self) -> bool {
         self.1 >= Agreement::Stem

@@ -116,7 +116,7 @@ pub(super) fn drawn_as_one(mask: &Rle, tolerance: f32) -> Drawn {
 /// Returns a mask as one polygon for readers that fill polygons as OpenCV does, and what they make of it.
 ///
 /// The polygon is no farther than `tolerance` pixels from the outline, and nearer where readers would otherwise get less
-/// than [`GOOD_IOU`]. Corners lie within their pixels, a quarter of a pixel from the outline: readers that truncate them
+/// than an IoU of 0.98. Corners lie within their pixels, a quarter of a pixel from the outline: readers that truncate them
 /// and readers that fill up to the outline both get the mask.
 pub(super) fn drawn_for_opencv(mask: &Rle, tolerance: f32) -> (Vec<f32>, f64) {
     const INSET: f32 = 0.25;

@@ -74,6 +74,9 @@ impl Segmentation {
         if !list.is_empty() && list.iter().all(|value| json_float(value).is_some()) {
             doubt = Some("its segmentation is a flat list, read as one polygon");
             list = vec![Value::Array(list)];
+        } else if list.len() > 2 && list.iter().all(is_pair) {
+            doubt = Some("its segmentation is a list of points, read as one polygon");
+            list = vec![Value::Array(list)];
         }
         let (mut polygons, mut flaw) = (Vec::new(), None);
         for value in &list {
@@ -205,11 +208,15 @@ fn size_from(value: &Value) -> Option<Size> {
     valid_size(side(width)?, side(height)?)
 }
 
+/// True for a point written as `[x, y]`.
+fn is_pair(value: &Value) -> bool {
+    value.as_array().is_some_and(|pair| pair.len() == 2)
+}
+
 /// A polygon as `x, y, x, y, …`, which may be written in pairs.
 fn polygon(value: &Value) -> Result<Vec<f64>, Flaw> {
     let numbers = value.as_array().ok_or(Flaw::Segmentation)?;
-    let is_pairs =
-        !numbers.is_empty() && numbers.iter().all(|pair| pair.as_array().is_some_and(|pair| pair.len() == 2));
+    let is_pairs = !numbers.is_empty() && numbers.iter().all(is_pair);
     let flat: Vec<&Value> = match is_pairs {
         true => numbers.iter().filter_map(Value::as_array).flatten().collect(),
         false => numbers.iter().collect(),
@@ -300,6 +307,7 @@ mod tests {
             json!([[1, 1, 4, 1, 4, 3, 1, 3]]),
             json!([1, 1, 4, 1, 4, 3, 1, 3]),
             json!([[[1, 1], [4, 1], [4, 3], [1, 3]]]),
+            json!([[1, 1], [4, 1], [4, 3], [1, 3]]),
             json!([["1", "1", "4.0", "1", "4e0", "3", "1", "3"]]),
             json!([[1, 1, 4, 1, 4, 3, 1, 3], [5, 5], []]),
         ] {

@@ -35,7 +35,7 @@ pub(in crate::nn) enum Object {
     Global(Global),
     Storage(StorageType, Rc<str>),
     Tensor(Rc<PickledTensor>),
-    /// Place in [`Pickle::dicts`].
+    /// Place in the list of dicts of the pickle.
     Dict(usize),
     Mark,
 }

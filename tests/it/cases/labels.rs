@@ -1,0 +1,205 @@
+//! Annotations in spellings that are legal, common, or half broken.
+
+use super::{Case, coco, label, labels, pixels, segue};
+
+/// The box of `1 0.5 0.5 0.2 0.4` on 100 x 80 pixels.
+const MIDDLE: [f64; 4] = [40.0, 24.0, 20.0, 32.0];
+
+#[test]
+fn class_numbers_may_be_written_as_decimals() {
+    for (text, category) in [
+        ("1.0e+00 5.0e-01 5.0e-01 2.0e-01 4.0e-01\n", "dog"),
+        ("1.0 0.5 0.5 0.2 0.4", "dog"),
+        ("+1 .5 .5 .2 .4\r\n\r\n", "dog"),
+        ("0\t0.5\t5e-1\t 0.2   0.4 \n", "cat"),
+        ("\u{feff}0 0.5 0.5 0.2 0.4\n", "cat"),
+    ] {
+        let case =
+            Case::new(&[("data.yaml", "names: [cat, dog]\n"), ("images/a.png", ""), ("labels/a.txt", text)]);
+        let (labels, _) = case.imported("data.yaml", &["--media", "images"]);
+        assert_eq!(labels, [label("images/a.png", category, MIDDLE)], "{text:?}");
+    }
+}
+
+#[test]
+fn broken_class_number_is_named_with_file_and_line() {
+    let case = Case::new(&[
+        ("data.yaml", "names: [cat, dog]\n"),
+        ("images/a.png", ""),
+        ("images/b.png", ""),
+        ("labels/a.txt", "0 .5 .5 .2 .4\n1.5 .5 .5 .2 .4\n"),
+        ("labels/b.txt", "1 .5 .5 .2 .4\n"),
+    ]);
+    let (labels, said) = case.imported(".", &["--media", "images"]);
+    assert_eq!(labels, [label("images/a.png", "cat", MIDDLE), label("images/b.png", "dog", MIDDLE)]);
+    assert!(said.contains("a.txt") && said.contains("line 2"), "{said}");
+}
+
+#[test]
+fn boxes_of_poses_survive_and_keypoints_are_counted() {
+    let pairs = "0 .5 .5 .4 .4 .35 .35 .65 .35 .65 .65 .35 .65\n";
+    let triples = "0 .5 .5 .4 .4 .4 .4 2 .6 .4 2 .5 .6 1\n";
+    for (shape, text) in [("[4, 2]", pairs), ("[3, 3]", triples)] {
+        let yaml = format!("names: [cat]\nkpt_shape: {shape}\n");
+        let case = Case::new(&[("data.yaml", &yaml), ("images/a.png", ""), ("labels/a.txt", text)]);
+        let (labels, said) = case.imported(".", &[]);
+        assert_eq!(labels, [label("images/a.png", "cat", [30.0, 24.0, 40.0, 32.0])]);
+        assert!(said.contains("keypoint"), "{said}");
+    }
+    let text = coco(&[r#", "keypoints": [11, 11, 2, 15, 15, 2], "num_keypoints": 2"#]);
+    let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+    let (labels, said) = case.imported("c.json", &[]);
+    assert_eq!(labels, [label("a.png", "cat", [10.0, 10.0, 30.0, 20.0])]);
+    assert!(said.contains("1 ") && said.contains("keypoint"), "{said}");
+}
+
+#[test]
+fn byte_order_mark_makes_no_second_category() {
+    let case = Case::new(&[
+        ("yolo/classes.txt", "\u{feff}行人\n汽车\n"),
+        ("yolo/a.txt", "0 .5 .5 .2 .4\n1 .5 .5 .2 .4\n"),
+        ("a.png", ""),
+        ("c.json", &format!("\u{feff}{}", coco(&[""]).replace("\"cat\"", "\"行人\""))),
+    ]);
+    case.import("yolo", &[]);
+    case.import("c.json", &[]);
+    let coco = case.coco("p.segue");
+    let names: Vec<&str> =
+        coco["categories"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["行人", "汽车"]);
+    assert_eq!(labels(&coco).len(), 3);
+}
+
+#[test]
+fn text_is_read_in_the_encodings_of_the_world() {
+    let names = ["行人", "汽车", "自行车", "交通信号灯", "人行横道"];
+    let text = format!("{}\n", names.join("\n"));
+    for label in ["utf-16le", "utf-16be", "gbk", "shift_jis", "utf-8"] {
+        let text = if label == "shift_jis" {
+            "歩行者\n自動車\n自転車\nトラック\nバイク\n"
+        } else {
+            &text
+        };
+        let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap();
+        let bytes = match label {
+            "utf-16le" => {
+                [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+            }
+            "utf-16be" => {
+                [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect()
+            }
+            _ => encoding.encode(text).0.into_owned(),
+        };
+        let case = Case::new(&[("a.png", ""), ("a.txt", "0 .5 .5 .2 .4\n")]);
+        case.bytes("classes.txt", &bytes);
+        let (labels, said) = case.imported(".", &[]);
+        let first = text.lines().next().unwrap();
+        assert_eq!(labels, [super::label("a.png", first, MIDDLE)], "{label}: {said}");
+    }
+}
+
+#[test]
+fn box_survives_every_broken_polygon() {
+    let square = "[10, 10, 40, 10, 40, 30, 10, 30]";
+    let text = coco(&[
+        &format!(r#", "segmentation": {square}"#),
+        &format!(r#", "segmentation": [{square}]"#),
+        r#", "segmentation": [[10, 10], [40, 10], [40, 30], [10, 30]]"#,
+        r#", "segmentation": [[]]"#,
+        r#", "segmentation": []"#,
+        r#", "segmentation": null"#,
+        r#", "segmentation": [[10, 10, 40, 10, 40, 30, 10]]"#,
+        r#", "segmentation": [[10, 10, 40, 30]]"#,
+        r#", "segmentation": [["x", 10, 40, 10, 40, 30]]"#,
+        r#", "segmentation": {"size": [80, 100], "counts": [1, 2, 3]}"#,
+    ]);
+    let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+    case.import("c.json", &[]);
+    let exported = case.coco("p.segue");
+    let whole = label("a.png", "cat", [10.0, 10.0, 30.0, 20.0]);
+    assert_eq!(labels(&exported), vec![whole; 10]);
+    let masks = pixels(&case.path("out.json"));
+    let filled: Vec<usize> = masks.iter().flatten().map(Vec::len).collect();
+    assert_eq!(filled, [600; 3], "flat, nested and paired corners are polygons");
+}
+
+#[test]
+fn run_lengths_are_read_in_their_spellings() {
+    // Columns 10 to 39, rows 10 to 29 of 100 x 80 pixels.
+    let counts: Vec<String> = (0..30)
+        .map(|column| format!("{}, 20", if column == 0 { 810 } else { 60 }))
+        .chain(["4850".to_owned()])
+        .collect();
+    let counts = counts.join(", ");
+    let packed = "Zi0d0l1000000000000000000000000000000000000000000000000000000000fe4";
+    let text = coco(&[
+        &format!(r#", "segmentation": {{"size": [80, 100], "counts": [{counts}]}}"#),
+        &format!(r#", "segmentation": [{{"size": [80, 100], "counts": [{counts}]}}]"#),
+        &format!(r#", "segmentation": {{"size": [80.0, 100.0], "counts": "{packed}"}}"#),
+        &format!(r#", "segmentation": {{"size": [80, 100], "counts": "b'{packed}'"}}"#),
+        &format!(r#", "segmentation": {{"counts": "{packed}"}}"#),
+    ]);
+    let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+    case.import("c.json", &[]);
+    case.coco("p.segue");
+    let square: Vec<[u64; 2]> = (10..40).flat_map(|x| (10..30).map(move |y| [x, y])).collect();
+    assert_eq!(pixels(&case.path("out.json")), vec![Some(square); 5]);
+}
+
+#[test]
+fn image_size_comes_from_the_file_where_labels_lack_it() {
+    let whole = label("a.png", "cat", [10.0, 10.0, 30.0, 20.0]);
+    for size in
+        ["", r#", "width": 0, "height": 0"#, r#", "width": "100", "height": "80""#, r#", "width": null"#]
+    {
+        let square = r#", "segmentation": [[10, 10, 40, 10, 40, 30, 10, 30]]"#;
+        let text = coco(&["", square]).replace(r#", "width": 100, "height": 80"#, size);
+        let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+        let (labels, said) = case.imported("c.json", &[]);
+        assert_eq!(labels, [whole.clone(), whole.clone()], "{size}: {said}");
+    }
+}
+
+#[test]
+fn crowds_stay_crowds() {
+    let text =
+        coco(&[r#", "iscrowd": 1, "segmentation": {"size": [80, 100], "counts": [810, 20, 7170]}"#, ""]);
+    let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+    case.import("c.json", &[]);
+    let coco = case.coco("p.segue");
+    let crowds: Vec<&serde_json::Value> =
+        coco["annotations"].as_array().unwrap().iter().map(|one| &one["iscrowd"]).collect();
+    assert_eq!(crowds, [1, 0]);
+}
+
+#[test]
+fn rotated_boxes_and_ellipses_of_cvat_cover_their_pixels() {
+    let xml = r#"<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>
+        <image id="0" name="a.png" width="100" height="80">
+        <box label="box" xtl="30.0" ytl="35.0" xbr="70.0" ybr="45.0" rotation="90.0" z_order="0"/>
+        <ellipse label="egg" cx="50.0" cy="40.0" rx="20.0" ry="10.0" z_order="0"/>
+        <skeleton label="s"><points label="1" points="1,1"/></skeleton><polyline label="l" points="1,1;5,5"/>
+        <tag label="t"/></image></annotations>"#;
+    let case = Case::new(&[("a.xml", xml), ("im/a.png", "")]);
+    let (labels, said) = case.imported("a.xml", &["--media", "im"]);
+    let want = [
+        label("im/a.png", "box", [45.0, 20.0, 10.0, 40.0]),
+        label("im/a.png", "egg", [30.0, 30.0, 40.0, 20.0]),
+    ];
+    assert_eq!(labels, want);
+    for kind in ["skeleton", "polyline", "tag"] {
+        assert!(said.contains(kind), "{kind} is not counted: {said}");
+    }
+}
+
+#[test]
+fn importing_twice_adds_nothing_and_says_so() {
+    let case = Case::new(&[("c.json", &coco(&["", ""])), ("a.png", "")]);
+    let said = case.import("c.json", &["--dry-run"]);
+    assert!(said.contains("would be taken") && !case.path("p.segue").exists(), "{said}");
+    case.import("c.json", &[]);
+    segue::fail(case.folder.path(), &["import", "c.json", "--into", "p.segue"], 1, "--repeat");
+    assert_eq!(case.labels().len(), 2);
+    case.import("c.json", &["--repeat"]);
+    assert_eq!(case.labels().len(), 4);
+}
