@@ -1,8 +1,8 @@
 //! Any bytes as a file of labels of any format: `make fuzz`.
 //!
 //! Labels are exported once in every format that is read. The files of these exports are the seeds, written into the folder
-//! named by `SEEDS`. In each run the fuzzer's bytes stand in for one of the files, which the first byte says, and the export
-//! is read again.
+//! named by `SEEDS`. In each run the fuzzer's bytes stand in for one of the files, which the first byte says. The export is
+//! recognized, read again, and matched with the media of a project.
 
 #![no_main]
 
@@ -12,7 +12,10 @@ use std::{
     sync::LazyLock,
 };
 
-use engine::formats::{self, FORMATS, Format, ImageFiles, Options, Reading, coco::INSTANCES};
+use engine::{
+    formats::{self, FORMATS, Format, ImageFiles, Options, Reading, coco::INSTANCES},
+    project::Project,
+};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -44,15 +47,19 @@ struct Label {
 /// What goes when the process ends.
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder"));
 
-static FILES: LazyLock<Vec<Label>> = LazyLock::new(|| {
+static PROJECT: LazyLock<Project> = LazyLock::new(|| {
     let labels = FOLDER.path().join("labels.json");
     fs::write(&labels, LABELS).expect("labels are written");
-    let (project, _) = read(&INSTANCES, &labels).expect("labels are read").to_project(&ImageFiles::around(&labels));
+    read(&INSTANCES, &labels).expect("labels are read").to_project(&ImageFiles::around(&labels)).0
+});
+
+static FILES: LazyLock<Vec<Label>> = LazyLock::new(|| {
+    let project = &*PROJECT;
     let mut files = Vec::new();
     for format in FORMATS.iter().filter(|format| format.is_read()) {
         let folder = FOLDER.path().join(format.name);
         format
-            .export(&project, &ImageFiles::of_project(FOLDER.path()), &Options::default(), &folder, &|_, _| true)
+            .export(project, &ImageFiles::of_project(FOLDER.path()), &Options::default(), &folder, &|_, _| true)
             .expect("an export");
         list(&folder, &mut |path| {
             let bytes = fs::read(path).expect("a file");
@@ -95,7 +102,11 @@ fuzz_target!(init: write_seeds(), |bytes: &[u8]| {
     if let Ok(mut dataset) = read(format, folder) {
         let files = ImageFiles::around(folder);
         formats::check(&dataset, &files);
-        dataset.to_project(&files);
+        dataset.clone().to_project(&files);
+        let mut project = PROJECT.clone();
+        let n_before = project.segments.len();
+        let taken = dataset.add_to(&mut project, folder, true);
+        assert_eq!(project.segments.len(), n_before + taken.n_annotations, "annotations replace others");
     }
     fs::write(path, whole).expect("a file");
 });

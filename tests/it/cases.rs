@@ -6,6 +6,7 @@
 mod exports;
 mod labels;
 mod places;
+mod spellings;
 
 use std::{
     fs,
