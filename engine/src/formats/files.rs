@@ -123,6 +123,21 @@ impl ImageFiles {
         self.find(&medium.path).unwrap_or_else(|| path_of(&self.folder, medium))
     }
 
+    /// True if the file of a path may be copied. Labels may name any file of the machine; of these only images below their
+    /// folder are copied, and those in a usual folder of images beside it.
+    pub(super) fn may_be_copied(&self, path: &str) -> bool {
+        if !self.is_searched {
+            return true;
+        }
+        let path = normalized(path);
+        let inner = path.strip_prefix("../").map(|path| path.strip_prefix("../").unwrap_or(path));
+        let is_drive = path.as_bytes().get(1) == Some(&b':');
+        match inner {
+            Some(inner) => IMAGE_FOLDERS.iter().any(|folder| inner.split('/').next() == Some(folder)),
+            None => !path.starts_with('/') && !is_drive,
+        }
+    }
+
     /// True if several files may be meant by a path.
     pub(super) fn is_ambiguous(&self, path: &str) -> bool {
         self.is_searched && matches!(self.known().find(path), Found::Several(..))

@@ -134,6 +134,10 @@ impl<'a> Output<'a> {
         for (at, paths) in std::mem::take(&mut self.wanted) {
             self.step()?;
             let medium: &Medium = &selection.project.media[&at.medium];
+            if !files.may_be_copied(&medium.path) {
+                self.report.n_outside += 1;
+                continue;
+            }
             let from = files.path_of(medium);
             if selection.options.files.is_none() && !from.exists() {
                 self.report.n_missing += 1;

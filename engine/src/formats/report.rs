@@ -20,6 +20,9 @@ pub struct Report {
     /// Image files that should have been linked or copied but are not there.
     #[serde(skip_serializing_if = "is_zero")]
     pub n_missing: usize,
+    /// Image files that are left out because they lie outside of the folder of the labels that name them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub n_outside: usize,
     /// Image files that are left out because they cannot be read.
     #[serde(skip_serializing_if = "is_zero")]
     pub n_unreadable: usize,
@@ -204,6 +207,11 @@ impl fmt::Display for Report {
                 "\nnot there: {}, so that only labels are written",
                 counted(self.n_missing, "image file")
             )?;
+        }
+        if self.n_outside > 0 {
+            let files = counted(self.n_outside, "image file");
+            let outside = "outside of the folder of the labels; import the labels into a project with --media to copy them";
+            write!(f, "\nnot copied: {files} {outside}")?;
         }
         if self.n_unreadable > 0 {
             let files = counted(self.n_unreadable, "image file");

@@ -173,6 +173,11 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    // The file may come from anyone: nothing that its schema holds is run.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
     Ok(db)
 }
 
@@ -184,6 +189,10 @@ fn prepare(db: &mut Connection, migrations: &[&str]) -> rusqlite::Result<Found> 
     let is_empty = "SELECT NOT EXISTS (SELECT * FROM sqlite_schema)";
     let is_new = application == 0 && version == 0 && transaction.query_row(is_empty, [], |row| row.get(0))?;
     if application != APPLICATION && !is_new {
+        return Ok(Found::Other);
+    }
+    let has_code = "SELECT EXISTS (SELECT * FROM sqlite_schema WHERE type IN ('view', 'trigger'))";
+    if transaction.query_row(has_code, [], |row| row.get(0))? {
         return Ok(Found::Other);
     }
     let Some(missing) = migrations.get(version as usize..) else { return Ok(Found::Newer) };

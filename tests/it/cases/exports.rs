@@ -70,6 +70,27 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
 }
 
 #[test]
+fn only_images_below_the_labels_are_copied() {
+    let named = |name: &str| coco(&[""]).replace("a.png", name);
+    let case = Case::new(&[("secret.png", ""), ("images/a.png", ""), ("d/a.png", "")]);
+    let absolute = case.path("secret.png").to_str().unwrap().to_owned();
+    for (name, n_copied) in [("a.png", 1), ("../images/a.png", 1), ("../secret.png", 0), (&absolute, 0)] {
+        case.bytes("d/c.json", named(name).as_bytes());
+        let words = ["export", "d/c.json", "--format", "yolo", "--files", "copy", "--out", "o"];
+        let said = segue::succeed(case.folder.path(), &words);
+        let copied = walk(&case.path("o")).iter().filter(|path| path.ends_with(".png")).count();
+        assert_eq!(copied, n_copied, "{name}: {said}");
+        assert_eq!(said.contains("not copied: 1 image file"), n_copied == 0, "{said}");
+    }
+    case.bytes("d/c.json", named("/etc/passwd").as_bytes());
+    segue::run(
+        case.folder.path(),
+        &["export", "d/c.json", "--format", "yolo", "--files", "copy", "--out", "o"],
+    );
+    assert!(walk(&case.path("o")).iter().all(|path| !path.contains("passwd") || path.ends_with(".txt")));
+}
+
+#[test]
 fn labels_of_another_size_end_with_an_error() {
     let text = coco(&[""]).replace(r#""width": 100, "height": 80"#, r#""width": 80, "height": 100"#);
     let case = Case::new(&[("c.json", &text), ("a.png", "")]);

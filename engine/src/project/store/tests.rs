@@ -270,6 +270,17 @@ fn other_files_are_refused_and_stay_as_they_are() {
     drop(other);
     check_refused(&at("other.db"), "the file is no Segue project");
 
+    // A view may compute without end, and a trigger write without end.
+    for (name, code) in [
+        ("view", "CREATE VIEW v AS SELECT 1"),
+        ("trigger", "CREATE TRIGGER t AFTER INSERT ON steps BEGIN INSERT INTO media VALUES (1, ''); END"),
+    ] {
+        let path = at(&format!("{name}.segue"));
+        drop(open(&path));
+        Connection::open(&path).unwrap().execute_batch(code).unwrap();
+        check_refused(&path, "the file is no Segue project");
+    }
+
     check_refused(folder.path(), "there is no such folder, or it may not be written");
     check_refused(&at("no folder/a.segue"), "there is no such folder, or it may not be written");
     check_refused(&at("a.txt/a.segue"), "there is no such folder, or it may not be written");
