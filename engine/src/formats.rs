@@ -253,10 +253,12 @@ impl Sizes {
         }
     }
 
-    /// The size of the image of a path, or of the video whose frame it is: a video's stem is the folder of its frames.
+    /// The size of the image of a path, or of the video whose frame it is: a video's stem is the folder of its frames. If all
+    /// are of one size, it is that of any.
     fn of(&self, path: &str) -> Option<Size> {
         let found = self.index.find(path).one().or_else(|| self.index.find(paths::split(path).0).one());
-        found.map(|place| self.sizes[place])
+        let first = self.sizes.first().filter(|first| self.sizes.iter().all(|size| size == *first));
+        found.map(|place| &self.sizes[place]).or(first).copied()
     }
 }
 
@@ -338,6 +340,11 @@ impl Format {
     /// # Errors
     /// If nothing in it can be used, or the reader cancels ([`FormatError::Canceled`]).
     pub fn import(&self, reading: &Reading<'_>) -> Result<Dataset, FormatError> {
+        let folder = reading.files.folder().to_owned();
+        self.read_all(reading).map(|dataset| Dataset { folder, ..dataset })
+    }
+
+    fn read_all(&self, reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         let path = reading.path;
         let unknown = || FormatError::UnknownFormat { path: path.to_owned() };
         let read = self.read.ok_or_else(unknown)?;

@@ -73,6 +73,9 @@ struct Choice {
     /// Write polygons where the format can have masks too
     #[arg(long)]
     polygons: bool,
+    /// Write the scores of tracked and detected objects, in formats that have them
+    #[arg(long)]
+    scores: bool,
     /// Number categories one after the other from here; by default they keep their numbers
     #[arg(long, value_name = "N")]
     first_category: Option<u32>,
@@ -108,8 +111,10 @@ impl Export {
             write_atomically(&file, |out| std::io::Write::write_all(out, &json))
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
+        let lacks_files = report.lacks_files() && !matches!(options.files, None | Some(Files::Leave));
         say(report)?;
         say(format_args!("{}", self.out.display()))?;
+        ensure!(!lacks_files, "not all image files could be copied; see above");
         ensure!(n_refused == 0, "{} of the labels could not be taken; see above", counted(n_refused, "item"));
         Ok(())
     }
@@ -152,7 +157,7 @@ impl Choice {
             }),
             tolerance: self.tolerance,
             polygons: self.polygons,
-            scores: false,
+            scores: self.scores,
             first_category: self.first_category,
         })
     }

@@ -36,7 +36,7 @@ pub struct Taken {
     pub refused: Messages,
     /// Annotations that the project had before.
     pub n_known: usize,
-    /// Annotations of the data set.
+    /// Annotations of the data set, and items of it that are refused.
     pub n_offered: usize,
 }
 
@@ -77,7 +77,8 @@ impl Dataset {
     /// An image is the project's whose path agrees best. A category is the project's of the same name,
     /// or else new. Annotations that the project has already are counted and not added, unless `repeat` is true.
     pub fn add_to(&mut self, project: &mut Project, folder: &Path, repeat: bool) -> Taken {
-        let mut taken = Taken { n_offered: self.annotations.len(), ..Taken::default() };
+        let n_offered = self.annotations.len() + self.refused.len();
+        let mut taken = Taken { n_offered, ..Taken::default() };
         let places = places(self, project, folder, &mut taken.missing, &mut taken.refused);
         if let Some(image) = self.stranger(&places) {
             let image = self.title(image);

@@ -15,7 +15,7 @@ use super::{
     recognize::Recognize,
     valid_size,
 };
-use crate::mask::Rle;
+use crate::{mask::Rle, project::FrameId};
 
 /// BURST.
 pub const FORMAT: Format = Format {
@@ -67,7 +67,7 @@ struct Segment {
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
     for (part, frames) in selection.parts() {
         for frame in &frames {
-            let name = image_name(frame.at.frame);
+            let name = image_name(selection, frame.at);
             output.place(
                 selection,
                 frame,
@@ -91,8 +91,8 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
     Ok(())
 }
 
-fn image_name(frame: usize) -> String {
-    format!("{frame:06}.jpg")
+fn image_name(selection: &Selection<'_>, at: FrameId) -> String {
+    format!("{}.jpg", selection.frame_stem(at, 6))
 }
 
 fn sequence(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Sequence {
@@ -115,8 +115,10 @@ fn sequence(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Sequence {
         fps: clip.medium.fps.unwrap_or(0.0),
         width: clip.medium.size.width,
         height: clip.medium.size.height,
-        all_image_paths: (0..clip.medium.n_frames).map(image_name).collect(),
-        annotated_image_paths: clip.frames.iter().map(|frame| image_name(frame.at.frame)).collect(),
+        all_image_paths: (0..clip.medium.n_frames)
+            .map(|frame| image_name(selection, FrameId { medium: clip.id, frame }))
+            .collect(),
+        annotated_image_paths: clip.frames.iter().map(|frame| image_name(selection, frame.at)).collect(),
         neg_category_ids: Vec::new(),
         not_exhaustive_category_ids: Vec::new(),
         track_category_ids: categories,

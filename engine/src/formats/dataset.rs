@@ -3,14 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{
-    FormatError, ImageFiles, Messages, Taken, clip, coco,
-    paths::{normalized, without_suffix},
-};
+use super::{FormatError, ImageFiles, Messages, Taken, clip, coco, paths::normalized};
 use crate::{
     geometry::{Rect, Size},
     mask::Rle,
@@ -21,6 +18,8 @@ use crate::{
 /// lists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
+    /// The folder that the paths of images and videos are relative to, as far as they are true.
+    pub folder: PathBuf,
     /// Images, and frames of videos.
     pub images: Vec<Image>,
     /// The paths of videos.
@@ -347,7 +346,7 @@ impl Dataset {
     }
 }
 
-/// What a frame of a video is called as an image: the video's path without its suffix, and six digits.
-pub(super) fn frame_name(video: &str, frame: usize) -> String {
-    format!("{}/{frame:06}.jpg", without_suffix(video))
+/// Returns the name of a frame of a video as an image, with six digits.
+pub(super) fn frame_name(folder: &str, frame: usize) -> String {
+    format!("{folder}/{frame:06}.jpg")
 }

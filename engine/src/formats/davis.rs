@@ -43,7 +43,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
             let stem = selection.medium_stem(clip.id);
             let numbers: BTreeMap<ObjectId, usize> = selection.tracks(clip).into_keys().zip(1..).collect();
             for frame in &clip.frames {
-                let name = format!("{RESOLUTION}/{stem}/{:05}", frame.at.frame);
+                let name = format!("{RESOLUTION}/{stem}/{}", selection.frame_stem(frame.at, 5));
                 output.place(selection, frame, &format!("JPEGImages/{name}.jpg"));
                 let size = frame.medium.size;
                 let mut picture = vec![0; size.area()];

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::media::MediaError;
+use crate::{geometry::Size, media::MediaError};
 
 /// Why labels are not read or written at all.
 ///
@@ -48,6 +48,9 @@ pub enum FormatError {
 
     #[error("there is nothing to export: {why}")]
     Nothing { why: String },
+
+    #[error("the image has {file} pixels, its labels are for {labels}: {}", path.display())]
+    Resized { path: PathBuf, file: Size, labels: Size },
 
     #[error("{0}")]
     Media(#[from] MediaError),

@@ -34,6 +34,14 @@ pub(super) fn with_suffix(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     walk(folder, |_| true, |path| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(suffix)))
 }
 
+/// Lists the folders in a folder, in the order of their names.
+pub(super) fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
 fn walk(
     folder: &Path,
     is_entered: impl Fn(&Path) -> bool,
@@ -160,6 +168,17 @@ impl ImageFiles {
     /// The path, relative to [`Self::folder`], of what the label file `labels` names `path`.
     pub(super) fn named(&self, labels: &Path, path: &str) -> String {
         joined(&self.relative(&crate::file::folder_of(labels)), path)
+    }
+
+    /// Returns the path, relative to [`Self::folder`], of an image that the label file `labels` names `path` without regard to its
+    /// own folder: beside or below the label file if there are images of this name elsewhere as well.
+    pub(super) fn named_nearby(&self, labels: &Path, path: &str) -> String {
+        let (plain, nearby) = (normalized(path), self.named(labels, path));
+        if nearby == plain || self.folder.join(&nearby).is_file() {
+            return nearby;
+        }
+        let found = self.is_ambiguous(&plain).then(|| self.find(&nearby)).flatten();
+        found.map_or(plain, |file| self.relative(&file))
     }
 
     fn known(&self) -> &PathIndex {

@@ -1,12 +1,13 @@
 //! Finding the media and frames of a project that the images of a data set are.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::Path,
+    path::{Component, Path, PathBuf},
 };
 
 use super::{
-    Dataset, Image, Messages, coco,
+    Dataset, Id, Image, Messages, coco,
     paths::{Found, PathIndex, Rank, last_name, split, without_suffix},
 };
 use crate::{
@@ -36,6 +37,20 @@ struct Matcher<'a> {
     videos: Media,
     /// The frames of the videos that are folders of images.
     folders: BTreeMap<MediumId, FrameFolder>,
+    ids: IdMeaning,
+    /// The folder of the data set, and photos by their files.
+    files: Option<(PathBuf, HashMap<PathBuf, MediumId>)>,
+}
+
+/// The meaning of the ids of images without a path, as results have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IdMeaning {
+    /// The id that an export of this project gave to the image.
+    Exported,
+    /// The name of the image's file, as Ultralytics has it.
+    Named,
+    /// Either, which may be different images.
+    Either,
 }
 
 /// The files of a folder of frames by their names.
@@ -53,6 +68,8 @@ struct FrameFolder {
 enum Misplaced {
     Missing,
     Ambiguous([String; 2]),
+    /// Its id is that of one image in an export, and the name of another.
+    AmbiguousId([String; 2]),
     /// Its frame lies behind the end of a video of so many frames.
     Beyond(usize),
 }
@@ -71,7 +88,9 @@ pub(super) fn places(
     missing: &mut Vec<String>,
     refused: &mut Messages,
 ) -> Vec<Option<Place>> {
-    let matcher = Matcher::new(project, folder);
+    let mut matcher = Matcher::new(project, folder);
+    matcher.locate(folder, &dataset.folder);
+    matcher.ids = matcher.meaning_of_ids(dataset);
     let mut found: Vec<Match> = dataset.images.iter().map(|image| matcher.find(dataset, image)).collect();
     matcher.settle_by_root(dataset, &mut found);
     refuse_doubles(dataset, &mut found);
@@ -90,6 +109,15 @@ pub(super) fn places(
                 refused.refuse(
                     dataset.title(image),
                     format_args!("it may be {a} or {b}; name its folder in the labels"),
+                );
+                None
+            }
+            Err(Misplaced::AmbiguousId([a, b])) => {
+                refused.refuse(
+                    dataset.title(image),
+                    format_args!(
+                        "its id is that of {a} in an export and the name of {b}; add file_name to the results"
+                    ),
                 );
                 None
             }
@@ -153,6 +181,59 @@ impl<'a> Matcher<'a> {
             photos: of(MediumKind::Image),
             videos: of(MediumKind::Video),
             folders: frames.collect(),
+            ids: IdMeaning::Exported,
+            files: None,
+        }
+    }
+
+    /// Knows photos by their files from now on, too, if both folders are there: that of the project and that of the data set.
+    fn locate(&mut self, project: &Path, dataset: &Path) {
+        let (Ok(project), Ok(dataset)) = (project.canonicalize(), dataset.canonicalize()) else { return };
+        let photos = self.project.media.iter().filter(|(_, medium)| !medium.is_video());
+        let files = photos.map(|(id, medium)| (resolved_path(&path_of(&project, medium)), *id)).collect();
+        self.files = Some((dataset, files));
+    }
+
+    /// Returns the photo whose file a path of the data set is.
+    fn photo_at(&self, path: &str) -> Option<FrameId> {
+        let (folder, files) = self.files.as_ref()?;
+        let medium = *files.get(&resolved_path(&folder.join(path)))?;
+        Some(FrameId { medium, frame: 0 })
+    }
+
+    /// Decides what ids mean by the number of images that each meaning gives.
+    fn meaning_of_ids(&self, dataset: &Dataset) -> IdMeaning {
+        let nameless =
+            || dataset.images.iter().filter(|image| image.file_name.is_none() && image.frame.is_none());
+        let n_named = nameless().filter(|image| self.photo_named(&image.id).is_some()).count();
+        let n_exported = nameless().filter(|image| coco::exported(&image.id, self.project).is_some()).count();
+        match n_named.cmp(&n_exported) {
+            Ordering::Less => IdMeaning::Exported,
+            Ordering::Greater => IdMeaning::Named,
+            Ordering::Equal => IdMeaning::Either,
+        }
+    }
+
+    /// Returns the photo whose file has an id as its name without the suffix.
+    fn photo_named(&self, id: &Id) -> Option<FrameId> {
+        let place = self.photos.index.find(&id.to_string()).one()?;
+        Some(FrameId { medium: self.photos.ids[place], frame: 0 })
+    }
+
+    /// Finds an image by its id alone.
+    fn find_by_id(&self, id: &Id) -> Result<Option<FrameId>, Misplaced> {
+        let exported = coco::exported(id, self.project);
+        let named = self.photo_named(id);
+        match self.ids {
+            IdMeaning::Exported => Ok(exported),
+            IdMeaning::Named => Ok(named),
+            IdMeaning::Either => match (exported, named) {
+                (Some(a), Some(b)) if a != b => {
+                    let path = |at: FrameId| self.project.media[&at.medium].path.clone();
+                    Err(Misplaced::AmbiguousId([a, b].map(path)))
+                }
+                _ => Ok(exported.or(named)),
+            },
         }
     }
 
@@ -181,7 +262,7 @@ impl<'a> Matcher<'a> {
         let Some(path) = &image.file_name else {
             let found = match image.frame {
                 Some((video, frame)) => self.frame_of(&dataset.videos[video], frame)?,
-                None => coco::exported(&image.id, self.project),
+                None => self.find_by_id(&image.id)?,
             };
             return found.map(|at| (at, None)).ok_or(Misplaced::Missing);
         };
@@ -192,6 +273,9 @@ impl<'a> Matcher<'a> {
             if let Some(at) = self.named_frame_of(&dataset.videos[video], frame, path)? {
                 return Ok((at, None));
             }
+        }
+        if let Some(at) = self.photo_at(path) {
+            return Ok((at, Some(Rank::WHOLE)));
         }
         let photo = self.photos.index.find(path);
         let is_sure = matches!(photo, Found::One(_, rank) if rank.is_by_name());
@@ -229,6 +313,14 @@ impl<'a> Matcher<'a> {
     /// A file in a folder of images that is a video of the project.
     fn frame_in_folder(&self, path: &str, frame: Option<usize>) -> Option<FrameId> {
         let (folder, name) = split(path);
+        if folder.is_empty() {
+            // A bare name must be that of one frame.
+            let named = |(medium, folder): (&MediumId, &FrameFolder)| {
+                Some(FrameId { medium: *medium, frame: folder.names.find(name).one()? })
+            };
+            let mut frames = self.folders.iter().filter_map(named);
+            return frames.next().filter(|_| frames.next().is_none());
+        }
         let medium = self.videos.find(folder)?;
         let frame = self.folders.get(&medium)?.find(name, frame)?;
         Some(FrameId { medium, frame })
@@ -286,6 +378,19 @@ impl FrameFolder {
             None => found.or_else(|| self.by_number.get(&last_number(stem)?).copied()),
         }
     }
+}
+
+/// Returns a path without `.` and `..`, as far as they can be resolved by names alone.
+fn resolved_path(path: &Path) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if resolved.file_name().is_some() => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+    }
+    resolved
 }
 
 /// The number at the end of a name.
@@ -372,6 +477,27 @@ mod tests {
         };
         assert_eq!(find(["1.jpg", "im/a/1.jpg"]), [None, Some(2)]);
         assert_eq!(find(["1.jpg", "a/1.jpg"]), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn ids_are_names_or_those_of_an_export() {
+        let by_id = |id: &str| Image { id: Id::of(id), file_name: None, size: None, frame: None };
+        let find = |paths: &[&str], ids: &[&str]| {
+            let mut project = Project::default();
+            for (id, path) in (1..).zip(paths) {
+                let medium = Medium { path: (*path).to_owned(), ..(*media().media[&MediumId(2)]).clone() };
+                project.media.insert(MediumId(id), medium.into());
+            }
+            let images = ids.iter().map(|id| by_id(id)).collect();
+            let found = find(&project, Path::new(""), images).into_iter();
+            found.map(|place| place.map(|(id, _)| id)).collect::<Vec<_>>()
+        };
+        let zero = ["im/000000.jpg", "im/000001.jpg", "im/000002.jpg"];
+        assert_eq!(find(&zero, &["0", "1", "2"]), [Some(1), Some(2), Some(3)]);
+        assert_eq!(find(&["x.jpg", "im7.jpg"], &["im7", "x"]), [Some(2), Some(1)]);
+        assert_eq!(find(&["7.jpg"], &["7"]), [Some(1)]);
+        assert_eq!(find(&["x.jpg", "y.jpg"], &["2", "1"]), [Some(2), Some(1)], "as an export has them");
+        assert_eq!(find(&["2.jpg", "1.jpg"], &["2", "1"]), [None, None], "either may be meant");
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn write_clip(
     let ids = ids(selection, clip);
     let mut lines = Vec::new();
     for frame in &clip.frames {
-        let name = format!("{stem}/{:06}", frame.at.frame);
+        let name = format!("{stem}/{}", selection.frame_stem(frame.at, 6));
         output.place(selection, frame, &format!("images/{name}.jpg"));
         let size = frame.medium.size;
         let mut picture = vec![0_u16; size.area()];

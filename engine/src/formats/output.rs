@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
@@ -12,11 +13,12 @@ use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 use super::{
     Files, FormatError, Frame, ImageFiles, Report, Selection,
     photo::{JPEG_QUALITY, Photo},
+    report::Change,
 };
 use crate::{
     file,
     media::FrameSource,
-    project::{FrameId, Medium},
+    project::{FrameId, Medium, MediumId},
 };
 
 /// Names the report within an export; a folder that has it may be replaced by another export.
@@ -130,57 +132,32 @@ impl<'a> Output<'a> {
 
     fn make_files(&mut self, selection: &Selection<'_>, files: &ImageFiles) -> Result<(), FormatError> {
         self.total += self.wanted.len();
-        let mut open: Option<(FrameId, FrameSource)> = None;
+        let mut open: Option<(MediumId, FrameSource)> = None;
         for (at, paths) in std::mem::take(&mut self.wanted) {
             self.step()?;
             let medium: &Medium = &selection.project.media[&at.medium];
             if !files.may_be_copied(&medium.path) {
                 self.report.n_outside += 1;
-                continue;
-            }
-            let from = files.path_of(medium);
-            if selection.options.files.is_none() && !from.exists() {
+            } else if !files.path_of(medium).exists() {
                 self.report.n_missing += 1;
-                continue;
-            }
-            let writing = |path: &Path, cause| FormatError::Write { path: path.to_owned(), cause };
-            for path in &paths {
-                fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
-            }
-            if !medium.is_video() {
-                let photo = match Photo::open(&from) {
-                    // Nobody asked for the files, and labels are good without this one.
-                    Err(error) if selection.options.files.is_none() => {
-                        self.report.unreadable(&error);
-                        continue;
-                    }
-                    opened => opened?,
-                };
-                for path in &paths {
-                    for change in photo.place(path, selection.files())? {
-                        *self.report.changed.entry(change).or_default() += 1;
-                    }
-                }
             } else {
-                if open.as_ref().is_none_or(|(known, _)| known.medium != at.medium) {
-                    open = Some((at, FrameSource::open(&from)?));
-                }
-                let Some((_, source)) = &mut open else { continue };
-                let image = source.frame(at.frame)?;
-                for path in &paths {
-                    let written =
-                        fs::File::create(path).map_err(image::ImageError::IoError).and_then(|file| {
-                            JpegEncoder::new_with_quality(io::BufWriter::new(file), JPEG_QUALITY).write_image(
-                                image.as_raw(),
-                                image.width(),
-                                image.height(),
-                                ExtendedColorType::Rgb8,
-                            )
-                        });
-                    written.map_err(|cause| writing(path, io::Error::other(cause)))?;
+                match make_file(selection, files, at, &paths, &mut open) {
+                    Ok(changes) => {
+                        self.report.files += paths.len();
+                        for change in changes {
+                            *self.report.changed.entry(change).or_default() += 1;
+                        }
+                    }
+                    Err(error @ FormatError::Write { .. }) => return Err(error),
+                    // Labels are good without this one.
+                    Err(error) => {
+                        self.report.count_unreadable(&error);
+                        for path in &paths {
+                            fs::remove_file(path).ok();
+                        }
+                    }
                 }
             }
-            self.report.files += paths.len();
         }
         Ok(())
     }
@@ -204,6 +181,52 @@ impl<'a> Output<'a> {
             _ => Err(FormatError::SeveralFiles { format: self.report.format, path: self.target.to_owned() }),
         }
     }
+}
+
+/// Makes the files of one frame, and returns how they differ from the image. `open` is the video that was read last.
+fn make_file(
+    selection: &Selection<'_>,
+    files: &ImageFiles,
+    at: FrameId,
+    paths: &[PathBuf],
+    open: &mut Option<(MediumId, FrameSource)>,
+) -> Result<Vec<Change>, FormatError> {
+    let medium: &Medium = &selection.project.media[&at.medium];
+    let writing = |path: &Path, cause| FormatError::Write { path: path.to_owned(), cause };
+    for path in paths {
+        fs::create_dir_all(file::folder_of(path)).map_err(|cause| writing(path, cause))?;
+    }
+    let file_name = selection.file_name(at);
+    let from = files.path_of(medium);
+    let from = file_name.map_or(from.clone(), |name| from.join(name));
+    // A format may want another kind of image than a frame's file is.
+    let suffix = |path: &Path| path.extension().map(OsStr::to_ascii_lowercase);
+    let is_kept = |path: &PathBuf| suffix(path) == suffix(&from);
+    let mut changes = Vec::new();
+    if !medium.is_video() || file_name.is_some() && paths.iter().all(is_kept) {
+        let photo = Photo::open(&from, medium.size)?;
+        for path in paths {
+            changes.extend(photo.place(path, selection.files())?);
+        }
+        return Ok(changes);
+    }
+    if open.as_ref().is_none_or(|(known, _)| *known != at.medium) {
+        *open = Some((at.medium, FrameSource::open(&files.path_of(medium))?));
+    }
+    let Some((_, source)) = open else { return Ok(changes) };
+    let image = source.frame(at.frame)?;
+    for path in paths {
+        let written = fs::File::create(path).map_err(image::ImageError::IoError).and_then(|file| {
+            JpegEncoder::new_with_quality(io::BufWriter::new(file), JPEG_QUALITY).write_image(
+                image.as_raw(),
+                image.width(),
+                image.height(),
+                ExtendedColorType::Rgb8,
+            )
+        });
+        written.map_err(|cause| writing(path, io::Error::other(cause)))?;
+    }
+    Ok(changes)
 }
 
 /// Called after each piece of work; an error if the person does not want to go on.

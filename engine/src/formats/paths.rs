@@ -90,9 +90,15 @@ pub(super) enum Found {
     Several(usize, usize),
 }
 
-/// How far two paths agree: the number of last names, and how well the very last agrees.
+/// How far two paths agree: the number of last names, how well the very last agrees, and the number of last names that are the
+/// same to the letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank(usize, Agreement);
+pub(super) struct Rank(usize, Agreement, usize);
+
+impl Rank {
+    /// The rank of the very path.
+    pub(super) const WHOLE: Self = Self(usize::MAX, Agreement::Exact, usize::MAX);
+}
 
 impl Rank {
     /// True if the paths are the same, but maybe for a suffix that one of them lacks.
@@ -156,11 +162,15 @@ impl PathIndex {
                 } else {
                     own.min(agreement).min(Agreement::Folded)
                 };
+                if are_of_other_splits(&path, other) {
+                    continue;
+                }
                 let shared = n_shared(&path, other);
                 let shared =
                     decoded.as_deref().map_or(shared, |decoded| shared.max(n_shared(decoded, other)));
                 let is_same = *other == path || without_suffix(other) == path;
-                let rank = Rank(if is_same { usize::MAX } else { shared }, agreement);
+                let same = path.rsplit('/').zip(other.rsplit('/')).take_while(|(a, b)| a == b).count();
+                let rank = Rank(if is_same { usize::MAX } else { shared }, agreement, same);
                 let place = place as usize;
                 match best {
                     _ if Some(rank) > highest => (best, highest) = (Found::One(place, rank), Some(rank)),
@@ -173,6 +183,19 @@ impl PathIndex {
         }
         best
     }
+}
+
+/// True if both paths lie in a folder of a split, and the splits differ. Data sets have images of the same names in each.
+fn are_of_other_splits(a: &str, b: &str) -> bool {
+    let split = |path: &str| {
+        path.rsplit('/').skip(1).find_map(|folder| match &*folder.to_lowercase() {
+            "train" | "training" => Some(0),
+            "val" | "valid" | "validation" => Some(1),
+            "test" | "testing" => Some(2),
+            _ => None,
+        })
+    };
+    split(a).zip(split(b)).is_some_and(|(a, b)| a != b)
 }
 
 /// The spellings under which a last name is found, best first.

@@ -8,7 +8,10 @@ use std::{
 use image::{DynamicImage, ImageFormat, codecs::jpeg::JpegEncoder};
 
 use super::{Files, FormatError, report::Change};
-use crate::media::{ImageHeader, ImageKind, decode_image, image_header};
+use crate::{
+    geometry::Size,
+    media::{ImageHeader, ImageKind, decode_image, image_header},
+};
 
 /// Of images that are written again.
 pub(super) const JPEG_QUALITY: u8 = 95;
@@ -20,9 +23,12 @@ pub(super) struct Photo {
 }
 
 impl Photo {
-    /// Opens a photo. What is no image is never copied, whatever a label file says that it is.
-    pub(super) fn open(path: &Path) -> Result<Self, FormatError> {
+    /// Opens a photo whose labels are for `size`. What is no image is never copied, whatever a label file says that it is.
+    pub(super) fn open(path: &Path, size: Size) -> Result<Self, FormatError> {
         let header = image_header(path).map_err(FormatError::Media)?;
+        if header.size != size {
+            return Err(FormatError::Resized { path: path.to_owned(), file: header.size, labels: size });
+        }
         Ok(Self { path: path.to_owned(), header })
     }
 

@@ -23,7 +23,7 @@ pub struct Report {
     /// Image files that are left out because they lie outside of the folder of the labels that name them.
     #[serde(skip_serializing_if = "is_zero")]
     pub n_outside: usize,
-    /// Image files that are left out because they cannot be read.
+    /// Image files that were not copied because they cannot be read or have another size than their labels.
     #[serde(skip_serializing_if = "is_zero")]
     pub n_unreadable: usize,
     /// What else there is to know, a sentence each.
@@ -175,12 +175,17 @@ impl Report {
         }
     }
 
-    /// Notes that an image file is left out because it cannot be read; of many, the first three are named.
-    pub(super) fn unreadable(&mut self, error: &FormatError) {
+    /// True if image files were wanted and could not be had.
+    pub fn lacks_files(&self) -> bool {
+        self.n_missing + self.n_outside + self.n_unreadable > 0
+    }
+
+    /// Counts an image file that cannot be used, and names the first three.
+    pub(super) fn count_unreadable(&mut self, error: &FormatError) {
         const NAMED: usize = 3;
         self.n_unreadable += 1;
         if self.n_unreadable <= NAMED {
-            self.notes.push(format!("left out: {error}"));
+            self.notes.push(format!("not copied: {error}"));
         }
     }
 
@@ -215,7 +220,7 @@ impl fmt::Display for Report {
         }
         if self.n_unreadable > 0 {
             let files = counted(self.n_unreadable, "image file");
-            write!(f, "\nnot readable: {files}, so that only labels are written")?;
+            write!(f, "\nnot usable: {files}, so that only labels are written")?;
         }
         for note in &self.notes {
             write!(f, "\n{note}")?;

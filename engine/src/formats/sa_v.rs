@@ -58,7 +58,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         let stem = selection.medium_stem(clip.id);
         for frame in &clip.frames {
             output.step()?;
-            output.place(selection, frame, &image_name(stem, frame.at.frame));
+            output.place(selection, frame, &image_name(stem, &selection.frame_stem(frame.at, 5)));
         }
         let file = file(selection, &clip, stem);
         file.masklet.iter().flatten().filter(|mask| !mask.is_empty()).try_for_each(|_| output.step())?;
@@ -67,8 +67,8 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
     Ok(())
 }
 
-fn image_name(video: &str, frame: usize) -> String {
-    format!("{video}/{frame:05}.jpg")
+fn image_name(video: &str, frame: &str) -> String {
+    format!("{video}/{frame}.jpg")
 }
 
 fn file(selection: &Selection<'_>, clip: &Clip<'_, '_>, stem: &str) -> File {
@@ -125,8 +125,12 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         };
         for (object, mask) in masks.into_iter().enumerate().filter(|(_, mask)| !mask.is_empty()) {
             let what = format!("object {object} on frame {place}");
-            let image =
-                builder.frame(&told.video_id, frame, Some(&image_name(&told.video_id, frame)), Some(size));
+            let image = builder.frame(
+                &told.video_id,
+                frame,
+                Some(&image_name(&told.video_id, &format!("{frame:05}"))),
+                Some(size),
+            );
             let id = told.masklet_id.get(object).copied().unwrap_or(object as i64);
             if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
                 annotation.track = Some(Id::Number(id));

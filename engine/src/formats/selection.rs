@@ -327,21 +327,55 @@ impl<'a> Selection<'a> {
         &self.names[&medium]
     }
 
-    /// A medium's path within an export without the suffix, of no other medium.
+    /// A medium's path within an export without the suffix, of no other medium. A folder of frames has no suffix.
     pub fn medium_stem(&self, medium: MediumId) -> &str {
-        without_suffix(&self.names[&medium])
+        let name = &self.names[&medium];
+        if self.videos.is_folder(medium) { name } else { without_suffix(name) }
     }
 
-    /// What a frame is called as an image, with `/` between folders: a photo's path, or that of a video without its suffix
-    /// and six digits.
+    /// Returns the path by which a file names a frame's image, with `/` between folders: that of the image file where files
+    /// are left in their places, or else [`Self::name_in_export`].
     pub fn name(&self, frame: &Frame<'_>) -> String {
-        let name = self.medium_name(frame.at.medium);
-        if frame.is_of_video() { frame_name(name, frame.at.frame) } else { name.to_owned() }
+        let path = &frame.medium.path;
+        let is_left = self.files() == Files::Leave;
+        match self.videos.file_name(frame.at).filter(|_| is_left) {
+            Some(file) if path == "." => file.to_owned(),
+            Some(file) => format!("{path}/{file}"),
+            None if is_left && !frame.is_of_video() => path.clone(),
+            None => self.name_in_export(frame),
+        }
     }
 
-    /// The same without the suffix; no two frames share it.
+    /// Returns the path of a frame's image file within an export: a photo's path, or that of a video and the frame's file name
+    /// in its folder, or six digits. No two frames share it, nor its part before the suffix.
+    pub fn name_in_export(&self, frame: &Frame<'_>) -> String {
+        if !frame.is_of_video() {
+            return self.medium_name(frame.at.medium).to_owned();
+        }
+        let folder = self.medium_stem(frame.at.medium);
+        match self.videos.file_name(frame.at) {
+            Some(file) => format!("{folder}/{file}"),
+            None => frame_name(folder, frame.at.frame),
+        }
+    }
+
+    /// Returns [`Self::name_in_export`] without the suffix; no two frames share it.
     pub fn stem(&self, frame: &Frame<'_>) -> String {
-        without_suffix(&self.name(frame)).to_owned()
+        without_suffix(&self.name_in_export(frame)).to_owned()
+    }
+
+    /// Returns the last part of [`Self::stem`] of a frame of a video, in which the frame's number has `n_digits` if its file has
+    /// no name of its own.
+    pub fn frame_stem(&self, at: FrameId, n_digits: usize) -> String {
+        match self.videos.file_name(at) {
+            Some(file) => without_suffix(file).to_owned(),
+            None => format!("{:0n_digits$}", at.frame),
+        }
+    }
+
+    /// Returns the name of a frame's file in the folder of images that is its video.
+    pub(super) fn file_name(&self, at: FrameId) -> Option<&str> {
+        self.videos.file_name(at)
     }
 }
 

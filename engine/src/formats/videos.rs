@@ -21,6 +21,8 @@ pub(super) struct Videos<'a> {
     progress: &'a dyn Fn(usize, usize) -> bool,
     is_canceled: bool,
     times: BTreeMap<MediumId, Arc<[f64]>>,
+    /// The names of the files of frames, for videos that are folders of images.
+    file_names: BTreeMap<MediumId, Vec<String>>,
 }
 
 /// Frames between two reports of progress.
@@ -34,7 +36,15 @@ impl<'a> Videos<'a> {
         progress: &'a dyn Fn(usize, usize) -> bool,
     ) -> Self {
         let extracts = files != Files::Leave;
-        Self { project, image_files, extracts, progress, is_canceled: false, times: BTreeMap::new() }
+        Self {
+            project,
+            image_files,
+            extracts,
+            progress,
+            is_canceled: false,
+            times: BTreeMap::new(),
+            file_names: BTreeMap::new(),
+        }
     }
 
     /// Decodes these frames, which are in the order of their media, and returns those that are damaged; `report` notes them.
@@ -47,6 +57,10 @@ impl<'a> Videos<'a> {
             let Ok(mut source) = FrameSource::open(&file) else { continue };
             if let Some(times) = source.times() {
                 self.times.insert(medium, times);
+            }
+            if file.is_dir() {
+                let names = (0..source.n_frames()).map(|frame| source.name(frame)).collect();
+                self.file_names.insert(medium, names);
             }
             let name = source.file_name();
             let mut damaged = BTreeSet::new();
@@ -70,6 +84,16 @@ impl<'a> Videos<'a> {
             }
         }
         all
+    }
+
+    /// True if a video is a folder of images.
+    pub(super) fn is_folder(&self, medium: MediumId) -> bool {
+        self.file_names.contains_key(&medium)
+    }
+
+    /// Returns the name of a frame's file in the folder of images that is its video.
+    pub(super) fn file_name(&self, at: FrameId) -> Option<&str> {
+        Some(self.file_names.get(&at.medium)?.get(at.frame)?)
     }
 
     /// Returns the time at which a frame is shown, in seconds after the first frame, if its file says so.

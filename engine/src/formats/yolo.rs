@@ -119,7 +119,7 @@ fn write(
 }
 
 fn suffix(selection: &Selection<'_>, frame: &Frame<'_>) -> String {
-    let (name, stem) = (selection.name(frame), selection.stem(frame));
+    let (name, stem) = (selection.name_in_export(frame), selection.stem(frame));
     name[stem.len()..].to_owned()
 }
 

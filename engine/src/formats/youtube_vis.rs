@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json as value};
 
 use super::{
-    Carries, Clip, Dataset, Files, Format, FormatError, Label, Output, Read, Reading, Selection, Shape,
+    Carries, Clip, Dataset, Files, Format, FormatError, Frame, Label, Output, Read, Reading, Selection,
+    Shape,
     coco::{self, list_name, measures},
     dataset::{Builder, Id},
     json,
@@ -39,7 +40,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
     let mut ids = 1..;
     for (part, frames) in selection.parts() {
         for frame in &frames {
-            let name = file_name(selection.medium_stem(frame.at.medium), frame.at.frame);
+            let name = file_name(selection, frame);
             output.place(selection, frame, &format!("JPEGImages/{name}"));
         }
         let clips = selection.clips(&frames);
@@ -63,14 +64,13 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
     Ok(())
 }
 
-fn file_name(stem: &str, frame: usize) -> String {
-    format!("{stem}/{frame:05}.jpg")
+fn file_name(selection: &Selection<'_>, frame: &Frame<'_>) -> String {
+    format!("{}/{}.jpg", selection.medium_stem(frame.at.medium), selection.frame_stem(frame.at, 5))
 }
 
 fn video(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Value {
-    let stem = selection.medium_stem(clip.id);
     let frames: Vec<usize> = clip.frames.iter().map(|frame| frame.at.frame).collect();
-    let names: Vec<String> = frames.iter().map(|frame| file_name(stem, *frame)).collect();
+    let names: Vec<String> = clip.frames.iter().map(|frame| file_name(selection, frame)).collect();
     let size = clip.medium.size;
     value!({"id": clip.id.0, "name": selection.medium_name(clip.id), "width": size.width, "height": size.height,
         "length": frames.len(), "file_names": names, "frame_indices": frames})

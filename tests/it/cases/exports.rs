@@ -77,9 +77,11 @@ fn only_images_below_the_labels_are_copied() {
     for (name, n_copied) in [("a.png", 1), ("../images/a.png", 1), ("../secret.png", 0), (&absolute, 0)] {
         case.bytes("d/c.json", named(name).as_bytes());
         let words = ["export", "d/c.json", "--format", "yolo", "--files", "copy", "--out", "o"];
-        let said = segue::succeed(case.folder.path(), &words);
+        let output = segue::run(case.folder.path(), &words);
+        assert_eq!(output.status.code(), Some(1 - n_copied), "{name}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let copied = walk(&case.path("o")).iter().filter(|path| path.ends_with(".png")).count();
-        assert_eq!(copied, n_copied, "{name}: {said}");
+        assert_eq!(copied, n_copied as usize, "{name}: {said}");
         assert_eq!(said.contains("not copied: 1 image file"), n_copied == 0, "{said}");
     }
     case.bytes("d/c.json", named("/etc/passwd").as_bytes());
@@ -97,8 +99,7 @@ fn labels_of_another_size_end_with_an_error() {
     segue::fail(case.folder.path(), &["export", "c.json", "--format", "yolo", "--out", "o"], 1, "a.png");
 }
 
-/// Two squares, a ring, and a square, as YOLO polygons; the areas that OpenCV fills were computed with `cv2.fillPoly` as
-/// Ultralytics calls it, on corners truncated to whole numbers.
+/// One square, and two squares joined by a line; areas by `cv2.fillPoly` on corners truncated like Ultralytics does.
 #[test]
 fn yolo_polygons_state_what_opencv_gets() {
     let square = |x: u32, y: u32, side: u32| {
@@ -199,7 +200,64 @@ fn one_bad_image_does_not_refuse_its_folder() {
 }
 
 #[test]
-fn coco_of_a_folder_keeps_what_it_does_not_know() {
+fn bad_photos_are_named_and_others_copied() {
+    let case = Case::new(&[("im/a.png", ""), ("im/b.png", ""), ("im/c.png", ""), ("im/d.png", "")]);
+    segue::succeed(case.folder.path(), &["new", "p.segue", "--media", "im"]);
+    case.bytes("im/b.png", b"text");
+    fs::remove_file(case.path("im/c.png")).unwrap();
+    case.image("im/d.png", 60, 80);
+    let words = ["export", "p.segue", "--format", "coco", "--files", "copy", "--out", "o"];
+    let output = segue::run(case.folder.path(), &words);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    let copied: Vec<String> =
+        walk(&case.path("o")).into_iter().filter(|path| path.ends_with(".png")).collect();
+    assert!(copied.len() == 1 && copied[0].ends_with("a.png"), "{copied:?}");
+    for part in ["b.png", "d.png", "60x80", "not there: 1 image file", "not usable: 2 image files"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn frames_of_a_folder_keep_their_names() {
+    let case = Case::new(&[]);
+    for name in ["000001.png", "000002.png", "000003.png"] {
+        case.image(&format!("clip/{name}"), 100, 80);
+    }
+    let images: Vec<Json> = (1..4)
+        .map(|n| serde_json::json!({"id": n, "file_name": format!("clip/{n:06}.png"), "width": 100, "height": 80}))
+        .collect();
+    let annotations: Vec<Json> = (1..4)
+        .map(|n| {
+            serde_json::json!({"id": n, "image_id": n, "category_id": 1, "bbox": [10 * n, 2, 20, 40],
+            "segmentation": [[10 * n, 2, 10 * n + 20, 2, 10 * n + 20, 42, 10 * n, 42]]})
+        })
+        .collect();
+    let text = serde_json::json!({"images": images, "annotations": annotations,
+        "categories": [{"id": 1, "name": "cat"}]});
+    case.bytes("c.json", text.to_string().as_bytes());
+    case.import("c.json", &["--frames", "clip"]);
+    let want: Vec<_> = (1..4)
+        .map(|n| label(&format!("clip/{n:06}.png"), "cat", [10.0 * f64::from(n), 2.0, 20.0, 40.0]))
+        .collect();
+    assert_eq!(case.labels(), want);
+    // Every format comes back to the frames that it was of.
+    for format in engine::formats::FORMATS.iter().filter(|format| format.is_read()) {
+        let out = format!("out-{}", format.name);
+        let words = ["export", "p.segue", "--format", format.name, "--files", "copy", "--out", &out];
+        segue::succeed(case.folder.path(), &words);
+        fs::rename(case.path("p.segue"), case.path("first.segue")).unwrap();
+        case.import(&out, &["--frames", "clip", "--format", format.name]);
+        let lefts = |labels: Vec<super::Label>| {
+            labels.into_iter().map(|(image, _, sides)| (image, sides[0].round())).collect::<Vec<_>>()
+        };
+        assert_eq!(lefts(case.labels()), lefts(want.clone()), "{}", format.name);
+        fs::rename(case.path("first.segue"), case.path("p.segue")).unwrap();
+    }
+}
+
+#[test]
+fn coco_score_survives_import_and_export() {
     let text = coco(&[r#", "score": 0.5, "iscrowd": 0"#]);
     let case = Case::new(&[("c.json", &text), ("a.png", "")]);
     case.import("c.json", &[]);

@@ -62,7 +62,7 @@ impl Dataset {
         let (videos, videos_by_id) = videos.into_items(&mut refuse);
         let (categories, categories_by_id) = categories.into_items(&mut refuse);
         let image = |image: item::Image| {
-            let file_name = normalized(&image.file_name);
+            let file_name = reading.files.named_nearby(reading.path, &image.file_name);
             Image {
                 id: image.id,
                 size: reading.size_of(&file_name, image.size),
@@ -143,7 +143,8 @@ impl Dataset {
         for annotation in annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok()) {
             if is_results {
                 lists.images.places.entry(annotation.image.clone()).or_insert_with_key(|id| {
-                    self.images.push(Image { id: id.clone(), file_name: None, size: None, frame: None });
+                    let file_name = annotation.file_name.as_deref().map(normalized);
+                    self.images.push(Image { id: id.clone(), file_name, size: None, frame: None });
                     self.images.len() - 1
                 });
             }

@@ -105,6 +105,8 @@ pub(super) struct Category {
 /// An annotation of a file.
 pub(super) struct Annotation {
     pub(super) image: Id,
+    /// The image's path, which some tools write into results.
+    pub(super) file_name: Option<String>,
     pub(super) category: Id,
     pub(super) track: Option<Id>,
     pub(super) score: Option<f32>,
@@ -181,6 +183,7 @@ impl Item for Annotation {
         let has_keypoints = item["keypoints"].as_array().is_some_and(|points| !points.is_empty());
         Ok(Self {
             image: id(&item, "image_id")?,
+            file_name: text(&item, "file_name").ok(),
             category: id(&item, "category_id")?,
             track: id_of(&item["track_id"]).or_else(|| track_among(&mut attributes)),
             score: json_float(&item["score"]).map(|score| score.clamp(0.0, 1.0) as f32),

@@ -14,6 +14,7 @@ use crate::{
 #[derive(Serialize)]
 struct Result<'a> {
     image_id: u64,
+    file_name: String,
     category_id: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     segmentation: Option<&'a Rle>,
@@ -34,6 +35,7 @@ pub(super) fn write(
         let results = frames.iter().flat_map(|frame| {
             selection.labels(frame).iter().map(|label| Result {
                 image_id: image_id(frame),
+                file_name: selection.name(frame),
                 category_id: selection.categories[label.category].id,
                 segmentation: match &label.shape {
                     Shape::Mask(mask) => Some(&**mask),

@@ -12,7 +12,7 @@ use crate::{
     file::folder_of,
     formats::{
         FormatError, ImageFiles, files,
-        number::{json_whole, whole},
+        number::{float, json_whole, whole},
         paths::{last_name, normalized, split, without_suffix},
         text::Texts,
     },
@@ -32,6 +32,9 @@ const NAMES: [&str; 7] = [
 /// YAML files that describe a data set, the usual names first.
 const YAMLS: [&str; 4] = ["data.yaml", "data.yml", "dataset.yaml", "dataset.yml"];
 
+/// Folders of labels within a data set.
+const PARTS: [&str; 6] = ["labels", "train", "val", "valid", "test", "obj_train_data"];
+
 /// What is written down of a data set beside its labels.
 #[derive(Debug, Default)]
 pub(super) struct Description {
@@ -47,6 +50,10 @@ pub(super) struct Description {
     pub(super) file: Option<PathBuf>,
     /// Other files that name classes, and name them otherwise.
     pub(super) others: Vec<PathBuf>,
+    /// The sentence on a file that should describe the data set and cannot be read.
+    pub(super) broken: Option<String>,
+    /// The folders of several data sets, in place of one.
+    pub(super) several: Vec<PathBuf>,
 }
 
 /// The folder that a path is or that its file is in.
@@ -60,19 +67,39 @@ impl Description {
     /// # Errors
     /// If the file that describes it cannot be read or names no classes.
     pub(super) fn read(path: &Path, texts: &Texts) -> Result<Self, FormatError> {
-        if path.is_file() {
+        if path.is_file() && !is_label_file(path, texts) {
             return Self::of_file(path, texts);
         }
+        let folder = folder_at(path);
+        let mut files = candidates(&folder);
+        // A part of a data set is described above it, and a data set in a folder of its own below.
+        let mut part = folder.canonicalize().unwrap_or(folder);
+        while files.is_empty()
+            && part.file_name().is_some_and(|name| PARTS.iter().any(|known| name == *known))
+        {
+            part.pop();
+            files = candidates(&part);
+        }
+        if files.is_empty() && path.is_dir() {
+            let folders = files::folders(path).into_iter().map(|folder| (candidates(&folder), folder));
+            let mut below: Vec<(Vec<PathBuf>, PathBuf)> =
+                folders.filter(|(files, _)| !files.is_empty()).collect();
+            if below.len() > 1 {
+                let several = below.into_iter().map(|(_, folder)| folder).collect();
+                return Ok(Self { several, ..Self::default() });
+            }
+            files = below.pop().map(|(files, _)| files).unwrap_or_default();
+        }
         let mut described: Vec<Self> = Vec::new();
-        let mut failed = None;
-        for file in candidates(path) {
+        let mut broken = None;
+        for file in files {
             match Self::of_file(&file, texts) {
                 Ok(description) => described.push(description),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => broken = broken.or(Some(error.to_string())),
             }
         }
         if described.is_empty() {
-            return failed.map_or_else(|| Ok(Self::default()), Err);
+            return Ok(Self { broken, ..Self::default() });
         }
         let mut first = described.remove(0);
         let others = described.into_iter().filter(|other| other.names != first.names);
@@ -140,10 +167,22 @@ impl Description {
             |file: &Path| NAMES.iter().any(|name| file.ends_with(name)) || Some(file) == self.file.as_deref();
         let is_readme = |file: &Path| {
             let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            name.starts_with("readme") || name.starts_with("license")
+            ["readme", "license", "requirements"].iter().any(|known| name.starts_with(known))
         };
         all.into_iter().filter(|file| !is_names(file) && !is_readme(file)).collect()
     }
+}
+
+/// True for a text file whose first row is numbers, as many as a box needs.
+pub(super) fn is_label_file(path: &Path, texts: &Texts) -> bool {
+    let is_text = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("txt"));
+    let is_names = NAMES.iter().any(|name| path.ends_with(name));
+    let has_row = || {
+        let text = texts.read(path).ok()?;
+        let row: Vec<&str> = text.lines().find(|line| !line.trim().is_empty())?.split_whitespace().collect();
+        Some(row.len() >= 5 && row.iter().all(|word| float(word).is_some()))
+    };
+    path.is_file() && is_text && !is_names && has_row() == Some(true)
 }
 
 /// True if a text lists images, a path a line.

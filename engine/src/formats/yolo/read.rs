@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::layout::{Description, ImageOf, Images, folder_at, is_list};
+use super::layout::{Description, ImageOf, Images, folder_at, is_label_file, is_list};
 use crate::{
     formats::{
         Dataset, FormatError, Messages, Reading, Shape, counted,
@@ -35,18 +35,22 @@ enum Rows {
 pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
     let is_described =
         |suffix: &std::ffi::OsStr| ["yaml", "yml", "data"].iter().any(|known| suffix == *known);
-    if path.is_file() && !path.extension().is_some_and(is_described) {
+    if path.is_file() && !path.extension().is_some_and(is_described) && !is_label_file(path, texts) {
         return None;
     }
     let folder = folder_at(path);
     let description = Description::read(path, texts).ok()?;
-    let sample = sample(&description.text_files(&folder), texts);
+    if !description.several.is_empty() {
+        return Some("detect");
+    }
+    let sample = sample(&label_files(path, &description, texts), texts);
     let named = description.task.as_deref();
     if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == named) {
         return (description.names.is_some()).then_some(task);
     }
     // Numbers alone may be anything; without names there must be images.
-    let is_likely = description.names.is_some() || folder.join("images").is_dir();
+    let is_likely =
+        description.names.is_some() || description.broken.is_some() || folder.join("images").is_dir();
     if sample.is_empty() || !is_likely {
         return (description.names.is_some() && folder.join("labels").is_dir()).then_some("detect");
     }
@@ -55,6 +59,14 @@ pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
         Rows::Pose(_) => Some("detect"),
         Rows::Shapes if sample.iter().any(|row| row.len() > 6) => Some("segment"),
         Rows::Shapes => Some("detect"),
+    }
+}
+
+/// Returns the label files of a data set, or the one that was given.
+fn label_files(path: &Path, description: &Description, texts: &Texts) -> Vec<PathBuf> {
+    match is_label_file(path, texts) {
+        true => vec![path.to_owned()],
+        false => description.text_files(&folder_at(path)),
     }
 }
 
@@ -125,7 +137,14 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
     let folder = folder_at(reading.path);
     let texts = &reading.texts;
     let description = Description::read(reading.path, texts)?;
-    let files = description.text_files(&folder);
+    if let [first, second, ..] = &description.several[..] {
+        let name = |folder: &Path| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (first, second) = (name(first), name(second));
+        let first =
+            format!("it holds several data sets, such as {first} and {second}; import each on its own");
+        return Err(FormatError::Unusable { path: reading.path.to_owned(), first });
+    }
+    let files = label_files(reading.path, &description, texts);
     let rows = match is_oriented {
         true => Rows::Corners,
         false => Rows::of(&description, &sample(&files, texts)),
@@ -150,6 +169,8 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
         };
         let (name, is_there) = match images.of(file) {
             ImageOf::Found(name) => (name, true),
+            // A list of a part that has no images.
+            ImageOf::Missing(_) if text.trim().is_empty() => continue,
             ImageOf::Missing(name) => (super::bare_name(&name), false),
             ImageOf::Several(a, b) => {
                 reader.builder.refuse(title, format_args!("its image may be {a} or {b}"));
@@ -165,7 +186,8 @@ fn read_rows(reading: &Reading<'_>, is_oriented: bool) -> Result<Dataset, Format
         let size = reading.size_of(&name, None);
         reader.read_file(&title, &text, &name, size, is_there);
     }
-    for name in images.unlabeled(&description) {
+    let unlabeled = if reading.path.is_dir() { images.unlabeled(&description) } else { Vec::new() };
+    for name in unlabeled {
         let size = reading.size_of(&name, None);
         reader.builder.image(&name, size);
     }
@@ -198,6 +220,10 @@ impl Reader {
             Some(names) => {
                 self.classes =
                     names.iter().map(|name| Some(self.builder.category(name.as_deref()?))).collect();
+            }
+            None if description.broken.is_some() => {
+                let broken = description.broken.as_deref().unwrap_or_default();
+                self.builder.note("data set", &format!("classes are called by their numbers: {broken}"));
             }
             None => self
                 .builder
@@ -316,10 +342,30 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
         pixels.iter().enumerate().map(|(i, v)| (-v).max(v - if i % 2 == 0 { width } else { height }));
     let outside = beyond.fold(0.0, f64::max);
     let shape = match (rows, pixels.len()) {
-        (Rows::Corners, _) | (_, 4) => Shape::Box(around(&pixels)),
-        _ => Shape::Mask(Arc::new(rasterize(&[pixels], size).map_err(|error| error.to_string())?)),
+        (_, 4) => Shape::Box(around(&pixels)),
+        (Rows::Corners, _) if is_upright(&pixels) => Shape::Box(around(&pixels)),
+        _ => {
+            let corners = around(&pixels);
+            let mask = rasterize(&[pixels], size).map_err(|error| error.to_string())?;
+            // A turned box may be narrower than a pixel.
+            match rows {
+                Rows::Corners if mask.is_empty() => Shape::Box(corners),
+                _ => Shape::Mask(Arc::new(mask)),
+            }
+        }
     };
     Ok(Row { shape, score: score.map(|score| score.clamp(0.0, 1.0) as f32), outside })
+}
+
+/// True if four corners are those of the upright box around them.
+fn is_upright(corners: &[f64]) -> bool {
+    /// Pixels by which coordinates are rounded.
+    const ROUNDING: f64 = 0.05;
+    let [x0, y0, x1, y1] = <[f32; 4]>::from(around(corners)).map(f64::from);
+    let is_at = |a: f64, b: f64| (a - b).abs() < ROUNDING;
+    corners
+        .chunks_exact(2)
+        .all(|xy| (is_at(xy[0], x0) || is_at(xy[0], x1)) && (is_at(xy[1], y0) || is_at(xy[1], y1)))
 }
 
 /// The upright box around corners.

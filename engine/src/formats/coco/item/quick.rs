@@ -30,6 +30,7 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
         keypoints,
         num_keypoints,
         attributes,
+        file_name,
     } = serde_json::from_slice(text).ok()?;
     let attributes = attributes.unwrap_or_default();
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, answer(&value)?)));
@@ -37,6 +38,7 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
     mark_crowd(iscrowd == Some(1), &mut attributes);
     let annotation = Annotation {
         image: Id::Number(image_id),
+        file_name,
         category: Id::Number(category_id),
         track: track_id.map(Id::Number).or_else(|| track_among(&mut attributes)),
         score: score.map(|score| score.clamp(0.0, 1.0) as f32),
@@ -63,6 +65,7 @@ struct Plain {
     keypoints: Option<IgnoredAny>,
     num_keypoints: Option<u32>,
     attributes: Option<BTreeMap<String, Value>>,
+    file_name: Option<String>,
 }
 
 struct Told(Segmentation);
