@@ -20,8 +20,8 @@ pub struct Messages {
 
 #[derive(Clone, Debug)]
 enum Group {
-    /// The first messages, the reason of the first one, and the number of all.
-    Listed { first: Vec<String>, reason: String, n: usize },
+    /// The first messages, the reason of the first one, the number of all, and true if all have that very reason.
+    Listed { first: Vec<String>, reason: String, n: usize, is_same: bool },
     /// A number of items that are called like this, and what holds for all of them.
     Counted { kind: String, reason: String, n: usize },
 }
@@ -47,9 +47,15 @@ impl Messages {
 
     /// Adds a message; those of the same reason, numbers aside, are one group.
     pub(crate) fn add(&mut self, message: String, reason: String) {
-        let place = self.place(&reason, || Group::Listed { first: Vec::new(), reason: reason.clone(), n: 0 });
-        if let Group::Listed { first, n, .. } = &mut self.groups[place] {
+        let place = self.place(&reason, || Group::Listed {
+            first: Vec::new(),
+            reason: reason.clone(),
+            n: 0,
+            is_same: true,
+        });
+        if let Group::Listed { first, n, reason: known, is_same } = &mut self.groups[place] {
             *n += 1;
+            *is_same &= *known == reason;
             if first.len() < LISTED {
                 first.push(message);
             }
@@ -102,10 +108,13 @@ impl Messages {
         let mut all = Vec::new();
         for group in &self.groups {
             match group {
-                Group::Listed { first, reason, n } => {
+                Group::Listed { first, reason, n, is_same } => {
                     all.extend(first.iter().cloned());
-                    if *n > first.len() {
-                        all.push(format!("{} more: {reason}", n - first.len()));
+                    let n_more = n - first.len();
+                    match n_more {
+                        0 => {}
+                        _ if *is_same => all.push(format!("{n_more} more: {reason}")),
+                        _ => all.push(format!("{n_more} more like this")),
                     }
                 }
                 Group::Counted { kind, reason, n } => all.push(format!("{}: {reason}", counted(*n, kind))),
@@ -119,16 +128,18 @@ impl Messages {
         for group in other.groups {
             match group {
                 Group::Counted { kind, reason, n } => self.count_many(&kind, &reason, n),
-                Group::Listed { first, reason, n } => {
+                Group::Listed { first, reason, n, is_same } => {
                     let n_unlisted = n - first.len();
                     first.into_iter().for_each(|message| self.add(message, reason.clone()));
                     let place = self.place(&reason, || Group::Listed {
                         first: Vec::new(),
                         reason: reason.clone(),
                         n: 0,
+                        is_same,
                     });
-                    if let Group::Listed { n, .. } = &mut self.groups[place] {
+                    if let Group::Listed { n, is_same: all_same, .. } = &mut self.groups[place] {
                         *n += n_unlisted;
+                        *all_same &= is_same;
                     }
                 }
             }

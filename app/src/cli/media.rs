@@ -15,8 +15,8 @@ use super::export::with_progress;
 
 #[derive(Args)]
 pub(super) struct MediaArgs {
-    /// Add the images and videos of this folder, or this file; may be repeated. A new project has those of its own folder by
-    /// default
+    /// Add the images and videos of this folder, or this file; may be repeated. Without --media and --frames a new project has
+    /// those of its own folder
     #[arg(long, value_name = "FOLDER")]
     media: Vec<PathBuf>,
     /// Add the images of this folder as the frames of one video; may be repeated
@@ -28,7 +28,7 @@ impl MediaArgs {
     /// Checks that all that is named is there.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         for path in self.media.iter().chain(&self.frames) {
-            ensure!(path.exists(), "there is no {}", path.display());
+            ensure!(path.exists(), "there is no {}; check --media and --frames", path.display());
         }
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Subcommand;
 use engine::{
+    detect::DetectError,
     detector,
     models::{self, Downloader, Exportable, Finds, KnownModel, OwnModel, Progress, Shelf, State, recognize},
     nn::{Cancel, Device, Runtime},
@@ -86,6 +87,10 @@ impl Models {
             }
             Self::Export { model, out, size, portable } => export(&model, &out, size, portable),
             Self::Check { file: Some(file) } => {
+                // A pipe would be waited for.
+                let metadata = std::fs::metadata(&file);
+                let is_special = metadata.is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+                ensure!(!is_special, "{} is not a regular file; give a file of weights", file.display());
                 let is_onnx = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx"));
                 let about = if is_onnx { check_onnx(&file)? } else { recognize(&file)?.about };
                 say(format_args!("{}: {about}", file.display()))
@@ -157,7 +162,14 @@ fn export(model: &str, out: &Path, size: Option<usize>, portable: bool) -> anyho
 
 /// What an ONNX file of somebody else finds, which only shows when it is loaded.
 fn check_onnx(path: &Path) -> anyhow::Result<String> {
-    let detector = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None)?;
+    let opened = detector::open(&Runtime::start(Some(Device::Cpu), None)?, path, None);
+    // ONNX Runtime names the lines of its own code, which are no help.
+    let refusal = |error: DetectError| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        anyhow!("{}", first.chars().take(300).collect::<String>())
+    };
+    let detector = opened.map_err(refusal)?;
     let n_classes = detector.classes().map_or(0, <[String]>::len);
     let remark = detector.remark().map_or_else(String::new, |remark| format!("; {remark}"));
     Ok(format!(

@@ -30,7 +30,11 @@ impl New {
         let found = self.media.scan(true, &folder, &Sources::default(), &cancel)?;
         found.refused.iter().chain(&found.remarks).try_for_each(say)?;
         let media = found.media;
-        ensure!(!media.is_empty(), "there are no images or videos to add");
+        ensure!(
+            !media.is_empty(),
+            "no image or video is found; name them with --media or --frames, or put them into {}",
+            folder.display()
+        );
         let n_videos = media.iter().filter(|medium| medium.is_video()).count();
         let n_photos = media.len() - n_videos;
         let mut opened = Store::open(project)?;

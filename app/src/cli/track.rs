@@ -155,11 +155,11 @@ impl Track {
             Err(error) if !found.frames.is_empty() => Some(error.to_string()),
             other => other.map(|()| None)?,
         };
-        if ended.is_none() {
-            found.find_damage(&mut source, self.from..=to, &cancel)?;
-        }
         let Format::Coco = self.format;
         write_coco(out, &source, &objects, self.from..=to, &found)?;
+        if ended.is_none() && found.find_damage(&mut source, self.from..=to, &cancel)? {
+            write_coco(out, &source, &objects, self.from..=to, &found)?;
+        }
         if let Some(why) = ended {
             bail!("{why}; the {} finished frames are in {}", found.frames.len(), out.display());
         }
@@ -222,7 +222,7 @@ impl Plan {
                     "object {id} has a prompt on frame {frame}, but the frames to track are {from} to {to}"
                 );
                 let said = check(prompts, source).with_context(|| format!("object {id}, frame {frame}"))?;
-                if let Err(error) = source.frame(frame) {
+                if let Err(error) = source.check(frame) {
                     bail!(
                         "object {id} has a prompt on frame {frame}, which cannot be read; give it another: {error}"
                     );
@@ -343,21 +343,22 @@ fn check(said: &FramePrompt, source: &FrameSource) -> anyhow::Result<Said> {
 }
 
 impl Found {
-    /// Finds the damaged frames among those that were not tracked, too.
+    /// Adds the damaged frames among those that were not tracked; returns true if there are any.
     fn find_damage(
         &mut self,
         source: &mut FrameSource,
         frames: RangeInclusive<usize>,
         cancel: &Cancel,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
+        let n_before = self.damaged.len();
         for frame in frames.filter(|frame| !self.frames.contains_key(frame)) {
             ensure!(!cancel.is_canceled(), "canceled");
-            match source.frame(frame) {
+            match source.check(frame) {
                 Err(error) if error.damaged_frame().is_some() => drop(self.damaged.insert(frame)),
-                read => drop(read?),
+                checked => checked?,
             }
         }
-        Ok(())
+        Ok(self.damaged.len() > n_before)
     }
 }
 

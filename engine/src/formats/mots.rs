@@ -80,7 +80,10 @@ fn write_clip(
     let ids = ids(selection, clip);
     let mut lines = Vec::new();
     for frame in &clip.frames {
-        let name = format!("{stem}/{}", selection.frame_stem(frame.at, 6));
+        let frame_stem = selection.frame_stem(frame.at, 6);
+        // The number in a frame's name is its number in the text as well.
+        let number: usize = frame_stem.parse().unwrap_or(frame.at.frame);
+        let name = format!("{stem}/{frame_stem}");
         output.place(selection, frame, &format!("images/{name}.jpg"));
         let size = frame.medium.size;
         let mut picture = vec![0_u16; size.area()];
@@ -100,7 +103,7 @@ fn write_clip(
         output.report.annotations -= selection.labels(frame).len() - masks.len();
         for (id, mask) in masks {
             let (height, width, counts) = (size.height, size.width, mask.counts());
-            lines.push(format!("{} {id} {} {height} {width} {counts}", frame.at.frame, id / CLASS));
+            lines.push(format!("{number} {id} {} {height} {width} {counts}", id / CLASS));
         }
         output.write(&format!("instances/{name}.png"), |out| png::write_wide(out, size, &picture))?;
     }

@@ -1,6 +1,6 @@
 //! Text files of any encoding, decoded to UTF-8.
 //!
-//! A byte order mark decides first, then valid UTF-8, then the encoding that the user names, then detection by
+//! A byte order mark decides first, then valid UTF-8 (of XML with few characters beyond ASCII its declaration), then the encoding that the user names, then detection by
 //! [`chardetng`]. Detection from a handful of characters guesses wrong (the two characters of 猫 and 狗 in GBK are valid
 //! Korean), so that short texts are judged together with the other files of the data set, and refused if those do not
 //! decide either.
@@ -67,6 +67,7 @@ impl Texts {
         let reading = |error| FormatError::reading(path, error);
         let mut file = files::open(path).map_err(reading)?;
         let encoding = match unicode(&mut file).map_err(reading)? {
+            Some(encoding) if encoding == UTF_8 => declared_instead(path).map_err(reading)?.unwrap_or(UTF_8),
             Some(encoding) => encoding,
             None => self.legacy(path)?,
         };
@@ -156,6 +157,20 @@ fn unmarked_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
         () if high * 2 > n && low == 0 => Some(UTF_16BE),
         () => None,
     }
+}
+
+/// Returns the encoding that an XML file declares if its few characters beyond ASCII may be valid UTF-8 by chance. Many of them
+/// are not, so that a file with many was written as UTF-8 whatever it declares.
+fn declared_instead(path: &Path) -> io::Result<Option<&'static Encoding>> {
+    if !path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xml")) {
+        return Ok(None);
+    }
+    let bytes = read_start(path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let is_few = text.chars().filter(|c| !c.is_ascii()).take(FEWEST).count() < FEWEST;
+    let declared = declared(&bytes).filter(|encoding| is_few && *encoding != UTF_8);
+    // A mark would have said UTF-16.
+    Ok(declared.filter(|encoding| encoding.is_ascii_compatible() && decodes(encoding, &bytes)))
 }
 
 /// Returns the encoding that an XML file declares.

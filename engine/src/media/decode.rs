@@ -13,7 +13,7 @@ use ffmpeg::{
         stream::{Disposition, Stream},
     },
     frame, media, packet,
-    packet::Ref as _,
+    packet::{Mut as _, Ref as _},
 };
 use ffmpeg_next as ffmpeg;
 use image::metadata::Orientation;
@@ -118,6 +118,10 @@ pub(super) struct Decoder {
     is_strict: bool,
     /// How packets are divided, for codecs whose packets tell whether other pictures refer to theirs.
     nal: Option<NalLayout>,
+    /// The palette, which containers give with the first packet that is read and never again.
+    palette: Option<Vec<u8>>,
+    /// True if the decoder has got the palette.
+    has_palette: bool,
 }
 
 impl Decoder {
@@ -150,6 +154,8 @@ impl Decoder {
             is_in_trouble,
             is_strict,
             nal,
+            palette: None,
+            has_palette: false,
         })
     }
 
@@ -250,11 +256,13 @@ impl Decoder {
             // Flushing is not enough: some decoders that run in threads remember pictures from before.
             self.decoder = new_decoder(&self.path, &self.stream(), mode, self.is_strict)?;
             (self.drained, self.mode, self.is_in_trouble) = (false, mode, false);
+            self.has_palette = false;
             return Ok(());
         }
         // Some formats cannot seek, or not as far back as asked: pass over all packets before, without decoding them.
         // Opening the file is slow, because FFmpeg decodes a little of it.
-        *self = Self::open_as(&self.path, mode, self.is_strict)?;
+        let palette = self.palette.take();
+        *self = Self { palette, ..Self::open_as(&self.path, mode, self.is_strict)? };
         while self.next_packet < first {
             self.read_packet().map_err(|cause| MediaError::Video { path: self.path.clone(), cause })?;
         }
@@ -373,6 +381,10 @@ impl Decoder {
         if packet.size() == 0 {
             return true;
         }
+        if let Some(palette) = self.palette.as_ref().filter(|_| !self.has_palette) {
+            add_palette(&mut packet, palette);
+            self.has_palette = true;
+        }
         let is_whole = !packet.is_corrupt();
         // Decoders hand a packet's timestamp on to its picture. The packet's number in its place says which
         // picture this is even where containers have no timestamps, or the same one twice.
@@ -386,6 +398,10 @@ impl Decoder {
             packet.read(&mut self.input)?;
             if packet.stream() == self.stream {
                 self.next_packet += 1;
+                if let Some(palette) = palette_of(&packet) {
+                    self.palette = Some(palette);
+                    self.has_palette = false;
+                }
                 return Ok(packet);
             }
         }
@@ -475,6 +491,27 @@ fn guess_pixel_aspect(input: &mut Input, stream: usize, frame: &mut frame::Video
         let context = input.as_mut_ptr();
         let stream = *(*context).streams.add(stream);
         ffmpeg::ffi::av_guess_sample_aspect_ratio(context, stream, frame.as_mut_ptr()).into()
+    }
+}
+
+fn palette_of(packet: &Packet) -> Option<Vec<u8>> {
+    let palette = packet.side_data().find(|data| data.kind() == packet::side_data::Type::Palette);
+    palette.map(|palette| palette.data().to_vec())
+}
+
+/// Gives a packet a palette if it has none.
+#[expect(unsafe_code, reason = "ffmpeg-next has no call for this")]
+fn add_palette(packet: &mut Packet, palette: &[u8]) {
+    if palette_of(packet).is_some() {
+        return;
+    }
+    // SAFETY: the packet is borrowed; FFmpeg allocates as many bytes as are copied, or returns null.
+    unsafe {
+        let kind = ffmpeg::ffi::AVPacketSideDataType::AV_PKT_DATA_PALETTE;
+        let data = ffmpeg::ffi::av_packet_new_side_data(packet.as_mut_ptr(), kind, palette.len());
+        if !data.is_null() {
+            data.copy_from_nonoverlapping(palette.as_ptr(), palette.len());
+        }
     }
 }
 

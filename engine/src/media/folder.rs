@@ -14,11 +14,12 @@ use super::{
     MediaError,
     image::{ImageHeader, ImageKind, image_header, read_image},
 };
+use crate::geometry::Size;
 
 /// Frames that are image files of one size.
 pub(super) struct Folder {
     files: Vec<PathBuf>,
-    /// The header of the first image that can be read.
+    /// The header of the first image of the usual size.
     header: ImageHeader,
     /// Frames whose headers cannot be read, and why.
     unreadable: Vec<(usize, String)>,
@@ -30,19 +31,30 @@ impl Folder {
     /// Frames are the JPEGs when there are two or more, because masks often lie beside them as PNGs of the same names;
     /// otherwise the kind of image that the folder holds most of.
     /// Other files, hidden files and folders inside are passed over.
-    /// Only headers are read here. An image that cannot be read keeps its number, and is an error when it is asked for.
+    /// Only headers are read here. An image that cannot be read, or is not of the size of most, keeps its number, and is an
+    /// error when it is asked for.
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
         let files = frame_files(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-        let (mut header, mut unreadable): (Option<ImageHeader>, _) = (None, Vec::new());
-        for (frame, file) in files.iter().enumerate() {
-            let expected = header.as_ref().map(|header| header.size);
-            match image_header(file) {
-                Ok(ImageHeader { size, .. }) if expected.is_some_and(|expected| size != expected) => {
-                    let expected = expected.unwrap_or(size);
-                    return Err(MediaError::MixedSizes { path: file.clone(), size, expected });
+        let headers: Vec<_> = files.iter().map(|file| image_header(file)).collect();
+        let mut n_of_size: BTreeMap<[usize; 2], usize> = BTreeMap::new();
+        for header in headers.iter().flatten() {
+            *n_of_size.entry([header.size.width, header.size.height]).or_default() += 1;
+        }
+        let n_readable: usize = n_of_size.values().sum();
+        let usual =
+            n_of_size.iter().max_by_key(|(_, n)| **n).map(|(size, n)| (Size::new(size[0], size[1]), *n));
+        let (mut header, mut unreadable) = (None, Vec::new());
+        for ((frame, file), found) in files.iter().enumerate().zip(headers) {
+            match (found, usual) {
+                (Ok(found), Some((expected, n))) if found.size != expected => {
+                    let error = MediaError::MixedSizes { path: file.clone(), size: found.size, expected };
+                    if 2 * n <= n_readable {
+                        return Err(error);
+                    }
+                    unreadable.push((frame, error));
                 }
-                Ok(found) => drop(header.get_or_insert(found)),
-                Err(error) => unreadable.push((frame, error)),
+                (Ok(found), _) => drop(header.get_or_insert(found)),
+                (Err(error), _) => unreadable.push((frame, error)),
             }
         }
         let Some(header) = header else {
@@ -71,8 +83,17 @@ impl Folder {
     }
 
     pub(super) fn frame(&self, frame: usize) -> Result<RgbImage, MediaError> {
-        read_image(&self.files[frame]).map_err(|error| match error {
-            // What ails a disk ails all its files.
+        let path = &self.files[frame];
+        let read = read_image(path).and_then(|image| {
+            let size = Size::new(image.width() as usize, image.height() as usize);
+            let expected = self.header.size;
+            match size == expected {
+                true => Ok(image),
+                false => Err(MediaError::MixedSizes { path: path.clone(), size, expected }),
+            }
+        });
+        read.map_err(|error| match error {
+            // A failing disk fails for all its files.
             MediaError::Read { .. } | MediaError::NoSuchFrame { .. } => error,
             error => MediaError::DamagedImage { frame, cause: Box::new(error) },
         })

@@ -11,10 +11,16 @@ pub(crate) fn is_mask_folder(folder: &Path) -> bool {
         return true;
     }
     match &*name {
-        "Annotations" => has_beside("JPEGImages"),
+        // Pascal VOC's are of XML.
+        "Annotations" => has_beside("JPEGImages") && !holds_xml(folder),
         "masks" | "instances" => has_beside("images"),
         _ => name.starts_with("panoptic") && folder.with_file_name(format!("{name}.json")).is_file(),
     }
+}
+
+fn holds_xml(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.path().extension().is_some_and(|suffix| suffix == "xml"))
 }
 
 #[cfg(test)]

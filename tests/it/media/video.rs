@@ -132,3 +132,19 @@ fn damage_in_the_middle_is_no_panic() {
     let n_read = (0..source.n_frames()).filter(|&n| source.frame(n).is_ok()).count();
     assert!(n_read > 10);
 }
+
+/// A palette comes with the first packet only, and decoding starts anew at every jump.
+#[test]
+fn palettes_survive_a_jump() {
+    let folder = tempfile::tempdir().unwrap();
+    run("ffmpeg", folder.path(), "-f lavfi -i testsrc2=s=64x48:r=10:d=1 -c:v rawvideo -pix_fmt pal8 pal.avi");
+    let rgb = "-i pal.avi -f rawvideo -pix_fmt rgb24 all.rgb";
+    run("ffmpeg", folder.path(), rgb);
+    let all = std::fs::read(folder.path().join("all.rgb")).unwrap();
+    let mut source = FrameSource::open(&folder.path().join("pal.avi")).unwrap();
+    for frame in [0, 5, 2, 9] {
+        let image = source.frame(frame).unwrap();
+        let n = image.as_raw().len();
+        assert!(*image.as_raw() == all[frame * n..][..n], "frame {frame}");
+    }
+}

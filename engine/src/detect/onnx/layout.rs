@@ -123,7 +123,7 @@ impl Layout {
         }
     }
 
-    /// Whether detections that mean the same are still among those that are read.
+    /// True if duplicates are removed already: by suppression in the file, or since the model predicts queries.
     pub(super) fn is_suppressed(&self) -> bool {
         !matches!(self.kind, Kind::Yolo { .. })
     }
