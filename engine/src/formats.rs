@@ -45,7 +45,7 @@ mod xml;
 pub mod yolo;
 pub mod youtube_vis;
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use paths::PathIndex;
 use recognize::Recognize;
@@ -53,7 +53,7 @@ use text::Texts;
 
 use crate::{
     geometry::{Rect, Size},
-    project::Project,
+    project::{MediumId, Project},
 };
 
 pub use crate::messages::{Messages, counted};
@@ -242,6 +242,8 @@ impl<'a> Reading<'a> {
 pub struct Sizes {
     index: PathIndex,
     sizes: Vec<Size>,
+    /// The numbers of frames of the videos, by their ids and places in the other lists.
+    videos: BTreeMap<MediumId, (usize, usize)>,
 }
 
 impl Sizes {
@@ -250,7 +252,32 @@ impl Sizes {
         Self {
             index: PathIndex::new(project.media.values().map(|medium| medium.path.clone())),
             sizes: project.media.values().map(|medium| medium.size).collect(),
+            videos: project
+                .media
+                .iter()
+                .zip(0..)
+                .filter(|((_, medium), _)| medium.is_video())
+                .map(|((id, medium), place)| (*id, (place, medium.n_frames)))
+                .collect(),
         }
+    }
+
+    /// True if several of the images and videos may be meant by a path.
+    fn is_ambiguous(&self, path: &str) -> bool {
+        matches!(self.index.find(path), paths::Found::Several(..))
+    }
+
+    /// True if one image or video is meant by a path.
+    fn has(&self, path: &str) -> bool {
+        self.index.find(path).one().is_some()
+    }
+
+    /// The video of a name or of an id in exports, and the number of its frames. A text may be either.
+    fn video(&self, told: &serde_json::Value) -> Option<(MediumId, usize)> {
+        let place = told.as_str().and_then(|name| self.index.find(name).one());
+        let named = self.videos.iter().find(|(_, (of, _))| place == Some(*of));
+        let id = || u32::try_from(number::json_whole(told)?).ok().map(MediumId);
+        named.or_else(|| self.videos.get_key_value(&id()?)).map(|(id, (_, n_frames))| (*id, *n_frames))
     }
 
     /// The size of the image of a path, or of the video whose frame it is: a video's stem is the folder of its frames. If all

@@ -6,16 +6,18 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     Carries, Clip, Dataset, Files, Format, FormatError, Output, Read, Reading, Selection, Shape, coco,
     dataset::{Builder, Id},
     json,
+    number::json_whole,
     recognize::Recognize,
     valid_size,
 };
-use crate::{mask::Rle, project::FrameId};
+use crate::{geometry::Size, mask::Rle, project::FrameId};
 
 /// BURST.
 pub const FORMAT: Format = Format {
@@ -33,34 +35,26 @@ pub const FORMAT: Format = Format {
     }),
 };
 
-/// In both directions: what is not told has its default.
-#[derive(Serialize, Deserialize)]
+/// A sequence as it is written.
+#[derive(Serialize)]
 struct Sequence {
-    #[serde(default)]
     id: i64,
     seq_name: String,
-    #[serde(default)]
     dataset: String,
-    #[serde(default)]
     fps: f64,
     width: usize,
     height: usize,
-    #[serde(default)]
     all_image_paths: Vec<String>,
     annotated_image_paths: Vec<String>,
-    #[serde(default)]
     neg_category_ids: Vec<i64>,
-    #[serde(default)]
     not_exhaustive_category_ids: Vec<i64>,
     track_category_ids: BTreeMap<String, i64>,
-    #[serde(default)]
     segmentations: Vec<BTreeMap<String, Segment>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Segment {
     rle: String,
-    #[serde(default)]
     is_gt: bool,
 }
 
@@ -128,37 +122,75 @@ fn sequence(selection: &Selection<'_>, clip: &Clip<'_, '_>) -> Sequence {
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let mut builder = Builder::default();
-    let mut categories: HashMap<i64, usize> = HashMap::new();
-    let mut sequences: Vec<Sequence> = Vec::new();
+    let mut categories: HashMap<Id, usize> = HashMap::new();
+    let mut sequences: Vec<Value> = Vec::new();
     json::read_lists(reading, &["categories", "sequences"], &mut builder, &mut |cut, builder| {
-        if cut.key == "categories" {
-            let category: coco::Category = serde_json::from_slice(cut.text)?;
-            categories.insert(category.id.into(), builder.told_category(&category));
-        } else {
-            sequences.push(serde_json::from_slice(cut.text)?);
+        let item = json::parse(cut.text)?;
+        match cut.key {
+            "categories" => categories.extend([builder.json_category(&item)?]),
+            _ => sequences.push(item),
         }
         Ok(())
     })?;
-    sequences.iter().for_each(|sequence| read_sequence(sequence, &categories, &mut builder));
+    for (sequence, n) in sequences.into_iter().zip(1..) {
+        let name = name_of(&sequence);
+        let read = name
+            .as_deref()
+            .ok_or("its seq_name is missing or no text")
+            .and_then(|name| read_sequence(name, &sequence, &categories, &mut builder));
+        if let Err(why) = read {
+            builder.refuse(name.unwrap_or_else(|| format!("sequence number {n}")), why);
+        }
+    }
     builder.finish(reading.path, "sequences as BURST has them")
 }
 
-fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, usize>, builder: &mut Builder) {
-    let name = &sequence.seq_name;
-    let Some(size) = valid_size(sequence.width, sequence.height) else {
-        return builder.refuse(name, "its width and height are not those of images");
-    };
-    let places: HashMap<&str, usize> = sequence.all_image_paths.iter().map(|path| &**path).zip(0..).collect();
-    for (path, segments) in sequence.annotated_image_paths.iter().zip(&sequence.segmentations) {
-        let Some(frame) = places.get(&**path).copied() else {
+fn name_of(sequence: &Value) -> Option<String> {
+    match &sequence["seq_name"] {
+        Value::String(name) if !name.is_empty() => Some(name.clone()),
+        Value::Number(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// Reads a sequence. Each object and each frame is read on its own, so that a bad one costs no other.
+fn read_sequence(
+    name: &str,
+    sequence: &Value,
+    categories: &HashMap<Id, usize>,
+    builder: &mut Builder,
+) -> Result<(), &'static str> {
+    let side = |key: &str| usize::try_from(json_whole(&sequence[key])?).ok();
+    let size = side("width").zip(side("height")).and_then(|(width, height)| valid_size(width, height));
+    let size = size.ok_or("its width and height are not those of images")?;
+    let list = |key: &str| sequence[key].as_array().map_or(&[][..], Vec::as_slice);
+    let places = list("all_image_paths").iter().zip(0..);
+    let places: HashMap<&str, usize> =
+        places.filter_map(|(path, place)| Some((path.as_str()?, place))).collect();
+    let paths = list("annotated_image_paths");
+    for (i, objects) in list("segmentations").iter().enumerate() {
+        let Some(path) = paths.get(i).and_then(Value::as_str) else {
+            builder.refuse(
+                format_args!("annotated frame {i} of {name}"),
+                "it has no path in annotated_image_paths",
+            );
+            continue;
+        };
+        let Some(frame) = places.get(path).copied() else {
             builder.refuse(format_args!("{path} of {name}"), "it is not among the sequence's images");
             continue;
         };
-        for (id, segment) in segments {
+        let Value::Object(objects) = objects else {
+            builder.refuse(format_args!("{path} of {name}"), "its segmentations are not an object");
+            continue;
+        };
+        for (id, object) in objects {
             let what = format!("object {id} on {path} of {name}");
-            let category = sequence.track_category_ids.get(id).and_then(|id| categories.get(id));
-            let read = Rle::from_counts(size, &segment.rle).map_err(|error| error.to_string());
-            match read.and_then(|mask| Ok((mask, category.ok_or("its category is not in the file")?))) {
+            let category =
+                Id::of_json(&sequence["track_category_ids"][id]).and_then(|id| categories.get(&id));
+            match mask_of(object, size)
+                .and_then(|mask| Ok((mask, category.ok_or("its category is not in the file")?)))
+            {
                 Ok((mask, category)) => {
                     let image = builder.frame(name, frame, Some(&format!("{name}/{path}")), Some(size));
                     let shape = Shape::Mask(Arc::new(mask));
@@ -168,6 +200,51 @@ fn read_sequence(sequence: &Sequence, categories: &HashMap<i64, usize>, builder:
                 }
                 Err(why) => builder.refuse(what, why),
             }
+        }
+    }
+    Ok(())
+}
+
+fn mask_of(object: &Value, size: Size) -> Result<Rle, String> {
+    let counts = object["rle"].as_str().ok_or("its rle is missing or no text")?;
+    Rle::from_counts(size, counts).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{formats::tests::put, mask::testing::picture};
+
+    /// Reads a sequence of three frames of 2x2 pixels.
+    fn read_text(fields: &str, segmentations: &str) -> Dataset {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.json");
+        put(
+            &path,
+            format!(
+                r#"{{"categories": [{{"id": "7", "name": "dog"}}], "sequences": [{{{fields} "seq_name": "s", "width": "2",
+                "height": 2, "all_image_paths": ["0.jpg", "1.jpg", "2.jpg"], "annotated_image_paths": ["0.jpg", "1.jpg", "2.jpg"],
+                "track_category_ids": {{"1": 7, "3": "7"}}, "segmentations": {segmentations}}}]}}"#
+            ),
+        );
+        read(&Reading::new(&path)).unwrap()
+    }
+
+    #[test]
+    fn bad_object_or_frame_costs_no_other() {
+        let rle = Rle::encode(&picture(&["#.", ".."])).counts().to_owned();
+        let good = format!(r#"{{"1": {{"rle": "{rle}", "is_gt": "?"}}}}"#);
+        let mixed = format!(r#"{{"1": {{"rle": "{rle}"}}, "3": {{"bbox": [1, 1, 2, 2]}}}}"#);
+        for (second, why) in [
+            (&*mixed, "object 3 on 1.jpg of s is not taken: its rle is missing or no text"),
+            ("null", "1.jpg of s is not taken: its segmentations are not an object"),
+            (r#"{"3": {"rle": "~"}}"#, "damaged at character 0"),
+            (r#"{"9": {"rle": "0"}}"#, "object 9 on 1.jpg of s is not taken"),
+        ] {
+            let read = read_text(r#""fps": "6", "id": "x","#, &format!("[{good}, {second}, {good}]"));
+            assert_eq!(read.annotations.len(), if second == mixed { 3 } else { 2 }, "{second}");
+            let sentences = read.refused.sentences();
+            assert!(sentences.len() == 1 && sentences[0].contains(why), "{sentences:?}");
         }
     }
 }

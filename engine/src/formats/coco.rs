@@ -18,7 +18,7 @@ pub use document::{Annotation, Category, Document, Image, Video, VideoFrame};
 pub(super) use document::{measures, write_list};
 pub(super) use export::{annotation, categories, image, image_id, list_name};
 pub(super) use import::{SCORE, read};
-pub(super) use item::CROWD;
+pub(super) use item::{CROWD, Category as ToldCategory, UNNAMED};
 pub(super) use segmentation::Segmentation;
 
 /// COCO instances.
@@ -74,6 +74,11 @@ pub const RESULTS: Format = Format {
 
 /// Image ids of videos' frames begin here, so that they are never those of images, which are their media's ids.
 const FRAMES_FROM: u64 = 10_000_000;
+
+/// The id that a frame of a video has in each export.
+pub(super) fn frame_id(video: MediumId, frame: usize) -> u64 {
+    u64::from(video.0) * FRAMES_FROM + frame as u64
+}
 
 /// The frame that had this id in an export.
 pub(super) fn exported(id: &Id, project: &Project) -> Option<FrameId> {

@@ -1,17 +1,21 @@
 //! What a file of labels says, whatever its format.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{FormatError, ImageFiles, Messages, Taken, clip, coco, paths::normalized};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+
+use super::{FormatError, ImageFiles, Messages, Taken, clip, coco, number::json_whole, paths::normalized};
 use crate::{
     geometry::{Rect, Size},
     mask::Rle,
-    project::{Medium, MediumKind, Project},
+    project::{Medium, MediumId, MediumKind, Project},
 };
 
 /// What a file of labels says, as far as it makes sense. Images, videos and categories are named by their places in the
@@ -113,6 +117,14 @@ impl Id {
     pub(super) fn of(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Text(text.into()), Self::Number)
     }
+
+    /// The id that a JSON value is, a whole number or a text; none if it is neither.
+    pub(super) fn of_json(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) => Some(Self::of(text)),
+            _ => json_whole(value).map(Self::Number),
+        }
+    }
 }
 
 impl fmt::Display for Id {
@@ -124,6 +136,13 @@ impl fmt::Display for Id {
     }
 }
 
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::of_json(&value).ok_or_else(|| D::Error::custom("an id is neither a whole number nor a text"))
+    }
+}
+
 /// A dataset in the making, of a format that names images and categories instead of numbering them.
 #[derive(Default)]
 pub(super) struct Builder {
@@ -132,6 +151,7 @@ pub(super) struct Builder {
     videos: HashMap<String, usize>,
     frames: HashMap<(usize, usize), usize>,
     categories: HashMap<String, usize>,
+    exported: HashMap<(MediumId, usize), usize>,
 }
 
 impl Builder {
@@ -168,6 +188,31 @@ impl Builder {
         place
     }
 
+    /// The place of a frame of a video that the project knows by the video's id in an export.
+    pub(super) fn exported_frame(&mut self, video: MediumId, frame: usize) -> usize {
+        let id = Id::Number(coco::frame_id(video, frame) as i64);
+        let images = &mut self.dataset.images;
+        *self.exported.entry((video, frame)).or_insert_with(|| {
+            images.push(Image { id, file_name: None, size: None, frame: None });
+            images.len() - 1
+        })
+    }
+
+    /// A category that the project knows by its id in an export.
+    pub(super) fn exported_category(&mut self, id: &Id) -> usize {
+        let categories = &mut self.dataset.categories;
+        let known = categories.iter().position(|category| category.name.is_none() && category.id == *id);
+        known.unwrap_or_else(|| {
+            categories.push(Category {
+                id: id.clone(),
+                name: None,
+                supercategory: String::new(),
+                color: None,
+            });
+            categories.len() - 1
+        })
+    }
+
     fn push_image(
         &mut self,
         file_name: Option<String>,
@@ -184,10 +229,11 @@ impl Builder {
         self.dataset.images[image].size
     }
 
-    /// A category of this name, which is listed once.
+    /// A category of this name, which is listed once. Control characters in it are read as spaces.
     pub(super) fn category(&mut self, name: &str) -> usize {
+        let name = one_line(name);
         let categories = &mut self.dataset.categories;
-        *self.categories.entry(name.to_owned()).or_insert_with_key(|name| {
+        *self.categories.entry(name.into_owned()).or_insert_with_key(|name| {
             let id = Id::Number(categories.len() as i64 + 1);
             categories.push(Category {
                 id,
@@ -199,14 +245,21 @@ impl Builder {
         })
     }
 
-    /// A category as COCO tells it.
-    pub(super) fn told_category(&mut self, told: &coco::Category) -> usize {
+    /// Reads a category as COCO has it, and returns its id and place. One without a name is called by its id.
+    ///
+    /// # Errors
+    /// If it has no id.
+    pub(super) fn json_category(&mut self, item: &Value) -> Result<(Id, usize), String> {
+        let told = coco::ToldCategory::read(item).map_err(|flaw| flaw.to_string())?;
+        if !told.is_named {
+            self.note("category record", coco::UNNAMED);
+        }
         let place = self.category(&told.name);
         let category = self.category_mut(place);
-        category.id = Id::Number(told.id.into());
-        category.supercategory.clone_from(&told.supercategory);
+        category.id = told.id.clone();
+        category.supercategory = told.supercategory;
         category.color = told.color;
-        place
+        Ok((told.id, place))
     }
 
     /// What else is known of a category.
@@ -307,6 +360,15 @@ impl Dataset {
                 *n_frames = (*n_frames).max(frame + 1);
             }
         }
+        let mut frames: BTreeMap<usize, Vec<(usize, &str)>> = BTreeMap::new();
+        for image in &self.images {
+            if let Some(((video, frame), path)) = image.frame.zip(image.file_name.as_deref()) {
+                frames.entry(video).or_default().push((frame, path));
+            }
+        }
+        for (video, frames) in frames {
+            files.add_frames(&self.videos[video], &frames);
+        }
         let video = |(video, (size, n_frames)): (usize, (Size, usize))| {
             medium(&self.videos[video], MediumKind::Video, size, n_frames)
         };
@@ -346,7 +408,24 @@ impl Dataset {
     }
 }
 
+/// Returns a category's name with spaces in place of control characters, which break lists of a name a line.
+pub(super) fn one_line(name: &str) -> Cow<'_, str> {
+    if name.chars().any(char::is_control) { name.replace(char::is_control, " ").into() } else { name.into() }
+}
+
 /// Returns the name of a frame of a video as an image, with six digits.
 pub(super) fn frame_name(folder: &str, frame: usize) -> String {
     format!("{folder}/{frame:06}.jpg")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_in_names_are_spaces() {
+        let mut builder = Builder::default();
+        assert_eq!(builder.category("a\nb"), builder.category("a b"));
+        assert_eq!((one_line("x\r\ny\u{85}"), one_line("x y")), ("x  y ".into(), "x y".into()));
+    }
 }

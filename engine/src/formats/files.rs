@@ -1,18 +1,20 @@
 //! Files of a data set: label files, and the images that belong to them.
 
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use super::{
     FormatError,
-    paths::{Found, PathIndex, joined, normalized},
+    paths::{Found, PathIndex, joined, last_name, normalized},
 };
 use crate::{
+    file::folder_of,
     geometry::Size,
-    media::{image_size, is_named_as_image},
+    media::{frame_files, image_size, is_named_as_image},
     project::{Medium, mask_folders::is_mask_folder, path_of},
 };
 
@@ -75,6 +77,8 @@ pub struct ImageFiles {
     /// Images below the folder, which are looked for when they are first needed.
     known: OnceLock<PathIndex>,
     is_searched: bool,
+    /// The folders of the frames of videos, by the paths of these.
+    frame_folders: Mutex<HashMap<String, PathBuf>>,
 }
 
 /// Folders that hold labels beside a folder of images.
@@ -86,7 +90,7 @@ const IMAGE_FOLDERS: [&str; 5] = ["", "images", "JPEGImages", "imgs", "img"];
 impl ImageFiles {
     /// The images that a file or folder of labels names: in its folder or, if that is one of labels alone, the one above.
     pub fn around(labels: &Path) -> Self {
-        let mut folder = if labels.is_dir() { labels.to_owned() } else { crate::file::folder_of(labels) };
+        let mut folder = if labels.is_dir() { labels.to_owned() } else { folder_of(labels) };
         let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let is_of_labels = real
             .file_name()
@@ -94,12 +98,17 @@ impl ImageFiles {
         if let Some(above) = real.parent().filter(|_| is_of_labels) {
             folder = above.to_owned();
         }
-        Self { folder, known: OnceLock::new(), is_searched: true }
+        Self { folder, known: OnceLock::new(), is_searched: true, frame_folders: Mutex::default() }
     }
 
     /// The images of a project whose file is in `folder`, which are where their paths say.
     pub fn of_project(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), known: OnceLock::new(), is_searched: false }
+        Self {
+            folder: folder.to_owned(),
+            known: OnceLock::new(),
+            is_searched: false,
+            frame_folders: Mutex::default(),
+        }
     }
 
     /// The folder that paths of media are relative to.
@@ -126,8 +135,31 @@ impl ImageFiles {
         places.find(|place| is_named_as_image(place) && place.is_file())
     }
 
+    /// Takes the folder in which the frames of a video are for its file, if all of them are there: `frames` are their positions
+    /// and paths.
+    pub(super) fn add_frames(&self, video: &str, frames: &[(usize, &str)]) {
+        let first = frames.first().and_then(|(_, path)| self.find(path));
+        let Some(folder) = first.filter(|_| !self.folder.join(video).is_file()).map(|file| folder_of(&file))
+        else {
+            return;
+        };
+        let all = frame_files(&folder).unwrap_or_default();
+        let is_there = |(frame, path): &(usize, &str)| {
+            all.get(*frame).is_some_and(|file| file.file_name().is_some_and(|own| own == last_name(path)))
+        };
+        if frames.iter().all(is_there) {
+            let mut folders = self.frame_folders.lock().unwrap_or_else(PoisonError::into_inner);
+            folders.insert(video.to_owned(), folder);
+        }
+    }
+
     /// The file of a medium, or where it would be.
     pub(super) fn path_of(&self, medium: &Medium) -> PathBuf {
+        let folders = self.frame_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(folder) = folders.get(&medium.path).filter(|_| medium.is_video()) {
+            return folder.clone();
+        }
+        drop(folders);
         self.find(&medium.path).unwrap_or_else(|| path_of(&self.folder, medium))
     }
 
@@ -167,7 +199,7 @@ impl ImageFiles {
 
     /// The path, relative to [`Self::folder`], of what the label file `labels` names `path`.
     pub(super) fn named(&self, labels: &Path, path: &str) -> String {
-        joined(&self.relative(&crate::file::folder_of(labels)), path)
+        joined(&self.relative(&folder_of(labels)), path)
     }
 
     /// Returns the path, relative to [`Self::folder`], of an image that the label file `labels` names `path` without regard to its

@@ -4,6 +4,7 @@
 use std::{borrow::Cow, io, ops::Range};
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{FormatError, Reading, dataset::Builder};
 
@@ -143,13 +144,72 @@ fn without_nan(text: &[u8]) -> Cow<'_, [u8]> {
     replaced.into()
 }
 
+/// Parses an item of a list; see [`lenient`].
+///
+/// # Errors
+/// As a sentence.
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    lenient(text).map_err(|error| error.to_string())
+}
+
+/// Parses a file as far as it is not damaged or cut: the second value says where and why it ends too early, if it does. What
+/// lies before is kept up to the last complete value of the outermost object, or of a list in it.
+///
+/// # Errors
+/// As [`serde_json::from_slice`], if there is no such value.
+pub(super) fn parse_start(text: &[u8]) -> serde_json::Result<(Value, Option<String>)> {
+    let error = match lenient(text) {
+        Ok(value) => return Ok((value, None)),
+        Err(error) => error,
+    };
+    let text = without_nan(text);
+    let Err(place) = serde_json::from_slice::<Value>(&text) else { return Err(error) };
+    let begin = memchr::memchr_iter(b'\n', &text).nth(place.line().wrapping_sub(2)).map_or(0, |at| at + 1);
+    let good =
+        if place.is_eof() { text.len() } else { (begin + place.column().saturating_sub(1)).min(text.len()) };
+    match serde_json::from_slice(&closed(&text[..good])) {
+        Ok(value) => Ok((value, Some(place.to_string()))),
+        Err(_) => Err(error),
+    }
+}
+
+/// Returns JSON that ends too early up to its last complete value at the top or in a list there, with what closes it.
+fn closed(text: &[u8]) -> Vec<u8> {
+    let (mut around, mut end, mut closing): (Vec<u8>, usize, Vec<u8>) = (Vec::new(), 0, Vec::new());
+    let (mut is_text, mut is_escaped) = (false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' => around.push(b'}'),
+            b'[' => around.push(b']'),
+            b',' | b'}' | b']' => {
+                let is_end = *byte != b',';
+                if is_end {
+                    around.pop();
+                }
+                if around.len() < 2 || around.len() == 2 && around[1] == b']' {
+                    end = at + usize::from(is_end);
+                    closing.clone_from(&around);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut all = text[..end].to_vec();
+    all.extend(closing.into_iter().rev());
+    all
+}
+
 /// Reads the lists of a file for a builder: `take` takes an item of a list in, and what it cannot read is refused with its
 /// line, as is what follows damage.
 pub(super) fn read_lists(
     reading: &Reading<'_>,
     wanted: &[&'static str],
     builder: &mut Builder,
-    take: &mut dyn FnMut(&Cut<'_>, &mut Builder) -> serde_json::Result<()>,
+    take: &mut dyn FnMut(&Cut<'_>, &mut Builder) -> Result<(), String>,
 ) -> Result<(), FormatError> {
     let text = Metered::open(reading)?;
     let stop = cut_lists(text, wanted, &mut |piece| {
@@ -413,7 +473,7 @@ const IS_SIGN: [bool; 256] = {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -466,7 +526,43 @@ mod tests {
         assert_eq!(items("[1]\n]", 3), Err(2));
     }
 
+    #[test]
+    fn complete_values_before_damage_are_kept() {
+        let whole = r#"{"a": [{"b": [1, 2]}, {"b": [3, "]"]}], "c": {"d": 1}, "e": 5}"#;
+        for (text, want) in [
+            (whole, whole),
+            (r#"{"a": [{"b": [1, 2]}, {"b": [3"#, r#"{"a": [{"b": [1, 2]}]}"#),
+            (r#"{"a": [{"b": [NaN, 2]}, {"b": [3, "]"]}"#, r#"{"a": [{"b": [null, 2]}, {"b": [3, "]"]}]}"#),
+            ("{\"a\": [1,\n2], \"c\": {\"d\": 1, ", r#"{"a": [1, 2]}"#),
+            ("{\"a\": [1,\n2, }, 3], \"c\": 5}", r#"{"a": [1, 2]}"#),
+            (r#"{"a": "x,", "c": 5"#, r#"{"a": "x,"}"#),
+            (r#"{"a": 1} rest"#, r#"{"a": 1}"#),
+        ] {
+            let (value, damage) = parse_start(text.as_bytes()).unwrap();
+            assert_eq!(value, serde_json::from_str::<Value>(want).unwrap(), "{text}");
+            assert_eq!(damage.is_some(), text != whole, "{text}: {damage:?}");
+        }
+        for text in ["", "{", r#"{"a": 1"#, "x"] {
+            assert!(parse_start(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn start_of_any_json_is_part_of_it(at in 0..62_usize) {
+            let whole = r#"{"a": [{"b": [1, 2]}, {"b": [3, "]"]}], "c": {"d": 1}, "e": 5}"#;
+            let all: Value = serde_json::from_str(whole).unwrap();
+            if let Ok((Value::Object(start), _)) = parse_start(&whole.as_bytes()[..at]) {
+                for (key, value) in start {
+                    let is_part = match (value.as_array(), all[&key].as_array()) {
+                        (Some(part), Some(list)) => list.starts_with(part),
+                        _ => value == all[&key],
+                    };
+                    prop_assert!(is_part, "{}", value);
+                }
+            }
+        }
+
         #[test]
         fn any_text_ends(text in "[\\[\\]{}\",:a1\\\\ \n]{0,30}", at_once in 1..9_usize) {
             let whole: Option<Value> = serde_json::from_str(&text).ok();

@@ -4,15 +4,23 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::{
     Carries, Dataset, Files, Format, FormatError, LeftOut, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::Builder, files, paths::without_suffix, png, recognize::Recognize, report::Loss,
+    dataset::{Builder, one_line},
+    files,
+    paths::without_suffix,
+    png,
+    recognize::Recognize,
+    report::Loss,
 };
-use crate::mask::{Mask, Rle};
+use crate::{
+    geometry::Size,
+    mask::{Mask, Rle},
+};
 
 /// A file an object.
 pub const BINARY: Format = Format {
@@ -24,7 +32,7 @@ pub const BINARY: Format = Format {
     usual_files: Files::Leave,
     write: write_binary,
     read: Some(Read {
-        recognize: Recognize::Folder(|path, _| path.join("masks").is_dir() && !path.join(CLASSES).is_file()),
+        recognize: Recognize::Folder(|path, _| place(path).is_some_and(|place| !place.classes.is_file())),
         together: true,
         read: read_binary,
     }),
@@ -47,14 +55,33 @@ pub const INDEXED: Format = Format {
     usual_files: Files::Leave,
     write: write_indexed,
     read: Some(Read {
-        recognize: Recognize::Folder(|path, _| path.join("masks").is_dir() && path.join(CLASSES).is_file()),
+        recognize: Recognize::Folder(|path, _| place(path).is_some_and(|place| place.classes.is_file())),
         together: true,
         read: read_indexed,
     }),
 };
 
+/// The folder of masks.
+const MASKS: &str = "masks";
 /// Names the classes, from 1 on.
 const CLASSES: &str = "classes.txt";
+
+/// The folder of masks, and the names of their classes.
+struct Place {
+    masks: PathBuf,
+    classes: PathBuf,
+}
+
+/// Finds the folder `masks` in a folder, or the folder itself if that is its name.
+fn place(path: &Path) -> Option<Place> {
+    let real = path.canonicalize().ok()?;
+    let above = match path.join(MASKS).is_dir() {
+        true => path,
+        false if real.ends_with(MASKS) && !files::with_suffix(&real, "png").is_empty() => real.parent()?,
+        false => return None,
+    };
+    Some(Place { masks: above.join(MASKS), classes: above.join(CLASSES) })
+}
 
 fn write_binary(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
     for frame in &selection.frames {
@@ -108,7 +135,7 @@ fn read_binary(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let mut builder = Builder::default();
     each_picture(reading, &mut builder, &mut |builder, name, (size, numbers)| {
         let Some((image, object)) = name.rsplit_once('/') else {
-            return builder.refuse(name, "it is in no folder of an image");
+            return add_whole(builder, name, size, &numbers);
         };
         let Some((id, category)) = object.split_once('_') else {
             return builder.refuse(name, "its name is not a number, _ and a category");
@@ -122,6 +149,25 @@ fn read_binary(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         }
     })?;
     builder.finish(reading.path, "masks as PNG files")
+}
+
+/// Adds the mask of a file that is in no folder of an image: an object on the image of its name.
+fn add_whole(builder: &mut Builder, name: &str, size: Size, numbers: &[u32]) {
+    let found: BTreeSet<u32> = numbers.iter().copied().filter(|number| *number > 0).collect();
+    if found.len() > 1 {
+        let why =
+            format_args!("it has {} different numbers, and no {CLASSES} says what they are", found.len());
+        return builder.refuse(name, why);
+    }
+    let image = builder.image(name, Some(size));
+    if found.is_empty() {
+        return;
+    }
+    let bits = numbers.iter().map(|number| *number > 0).collect();
+    let mask = Shape::Mask(Arc::new(Rle::encode(&Mask::new(size, bits))));
+    let category = builder.category("object");
+    builder.annotate(name, image, category, mask);
+    builder.note("mask", "its file names no category, so that it is called object");
 }
 
 fn write_indexed(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -148,12 +194,13 @@ fn write_indexed(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(
         output.write(&name, |out| png::write_indexed(out, size, &numbers))?;
     }
     output.write(CLASSES, |out| {
-        selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", kind.category.name))
+        selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", one_line(&kind.category.name)))
     })
 }
 
 fn read_indexed(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let path = reading.path.join(CLASSES);
+    let beside = || reading.path.join(CLASSES);
+    let path = place(reading.path).map_or_else(beside, |place| place.classes);
     let classes = fs::read_to_string(&path).map_err(|cause| FormatError::Read { path, cause })?;
     let classes: BTreeMap<u32, &str> = (1..).zip(classes.lines()).collect();
     let mut builder = Builder::default();
@@ -173,7 +220,7 @@ fn read_indexed(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     builder.finish(reading.path, "masks as PNG files")
 }
 
-type Picture = (crate::geometry::Size, Vec<u32>);
+type Picture = (Size, Vec<u32>);
 
 /// Tells each picture by its name without the suffix.
 fn each_picture(
@@ -181,7 +228,7 @@ fn each_picture(
     builder: &mut Builder,
     found: &mut dyn FnMut(&mut Builder, &str, Picture),
 ) -> Result<(), FormatError> {
-    let folder = reading.path.join("masks");
+    let folder = place(reading.path).map_or_else(|| reading.path.to_owned(), |place| place.masks);
     let files = files::with_suffix(&folder, "png");
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
@@ -200,4 +247,30 @@ fn each_picture(
 fn name_of(folder: &Path, file: &Path) -> String {
     let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
     without_suffix(&name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_of_masks_is_read_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        for (masks, by_name) in [("x/masks", true), ("y/other", false)] {
+            let masks = folder.path().join(masks);
+            fs::create_dir_all(masks.join("b")).unwrap();
+            for (name, pixels) in
+                [("a.png", [0, 255, 255, 0]), ("b/1_cat.png", [1, 0, 0, 0]), ("c.png", [1, 2, 0, 0])]
+            {
+                image::GrayImage::from_raw(2, 2, pixels.to_vec()).unwrap().save(masks.join(name)).unwrap();
+            }
+            assert_eq!(crate::formats::recognize(&Reading::new(&masks)).is_ok(), by_name);
+            let dataset = BINARY.import(&Reading::new(&masks)).unwrap();
+            let names: Vec<_> =
+                dataset.categories.iter().filter_map(|category| category.name.as_deref()).collect();
+            assert_eq!((dataset.annotations.len(), names), (2, vec!["object", "cat"]));
+            assert_eq!(dataset.images[0].file_name.as_deref(), Some("a"));
+            assert_eq!((dataset.refused.len(), dataset.notes.len()), (1, 1), "{}", dataset.refused);
+        }
+    }
 }

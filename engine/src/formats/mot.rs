@@ -1,16 +1,19 @@
 //! MOTChallenge: a line a box. Frames, ids and pixels are counted from 1.
 
 use std::{
-    io::{self, Write as _},
-    path::Path,
+    collections::BTreeSet,
+    io::{self, BufRead as _, Read as _, Write as _},
+    path::{Path, PathBuf},
 };
 
 use super::{
     Carries, Clip, Dataset, Files, Format, FormatError, Masks, Output, Read, Reading, Selection, Shape,
-    dataset::{Builder, Id},
+    dataset::{Builder, Id, one_line},
     files,
     number::{float, whole},
+    paths::{normalized, split, without_suffix},
     recognize::Recognize,
+    text::Texts,
     valid_size,
 };
 use crate::geometry::{Rect, Size};
@@ -24,17 +27,57 @@ pub const FORMAT: Format = Format {
     reserved_folders: &[],
     usual_files: Files::Leave,
     write,
-    read: Some(Read {
-        recognize: Recognize::Folder(|path, _| path.is_dir() && !truths(path).is_empty()),
-        together: true,
-        read,
-    }),
+    read: Some(Read { recognize: Recognize::Folder(is_like), together: true, read }),
 };
 
-/// The files of boxes in a folder.
-fn truths(folder: &Path) -> Vec<std::path::PathBuf> {
-    let is_truth = |file: &std::path::PathBuf| file.ends_with("gt/gt.txt") || file.ends_with("det/det.txt");
-    files::with_suffix(folder, "txt").into_iter().filter(is_truth).collect()
+/// The file of true boxes in a folder `gt`.
+const TRUTH: &str = "gt.txt";
+/// The file of detections in a folder `det`.
+const DETECTIONS: &str = "det.txt";
+/// Lines of a text file that show that it is of boxes.
+const SNIFFED_LINES: usize = 20;
+/// Text files of a folder that are looked into to recognize results.
+const SNIFFED_FILES: usize = 50;
+
+fn is_like(path: &Path, texts: &Texts) -> bool {
+    if path.is_dir() {
+        let files = files::with_suffix(path, "txt");
+        files.iter().any(|file| is_of_sequence(file))
+            || files.iter().take(SNIFFED_FILES).any(|file| is_rows(file, texts))
+    } else {
+        is_rows(path, texts)
+    }
+}
+
+/// The files of boxes: a file itself, those of the sequences in a folder, or else results of trackers, a file a sequence.
+fn files_of(path: &Path, texts: &Texts) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let (of_sequences, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        files::with_suffix(path, "txt").into_iter().partition(|file| is_of_sequence(file));
+    match of_sequences.is_empty() {
+        true => others.into_iter().filter(|file| is_rows(file, texts)).collect(),
+        false => of_sequences,
+    }
+}
+
+/// True for `gt/gt.txt` and `det/det.txt`.
+fn is_of_sequence(file: &Path) -> bool {
+    let is_named = [TRUTH, DETECTIONS].iter().any(|name| file.file_name().is_some_and(|own| own == *name));
+    // A relative path may not say what folder the file is in.
+    is_named
+        && file.canonicalize().is_ok_and(|real| real.ends_with("gt/gt.txt") || real.ends_with("det/det.txt"))
+}
+
+/// True if a text file begins with lines of boxes, whose fields are separated by commas as MOTChallenge has them.
+fn is_rows(file: &Path, texts: &Texts) -> bool {
+    let Ok(text) = texts.open(file) else { return false };
+    let lines = io::BufReader::new(text.take(1 << 16)).lines().map_while(Result::ok);
+    let lines: Vec<String> = lines.filter(|line| !line.trim().is_empty()).take(SNIFFED_LINES + 1).collect();
+    // The last one may be cut.
+    let n = lines.len().clamp(1, SNIFFED_LINES);
+    !lines.is_empty() && lines.iter().take(n).all(|line| line.contains(',') && Row::parse(line).is_ok())
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -58,7 +101,10 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
             Ok(())
         })?;
         output.write(&format!("{stem}/gt/labels.txt"), |out| {
-            selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", kind.category.name))
+            selection
+                .categories
+                .iter()
+                .try_for_each(|kind| writeln!(out, "{}", one_line(&kind.category.name)))
         })?;
         output.write(&format!("{stem}/seqinfo.ini"), |out| write_info(&clip, stem, out))?;
     }
@@ -78,45 +124,100 @@ fn write_info(clip: &Clip<'_, '_>, stem: &str, out: &mut impl io::Write) -> io::
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let root = reading.path;
     let mut builder = Builder::default();
-    let files = truths(root);
-    for (i, file) in files.iter().enumerate() {
+    let files = files_of(root, &reading.texts);
+    let mut sequences: Vec<Sequence> = files.iter().map(|file| Sequence::of(file, reading)).collect();
+    let paths: BTreeSet<(String, String)> =
+        sequences.iter().map(|sequence| (sequence.name.clone(), sequence.path.clone())).collect();
+    for Sequence { name, path, .. } in &mut sequences {
+        // A seqinfo.ini that was copied names several sequences alike.
+        if paths.iter().filter(|(other, _)| other == name).count() > 1 {
+            name.clone_from(path);
+        }
+    }
+    for (i, (file, sequence)) in files.iter().zip(sequences).enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
         }
-        let title = file.strip_prefix(root).unwrap_or(file).display();
+        let title = file
+            .strip_prefix(root)
+            .ok()
+            .filter(|inner| inner.file_name().is_some())
+            .unwrap_or(file)
+            .display();
         match reading.texts.read(file) {
-            Ok(text) => read_file(file, &text, reading, &mut builder),
+            Ok(text) => read_file(file, &title, &text, sequence, reading, &mut builder),
             Err(error) => builder.refuse(title, error),
         }
     }
-    builder.finish(root, "gt/gt.txt as MOTChallenge has it")
+    builder.finish(root, "gt/gt.txt, det/det.txt or text files of boxes as MOTChallenge has them")
 }
 
-fn read_file(file: &Path, text: &str, reading: &Reading<'_>, builder: &mut Builder) {
-    let root = reading.path;
-    let Some(folder) = file.parent().and_then(Path::parent) else { return };
-    let name = folder.strip_prefix(root).unwrap_or(folder).to_string_lossy().replace('\\', "/");
-    // The folder itself may be the sequence.
-    let own = folder.canonicalize().ok();
-    let own = own.as_deref().unwrap_or(folder).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let name = if name.is_empty() { own } else { name };
-    let info = Info::read(folder, reading);
-    let size = info.size.or_else(|| reading.size_of(&info.image(&name, 0), None));
-    let labels = reading.texts.read(&folder.join("gt/labels.txt")).unwrap_or_default();
+/// The sequence that a file is of.
+struct Sequence {
+    /// The folder that has `seqinfo.ini` and the images; none for results, which lie elsewhere.
+    folder: Option<PathBuf>,
+    /// Its path below what is read, which its images have too.
+    path: String,
+    /// The name of its video.
+    name: String,
+    info: Info,
+}
+
+impl Sequence {
+    fn of(file: &Path, reading: &Reading<'_>) -> Self {
+        // Relative paths such as `gt.txt` do not say what folder they are in.
+        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let folder = real.parent().filter(|folder| folder.ends_with("gt") || folder.ends_with("det"));
+        let folder = folder.and_then(Path::parent).map(Path::to_owned);
+        let info = folder.as_deref().map_or_else(Info::default, |folder| Info::read(folder, reading));
+        let root = reading.path.canonicalize().unwrap_or_else(|_| reading.path.to_owned());
+        let inner = folder.as_deref().unwrap_or(&real).strip_prefix(&root).ok();
+        let inner = inner.map(|inner| normalized(&inner.to_string_lossy())).unwrap_or_default();
+        // The folder or the file itself may be what is read.
+        let own = folder.as_deref().or(Some(&real)).and_then(Path::file_name).unwrap_or_default();
+        let inner = if inner.is_empty() { own.to_string_lossy().into_owned() } else { inner };
+        let inner = if folder.is_none() { without_suffix(&inner).to_owned() } else { inner };
+        let (above, _) = split(&inner);
+        let name = match &info.name {
+            Some(name) if above.is_empty() => name.clone(),
+            Some(name) => format!("{above}/{name}"),
+            None => inner.clone(),
+        };
+        Self { folder, path: inner, name, info }
+    }
+}
+
+fn read_file(
+    file: &Path,
+    title: &dyn std::fmt::Display,
+    text: &str,
+    sequence: Sequence,
+    reading: &Reading<'_>,
+    builder: &mut Builder,
+) {
+    let Sequence { folder, path, name, info } = sequence;
+    let size = info.size.or_else(|| reading.size_of(&info.image(&path, 0), None));
+    let labels = folder.map(|folder| reading.texts.read(&folder.join("gt/labels.txt")).unwrap_or_default());
+    let labels = labels.unwrap_or_default();
     let labels: Vec<&str> = labels.lines().map(str::trim).collect();
-    let is_detections = file.ends_with("det/det.txt");
-    for (line, n) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
-        let what = format!("line {n} of {}", file.strip_prefix(root).unwrap_or(file).display());
-        match Row::parse(line) {
-            Ok(Row { frame, id, rect, confidence, class }) => {
+    let rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
+    let rows: Vec<(Result<Row, String>, usize)> = rows.map(|(line, n)| (Row::parse(line), n)).collect();
+    let is_named = |name: &str| file.file_name().is_some_and(|own| own == name);
+    let is_result = |row: &Row| row.is_result || row.confidence != 0.0 && row.confidence != 1.0;
+    let is_proposed = !is_named(TRUTH)
+        && (is_named(DETECTIONS) || rows.iter().any(|(row, _)| row.as_ref().is_ok_and(is_result)));
+    for (row, n) in rows {
+        let what = format!("line {n} of {title}");
+        match row {
+            Ok(Row { frame, id, rect, confidence, class, .. }) => {
                 let label = class.checked_sub(1).and_then(|place| labels.get(place));
                 let label = label.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
-                let image = builder.frame(&name, frame, Some(&info.image(&name, frame)), size);
+                let image = builder.frame(&name, frame, Some(&info.image(&path, frame)), size);
                 let category = builder.category(&label);
                 if let Some(annotation) = builder.annotate(what, image, category, Shape::Box(rect)) {
                     // Detections have no object yet: -1.
                     annotation.track = (id >= 0).then_some(Id::Number(id));
-                    if is_detections {
+                    if is_proposed {
                         annotation.score = Some(confidence.clamp(0.0, 1.0) as f32);
                     } else if confidence == 0.0 {
                         annotation.attributes.insert("ignored".to_owned(), "1".to_owned());
@@ -142,6 +243,8 @@ struct Row {
     confidence: f64,
     /// From 1.
     class: usize,
+    /// True if it ends like a line of a tracker's results: `-1,-1,-1` instead of a place in the world.
+    is_result: bool,
 }
 
 impl Row {
@@ -162,15 +265,23 @@ impl Row {
         let class = rest.get(1).and_then(|class| whole(class)).map_or(1, |class| class.clamp(1, 1_000_000));
         let (x0, y0) = (number(left)? - 1.0, number(top)? - 1.0);
         let rect = Rect::from([x0, y0, x0 + number(width)?, y0 + number(height)?].map(|v| v as f32));
-        Ok(Self { frame: frame as usize - 1, id, rect, confidence, class: class as usize })
+        let is_result = rest.len() == 4 && rest[1..].iter().all(|field| whole(field) == Some(-1));
+        Ok(Self { frame: frame as usize - 1, id, rect, confidence, class: class as usize, is_result })
     }
 }
 
 /// What `seqinfo.ini` says of a sequence.
 struct Info {
+    name: Option<String>,
     folder: String,
     suffix: String,
     size: Option<Size>,
+}
+
+impl Default for Info {
+    fn default() -> Self {
+        Self { name: None, folder: "img1".to_owned(), suffix: ".jpg".to_owned(), size: None }
+    }
 }
 
 impl Info {
@@ -182,9 +293,11 @@ impl Info {
         };
         let side = |name| setting(name).and_then(whole).and_then(|side| usize::try_from(side).ok());
         let size = side("imWidth").zip(side("imHeight"));
+        let default = Self::default();
         Self {
-            folder: setting("imDir").unwrap_or("img1").to_owned(),
-            suffix: setting("imExt").unwrap_or(".jpg").to_owned(),
+            name: setting("name").filter(|name| !name.is_empty()).map(str::to_owned),
+            folder: setting("imDir").map_or(default.folder, str::to_owned),
+            suffix: setting("imExt").map_or(default.suffix, str::to_owned),
             size: size.and_then(|(width, height)| valid_size(width, height)),
         }
     }
@@ -198,15 +311,61 @@ impl Info {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::tests::put;
 
     #[test]
     fn frames_and_pixels_are_counted_from_one() {
         let rect = Rect { x0: 0.0, y0: 10.0, x1: 20.0, y1: 40.0 };
-        let want = Row { frame: 0, id: 3, rect, confidence: 1.0, class: 2 };
+        let want = Row { frame: 0, id: 3, rect, confidence: 1.0, class: 2, is_result: false };
         assert_eq!(Row::parse("1, 3, 1, 11, 20, 30, 1, 2, 0.5"), Ok(want));
         assert_eq!(Row::parse("2.0 -1 1 11 20 30 0.4").map(|row| (row.frame, row.id)), Ok((1, -1)));
         for bad in ["0,1,1,1,1,1", "1,1,1,1,1", "a,1,1,1,1,1", "nan,1,1,1,1,1", "1.5,1,1,1,1,1"] {
             assert!(Row::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    const INFO: &str = "[Sequence]\nname=S\nimDir=img1\nimWidth=100\nimHeight=80\nimExt=.jpg\n";
+
+    fn read_at(path: &Path) -> Dataset {
+        let (format, dataset) = crate::formats::read(&Reading::new(path)).unwrap();
+        assert_eq!(format.name, "mot", "{}", path.display());
+        dataset
+    }
+
+    #[test]
+    fn sequence_is_read_from_any_of_its_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let seq = folder.path().join("S");
+        std::fs::create_dir_all(seq.join("gt")).unwrap();
+        put(&seq.join("gt/gt.txt"), "1,1,1,1,20,30,1,2,1\n2,1,1,1,20,30,0,2,1\n");
+        put(&seq.join("gt/labels.txt"), "cat\ndog\n");
+        put(&seq.join("seqinfo.ini"), INFO);
+        for path in [folder.path().to_owned(), seq.clone(), seq.join("gt"), seq.join("gt/gt.txt")] {
+            let dataset = read_at(&path);
+            assert_eq!(dataset.videos, ["S"], "{}", path.display());
+            assert_eq!((dataset.annotations.len(), dataset.annotations[0].score), (2, None));
+            assert_eq!(dataset.categories[0].name.as_deref(), Some("dog"));
+            assert_eq!(dataset.images[0].file_name.as_deref(), Some("S/img1/000001.jpg"));
+        }
+        put(&seq.join("seqinfo.ini"), &INFO.replace("=S", "=T"));
+        assert_eq!(read_at(&seq.join("gt/gt.txt")).videos, ["T"]);
+    }
+
+    #[test]
+    fn results_of_trackers_are_proposals() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("MOT17-02.txt");
+        put(&path, "1,1,1,1,20,30,0.75,-1,-1,-1\n2,1,1,1,20,30,1,-1,-1,-1\n");
+        for path in [path.as_path(), folder.path()] {
+            let dataset = read_at(path);
+            assert_eq!(dataset.videos, ["MOT17-02"]);
+            let scores: Vec<_> = dataset.annotations.iter().map(|annotation| annotation.score).collect();
+            assert_eq!(scores, [Some(0.75), Some(1.0)]);
+            assert_eq!(dataset.annotations[0].track, Some(Id::Number(1)));
+        }
+        for other in ["0 0.5 0.5 0.1 0.1\n", "1 0 0 1 0 1 1 0 1\n", "cat\ndog\n", "a,b,c\n", ""] {
+            put(&path, other);
+            assert!(crate::formats::read(&Reading::new(&path)).is_err(), "{other}");
         }
     }
 }

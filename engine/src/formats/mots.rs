@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Carries, Clip, Dataset, Files, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape,
-    dataset::{Builder, Id},
+    dataset::{Builder, Id, one_line},
     davis::frame_of,
     files,
     paths::without_suffix,
@@ -42,23 +42,56 @@ const IGNORED: u32 = 10_000;
 /// Ids have 16 bits.
 const MOST_CLASSES: usize = 64;
 
+/// The folders of PNG files and of text files.
+const FOLDERS: [&str; 2] = ["instances", "instances_txt"];
+
 fn is_like(path: &Path) -> bool {
     !parts(path).is_empty()
 }
 
-/// The folder, or those in it that hold the parts of a split, as Datumaro writes them.
-fn parts(path: &Path) -> Vec<PathBuf> {
-    let is_part = |path: &PathBuf| path.join("instances").is_dir() || path.join("instances_txt").is_dir();
-    let path = path.to_owned();
-    if is_part(&path) {
-        return vec![path];
+/// What is read of a part of a split: a folder of PNG files or of text files, and the file of names.
+struct Part {
+    folder: PathBuf,
+    is_text: bool,
+    labels: PathBuf,
+}
+
+impl Part {
+    /// The instances in a folder, as text where they are there as both; none if there are none.
+    fn within(folder: &Path) -> Option<Self> {
+        let [pictures, texts] = FOLDERS.map(|name| folder.join(name));
+        let labels = folder.join(LABELS);
+        let is_text = !files::with_suffix(&texts, "txt").is_empty();
+        let folder = if is_text { texts } else { pictures };
+        (is_text || folder.is_dir()).then_some(Self { folder, is_text, labels })
+    }
+
+    /// A folder that is itself one of instances; none if it is called otherwise.
+    fn itself(folder: &Path) -> Option<Self> {
+        let real = folder.canonicalize().ok()?;
+        let is_text = real.ends_with(FOLDERS[1]);
+        let above = real.parent()?;
+        let suffix = if is_text { "txt" } else { "png" };
+        let is_named = is_text || real.ends_with(FOLDERS[0]);
+        (is_named && !files::with_suffix(folder, suffix).is_empty()).then(|| Self {
+            folder: folder.to_owned(),
+            is_text,
+            labels: above.join(LABELS),
+        })
+    }
+}
+
+/// The parts in a folder, or in the folders of a split in it, as Datumaro writes them.
+fn parts(path: &Path) -> Vec<Part> {
+    if let Some(part) = Part::within(path).or_else(|| Part::itself(path)) {
+        return vec![part];
     }
     // A folder of many images is not asked for each of them.
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_file()));
-    let mut parts: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_part).collect();
-    parts.sort();
-    parts
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    folders.sort();
+    folders.iter().filter_map(|folder| Part::within(folder)).collect()
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -67,7 +100,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         write_clip(selection, &clip, output)?;
     }
     output.write(LABELS, |out| {
-        selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", kind.category.name))
+        selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", one_line(&kind.category.name)))
     })
 }
 
@@ -138,20 +171,16 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     builder.finish(reading.path, "instances as MOTS has them")
 }
 
-fn read_part(folder: &Path, reading: &Reading<'_>, builder: &mut Builder) -> Result<(), FormatError> {
-    let names = fs::read_to_string(folder.join(LABELS)).unwrap_or_default();
+fn read_part(part: &Part, reading: &Reading<'_>, builder: &mut Builder) -> Result<(), FormatError> {
+    let names = reading.texts.read(&part.labels).unwrap_or_default();
     let names: Vec<&str> = names.lines().collect();
-    let texts = files::with_suffix(&folder.join("instances_txt"), "txt");
-    let pictures =
-        if texts.is_empty() { files::with_suffix(&folder.join("instances"), "png") } else { Vec::new() };
-    for (i, file) in texts.iter().chain(&pictures).enumerate() {
-        if !(reading.progress)(i, texts.len() + pictures.len()) {
+    let files = files::with_suffix(&part.folder, if part.is_text { "txt" } else { "png" });
+    for (i, file) in files.iter().enumerate() {
+        if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
         }
-        let is_text = i < texts.len();
-        let inside = folder.join(if is_text { "instances_txt" } else { "instances" });
-        let name = file.strip_prefix(&inside).unwrap_or(file).to_string_lossy().replace('\\', "/");
-        match is_text {
+        let name = file.strip_prefix(&part.folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        match part.is_text {
             true => read_text(file, without_suffix(&name), &names, builder)?,
             false => read_picture(file, &name, &names, builder),
         }
@@ -242,6 +271,30 @@ mod tests {
         assert_eq!(dataset.images[0].frame, Some((0, 3)));
         let mask = Rle::encode(&picture(&["..", "##"]));
         assert_eq!(dataset.annotations[0].shape, Shape::Mask(Arc::new(mask)));
+    }
+
+    #[test]
+    fn folder_of_instances_is_read_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            write_atomically(&path, |out| out.write_all(bytes)).unwrap();
+        };
+        put("instances/labels.txt", b"cat\ndog\n");
+        let mut png = Vec::new();
+        png::write_wide(&mut png, Size::new(2, 2), &[0, 0, 2001, 2001]).unwrap();
+        put("instances/clip/000003.png", &png);
+        let mask = Rle::encode(&picture(&["..", "##"]));
+        put("instances_txt/clip.txt", format!("3 2001 2 2 2 {}\n", mask.counts()).as_bytes());
+        for name in ["instances", "instances_txt", "."] {
+            let path = folder.path().join(name);
+            let (format, dataset) = crate::formats::read(&Reading::new(&path)).unwrap();
+            assert_eq!((format.name, &*dataset.videos), ("mots", &["clip".to_owned()][..]), "{name}");
+            assert_eq!(dataset.categories[0].name.as_deref(), Some("dog"));
+            assert_eq!(dataset.annotations[0].shape, Shape::Mask(Arc::new(mask.clone())));
+            assert_eq!(dataset.images[0].frame, Some((0, 3)));
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! SA-V: a file a video, with a mask for each object ("masklet") on each annotated frame.
 
-use std::{fs, io, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize as _, Serialize};
+use serde_json::Value;
 
 use super::{
     Carries, Clip, Dataset, Files, Format, FormatError, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, Id},
+    json,
+    number::{json_float, json_whole},
     recognize::Recognize,
     valid_size,
 };
@@ -29,10 +32,9 @@ pub const FORMAT: Format = Format {
 };
 
 /// What our files add: SA-V's own have one frame in four.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct File {
     video_id: String,
-    #[serde(default)]
     video_duration: f64,
     video_frame_count: f64,
     video_height: f64,
@@ -40,15 +42,11 @@ struct File {
     /// By frame, and then by object.
     masklet: Vec<Vec<Rle>>,
     masklet_id: Vec<i64>,
-    #[serde(default)]
     masklet_type: Vec<String>,
-    #[serde(default)]
     masklet_num: usize,
-    #[serde(default)]
     masklet_frame_count: Vec<usize>,
-    #[serde(default)]
     masklet_first_appeared_frame: Vec<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     frame_indices: Option<Vec<usize>>,
 }
 
@@ -104,38 +102,95 @@ fn file(selection: &Selection<'_>, clip: &Clip<'_, '_>, stem: &str) -> File {
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let path = reading.path;
-    let file = fs::File::open(path).map_err(|cause| FormatError::Read { path: path.to_owned(), cause })?;
-    let told: File = serde_json::from_reader(io::BufReader::new(file))
+    let text = reading.texts.read(path)?;
+    let file: Value = json::lenient(text.as_bytes())
         .map_err(|error| FormatError::Damaged { path: path.to_owned(), cause: error.to_string() })?;
+    drop(text);
     let mut builder = Builder::default();
-    let Some(size) = valid_size(told.video_width as usize, told.video_height as usize) else {
-        return Err(FormatError::Lacks { path: path.to_owned(), lacks: "width and height of a video" });
-    };
+    let side = |key: &str| usize::try_from(json_whole(&file[key])?).ok();
+    let size = side("video_width").zip(side("video_height"));
+    let size = size.and_then(|(width, height)| valid_size(width, height));
+    let lacks = |lacks| FormatError::Lacks { path: path.to_owned(), lacks };
+    let size = size.ok_or_else(|| lacks("width and height of a video"))?;
+    let video = file["video_id"]
+        .as_str()
+        .map(str::to_owned)
+        .or_else(|| Some(json_whole(&file["video_id"])?.to_string()));
+    let video = video.ok_or_else(|| lacks("video_id"))?;
+    let masklet = file["masklet"].as_array().ok_or_else(|| lacks("masklet"))?;
+    let indices = &file["frame_indices"];
+    let n_frames = json_float(&file["video_frame_count"]);
+    if n_frames.is_none() && indices.is_null() {
+        return Err(lacks("video_frame_count"));
+    }
     // Of 24 frames a second SA-V annotates 6.
-    let stride = ((told.video_frame_count / told.masklet.len().max(1) as f64).round() as usize).max(1);
-    let category = builder.category("object");
-    for (place, masks) in told.masklet.into_iter().enumerate() {
-        if !(reading.progress)(place, place + 1) {
+    let stride = n_frames.map_or(1, |n| ((n / masklet.len().max(1) as f64).round() as usize).max(1));
+    for (place, masks) in masklet.iter().enumerate() {
+        if !(reading.progress)(place, masklet.len()) {
             return Err(FormatError::Canceled);
         }
-        let frame = told.frame_indices.as_ref().map_or(Some(place * stride), |all| all.get(place).copied());
+        let frame = match indices {
+            Value::Null => Some(place * stride),
+            indices => json_whole(&indices[place]).and_then(|frame| usize::try_from(frame).ok()),
+        };
         let Some(frame) = frame else {
             builder.refuse(format_args!("frame {place}"), "its number is not in the file");
             continue;
         };
-        for (object, mask) in masks.into_iter().enumerate().filter(|(_, mask)| !mask.is_empty()) {
+        let Value::Array(masks) = masks else {
+            builder.refuse(format_args!("frame {place}"), "its masks are not a list");
+            continue;
+        };
+        for (object, mask) in masks.iter().enumerate() {
             let what = format!("object {object} on frame {place}");
-            let image = builder.frame(
-                &told.video_id,
-                frame,
-                Some(&image_name(&told.video_id, &format!("{frame:05}"))),
-                Some(size),
-            );
-            let id = told.masklet_id.get(object).copied().unwrap_or(object as i64);
+            let mask = match Rle::deserialize(mask) {
+                Ok(mask) if mask.is_empty() => continue,
+                Ok(mask) => mask,
+                Err(why) => {
+                    builder.refuse(what, format_args!("its mask is damaged: {why}"));
+                    continue;
+                }
+            };
+            let image =
+                builder.frame(&video, frame, Some(&image_name(&video, &format!("{frame:05}"))), Some(size));
+            let id = Id::of_json(&file["masklet_id"][object]).unwrap_or(Id::Number(object as i64));
+            let category = builder.category("object");
             if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
-                annotation.track = Some(Id::Number(id));
+                annotation.track = Some(id);
             }
         }
     }
     builder.finish(path, "masklets as SA-V has them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{formats::tests::put, mask::testing::picture};
+
+    fn read_text(text: &str) -> Result<Dataset, FormatError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v_manual.json");
+        put(&path, text);
+        read(&Reading::new(&path))
+    }
+
+    #[test]
+    fn bad_mask_costs_no_other() {
+        let good = serde_json::to_string(&Rle::encode(&picture(&["#.", ".."]))).unwrap();
+        for bad in ["null", r#"{"size": [2, 2], "counts": "~"}"#, "5", r#"{"size": [2, 3], "counts": "06"}"#]
+        {
+            let text = format!(
+                r#"{{"video_id": "v", "video_duration": "?", "video_frame_count": 8, "video_height": 2, "video_width": "2",
+                "masklet": [[{good}, {bad}], [{good}, {good}]], "masklet_id": ["3", 4]}}"#
+            );
+            let read = read_text(&text).unwrap();
+            assert_eq!((read.annotations.len(), read.refused.len()), (3, 1), "{bad}: {}", read.refused);
+            assert_eq!(read.images[1].frame, Some((0, 4)));
+            assert!(read.refused.sentences()[0].starts_with("object 1 on frame 0"), "{}", read.refused);
+            let read =
+                read_text(&text.replacen(bad, "7", 1).replace(&format!("[{good}, 7]"), "null")).unwrap();
+            assert_eq!((read.annotations.len(), read.refused.len()), (2, 1), "{}", read.refused);
+        }
+    }
 }

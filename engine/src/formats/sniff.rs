@@ -65,7 +65,7 @@ impl Outline {
 /// The elements of an XML file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Elements {
-    /// The name of the outermost element.
+    /// The name of the outermost element, like all without a prefix of a namespace.
     pub(super) root: String,
     /// The names of the elements in it.
     pub(super) children: BTreeSet<String>,
@@ -137,8 +137,8 @@ fn elements(input: impl io::BufRead) -> Elements {
     let (mut depth, mut buffer) = (0_usize, Vec::new());
     while let Ok(event) = reader.read_event_into(&mut buffer) {
         let (name, is_start) = match &event {
-            Event::Start(start) => (start.name().as_ref().to_vec(), true),
-            Event::Empty(start) => (start.name().as_ref().to_vec(), false),
+            Event::Start(start) => (start.local_name().as_ref().to_vec(), true),
+            Event::Empty(start) => (start.local_name().as_ref().to_vec(), false),
             Event::End(_) => {
                 depth = depth.saturating_sub(1);
                 continue;

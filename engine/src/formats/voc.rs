@@ -7,8 +7,8 @@ mod read;
 use std::io::{self, Write as _};
 
 use super::{
-    Carries, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape, png,
-    recognize::Recognize, report::Loss, xml::Xml,
+    Carries, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape, dataset::one_line,
+    png, recognize::Recognize, report::Loss, xml::Xml,
 };
 use crate::geometry::Rect;
 
@@ -60,7 +60,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         selection.categories.iter().enumerate().try_for_each(|(i, kind)| {
             // Of more classes than a palette has, none has pixels.
             let [r, g, b] = png::color(u8::try_from(i + 1).unwrap_or(u8::MAX));
-            writeln!(out, "{}:{r},{g},{b}::", kind.category.name)
+            writeln!(out, "{}:{r},{g},{b}::", one_line(&kind.category.name))
         })
     })
 }

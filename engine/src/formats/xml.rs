@@ -54,7 +54,8 @@ impl Element {
     }
 }
 
-/// Gives each element at a depth (0: the outermost one) with all that is in it, one after the other.
+/// Gives each element at a depth (0: the outermost one) with all that is in it, one after the other. Names are without
+/// prefixes of namespaces.
 ///
 /// # Errors
 /// If the input cannot be read, or, as [`io::ErrorKind::InvalidData`], if it is damaged; what comes before is given.
@@ -63,11 +64,44 @@ pub(super) fn elements(
     depth: usize,
     found: &mut dyn FnMut(Element) -> io::Result<()>,
 ) -> io::Result<()> {
+    read(input, depth, &mut Vec::new(), found)
+}
+
+/// Reads the outermost element as far as the input is not damaged: the second value says why it is not read to its end. Of
+/// the elements in it, only those that are complete are kept.
+///
+/// # Errors
+/// If the input cannot be read, or is damaged before an element begins.
+pub(super) fn root(input: impl BufRead) -> io::Result<(Option<Element>, Option<io::Error>)> {
+    let (mut root, mut begun) = (None, Vec::new());
+    let read = read(input, 0, &mut begun, &mut |element| {
+        root.get_or_insert(element);
+        Ok(())
+    });
+    match read {
+        Ok(()) => Ok((root, None)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            match root.or_else(|| begun.into_iter().next()) {
+                Some(root) => Ok((Some(root), Some(error))),
+                None => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads elements; see [`elements`]. What has begun and not ended is in `begun` afterwards.
+fn read(
+    input: impl BufRead,
+    depth: usize,
+    begun: &mut Vec<Element>,
+    found: &mut dyn FnMut(Element) -> io::Result<()>,
+) -> io::Result<()> {
     let mut reader = Reader::from_reader(input);
     reader.config_mut().allow_dangling_amp = true;
     let mut buffer = Vec::new();
-    // The number of elements around, and those that have begun from the depth on.
-    let (mut around, mut begun): (usize, Vec<Element>) = (0, Vec::new());
+    // The number of elements around.
+    let mut around = 0_usize;
     loop {
         let at = reader.buffer_position();
         let damaged = |why: &dyn std::fmt::Display| {
@@ -132,7 +166,7 @@ fn element(start: &BytesStart<'_>) -> Result<Element, String> {
         Ok((text(attribute.key.as_ref()), unescaped(&String::from_utf8_lossy(&attribute.value))))
     };
     let attributes = start.attributes().with_checks(false).map(attribute).collect::<Result<_, String>>()?;
-    Ok(Element { name: text(start.name().as_ref()), attributes, ..Element::default() })
+    Ok(Element { name: text(start.local_name().as_ref()), attributes, ..Element::default() })
 }
 
 /// Replaces entities by what they stand for. Text that people wrote by hand has `&` that begin none.
@@ -197,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> (Vec<Element>, Option<String>) {
+    fn read_all(text: &str) -> (Vec<Element>, Option<String>) {
         let mut all = Vec::new();
         let read = elements(text.as_bytes(), 1, &mut |element| {
             all.push(element);
@@ -208,10 +242,22 @@ mod tests {
 
     #[test]
     fn elements_before_damage_are_given() {
-        let (all, damage) = read("<?xml version='1.0'?><a><b x='1'/><c>R&D &lt;&bad;</c><d></b></a>");
+        let (all, damage) = read_all("<?xml version='1.0'?><a><b x='1'/><c>R&D &lt;&bad;</c><d></b></a>");
         assert_eq!((all.len(), all[0].attribute("x"), &*all[1].text), (2, Some("1"), "R&D <&bad;"));
         assert!(damage.unwrap().contains("damaged at byte"));
-        assert_eq!(read("<a><b/>").1.unwrap().split(": ").last(), Some("it ends too early"));
+        assert_eq!(read_all("<a><b/>").1.unwrap().split(": ").last(), Some("it ends too early"));
+    }
+
+    #[test]
+    fn complete_elements_of_a_cut_root_are_kept() {
+        let (element, damage) = root("<v:a xmlns:v='x'><v:b>1</v:b><v:c><v:d>2</v:d>".as_bytes()).unwrap();
+        let element = element.unwrap();
+        assert_eq!((&*element.name, element.told("b"), element.children.len()), ("a", Some("1"), 1));
+        assert!(damage.is_some());
+        let (element, damage) = root("<a><b/></a>".as_bytes()).unwrap();
+        assert!(damage.is_none() && element.unwrap().child("b").is_some());
+        assert!(root("<".as_bytes()).is_err());
+        assert!(root("".as_bytes()).unwrap().0.is_none());
     }
 
     proptest! {
@@ -223,7 +269,7 @@ mod tests {
             xml.text("b", &[("name", name.clone()), ("value", value.clone())], &value).unwrap();
             xml.close("a").unwrap();
             xml.end().unwrap();
-            let (all, damage) = read(std::str::from_utf8(&out).unwrap());
+            let (all, damage) = read_all(std::str::from_utf8(&out).unwrap());
             prop_assert_eq!(damage, None);
             prop_assert_eq!(all[0].attribute("name"), Some(&*name.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")));
             prop_assert_eq!(all[0].attribute("value"), Some(&*value));

@@ -1,6 +1,6 @@
 //! A project as COCO instances.
 
-use super::{Annotation, Category, Document, FRAMES_FROM, Image, Video, VideoFrame};
+use super::{Annotation, Category, Document, Image, Video, VideoFrame, frame_id};
 use crate::{
     formats::{FormatError, Frame, Label, Output, Report, Selection, Shape, polygon},
     project::{FrameId, MediumId},
@@ -77,8 +77,7 @@ pub(in crate::formats) fn annotation(
 /// A photo's medium; of frame 17 of medium 3, 30000017: the same in each export, and known again when results come back.
 pub(in crate::formats) fn image_id(frame: &Frame<'_>) -> u64 {
     let FrameId { medium, frame: index } = frame.at;
-    let id = u64::from(medium.0);
-    if frame.is_of_video() { id * FRAMES_FROM + index as u64 } else { id }
+    if frame.is_of_video() { frame_id(medium, index) } else { medium.0.into() }
 }
 
 pub(in crate::formats) fn image(selection: &Selection<'_>, frame: &Frame<'_>) -> Image {

@@ -1,7 +1,7 @@
 //! A COCO file as a data set: read, checked, and all shapes made masks or boxes.
 
 use super::{
-    item::{self, CROWD, Flaw, Video},
+    item::{self, CROWD, Flaw, UNNAMED, Video},
     reading::{ByIds, File, Told},
     segmentation::Segmentation,
 };
@@ -72,6 +72,8 @@ impl Dataset {
                     .and_then(|(video, frame)| Some((*videos_by_id.places.get(&video)?, frame))),
             }
         };
+        let n_unnamed = categories.iter().filter(|category| !category.is_named).count();
+        notes.count_many("category record", UNNAMED, n_unnamed);
         let category = |category: item::Category| Category {
             id: category.id,
             name: Some(category.name),
@@ -424,6 +426,20 @@ mod tests {
     }
 
     #[test]
+    fn category_without_name_is_called_by_its_id() {
+        let text = dataset(&annotation(r#""id": 5, "bbox": [1, 1, 2, 2]"#));
+        for (name, want) in
+            [("", "category 7"), (r#""name": null,"#, "category 7"), (r#""name": "a\nb","#, "a b")]
+        {
+            let imported = read(&text.replace(r#""name": "dog","#, name)).unwrap();
+            assert_eq!(imported.categories[0].name.as_deref(), Some(want));
+            assert_eq!((imported.annotations.len(), imported.refused.len()), (1, 0), "{name}");
+            let is_noted = imported.notes.to_string().contains("has no name");
+            assert_eq!(is_noted, want != "a b", "{}", imported.notes);
+        }
+    }
+
+    #[test]
     fn ids_of_several_images_attach_no_label() {
         let text = r#"{"categories": [{"id": 1}, {"id": 2, "name": "cat"}, {"id": 2, "name": "dog"}, {"id": 3, "name": "cow"}, 5],
             "images": [{"id": 1, "file_name": "a.jpg", "width": -6, "height": 4}, {"id": 2, "width": 6, "height": 4},
@@ -435,16 +451,11 @@ mod tests {
         let imported = read(text).unwrap();
         let names: Vec<_> = imported.images.iter().filter_map(|image| image.file_name.as_deref()).collect();
         assert_eq!(names, ["a.jpg", "c.jpg", "d.jpg", "e.jpg", "train/f.jpg"]);
+        assert_eq!(imported.categories[0].name.as_deref(), Some("category 1"));
         assert_eq!((imported.images[0].size, imported.images[1].size), (None, Some(Size::new(6, 4))));
         assert_eq!(imported.annotations.len(), 2);
-        let want = [
-            "image 2",
-            "image number 3",
-            "category 1",
-            "category number 5",
-            "annotation number 3",
-            "annotation number 4",
-        ];
+        let want =
+            ["image 2", "image number 3", "category number 5", "annotation number 3", "annotation number 4"];
         let sentences = imported.refused.sentences();
         assert_eq!(sentences.len(), want.len(), "{sentences:?}");
         for want in want {

@@ -10,6 +10,7 @@ use super::segmentation::Segmentation;
 use crate::{
     formats::{
         Id,
+        dataset::one_line,
         number::{json_float, json_whole},
         polygon::PolygonError,
         valid_size,
@@ -95,11 +96,34 @@ pub(super) struct Image {
 pub(super) struct Video(pub(super) String);
 
 /// A category of a file.
-pub(super) struct Category {
-    pub(super) id: Id,
-    pub(super) name: String,
-    pub(super) supercategory: String,
-    pub(super) color: Option<[u8; 3]>,
+pub(in crate::formats) struct Category {
+    pub(in crate::formats) id: Id,
+    pub(in crate::formats) name: String,
+    /// False if the file has no name for it, so that it is called by its id.
+    pub(in crate::formats) is_named: bool,
+    pub(in crate::formats) supercategory: String,
+    pub(in crate::formats) color: Option<[u8; 3]>,
+}
+
+/// The note on categories without a name.
+pub(in crate::formats) const UNNAMED: &str = "it has no name and is called by its id";
+
+impl Category {
+    /// Reads a category.
+    ///
+    /// # Errors
+    /// If it has no id.
+    pub(in crate::formats) fn read(item: &Value) -> Result<Self, Flaw> {
+        let id = id(item, "id")?;
+        let name = text(item, "name").ok();
+        Ok(Self {
+            is_named: name.is_some(),
+            name: name.map_or_else(|| format!("category {id}"), |name| one_line(&name).into_owned()),
+            id,
+            supercategory: text(item, "supercategory").unwrap_or_default(),
+            color: serde_json::from_value(item["color"].clone()).ok(),
+        })
+    }
 }
 
 /// An annotation of a file.
@@ -122,7 +146,7 @@ impl Item for Image {
     const KIND: &'static str = "image";
 
     fn of(item: Value) -> Result<Self, Flaw> {
-        let frame = id_of(&item["video_id"]).zip(item["frame_index"].as_u64());
+        let frame = Id::of_json(&item["video_id"]).zip(item["frame_index"].as_u64());
         Ok(Self {
             id: id(&item, "id")?,
             file_name: text(&item, "file_name").or_else(|flaw| name_in_url(&item).ok_or(flaw))?,
@@ -149,12 +173,7 @@ impl Item for Category {
     const KIND: &'static str = "category";
 
     fn of(item: Value) -> Result<Self, Flaw> {
-        Ok(Self {
-            id: id(&item, "id")?,
-            name: text(&item, "name")?,
-            supercategory: text(&item, "supercategory").unwrap_or_default(),
-            color: serde_json::from_value(item["color"].clone()).ok(),
-        })
+        Self::read(&item)
     }
 
     fn is_same(&self, later: &Self) -> bool {
@@ -185,7 +204,7 @@ impl Item for Annotation {
             image: id(&item, "image_id")?,
             file_name: text(&item, "file_name").ok(),
             category: id(&item, "category_id")?,
-            track: id_of(&item["track_id"]).or_else(|| track_among(&mut attributes)),
+            track: Id::of_json(&item["track_id"]).or_else(|| track_among(&mut attributes)),
             score: json_float(&item["score"]).map(|score| score.clamp(0.0, 1.0) as f32),
             segmentation,
             rect,
@@ -213,16 +232,8 @@ fn name_in_url(item: &Value) -> Option<String> {
     Some(format!("{folder}/{file}"))
 }
 
-/// An id, however it is written.
-pub(super) fn id_of(value: &Value) -> Option<Id> {
-    match value {
-        Value::String(text) => Some(Id::of(text)),
-        _ => json_whole(value).map(Id::Number),
-    }
-}
-
 fn id(item: &Value, name: &'static str) -> Result<Id, Flaw> {
-    id_of(&item[name]).ok_or(Flaw::NoId(name))
+    Id::of_json(&item[name]).ok_or(Flaw::NoId(name))
 }
 
 fn text(item: &Value, name: &'static str) -> Result<String, Flaw> {

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
-    document::{Category, Image, write_list},
+    document::{Image, write_list},
     export::{categories, image, image_id, list_name},
 };
 use crate::{
     formats::{
-        Dataset, FormatError, Frame, Output, Reading, Selection, Shape, dataset::Builder, json, png,
+        Dataset, FormatError, Frame, Id, Output, Reading, Selection, Shape, dataset::Builder, json, png,
         report::Loss, valid_size,
     },
     geometry::Size,
@@ -96,7 +97,7 @@ fn write_frame(
 
 #[derive(Deserialize)]
 struct ToldImage {
-    id: i64,
+    id: Id,
     file_name: String,
     width: usize,
     height: usize,
@@ -104,22 +105,22 @@ struct ToldImage {
 
 #[derive(Deserialize)]
 struct ToldAnnotation {
-    image_id: i64,
+    image_id: Id,
     file_name: String,
-    segments_info: Vec<ToldSegment>,
+    segments_info: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct ToldSegment {
     id: u32,
-    category_id: i64,
+    category_id: Id,
 }
 
 pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let path = reading.path;
     let mut builder = Builder::default();
-    let mut images: BTreeMap<i64, (usize, ToldImage)> = BTreeMap::new();
-    let mut categories: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut images: BTreeMap<Id, (usize, ToldImage)> = BTreeMap::new();
+    let mut categories: BTreeMap<Id, usize> = BTreeMap::new();
     let mut annotations = Vec::new();
     json::read_lists(
         reading,
@@ -128,15 +129,14 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         &mut |cut, builder| {
             match cut.key {
                 "images" => {
-                    let image: ToldImage = serde_json::from_slice(cut.text)?;
+                    let image: ToldImage = json::parse(cut.text)?;
                     let place = builder.image(&image.file_name, valid_size(image.width, image.height));
-                    images.insert(image.id, (place, image));
+                    images.insert(image.id.clone(), (place, image));
                 }
                 "categories" => {
-                    let category: Category = serde_json::from_slice(cut.text)?;
-                    categories.insert(category.id.into(), builder.told_category(&category));
+                    categories.extend([builder.json_category(&json::parse(cut.text)?)?]);
                 }
-                _ => annotations.push((cut.line, serde_json::from_slice::<ToldAnnotation>(cut.text)?)),
+                _ => annotations.push((cut.line, json::parse::<ToldAnnotation>(cut.text)?)),
             }
             Ok(())
         },
@@ -155,7 +155,14 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         };
         match pixels(&folder, &annotation.file_name) {
             Ok((size, ids)) => {
-                for segment in &annotation.segments_info {
+                for (segment, n) in annotation.segments_info.into_iter().zip(1..) {
+                    let segment: ToldSegment = match serde_json::from_value(segment) {
+                        Ok(segment) => segment,
+                        Err(why) => {
+                            builder.refuse(format_args!("segment number {n} on {}", told.file_name), why);
+                            continue;
+                        }
+                    };
                     let what = format!("segment {} on {}", segment.id, told.file_name);
                     let Some(category) = categories.get(&segment.category_id) else {
                         builder.refuse(what, "its category is not in the file");

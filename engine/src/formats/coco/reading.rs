@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::item::{Annotation, Category, Flaw, Image, Item, Video, id_of};
+use super::item::{Annotation, Category, Flaw, Image, Item, Video};
 use crate::formats::{
     Id,
     json::{self, Cut, Piece, Stop, cut_lists},
@@ -187,7 +187,7 @@ fn read<T: Item>(text: &[u8]) -> (Option<Id>, Result<T, Flaw>) {
         return (id, Ok(item));
     }
     match json::lenient::<Value>(text) {
-        Ok(value) => (id_of(&value["id"]), T::of(value)),
+        Ok(value) => (Id::of_json(&value["id"]), T::of(value)),
         Err(error) => (None, Err(Flaw::Json(error.to_string()))),
     }
 }

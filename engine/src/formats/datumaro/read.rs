@@ -43,7 +43,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let labels = Labels::read(&head.categories, &mut builder);
     let folder = Subset::of(path);
     json::read_lists(reading, &["items"], &mut builder, &mut |cut, builder| {
-        read_item(&json::lenient(cut.text)?, &labels, &folder, reading, builder);
+        read_item(&json::parse(cut.text)?, &labels, &folder, reading, builder);
         Ok(())
     })?;
     builder.finish(path, "items as Datumaro has them")

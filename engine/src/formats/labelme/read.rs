@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     formats::{
-        Dataset, FormatError, Reading, Shape, dataset::Builder, json, number::json_whole,
+        Dataset, FormatError, Reading, Shape, counted, dataset::Builder, json, number::json_whole,
         paths::without_suffix, valid_size,
     },
     geometry::Size,
@@ -31,8 +31,13 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         }
         let name = reading.files.relative(file);
         let read = reading.texts.read(file).map_err(|error| error.to_string());
-        let parsed = read.and_then(|text| json::lenient(text.as_bytes()).map_err(|error| error.to_string()));
-        if let Err(why) = parsed.and_then(|json: Value| reader.read_file(file, &name, &json)) {
+        let parsed =
+            read.and_then(|text| json::parse_start(text.as_bytes()).map_err(|error| error.to_string()));
+        let read = parsed.and_then(|(json, damage)| match damage {
+            Some(damage) => reader.read_damaged(file, &name, &json, &damage),
+            None => reader.read_file(file, &name, &json),
+        });
+        if let Err(why) = read {
             reader.builder.refuse(name, why);
         }
     }
@@ -55,6 +60,32 @@ struct Object<'a> {
 }
 
 impl Reader<'_> {
+    /// Reads the complete shapes of a file that is damaged or cut short.
+    fn read_damaged(&mut self, file: &Path, name: &str, json: &Value, damage: &str) -> Result<(), String> {
+        let n = json["shapes"].as_array().map_or(0, Vec::len);
+        if n == 0 {
+            return Err(damage.to_owned());
+        }
+        if json["imagePath"].is_null() {
+            // LabelMe names the image behind the shapes.
+            let image = self.reading.files.find(without_suffix(name));
+            let image = image.ok_or_else(|| {
+                format!("its image is not known, the file is damaged or cut short ({damage})")
+            })?;
+            let image = self.reading.files.relative(&image);
+            let remark = format_args!(
+                "it is cut before the name of its image; it is taken for {image}, named like it"
+            );
+            self.builder.remark(name, remark);
+        }
+        self.read_file(file, name, json)?;
+        self.builder.refuse(
+            format_args!("what follows {} of {name}", counted(n, "shape")),
+            format_args!("the file is damaged or cut short there ({damage})"),
+        );
+        Ok(())
+    }
+
     fn read_file(&mut self, file: &Path, name: &str, json: &Value) -> Result<(), String> {
         let Self { reading, builder, taken } = self;
         let shapes = match &json["shapes"] {
@@ -135,4 +166,35 @@ fn embedded_size(text: &str) -> Option<Size> {
     let image = image::ImageReader::new(io::Cursor::new(bytes)).with_guessed_format().ok()?;
     let (width, height) = image.into_dimensions().ok()?;
     valid_size(width as usize, height as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::tests::put;
+
+    #[test]
+    fn complete_shapes_of_a_cut_file_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, image) = (folder.path().join("a.json"), folder.path().join("a.png"));
+        image::RgbImage::new(9, 7).save(image).unwrap();
+        let shape = r#"{"label": "dog", "shape_type": "rectangle", "points": [[1, 1], [4, 4]]}"#;
+        let whole =
+            format!(r#"{{"shapes": [{shape}, {shape}, {shape}], "imagePath": "a.png", "imageData": null}}"#);
+        let cuts = [whole.rfind("[4, 4]").unwrap() + 4, whole.find("\"imageData").unwrap() + 9];
+        for (cut, n, n_notes) in [(cuts[0], 2, 1), (cuts[1], 3, 0)] {
+            put(&path, &whole[..cut]);
+            let (format, dataset) = crate::formats::read(&Reading::new(&path)).unwrap();
+            assert_eq!((format.name, dataset.annotations.len()), ("labelme", n));
+            let want =
+                format!("what follows {n} shapes of a.json is not taken: the file is damaged or cut short");
+            assert!(dataset.refused.sentences()[0].starts_with(&want), "{}", dataset.refused);
+            assert_eq!(dataset.notes.len(), n_notes, "{}", dataset.notes);
+        }
+        // The name of the image is lost, and no image is named like the file.
+        std::fs::remove_file(folder.path().join("a.png")).unwrap();
+        put(&path, &whole[..cuts[0]]);
+        let error = crate::formats::read(&Reading::new(&path)).unwrap_err().to_string();
+        assert!(error.contains("its image is not known"), "{error}");
+    }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     file::folder_of,
     formats::{
-        Dataset, FormatError, Reading, Shape,
+        Dataset, FormatError, Reading, Shape, counted,
         dataset::Builder,
         number::whole,
         outlines,
@@ -37,8 +37,8 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
             return Err(FormatError::Canceled);
         }
         let place = Place::of(file, reading);
-        let root = match parse(file, reading) {
-            Ok(root) => root,
+        let (root, damage) = match parse(file, reading) {
+            Ok(parsed) => parsed,
             Err(FormatError::Canceled) => return Err(FormatError::Canceled),
             Err(error) => {
                 reader.builder.refuse(&place.name, error);
@@ -47,19 +47,27 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         };
         if let Err(why) = reader.read_file(&place, &root) {
             reader.builder.refuse(&place.name, why);
+        } else if let Some(damage) = damage {
+            let objects = counted(root.all("object").count(), "object");
+            reader.builder.refuse(format_args!("what follows {objects} of {}", place.name), damage);
         }
     }
     reader.builder.finish(reading.path, "annotations as PASCAL VOC has them")
 }
 
-fn parse(file: &Path, reading: &Reading<'_>) -> Result<Element, FormatError> {
-    let mut root = None;
-    xml::elements(io::BufReader::new(reading.texts.open(file)?), 0, &mut |element| {
-        root.get_or_insert(element);
-        Ok(())
-    })
-    .map_err(|error| FormatError::reading(file, error))?;
-    root.ok_or_else(|| FormatError::Lacks { path: file.to_owned(), lacks: "annotation" })
+/// Parses a file as far as it is not damaged or cut short; the second value says why it is not read to its end.
+fn parse(file: &Path, reading: &Reading<'_>) -> Result<(Element, Option<io::Error>), FormatError> {
+    let (root, damage) = xml::root(io::BufReader::new(reading.texts.open(file)?))
+        .map_err(|error| FormatError::reading(file, error))?;
+    let root = root.ok_or_else(|| FormatError::Lacks { path: file.to_owned(), lacks: "annotation" })?;
+    // The name of the image may follow the damage.
+    let is_named = ["filename", "path"].iter().any(|name| root.child(name).is_some());
+    match damage {
+        Some(damage) if !is_named || root.child("object").is_none() => {
+            Err(FormatError::reading(file, damage))
+        }
+        damage => Ok((root, damage)),
+    }
 }
 
 /// Where an XML file is in its data set.
@@ -163,9 +171,16 @@ impl Reader<'_> {
             if named.contains('/') || folder.is_empty() { named } else { format!("{folder}/{named}") };
         let is_own = without_suffix(last_name(&named)) == last_name(&place.stem);
         let found = files.find(&named);
-        if found.is_none() && files.is_ambiguous(&named) {
-            let hints = [told("path"), told("folder").map(|folder| format!("{folder}/{named}"))];
-            return Ok(hints.into_iter().flatten().find(|hint| files.find(hint).is_some()).unwrap_or(named));
+        let project = self.reading.sizes;
+        let is_ambiguous =
+            files.is_ambiguous(&named) || project.is_some_and(|project| project.is_ambiguous(&named));
+        if found.is_none() && is_ambiguous {
+            let of_folder = |name: &str| told("folder").map(|folder| format!("{folder}/{name}"));
+            let hints = [told("path"), of_folder(&named), of_folder(last_name(&named))];
+            let is_one = |hint: &String| {
+                files.find(hint).is_some() || project.is_some_and(|project| project.has(hint))
+            };
+            return Ok(hints.into_iter().flatten().find(is_one).unwrap_or(named));
         }
         match (found, own()) {
             // The suffix, or the whole name, is out of date.
@@ -189,6 +204,55 @@ impl Reader<'_> {
                 }
             }
             _ => Ok(named),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::tests::put;
+
+    fn read_text(text: &str) -> Result<Dataset, FormatError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.xml");
+        put(&path, text);
+        let (format, dataset) = crate::formats::read(&Reading::new(&path))?;
+        assert_eq!(format.name, "voc");
+        Ok(dataset)
+    }
+
+    const OBJECT: &str = "<object><name>dog</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>4</xmax><ymax>4</ymax></bndbox></object>";
+    const HEAD: &str =
+        "<annotation><filename>b.jpg</filename><size><width>9</width><height>7</height></size>";
+
+    #[test]
+    fn complete_objects_of_a_cut_file_are_kept() {
+        for (rest, n) in
+            [("<object><name>cat</name><bndbox><xmin>1", 1), ("", 1), (&OBJECT[..OBJECT.len() - 3], 1)]
+        {
+            let dataset = read_text(&format!("{HEAD}{OBJECT}{rest}")).unwrap();
+            assert_eq!(
+                (dataset.annotations.len(), dataset.images[0].file_name.as_deref()),
+                (n, Some("b.jpg"))
+            );
+            let sentences = dataset.refused.sentences();
+            assert!(
+                sentences[0].starts_with("what follows 1 object of a.xml is not taken: its XML is damaged")
+            );
+        }
+        assert!(read_text(HEAD).unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn names_may_have_the_prefix_of_a_namespace() {
+        let whole = format!("{HEAD}{OBJECT}</annotation>");
+        let prefixed = whole.replace("</", "<#/").replace('<', "<v:").replace("<v:#/", "</v:");
+        for text in [
+            prefixed.replacen("<v:annotation", "<v:annotation xmlns:v='http://x'", 1),
+            whole.replacen("<annotation", "<annotation xmlns='http://x'", 1),
+        ] {
+            assert_eq!(read_text(&text).unwrap().annotations, read_text(&whole).unwrap().annotations);
         }
     }
 }
