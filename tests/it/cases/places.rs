@@ -323,7 +323,7 @@ fn tracker_results_are_proposals_on_their_video() {
     frames(&case, "seq", 1);
     let said = case.import("data/seq.txt", &["--media", "seq"]);
     assert!(said.contains("10 annotations on 10 images"), "{said}");
-    let words = ["export", "p.segue", "--format", "coco", "--out", "out.json"];
+    let words = ["export", "p.segue", "--format", "coco", "--frames", "all", "--out", "out.json"];
     let said = segue::succeed(case.folder.path(), &words);
     assert!(said.contains("left out: 10 proposals"), "{said}");
 }
