@@ -35,6 +35,7 @@ pub const INSTANCES: Format = Format {
             let is_results = outline.is_list_of(&["image_id", "category_id"]);
             let is_other = outline.item_has("annotations", "segments_info")
                 || outline.item_has("annotations", "segmentations")
+                || outline.item_has("annotations", "bboxes")
                 || outline.has(&["tracks"]);
             let is_instances = outline.has(&["annotations"]) || outline.has(&["images"]);
             is_results || is_instances && !is_other && !outline.has(&["items"])

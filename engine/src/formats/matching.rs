@@ -353,7 +353,8 @@ impl Media {
 
 impl FrameFolder {
     fn open(path: &Path) -> Option<Self> {
-        let files = frame_files(path).ok()?;
+        // A folder without images, such as that of a MOT sequence, has its frames elsewhere.
+        let files = frame_files(path).ok().filter(|files| !files.is_empty())?;
         let names: Vec<String> =
             files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
         let numbers: Option<HashMap<u64, usize>> = names

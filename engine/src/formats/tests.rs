@@ -398,3 +398,30 @@ fn what_is_left_out_is_counted_and_said() {
     let text = report.to_string();
     assert!(text.contains("2 annotations on 3 images") && text.contains("1 proposals that nobody"), "{text}");
 }
+
+#[test]
+fn line_end_in_a_name_shifts_no_class() {
+    let mut project = media();
+    for (id, name) in [(1, "a\nb\r"), (2, "dog")] {
+        project.categories.insert(CategoryId(id), Arc::new(project::Category::new(name, [1, 2, 3])));
+    }
+    let full = Segment::by_hand(Rle::encode(&Mask::new(SIZE, vec![true; SIZE.area()])));
+    let object = Object { category: CategoryId(2), proposal: None, attributes: BTreeMap::new() };
+    project.objects.insert((MediumId(4), ObjectId(1)), Arc::new(object));
+    project.segments.insert((ObjectId(1), 3), Arc::new(full));
+    let folder = tempfile::tempdir().unwrap();
+    for format in [&masks::INDEXED, &mot::FORMAT, &mots::FORMAT, &voc::FORMAT] {
+        let target = folder.path().join(format.name);
+        format.export(&project, &ImageFiles::of_project(folder.path()), &exact(), &target, &go_on).unwrap();
+        let dataset = read(format, &target, &project).unwrap();
+        let category = dataset.annotations[0].category;
+        assert_eq!(dataset.categories[category].name.as_deref(), Some("dog"), "{}", format.name);
+        let lists =
+            files::with_suffix(&target, "txt").into_iter().filter_map(|file| fs::read_to_string(file).ok());
+        assert!(
+            lists.filter(|text| text.contains("dog")).all(|text| text.contains("a b ")),
+            "{}",
+            format.name
+        );
+    }
+}

@@ -255,3 +255,71 @@ fn folder_of_frames_is_one_video() {
     let said = segue::succeed(case.folder.path(), &["new", "p.segue", "--media", ".", "--frames", "shots"]);
     assert!(said.contains("0 photos, 1 video"), "{said}");
 }
+
+fn voc(folder: &str, class: &str, left: u32) -> String {
+    format!(
+        "<annotation><folder>{folder}</folder><filename>a.jpg</filename><size><width>100</width><height>80</height></size>
+        <object><name>{class}</name><bndbox><xmin>{left}</xmin><ymin>11</ymin><xmax>40</xmax><ymax>40</ymax></bndbox></object>
+        </annotation>"
+    )
+}
+
+#[test]
+fn voc_folder_chooses_among_images_of_one_name() {
+    let want = |images: &str| {
+        let name = |folder: &str| format!("{images}{folder}/a.jpg");
+        [label(&name("x"), "X", [10.0, 10.0, 30.0, 30.0]), label(&name("y"), "Y", [20.0, 10.0, 20.0, 30.0])]
+    };
+    for (ann, images) in [("ann", ""), ("ann", "images/"), ("voc", "images/"), ("labels/of/all", "images/")] {
+        let case = Case::new(&[
+            (&format!("{images}x/a.jpg"), ""),
+            (&format!("{images}y/a.jpg"), ""),
+            (&format!("{ann}/x.xml"), &voc("x", "X", 11)),
+            (&format!("{ann}/y.xml"), &voc("y", "Y", 21)),
+        ]);
+        let (labels, said) = case.imported(ann, &["--media", "."]);
+        assert_eq!(labels, want(images), "{ann}, {images}: {said}");
+    }
+    let [away, case] = [
+        [("x.xml", voc("x", "X", 11)), ("y.xml", voc("y", "Y", 21))],
+        [("x/a.jpg", String::new()), ("y/a.jpg", String::new())],
+    ]
+    .map(|files| Case::new(&files.each_ref().map(|(name, text)| (*name, &**text))));
+    let (labels, said) = case.imported(&away.folder.path().to_string_lossy(), &["--media", "."]);
+    assert_eq!(labels, want(""), "{said}");
+}
+
+#[test]
+fn frames_of_mot_are_found_in_their_folder() {
+    let case = Case::new(&[
+        ("mot/seq/gt/gt.txt", "1,1,10,10,20,20,1,1,1\n10,1,20,10,20,20,1,1,1\n"),
+        ("mot/seq/seqinfo.ini", "[Sequence]\nname=seq\nimDir=img1\nimWidth=128\nimHeight=96\nimExt=.jpg\n"),
+    ]);
+    frames(&case, "mot/seq/img1", 1);
+    for source in ["mot", "mot/seq", "mot/seq/gt", "mot/seq/gt/gt.txt"] {
+        let said =
+            segue::succeed(case.folder.path(), &["export", source, "--format", "yolo", "--out", "out"]);
+        assert!(!said.contains("not there") && said.contains("with 2 image files"), "{source}: {said}");
+        let shade = |frame: usize| {
+            let found = case.path(&format!("out/images/train/seq/{frame:06}.jpg"));
+            let found =
+                if found.exists() { found } else { case.path(&format!("out/images/seq/{frame:06}.jpg")) };
+            image::open(&found).unwrap_or_else(|why| panic!("{}: {why}", found.display())).to_rgb8()[(9, 9)]
+                [0]
+        };
+        assert!(shade(0) < 10 && shade(9).abs_diff(180) < 10, "{source}");
+        std::fs::remove_dir_all(case.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn tracker_results_are_proposals_on_their_video() {
+    let rows: Vec<String> = (1..=10).map(|n| format!("{n},4,{},10,20,20,0.5,-1,-1,-1", 10 * n)).collect();
+    let case = Case::new(&[("data/seq.txt", &rows.join("\n"))]);
+    frames(&case, "seq", 1);
+    let said = case.import("data/seq.txt", &["--media", "seq"]);
+    assert!(said.contains("10 annotations on 10 images"), "{said}");
+    let words = ["export", "p.segue", "--format", "coco", "--frames", "all", "--out", "out.json"];
+    let said = segue::succeed(case.folder.path(), &words);
+    assert!(said.contains("left out: 10 proposals"), "{said}");
+}
