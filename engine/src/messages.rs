@@ -208,7 +208,7 @@ mod tests {
             "line 1 is not taken: 10.5 is no class",
             "line 2 is not taken: 20.5 is no class",
             "line 3 is not taken: 30.5 is no class",
-            "6 more: 10.5 is no class",
+            "6 more like this",
             "2 skeletons: keypoints are not supported",
         ];
         assert_eq!(messages.sentences(), want);

@@ -373,7 +373,12 @@ impl FrameFolder {
     /// the first one may have any number.
     fn find(&self, name: &str, position: Option<usize>) -> Option<usize> {
         let stem = without_suffix(name);
-        let found = self.names.find(name).one();
+        // A name that agrees in its number only may count from elsewhere than a position does.
+        let is_sure = |rank: Rank| rank.is_by_name() || position.is_none() || !self.is_whole;
+        let found = match self.names.find(name) {
+            Found::One(frame, rank) if is_sure(rank) => Some(frame),
+            _ => position.filter(|at| self.is_whole && *at < self.by_number.len()),
+        };
         match position.filter(|_| self.is_whole && !self.prefixes.contains(prefix(stem))) {
             Some(position) => found.or_else(|| Some(position).filter(|at| *at < self.by_number.len())),
             None => found.or_else(|| self.by_number.get(&last_number(stem)?).copied()),

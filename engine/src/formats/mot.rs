@@ -347,7 +347,7 @@ mod tests {
             assert_eq!(dataset.categories[0].name.as_deref(), Some("dog"));
             assert_eq!(dataset.images[0].file_name.as_deref(), Some("S/img1/000001.jpg"));
         }
-        put(&seq.join("seqinfo.ini"), &INFO.replace("=S", "=T"));
+        put(&seq.join("seqinfo.ini"), INFO.replace("=S", "=T"));
         assert_eq!(read_at(&seq.join("gt/gt.txt")).videos, ["T"]);
     }
 

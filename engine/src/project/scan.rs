@@ -174,7 +174,7 @@ mod tests {
             "cannot read image: 0 bytes are too few: media/0.png",
             "cannot read image: 1 bytes are too few: media/1.png",
             "cannot read image: 2 bytes are too few: media/2.png",
-            "3 more: cannot read image: 0 bytes are too few",
+            "3 more like this",
             "cannot read file: it is empty: a",
             "6 HEIC images are not added: this system has no decoder for HEIC; convert them to JPEG",
         ];

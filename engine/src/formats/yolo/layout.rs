@@ -81,7 +81,11 @@ impl Description {
             files = candidates(&part);
         }
         if files.is_empty() && path.is_dir() {
-            let folders = files::folders(path).into_iter().map(|folder| (candidates(&folder), folder));
+            // Other formats have lists of names as well.
+            let is_description = |file: &PathBuf| !NAMES.iter().any(|name| file.ends_with(name));
+            let described =
+                |folder: &PathBuf| candidates(folder).into_iter().filter(is_description).collect::<Vec<_>>();
+            let folders = files::folders(path).into_iter().map(|folder| (described(&folder), folder));
             let mut below: Vec<(Vec<PathBuf>, PathBuf)> =
                 folders.filter(|(files, _)| !files.is_empty()).collect();
             if below.len() > 1 {
