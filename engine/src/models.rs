@@ -150,6 +150,22 @@ pub enum ModelError {
     /// The weights are not right.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A file that belongs to a model is not beside its weights.
+    #[error("{} needs {missing} beside it; put both into one folder", path.display())]
+    Incomplete {
+        /// The weights.
+        path: PathBuf,
+        /// The name of the file that is missing.
+        missing: String,
+    },
+    /// The disk cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The cause that the system gives.
+        cause: io::Error,
+    },
     /// A file is of no model that has a name.
     #[error("{} is of no model that Segue knows by name: {cause}; give its path to --model or --detector", path.display())]
     Nameless {

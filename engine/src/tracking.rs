@@ -369,8 +369,8 @@ impl Tracked {
 }
 
 impl Project {
-    /// The masks on the frames directly before the next one of a run, as far back as to one that was given: that one says
-    /// all that those before it could say. Damaged frames among them have none.
+    /// Returns the masks on the `n` frames before the next one of a run, back to the last given one, which says all that those
+    /// before it could say. Frames without a mask, such as damaged ones, are skipped.
     fn recent(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Rle>)> {
         let back = match run.direction {
             Direction::Forward => Direction::Backward,

@@ -1,7 +1,7 @@
 //! Text files of any encoding, decoded to UTF-8.
 //!
-//! A byte order mark decides first, then valid UTF-8 (of XML with few characters beyond ASCII its declaration), then the encoding that the user names, then detection by
-//! [`chardetng`]. Detection from a handful of characters guesses wrong (the two characters of 猫 and 狗 in GBK are valid
+//! A byte order mark decides first, then valid UTF-8 (of XML with few characters beyond ASCII its declaration), then the
+//! encoding that the user names, then detection by [`chardetng`]. Detection from a handful of characters guesses wrong (the two characters of 猫 and 狗 in GBK are valid
 //! Korean), so that short texts are judged together with the other files of the data set, and refused if those do not
 //! decide either.
 

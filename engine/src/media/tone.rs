@@ -1,7 +1,8 @@
-//! Colors of HDR and wide-gamut videos as SDR BT.709, in which all else is computed and shown.
+//! Maps HDR and wide-gamut video to SDR BT.709, in which all else is computed and shown.
 //!
 //! Signals become light by the transfer functions of [BT.2100](https://www.itu.int/rec/R-REC-BT.2100) (PQ is SMPTE ST 2084;
-//! HLG is taken as on its reference display of 1000 cd/m²), or by a power of 2.4 for SDR ([BT.1886](https://www.itu.int/rec/R-REC-BT.1886)).
+//! HLG is taken as on its reference display of 1000 cd/m²), or by a power of 2.4 for SDR
+//! ([BT.1886](https://www.itu.int/rec/R-REC-BT.1886)).
 //! The light is converted to the primaries of BT.709; what lies outside is clipped. Highlights are compressed by the EETF of
 //! [BT.2390](https://www.itu.int/pub/R-REP-BT.2390), section 5.4.1, so that the brightest one becomes white and what is darker
 //! than about 90 cd/m² stays as it is. White is 203 cd/m², the HDR reference white of BT.2408. The largest of the three

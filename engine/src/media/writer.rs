@@ -70,7 +70,7 @@ impl VideoWriter {
         Ok(Self { path: path.into(), encoding: Encoding::start(out, codec, path, layout)?, file })
     }
 
-    /// Appends a frame, one of as many a second as there are in each.
+    /// Appends a frame at the constant frame rate.
     ///
     /// # Errors
     /// The frame is of another size, or cannot be encoded or written (the disk is full).

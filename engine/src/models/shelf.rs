@@ -121,7 +121,8 @@ impl Shelf {
     /// If the file is of no model that Segue knows, a file beside it is missing, or the disk cannot be written.
     pub fn add(&self, path: &Path) -> Result<Added, ModelError> {
         let found = recognize(path)?;
-        let sha256 = own::sha256(path).map_err(disk(path))?;
+        let unreadable = |cause| ModelError::Unreadable { path: path.to_owned(), cause };
+        let sha256 = own::sha256(path).map_err(unreadable)?;
         let is_same = |there: &Path| own::sha256(there).is_ok_and(|other| other == sha256);
         if let Some(model) = published(path, &found, &sha256) {
             match self.weights(model) {
@@ -158,8 +159,7 @@ impl Shelf {
         }
         if let Some((missing, _)) = copies.iter().find(|(from, _)| !from.is_file()) {
             let name = missing.file_name().unwrap_or_default().display();
-            let cause = format!("{name} is not beside it");
-            return Err(ModelError::Nameless { path: path.to_owned(), cause });
+            return Err(ModelError::Incomplete { path: path.to_owned(), missing: name.to_string() });
         }
         for (from, to) in &copies {
             let mut input = fs::File::open(from).map_err(disk(from))?;

@@ -1,4 +1,5 @@
-//! Weight files: PyTorch's `.pt` (a zip with a pickle) and `.safetensors`, mapped into memory, never copied whole.
+//! Weight files: PyTorch's `.pt` (a zip with a pickle, or pickles before 1.6) and `.safetensors`, mapped into memory and never
+//! copied whole.
 
 mod entry;
 mod names;

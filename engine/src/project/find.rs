@@ -127,6 +127,11 @@ pub fn scan_frames(folder: &Path, project_folder: &Path, sources: &Sources) -> R
     let path = told_from(project_folder, folder);
     let path = if path.is_empty() { ".".to_owned() } else { path };
     let mut report = Report::default();
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_hidden =
+        |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let images = entries.map(|entry| entry.path()).filter(|path| is_named_as_image(path) && !is_hidden(path));
+    report.leave_out(&path, images.count().saturating_sub(source.n_frames()));
     // A folder is a video even if it holds one frame.
     let (kind, fps) = (MediumKind::Video, Some(source.fps()));
     report.take(Medium { kind, fps, ..medium(path, &source) }, &source);

@@ -89,6 +89,14 @@ impl Report {
         self.media.push(medium);
     }
 
+    /// Counts the images of a folder of frames that are of another kind than its frames.
+    pub(super) fn leave_out(&mut self, folder: &str, n_images: usize) {
+        if n_images > 0 {
+            let (images, verb) = (counted(n_images, "image"), if n_images == 1 { "is" } else { "are" });
+            self.single.push(format!("{folder}: {images} of another kind than its frames {verb} left out"));
+        }
+    }
+
     /// Refuses a file that cannot be opened.
     pub(super) fn refuse_media(&mut self, file: &Path, error: &MediaError) {
         match error {

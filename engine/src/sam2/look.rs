@@ -211,7 +211,8 @@ impl ImageModel {
         Ok(self.predict_in(view, prompt, None, cancel)?.swap_remove(0))
     }
 
-    /// The same with all that the last click may mean: the model's choice, then others if any, the likeliest first.
+    /// Returns the masks of a prompt whose clicks are decoded one after the other, for every reading of the last click: the
+    /// model's choice first, then the others, the likeliest first.
     ///
     /// Steps that `chain`, which is of this view, has from before are not taken again. Where it begins with a mask, a
     /// box comes with the first click: the mask says more than the box alone.

@@ -15,7 +15,6 @@ use image::RgbImage;
 
 use super::{Event, Reads, Reporter};
 use crate::{
-    frame::PictureKind,
     media::{FrameSource, MediaError, Sources},
     picture::Picture,
     project::{FrameId, MediumId, content_of},
@@ -72,7 +71,8 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, sources: &S
         let at = FrameId { medium, frame: 0 };
         let first = sources.open(&path).and_then(|mut source| {
             let pixels = first_frame(&mut source)?;
-            Ok(Picture::new(at, PictureKind::Photo, pixels).shown(0.0, source.pixel_aspect()))
+            let kind = source.picture_kind();
+            Ok(Picture::new(at, kind, pixels).shown(0.0, source.pixel_aspect()))
         });
         let thumbnail = first.map_err(|error| error.to_string()).and_then(|picture| {
             let content = content_of(&path).map_err(|error| error.to_string())?;
