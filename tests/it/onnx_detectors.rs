@@ -248,9 +248,11 @@ fn classes_are_named_by_a_text_file_too_and_must_be_as_many() {
     // The file of the model's own name counts more.
     write(&made.folder.path().join("own.txt"), b"a\nb\n\nc\n");
     assert_eq!(made.load().unwrap().classes(), ["a", "b", "c"]);
-    write(&made.folder.path().join("own.txt"), b"a\nb\nc\nd\n");
+    let values = turned(&rows(2000, &[32.0, 32.0, 16.0, 8.0, 0.1, 0.8, 0.2, 0.1]), 8);
+    let made = one(None, &[1, 8, 2000], &values);
+    write(&made.folder.path().join("own.txt"), b"a\nb\nc\nd\ne\nf\n");
     let error = made.load().map(|_| ()).unwrap_err();
-    assert!(error.contains("own.onnx") && error.contains("3 classes apart and 4 are named"), "{error}");
+    assert!(error.contains("own.onnx") && error.contains("4 classes apart and 6 are named"), "{error}");
 }
 
 #[test]

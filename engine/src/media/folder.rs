@@ -41,8 +41,11 @@ impl Folder {
             *n_of_size.entry([header.size.width, header.size.height]).or_default() += 1;
         }
         let n_readable: usize = n_of_size.values().sum();
-        let usual =
-            n_of_size.iter().max_by_key(|(_, n)| **n).map(|(size, n)| (Size::new(size[0], size[1]), *n));
+        let usual = n_of_size
+            .iter()
+            .rev()
+            .max_by_key(|(_, n)| **n)
+            .map(|(size, n)| (Size::new(size[0], size[1]), *n));
         let (mut header, mut unreadable) = (None, Vec::new());
         for ((frame, file), found) in files.iter().enumerate().zip(headers) {
             match (found, usual) {

@@ -301,9 +301,7 @@ fn frames_of_mot_are_found_in_their_folder() {
             segue::succeed(case.folder.path(), &["export", source, "--format", "yolo", "--out", "out"]);
         assert!(!said.contains("not there") && said.contains("with 2 image files"), "{source}: {said}");
         let shade = |frame: usize| {
-            let found = case.path(&format!("out/images/train/seq/{frame:06}.jpg"));
-            let found =
-                if found.exists() { found } else { case.path(&format!("out/images/seq/{frame:06}.jpg")) };
+            let found = case.path(&format!("out/images/train/seq/{:06}.jpg", frame + 1));
             image::open(&found).unwrap_or_else(|why| panic!("{}: {why}", found.display())).to_rgb8()[(9, 9)]
                 [0]
         };
