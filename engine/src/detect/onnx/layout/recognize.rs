@@ -195,7 +195,9 @@ fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
     let first = layouts.next();
     // Small models have fewer boxes than numbers of each; then the names tell which axis is which.
     let fits = |layout: &Layout| facts.n_named.is_none_or(|n| layout.n_classes().is_none_or(|is| is == n));
-    if first.as_ref().is_some_and(fits) { first } else { layouts.find(fits).or(first) }
+    // Names of another model would make columns of boxes.
+    let explains = |layout: &Layout| fits(layout) && !matches!(layout.extras, Extras::Columns(_));
+    if first.as_ref().is_some_and(fits) { first } else { layouts.find(explains).or(first) }
 }
 
 /// Suppressed boxes, or queries.
