@@ -123,6 +123,10 @@ struct List {
     n_prototypes: Option<usize>,
 }
 
+/// Columns of the keypoints of COCO-WholeBody, the most that a published model has: x, y and visibility of 133. More are boxes
+/// that names of another model would make columns.
+const MAX_KEYPOINT_COLUMNS: usize = 3 * 133;
+
 impl List {
     /// The ways in which an output may lie, the likelier first.
     fn of(outputs: &[Port], output: usize) -> Option<Vec<Self>> {
@@ -157,7 +161,8 @@ impl List {
             None if n == 0 => Some(Task::Detect),
             None if n == 1 => Some(Task::Oriented),
             // x and y of each keypoint, and mostly how sure it is.
-            None => (n.is_multiple_of(3) || n.is_multiple_of(2)).then_some(Task::Pose),
+            None => (n <= MAX_KEYPOINT_COLUMNS && (n.is_multiple_of(3) || n.is_multiple_of(2)))
+                .then_some(Task::Pose),
         };
         Some(match task? {
             Task::Detect => Extras::Nothing,
@@ -195,9 +200,7 @@ fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
     let first = layouts.next();
     // Small models have fewer boxes than numbers of each; then the names tell which axis is which.
     let fits = |layout: &Layout| facts.n_named.is_none_or(|n| layout.n_classes().is_none_or(|is| is == n));
-    // Names of another model would make columns of boxes.
-    let explains = |layout: &Layout| fits(layout) && !matches!(layout.extras, Extras::Columns(_));
-    if first.as_ref().is_some_and(fits) { first } else { layouts.find(explains).or(first) }
+    if first.as_ref().is_some_and(fits) { first } else { layouts.find(fits).or(first) }
 }
 
 /// Suppressed boxes, or queries.
