@@ -58,8 +58,8 @@ fn is_coming(stage: &Option<Stage>) -> bool {
 fn what_the_model_takes_is_measured_while_it_works() {
     let mut desk = Desk::new(2, slow_fake(Duration::from_millis(30), Duration::from_millis(20)));
     // What is done for the first time is not counted, and it is told once a second.
-    for i in 0..60 {
-        desk.step([click(20.0 + i as f32, 20.0)]);
+    for i in 0..600 {
+        desk.step([click(20.0 + (i % 60) as f32, 20.0)]);
         let times = desk.session.times("fake");
         if let (Some(look), Some(took)) = (times.look, times.click) {
             assert!(look >= Duration::from_millis(30) && took >= Duration::from_millis(20));
