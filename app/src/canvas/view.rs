@@ -8,7 +8,7 @@ use engine::geometry::{Point, Size};
 pub(super) struct View {
     /// Points of the screen per image pixel, from top to bottom; none to fit the image into the canvas.
     scale: Option<f32>,
-    /// How wide a pixel of the image is for its height.
+    /// Width of a pixel of the image divided by its height.
     aspect: f32,
     /// The place in the image, in its pixels, that is in the middle of the canvas.
     center: Vec2,

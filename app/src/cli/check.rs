@@ -63,7 +63,7 @@ impl Check {
     }
 }
 
-/// How labels are read.
+/// Options of reading labels.
 #[derive(Args)]
 pub(super) struct ReadingArgs {
     /// The format; by default it is recognized

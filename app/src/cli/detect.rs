@@ -66,8 +66,8 @@ pub(crate) struct Detect {
     /// How sure the detector must be, 0 to 1; by default 0.2 for OWLv2, 0.7 for the built-in model, 0.4 for others
     #[arg(long, value_name = "SCORE", value_parser = share)]
     threshold: Option<f32>,
-    /// Of boxes that overlap by more than this share only the surest counts; by default 0.5, and for ONNX files as their
-    /// tools have it: 0.7 within each class for YOLO, none where the file does it itself
+    /// IoU above which only the highest-scoring of overlapping boxes counts; by default 0.5, for ONNX files of YOLO 0.7 within
+    /// each class, and none where the file does it itself
     #[arg(long, value_name = "IOU", value_parser = share)]
     nms: Option<f32>,
     /// Of videos, look at every N-th frame

@@ -203,7 +203,7 @@ fn list(shelf: &Shelf) -> anyhow::Result<()> {
     ))
 }
 
-/// What is here of an official model.
+/// Returns one line on the state of an official model.
 fn state_of(shelf: &Shelf, model: &KnownModel, look: &dyn Fn(&str) -> String) -> String {
     let KnownModel { megabytes, license, about, .. } = model;
     match shelf.state(model) {

@@ -92,7 +92,7 @@ enum Format {
     Coco,
 }
 
-/// What was found.
+/// Masks of a tracking run, and the damaged frames that it skipped.
 #[derive(Default)]
 pub(crate) struct Found {
     /// By frame, then by object.

@@ -117,7 +117,7 @@ impl Session {
         self.models.own.iter()
     }
 
-    /// The same of those that find one of these.
+    /// Returns the added models that find one of `finds`.
     pub fn own_models_for(&self, finds: &[Finds]) -> impl Iterator<Item = &OwnModel> {
         self.own_models().filter(|model| finds.contains(&model.finds))
     }

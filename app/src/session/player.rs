@@ -92,7 +92,7 @@ impl Session {
 
     /// Lets time pass: goes on to the frame that is due, or as near to it as frames are there.
     pub(super) fn let_pass(&mut self, elapsed: Duration) {
-        /// So many frames are not caught up with: they would be late for ever.
+        /// Frames of lag that are caught up with; a longer lag is dropped.
         const LATE: f64 = 8.0;
         let Some((direction, video)) = self.player.direction.zip(self.video()) else { return };
         let (n_frames, gap) = (video.n_frames, 1.0 / video.fps.unwrap_or(25.0));

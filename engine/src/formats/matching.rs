@@ -373,11 +373,16 @@ impl FrameFolder {
     /// the first one may have any number.
     fn find(&self, name: &str, position: Option<usize>) -> Option<usize> {
         let stem = without_suffix(name);
-        // A name that agrees in its number only may count from elsewhere than a position does.
-        let is_sure = |rank: Rank| rank.is_by_name() || position.is_none() || !self.is_whole;
+        // A name that is not here and has its position as its number counts from 0, where the files may count from 1.
+        let [has_0, has_1] = [0, 1].map(|number| self.by_number.contains_key(&number));
+        let is_from_1 = self.is_whole && has_1 && !has_0;
+        let is_position = |at: &usize| *at < self.by_number.len() && last_number(stem) == Some(*at as u64);
+        let by_position = position.filter(|at| is_from_1 && is_position(at));
         let found = match self.names.find(name) {
-            Found::One(frame, rank) if is_sure(rank) => Some(frame),
-            _ => position.filter(|at| self.is_whole && *at < self.by_number.len()),
+            Found::One(frame, rank) if rank.is_by_name() => Some(frame),
+            Found::One(frame, _) => by_position.or(Some(frame)),
+            Found::Nothing => by_position,
+            Found::Several(..) => None,
         };
         match position.filter(|_| self.is_whole && !self.prefixes.contains(prefix(stem))) {
             Some(position) => found.or_else(|| Some(position).filter(|at| *at < self.by_number.len())),
@@ -541,6 +546,23 @@ mod tests {
         let images = vec![named(1), named(4), named(3), unnamed, image("img1/2.png", None)];
         let want = [Some((9, 0)), Some((9, 2)), None, None, Some((9, 1))];
         assert_eq!(find(&project, folder.path(), images), want);
+    }
+
+    #[test]
+    fn frame_that_its_folder_lacks_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let frames = folder.path().join("clip");
+        fs::create_dir_all(&frames).unwrap();
+        for number in 3..=7 {
+            put(&frames.join(format!("{number:06}.jpg")), "");
+        }
+        let mut project = media();
+        let mut medium = (*project.media[&MediumId(4)]).clone();
+        (medium.path, medium.n_frames) = ("clip".to_owned(), 5);
+        project.media.insert(MediumId(9), medium.into());
+        let frame = |name: &str, position: usize| image(&format!("clip/{name}.jpg"), Some((1, position)));
+        let images = vec![frame("000001", 0), frame("000004", 3), frame("00004", 3)];
+        assert_eq!(find(&project, folder.path(), images), [None, Some((9, 1)), Some((9, 1))]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use ffmpeg_next::Rational;
 
-/// How wide a pixel is for its height, as a fraction of positive numbers.
+/// Width of a pixel divided by its height, as a fraction of positive numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelAspect {
     /// The pixel's width.
