@@ -7,6 +7,7 @@ use std::{
 };
 
 use egui::Context;
+use engine::{media::image_suffixes, project::VIDEO_SUFFIXES};
 
 use crate::{command::Command, demo, panels::Purpose, session::Session};
 
@@ -79,24 +80,30 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>) -> Option<Vec<PathB
     if let Some(folder) = folder {
         dialog = dialog.set_directory(folder);
     }
-    let media = [
-        "jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "mp4", "m4v", "mov", "avi", "mkv", "webm",
-        "mpg", "mpeg", "wmv", "segue",
-    ];
+    let suffixes = |suffixes: &[&str]| -> Vec<String> {
+        // Some desktops tell capital and small letters apart.
+        suffixes.iter().flat_map(|suffix| [(*suffix).to_owned(), suffix.to_uppercase()]).collect()
+    };
     match purpose {
         Purpose::Folder
         | Purpose::FindMedia
         | Purpose::Frames
         | Purpose::ImportFolder
         | Purpose::ExportFolder => Some(vec![dialog.pick_folder()?]),
-        Purpose::Files => dialog.add_filter("Images, videos and projects", &media).pick_files(),
+        Purpose::Files => {
+            let media: Vec<&str> = image_suffixes().chain(VIDEO_SUFFIXES).chain(["segue"]).collect();
+            dialog
+                .add_filter("Images, videos and projects", &suffixes(&media))
+                .add_filter("Everything", &["*"])
+                .pick_files()
+        }
         Purpose::Detector => {
             Some(vec![dialog.add_filter("Detectors", &["onnx", "safetensors"]).pick_file()?])
         }
         Purpose::Model => Some(vec![dialog.add_filter("Models", &["pt", "pth", "safetensors"]).pick_file()?]),
         Purpose::Import => Some(vec![
             dialog
-                .add_filter("Labels", &["json", "xml", "yaml", "yml"])
+                .add_filter("Labels", &suffixes(&["data", "json", "txt", "xml", "yaml", "yml"]))
                 .add_filter("Everything", &["*"])
                 .pick_file()?,
         ]),

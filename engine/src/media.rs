@@ -18,7 +18,8 @@ mod video;
 mod writer;
 
 pub use self::image::{
-    ImageHeader, ImageKind, decode_image, image_header, image_size, read_image, read_image_over,
+    ImageHeader, ImageKind, decode_image, image_header, image_size, image_suffixes, read_image,
+    read_image_over, require_whole,
 };
 pub use ahead::Ahead;
 pub use aspect::PixelAspect;

@@ -49,7 +49,7 @@ impl Check {
         }
         if let Some(out) = &self.fix {
             let (project, taken) = dataset.to_project(&files);
-            taken.refused.sentences().iter().try_for_each(say)?;
+            taken.messages().iter().try_for_each(say)?;
             let report = with_progress("fix", &cancel, |progress| {
                 format.export(&project, &files, &Options::default(), out, progress)
             })?;
@@ -99,7 +99,12 @@ impl Source<'_> {
     /// Reads the labels; their format is recognized unless it is named. Sizes that they lack are those of `sizes`, or else
     /// what is wrong and does no harm is looked for too.
     pub(super) fn read(&self, sizes: Option<&Sizes>, cancel: &Cancel) -> anyhow::Result<Labels> {
-        ensure!(self.labels.exists(), "there is no {}", self.labels.display());
+        let labels = self.labels.display();
+        ensure!(self.labels.exists(), "there is no {labels}");
+        ensure!(
+            !self.labels.extension().is_some_and(|suffix| suffix == "segue"),
+            "{labels} is a project, not labels; write them with `segue export`, count them with `segue stats`"
+        );
         let reading = Reading::new(self.labels);
         let mut reading = match sizes {
             Some(sizes) => reading.with_sizes(sizes),

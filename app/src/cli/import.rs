@@ -91,7 +91,7 @@ impl Import {
         project.add_media(media);
         let taken = dataset.add_to(project, folder, self.repeat);
         messages.extend(dataset.messages());
-        messages.extend(taken.refused.sentences());
+        messages.extend(taken.messages());
         let is_nothing = taken.is_nothing();
         Ok(Outcome {
             messages,

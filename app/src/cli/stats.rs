@@ -55,7 +55,7 @@ pub(super) fn project(source: &Source<'_>, cancel: &Cancel) -> anyhow::Result<Co
     }
     let Labels { mut dataset, files, .. } = source.read(None, cancel)?;
     let (project, taken) = dataset.to_project(&files);
-    dataset.messages().iter().chain(&taken.refused.sentences()).try_for_each(complain)?;
+    dataset.messages().iter().chain(&taken.messages()).try_for_each(complain)?;
     Ok(Counted { project, files, n_refused: taken.refused.len() })
 }
 

@@ -219,7 +219,7 @@ impl Session {
                 let folder = self.file.as_ref().map(|file| file.folder.clone()).unwrap_or_default();
                 let taken = self.history.edit("Import", |project| imported.add_to(project, &folder, false));
                 let mut details = imported.messages();
-                details.extend(taken.refused.sentences());
+                details.extend(taken.messages());
                 details.extend(taken.missing.iter().cloned());
                 let name = path.file_name().unwrap_or_default().display().to_string();
                 let level = if taken.is_nothing() { Level::Error } else { Level::Info };

@@ -34,6 +34,8 @@ pub struct Taken {
     pub missing: Vec<String>,
     /// Labels and images that were not added for other reasons.
     pub refused: Messages,
+    /// What was decided where labels may be read otherwise.
+    pub notes: Messages,
     /// Annotations that the project had before.
     pub n_known: usize,
     /// Annotations of the data set, and items of it that are refused.
@@ -44,6 +46,11 @@ impl Taken {
     /// True if nothing was added.
     pub fn is_nothing(&self) -> bool {
         self.n_annotations == 0 && (self.n_categories == 0 || self.n_offered > 0)
+    }
+
+    /// What there is to know of labels and images, a sentence each.
+    pub fn messages(&self) -> Vec<String> {
+        [&self.refused, &self.notes].into_iter().flat_map(Messages::sentences).collect()
     }
 }
 
@@ -79,7 +86,7 @@ impl Dataset {
     pub fn add_to(&mut self, project: &mut Project, folder: &Path, repeat: bool) -> Taken {
         let n_offered = self.annotations.len() + self.refused.len();
         let mut taken = Taken { n_offered, ..Taken::default() };
-        let places = places(self, project, folder, &mut taken.missing, &mut taken.refused);
+        let places = places(self, project, folder, &mut taken);
         if let Some(image) = self.stranger(&places) {
             let image = self.title(image);
             let mut refused = Messages::default();

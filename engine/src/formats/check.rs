@@ -7,7 +7,8 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Annotation, Dataset, Id, ImageFiles, Shape, counted};
+use super::{Annotation, Dataset, Id, ImageFiles, Messages, Shape, counted};
+use crate::media::{image_size, require_whole};
 
 /// So many names are worth listing in a sentence.
 const LISTED: usize = 5;
@@ -140,18 +141,29 @@ fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
     let photos = dataset.images.iter().filter(|image| image.frame.is_none());
     let named = photos.filter_map(|image| Some((image, image.file_name.as_deref()?)));
     let (mut n, mut missing, mut ambiguous) = (0, Vec::new(), Vec::new());
+    let mut problems = Messages::default();
     for (image, name) in named.take(LOOKED_FOR) {
         n += 1;
-        match (files.size(name), image.size) {
-            (None, _) if files.is_ambiguous(name) => ambiguous.push(name.to_owned()),
-            (None, _) => missing.push(name.to_owned()),
-            (Some(Err(error)), _) => findings.error(error.to_string()),
-            (Some(Ok(found)), Some(stated)) if found != stated => {
-                findings.error(format!("{name} is {stated} here and {found} on the disk"));
+        let Some(file) = files.find(name) else {
+            let list = if files.is_ambiguous(name) { &mut ambiguous } else { &mut missing };
+            list.push(name.to_owned());
+            continue;
+        };
+        match image_size(&file).and_then(|found| require_whole(&file).map(|()| found)) {
+            Err(error) => {
+                let sentence = error.to_string();
+                let reason = sentence.replace(&file.display().to_string(), "");
+                problems.add(sentence, reason);
             }
-            _ => {}
+            Ok(found) => {
+                if let Some(stated) = image.size.filter(|stated| *stated != found) {
+                    let sizes = format!("is {stated} here and {found} on the disk");
+                    problems.add(format!("{name} {sizes}"), sizes);
+                }
+            }
         }
     }
+    problems.sentences().into_iter().for_each(|text| findings.error(text));
     match missing.len() {
         0 => {}
         n_missing if n_missing == n => {

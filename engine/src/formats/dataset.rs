@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,6 +28,8 @@ pub struct Dataset {
     pub images: Vec<Image>,
     /// The paths of videos.
     pub videos: Vec<String>,
+    /// Videos whose frames have the numbers of their files for indices, of which the first is 0 or 1.
+    pub videos_of_files: BTreeSet<usize>,
     /// Categories.
     pub categories: Vec<Category>,
     /// Annotations.
@@ -186,6 +188,19 @@ impl Builder {
         let place = self.push_image(file_name.map(normalized), size, Some((video, frame)));
         self.frames.insert((video, frame), place);
         place
+    }
+
+    /// The place of a frame of a video whose index is the number of its file, `file_name`; see [`Self::frame`].
+    pub(super) fn frame_of_file(
+        &mut self,
+        video: &str,
+        number: usize,
+        file_name: &str,
+        size: Option<Size>,
+    ) -> usize {
+        let image = self.frame(video, number, Some(file_name), size);
+        self.dataset.videos_of_files.insert(self.videos[video]);
+        image
     }
 
     /// The place of a frame of a video that the project knows by the video's id in an export.
@@ -385,6 +400,7 @@ impl Dataset {
             frame: image.frame.map(|(video, frame)| (n_videos + video, frame)),
             ..image
         }));
+        self.videos_of_files.extend(other.videos_of_files.into_iter().map(|video| n_videos + video));
         self.videos.extend(other.videos);
         self.categories.extend(other.categories);
         self.annotations.extend(other.annotations.into_iter().map(|annotation| Annotation {

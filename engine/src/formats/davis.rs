@@ -87,7 +87,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         let name = file.strip_prefix(&folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
         match frame_of(&name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
             Ok((video, frame, (size, numbers))) => {
-                let image = builder.frame(video, frame, Some(without_suffix(&name)), Some(size));
+                let image = builder.frame_of_file(video, frame, without_suffix(&name), Some(size));
                 for (number, mask) in png::masks_of(size, &numbers).into_iter().filter(|(n, _)| *n != 255) {
                     let category = builder.category("object");
                     let shape = Shape::Mask(Arc::new(mask));

@@ -1,5 +1,8 @@
 //! Finding the media and frames of a project that the images of a data set are.
 
+mod frame_folder;
+mod numbering;
+
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -7,14 +10,15 @@ use std::{
 };
 
 use super::{
-    Dataset, Id, Image, Messages, coco,
+    Dataset, Id, Image, Taken, coco,
     paths::{Found, PathIndex, Rank, last_name, split, without_suffix},
 };
 use crate::{
     geometry::Size,
-    media::frame_files,
     project::{FrameId, MediumId, MediumKind, Project, path_of},
 };
+use frame_folder::{FrameFolder, last_number, prefix};
+use numbering::{Numbering, Way};
 
 /// A frame of a project, and what of its medium counts for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +42,7 @@ struct Matcher<'a> {
     /// The frames of the videos that are folders of images.
     folders: BTreeMap<MediumId, FrameFolder>,
     ids: IdMeaning,
+    ways: Ways,
     /// The folder of the data set, and photos by their files.
     files: Option<(PathBuf, HashMap<PathBuf, MediumId>)>,
 }
@@ -53,15 +58,19 @@ enum IdMeaning {
     Either,
 }
 
-/// The files of a folder of frames by their names.
-struct FrameFolder {
-    names: PathIndex,
-    /// Frames by the last number in their names; empty if two have the same.
-    by_number: HashMap<u64, usize>,
-    /// The names before their last numbers.
-    prefixes: BTreeSet<String>,
-    /// True if the numbers follow each other without a gap, so that the frames of a video are all there.
-    is_whole: bool,
+/// The name of a frame of a video of the project.
+struct NamedFrame {
+    medium: MediumId,
+    number: Option<usize>,
+    /// True if the number stands after the video's name, without zeros before it.
+    is_bare: bool,
+}
+
+/// How frames are found: those of the data set's videos, and images that are frames by their names.
+#[derive(Default)]
+struct Ways {
+    of_videos: BTreeMap<usize, (MediumId, Way)>,
+    of_names: BTreeMap<MediumId, Way>,
 }
 
 /// Why an image has no place in a project.
@@ -77,21 +86,28 @@ enum Misplaced {
 /// The frame of an image, and how far the paths of a photo agree.
 type Match = Result<(FrameId, Option<Rank>), Misplaced>;
 
-/// For each image of a data set its frame in a project whose file is in `folder`, or none, which is then reported: images that
-/// the project lacks in `missing`, others in `refused`.
+/// For each image of a data set its frame in a project whose file is in `folder`, or none, which is then reported in `taken`.
 ///
 /// No photo is two images: it is the one whose path agrees further with its own.
 pub(super) fn places(
     dataset: &Dataset,
     project: &Project,
     folder: &Path,
-    missing: &mut Vec<String>,
-    refused: &mut Messages,
+    taken: &mut Taken,
 ) -> Vec<Option<Place>> {
+    let Taken { missing, refused, notes, .. } = taken;
     let mut matcher = Matcher::new(project, folder);
     matcher.locate(folder, &dataset.folder);
     matcher.ids = matcher.meaning_of_ids(dataset);
-    let mut found: Vec<Match> = dataset.images.iter().map(|image| matcher.find(dataset, image)).collect();
+    matcher.ways = matcher.ways(dataset);
+    let Ways { of_videos, of_names } = &matcher.ways;
+    let ways = of_videos.values().copied().chain(of_names.iter().map(|(medium, way)| (*medium, *way)));
+    let from_1 = ways.filter(|(_, way)| matches!(way, Way::Index { from: 1 } | Way::Number { from: 1 }));
+    for medium in from_1.map(|(medium, _)| medium).collect::<BTreeSet<_>>() {
+        let video = &project.media[&medium].path;
+        notes.say(format_args!("{video}: the labels are taken to count its frames from 1"));
+    }
+    let mut found: Vec<Match> = dataset.images.iter().map(|image| matcher.find(image)).collect();
     matcher.settle_by_root(dataset, &mut found);
     refuse_doubles(dataset, &mut found);
     let mut places = Vec::with_capacity(found.len());
@@ -182,6 +198,7 @@ impl<'a> Matcher<'a> {
             videos: of(MediumKind::Video),
             folders: frames.collect(),
             ids: IdMeaning::Exported,
+            ways: Ways::default(),
             files: None,
         }
     }
@@ -258,31 +275,43 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    fn find(&self, dataset: &Dataset, image: &Image) -> Match {
-        let Some(path) = &image.file_name else {
-            let found = match image.frame {
-                Some((video, frame)) => self.frame_of(&dataset.videos[video], frame)?,
-                None => self.find_by_id(&image.id)?,
-            };
-            return found.map(|at| (at, None)).ok_or(Misplaced::Missing);
+    fn find(&self, image: &Image) -> Match {
+        let framed = match (image.frame, &image.file_name) {
+            (Some((video, index)), _) => {
+                self.ways.of_videos.get(&video).map(|(medium, way)| (*medium, *way, index))
+            }
+            (None, Some(path)) => self.frame_named(path).and_then(|frame| {
+                let way = *self.ways.of_names.get(&frame.medium)?;
+                Some((frame.medium, way, frame.number?))
+            }),
+            (None, None) => None,
         };
-        if let Some((video, frame)) = image.frame {
-            if let Some(at) = self.frame_in_folder(path, Some(frame)) {
-                return Ok((at, None));
-            }
-            if let Some(at) = self.named_frame_of(&dataset.videos[video], frame, path)? {
-                return Ok((at, None));
-            }
+        let frame = |(medium, way, index)| {
+            let name = image.file_name.as_deref().map(last_name);
+            self.frame_by(medium, way, index, name).map(|at| (at, None))
+        };
+        let Some(path) = &image.file_name else {
+            return match framed {
+                Some(framed) => frame(framed),
+                None if image.frame.is_some() => Err(Misplaced::Missing),
+                None => self.find_by_id(&image.id)?.map(|at| (at, None)).ok_or(Misplaced::Missing),
+            };
+        };
+        if let Some(framed) = framed.filter(|_| image.frame.is_some()) {
+            return frame(framed);
         }
         if let Some(at) = self.photo_at(path) {
             return Ok((at, Some(Rank::WHOLE)));
         }
         let photo = self.photos.index.find(path);
         let is_sure = matches!(photo, Found::One(_, rank) if rank.is_by_name());
-        let position = image.frame.map(|(_, frame)| frame);
-        let frame = || self.frame_in_folder(path, position).or_else(|| self.extracted(path));
-        if let Some(at) = (!is_sure).then(frame).flatten() {
-            return Ok((at, None));
+        if !is_sure {
+            if let Some(framed) = framed {
+                return frame(framed);
+            }
+            if let Some(at) = self.frame_of_bare_name(path) {
+                return Ok((at, None));
+            }
         }
         match photo {
             Found::One(place, rank) => Ok((FrameId { medium: self.photos.ids[place], frame: 0 }, Some(rank))),
@@ -293,101 +322,116 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// A frame of a video by its position.
-    fn frame_of(&self, video: &str, frame: usize) -> Result<Option<FrameId>, Misplaced> {
-        let Some(medium) = self.videos.find(video) else { return Ok(None) };
+    /// Finds a frame of a video by its index or number in the data set and its name there.
+    fn frame_by(
+        &self,
+        medium: MediumId,
+        way: Way,
+        index: usize,
+        name: Option<&str>,
+    ) -> Result<FrameId, Misplaced> {
         let n_frames = self.project.media[&medium].n_frames;
-        if frame < n_frames { Ok(Some(FrameId { medium, frame })) } else { Err(Misplaced::Beyond(n_frames)) }
-    }
-
-    /// A frame of a video by the name of its image, where the video is a folder of images, or else by its position.
-    fn named_frame_of(&self, video: &str, frame: usize, path: &str) -> Result<Option<FrameId>, Misplaced> {
-        match self.videos.find(video).and_then(|medium| Some((medium, self.folders.get(&medium)?))) {
-            Some((medium, folder)) => {
-                Ok(folder.find(last_name(path), Some(frame)).map(|frame| FrameId { medium, frame }))
-            }
-            None => self.frame_of(video, frame),
+        let frame = match (way, name) {
+            (Way::Name, Some(name)) => self.folders.get(&medium).and_then(|folder| folder.find(name)),
+            (Way::Number { from }, Some(name)) => last_number(without_suffix(name))
+                .and_then(|number| usize::try_from(number).ok()?.checked_sub(from)),
+            (Way::Index { from }, _) => index.checked_sub(from),
+            (Way::Name | Way::Number { .. }, None) => Some(index),
+        };
+        match frame.ok_or(Misplaced::Missing)? {
+            frame if frame < n_frames => Ok(FrameId { medium, frame }),
+            _ => Err(Misplaced::Beyond(n_frames)),
         }
     }
 
-    /// A file in a folder of images that is a video of the project.
-    fn frame_in_folder(&self, path: &str, frame: Option<usize>) -> Option<FrameId> {
+    /// Finds the frame whose file has a bare name, among all folders of frames.
+    fn frame_of_bare_name(&self, path: &str) -> Option<FrameId> {
         let (folder, name) = split(path);
-        if folder.is_empty() {
-            // A bare name must be that of one frame.
-            let named = |(medium, folder): (&MediumId, &FrameFolder)| {
-                Some(FrameId { medium: *medium, frame: folder.names.find(name).one()? })
-            };
-            let mut frames = self.folders.iter().filter_map(named);
-            return frames.next().filter(|_| frames.next().is_none());
-        }
-        let medium = self.videos.find(folder)?;
-        let frame = self.folders.get(&medium)?.find(name, frame)?;
-        Some(FrameId { medium, frame })
+        let named = |(medium, folder): (&MediumId, &FrameFolder)| {
+            Some(FrameId { medium: *medium, frame: folder.names.find(name).one()? })
+        };
+        let mut frames = self.folders.iter().filter_map(named);
+        frames.next().filter(|_| folder.is_empty() && frames.next().is_none())
     }
 
-    /// A frame that was extracted from a video file: its number in a folder that is called like the video, or after the
-    /// video's own name.
-    fn extracted(&self, path: &str) -> Option<FrameId> {
+    /// Reads the name of a frame: of a file in a folder of frames, or of an image that was extracted from a video file, which has
+    /// its number in a folder that is called like the video, or after the video's own name.
+    fn frame_named(&self, path: &str) -> Option<NamedFrame> {
         let (folder, name) = split(path);
         let stem = without_suffix(name);
-        let frame = last_number(stem).and_then(|number| usize::try_from(number).ok())?;
-        let prefix =
-            stem.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches(['_', '-', '.', ' ']);
-        let is_named_frame = ["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
-        let video = match is_named_frame {
-            true => folder.to_owned(),
-            false => format!("{folder}/{prefix}"),
+        let number = last_number(stem).and_then(|number| usize::try_from(number).ok());
+        if let Some(medium) = self.videos.find(folder).filter(|medium| self.folders.contains_key(medium)) {
+            return Some(NamedFrame { medium, number: Some(number.unwrap_or(usize::MAX)), is_bare: false });
+        }
+        let n_digits = stem.len() - prefix(stem).len();
+        let is_padded = number.is_some_and(|number| number.to_string().len() < n_digits);
+        let prefix = prefix(stem).trim_end_matches(['_', '-', '.', ' ']);
+        let is_after_name = !["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
+        let video = if is_after_name { format!("{folder}/{prefix}") } else { folder.to_owned() };
+        // CVAT calls the frames of any video `frame_000000`.
+        let is_of_cvat = prefix == "frame" && n_digits == 6;
+        let only = || self.videos.ids.first().copied().filter(|_| is_of_cvat && self.videos.ids.len() == 1);
+        let medium =
+            self.videos.find(&video).or_else(only).filter(|medium| !self.folders.contains_key(medium))?;
+        Some(NamedFrame { medium, number: Some(number?), is_bare: is_after_name && !is_padded })
+    }
+
+    /// Decides how frames are found, from all frames of each video together.
+    fn ways(&self, dataset: &Dataset) -> Ways {
+        let mut of_videos: BTreeMap<usize, Numbering<'_>> = BTreeMap::new();
+        let mut of_names: BTreeMap<MediumId, Numbering<'_>> = BTreeMap::new();
+        for image in &dataset.images {
+            match (image.frame, &image.file_name) {
+                (Some((video, index)), name) => {
+                    of_videos.entry(video).or_default().add(index, name.as_deref(), false);
+                }
+                (None, Some(path)) => {
+                    if let Some(NamedFrame { medium, number: Some(number), is_bare }) = self.frame_named(path)
+                    {
+                        of_names.entry(medium).or_default().add(number, Some(path), is_bare);
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        let way = |medium: MediumId, numbering: &Numbering<'_>| {
+            let n_frames = self.project.media[&medium].n_frames;
+            match self.folders.get(&medium) {
+                Some(folder) => numbering.way_in_folder(folder, n_frames),
+                None => numbering.way_in_file(n_frames),
+            }
         };
-        let medium = self.videos.find(&video)?;
-        let is_file = !self.folders.contains_key(&medium);
-        (is_file && frame < self.project.media[&medium].n_frames).then_some(FrameId { medium, frame })
+        let is_only = dataset.videos.len() == 1 && self.videos.ids.len() == 1;
+        let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
+            let in_folder = || {
+                let mut folders = numbering.paths().map(|path| split(path).0);
+                let medium = self.videos.find(folders.next()?)?;
+                self.folders.contains_key(&medium).then_some(medium)
+            };
+            let by_names = || {
+                let (medium, folder) = self.folders.first_key_value().filter(|_| is_only)?;
+                let is_there = |path: &str| matches!(folder.names.find(last_name(path)), Found::One(_, rank) if rank.is_by_name());
+                (numbering.paths().next().is_some() && numbering.paths().all(is_there)).then_some(*medium)
+            };
+            let medium =
+                in_folder().or_else(|| self.videos.find(&dataset.videos[video])).or_else(by_names)?;
+            numbering.is_of_files = dataset.videos_of_files.contains(&video);
+            Some((video, (medium, way(medium, &numbering))))
+        };
+        let of_name = |(medium, mut numbering): (MediumId, Numbering<'_>)| {
+            numbering.is_of_files = true;
+            (medium, way(medium, &numbering))
+        };
+        Ways {
+            of_videos: of_videos.into_iter().filter_map(of_video).collect(),
+            of_names: of_names.into_iter().map(of_name).collect(),
+        }
     }
 }
 
 impl Media {
     fn find(&self, path: &str) -> Option<MediumId> {
         self.index.find(path).one().map(|place| self.ids[place])
-    }
-}
-
-impl FrameFolder {
-    fn open(path: &Path) -> Option<Self> {
-        // A folder without images, such as that of a MOT sequence, has its frames elsewhere.
-        let files = frame_files(path).ok().filter(|files| !files.is_empty())?;
-        let names: Vec<String> =
-            files.iter().filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned())).collect();
-        let numbers: Option<HashMap<u64, usize>> = names
-            .iter()
-            .zip(0..)
-            .map(|(name, frame)| Some((last_number(without_suffix(name))?, frame)))
-            .collect();
-        let by_number = numbers.filter(|numbers| numbers.len() == names.len()).unwrap_or_default();
-        let prefixes = names.iter().map(|name| prefix(without_suffix(name)).to_owned()).collect();
-        let ends = by_number.keys().min().zip(by_number.keys().max());
-        let is_whole = ends.is_some_and(|(first, last)| last - first == by_number.len() as u64 - 1);
-        Some(Self { names: PathIndex::new(names), by_number, prefixes, is_whole })
-    }
-
-    /// Finds a frame by its name, or, of a video whose frames are called otherwise than here and all there, by its position:
-    /// the first one may have any number.
-    fn find(&self, name: &str, position: Option<usize>) -> Option<usize> {
-        let stem = without_suffix(name);
-        // A name that is not here and has its position as its number counts from 0, where the files may count from 1.
-        let [has_0, has_1] = [0, 1].map(|number| self.by_number.contains_key(&number));
-        let is_from_1 = self.is_whole && has_1 && !has_0;
-        let is_position = |at: &usize| *at < self.by_number.len() && last_number(stem) == Some(*at as u64);
-        let by_position = position.filter(|at| is_from_1 && is_position(at));
-        let found = match self.names.find(name) {
-            Found::One(frame, rank) if rank.is_by_name() => Some(frame),
-            Found::One(frame, _) => by_position.or(Some(frame)),
-            Found::Nothing => by_position,
-            Found::Several(..) => None,
-        };
-        match position.filter(|_| self.is_whole && !self.prefixes.contains(prefix(stem))) {
-            Some(position) => found.or_else(|| Some(position).filter(|at| *at < self.by_number.len())),
-            None => found.or_else(|| self.by_number.get(&last_number(stem)?).copied()),
-        }
     }
 }
 
@@ -402,16 +446,6 @@ fn resolved_path(path: &Path) -> PathBuf {
         }
     }
     resolved
-}
-
-/// The number at the end of a name.
-fn last_number(stem: &str) -> Option<u64> {
-    stem[prefix(stem).len()..].parse().ok()
-}
-
-/// A name without the number at its end.
-fn prefix(stem: &str) -> &str {
-    stem.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
 impl Dataset {
@@ -447,7 +481,7 @@ mod tests {
     }
 
     fn find(project: &Project, folder: &Path, images: Vec<Image>) -> Vec<Option<(u32, usize)>> {
-        let places = places(&dataset(images), project, folder, &mut Vec::new(), &mut Messages::default());
+        let places = places(&dataset(images), project, folder, &mut Taken::default());
         places.into_iter().map(|place| place.map(|place| (place.at.medium.0, place.at.frame))).collect()
     }
 
@@ -523,10 +557,23 @@ mod tests {
 
     #[test]
     fn extracted_frames_are_those_of_the_video() {
-        let images = ["e/000003.jpg", "c.d/e/frame_7.png", "x/e_12.jpg", "e/000020.jpg", "f/000003.jpg"];
-        let images = images.map(|name| image(name, None)).to_vec();
-        let want = [Some((4, 3)), Some((4, 7)), Some((4, 12)), None, None];
-        assert_eq!(find(&media(), Path::new(""), images), want);
+        let find = |names: [&str; 3]| {
+            let images = names.map(|name| image(name, None)).to_vec();
+            let found = find(&media(), Path::new(""), images).into_iter();
+            found.map(|place| place.map(|(_, frame)| frame)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            find(["e/000003.jpg", "c.d/e/frame_7.png", "x/e_000012.jpg"]),
+            [Some(3), Some(7), Some(12)]
+        );
+        assert_eq!(find(["e/000021.jpg", "f/000003.jpg", "e_000019.jpg"]), [None, None, Some(19)]);
+        // The video has 20 frames.
+        assert_eq!(find(["e/000020.jpg", "e/000001.jpg", "e/000002.jpg"]), [Some(19), Some(0), Some(1)]);
+        assert_eq!(find(["e/000020.jpg", "e/000000.jpg", "e/000019.jpg"]), [None, Some(0), Some(19)]);
+        assert_eq!(find(["e/000020.jpg", "e/000001.jpg", "e/000021.jpg"]), [None, Some(1), None]);
+        // As Ultralytics names the labels of a video, and not if there is a frame 0.
+        assert_eq!(find(["labels/e_1", "labels/e_12", "labels/e_21"]), [Some(0), Some(11), None]);
+        assert_eq!(find(["labels/e_0", "labels/e_12", "labels/e_20"]), [Some(0), Some(12), None]);
     }
 
     #[test]
@@ -544,7 +591,7 @@ mod tests {
         let named = |number: usize| image(&format!("seq/img1/{number:06}.jpg"), Some((1, number - 1)));
         let unnamed = Image { file_name: None, ..image("", Some((1, 1))) };
         let images = vec![named(1), named(4), named(3), unnamed, image("img1/2.png", None)];
-        let want = [Some((9, 0)), Some((9, 2)), None, None, Some((9, 1))];
+        let want = [Some((9, 0)), Some((9, 2)), None, Some((9, 1)), Some((9, 1))];
         assert_eq!(find(&project, folder.path(), images), want);
     }
 
@@ -584,11 +631,11 @@ mod tests {
 
     #[test]
     fn frames_are_positions_in_a_video_file() {
-        let mut refused = Messages::default();
+        let mut taken = Taken::default();
         let images =
             vec![image("e/img1/000004.jpg", Some((0, 3))), image("e/img1/000021.jpg", Some((0, 20)))];
-        let places = places(&dataset(images), &media(), Path::new(""), &mut Vec::new(), &mut refused);
+        let places = places(&dataset(images), &media(), Path::new(""), &mut taken);
         assert_eq!(places[0].unwrap().at, FrameId { medium: MediumId(4), frame: 3 });
-        assert!(places[1].is_none() && refused.sentences()[0].contains("its video has 20 frames"));
+        assert!(places[1].is_none() && taken.refused.sentences()[0].contains("its video has 20 frames"));
     }
 }

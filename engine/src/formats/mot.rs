@@ -49,17 +49,16 @@ fn is_like(path: &Path, texts: &Texts) -> bool {
     }
 }
 
-/// The files of boxes: a file itself, those of the sequences in a folder, or else results of trackers, a file a sequence.
-fn files_of(path: &Path, texts: &Texts) -> Vec<PathBuf> {
+/// Finds the files of boxes: a file itself, those of the sequences in a folder, or else results of trackers, a file a sequence.
+/// Returns the number of files of results that are not read as well.
+fn files_of(path: &Path, texts: &Texts) -> (Vec<PathBuf>, usize) {
     if !path.is_dir() {
-        return vec![path.to_owned()];
+        return (vec![path.to_owned()], 0);
     }
-    let (of_sequences, others): (Vec<PathBuf>, Vec<PathBuf>) =
+    let (of_sequences, mut others): (Vec<PathBuf>, Vec<PathBuf>) =
         files::with_suffix(path, "txt").into_iter().partition(|file| is_of_sequence(file));
-    match of_sequences.is_empty() {
-        true => others.into_iter().filter(|file| is_rows(file, texts)).collect(),
-        false => of_sequences,
-    }
+    others.retain(|file| is_rows(file, texts));
+    if of_sequences.is_empty() { (others, 0) } else { (of_sequences, others.len()) }
 }
 
 /// True for `gt/gt.txt` and `det/det.txt`.
@@ -124,7 +123,12 @@ fn write_info(clip: &Clip<'_, '_>, stem: &str, out: &mut impl io::Write) -> io::
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let root = reading.path;
     let mut builder = Builder::default();
-    let files = files_of(root, &reading.texts);
+    let (files, n_results) = files_of(root, &reading.texts);
+    builder.note_many(
+        "result file",
+        "left out beside gt/gt.txt and det/det.txt; import it on its own",
+        n_results,
+    );
     let mut sequences: Vec<Sequence> = files.iter().map(|file| Sequence::of(file, reading)).collect();
     let paths: BTreeSet<(String, String)> =
         sequences.iter().map(|sequence| (sequence.name.clone(), sequence.path.clone())).collect();

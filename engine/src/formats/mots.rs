@@ -225,7 +225,7 @@ fn read_picture(file: &Path, name: &str, names: &[&str], builder: &mut Builder) 
             for (id, mask) in png::masks_of(size, &numbers).into_iter().filter(|(id, _)| *id != IGNORED) {
                 add(name, video, frame, id, mask, names, builder);
             }
-            builder.frame(video, frame, Some(&image_name(video, frame)), Some(size));
+            builder.frame_of_file(video, frame, &image_name(video, frame), Some(size));
         }
         Err(why) => builder.refuse(name, why),
     }
@@ -241,7 +241,7 @@ fn add(what: &str, video: &str, frame: usize, id: u32, mask: Rle, names: &[&str]
     let name = (class as usize).checked_sub(1).and_then(|place| names.get(place));
     let name = name.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
     let category = builder.category(&name);
-    let image = builder.frame(video, frame, Some(&image_name(video, frame)), Some(mask.size()));
+    let image = builder.frame_of_file(video, frame, &image_name(video, frame), Some(mask.size()));
     if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
         annotation.track = Some(Id::Number(id.into()));
     }

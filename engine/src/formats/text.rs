@@ -89,6 +89,10 @@ impl Texts {
         if let Some(named) = self.named {
             return Some(named).filter(|named| decodes(named, &bytes)).ok_or_else(unknown);
         }
+        if bytes.contains(&0) {
+            // No encoding but UTF-16 has zeros.
+            return Err(FormatError::Damaged { path: path.to_owned(), cause: "it is not text".to_owned() });
+        }
         if let Some(declared) = declared(&bytes).filter(|declared| decodes(declared, &bytes)) {
             return Ok(declared);
         }

@@ -7,13 +7,17 @@ mod kind;
 mod levels;
 mod still;
 mod tiff;
+mod whole;
 
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, RgbImage, metadata::Orientation};
 
-pub use self::kind::ImageKind;
 use self::{animation::Animation, tiff::Tiff};
+pub use self::{
+    kind::{ImageKind, image_suffixes},
+    whole::require_whole,
+};
 use super::MediaError;
 use crate::geometry::Size;
 
@@ -258,7 +262,7 @@ fn over(level: u8, image: DynamicImage) -> RgbImage {
 /// An error with a sentence of a decoder, which may be long.
 fn image_error(path: &Path, cause: impl ToString) -> MediaError {
     const LONGEST: usize = 200;
-    let mut cause = cause.to_string();
+    let mut cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = cause.char_indices().nth(LONGEST) {
         cause.truncate(end);
         cause.push('…');

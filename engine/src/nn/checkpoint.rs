@@ -4,6 +4,7 @@
 mod entry;
 mod names;
 mod pt;
+mod safetensors_file;
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +17,8 @@ use super::{
     pickle::{MAX_DIMENSIONS, PickleError},
 };
 use entry::Entry;
-use names::{quoted, unwrapped};
+pub(super) use names::quoted;
+use names::unwrapped;
 
 /// How a tensor's elements are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +97,14 @@ pub enum FormatError {
     /// The header or the length is wrong.
     #[error("it is damaged or not completely downloaded ({0})")]
     Safetensors(#[from] safetensors::SafeTensorError),
+    /// What a `.safetensors` file says of one tensor is wrong.
+    #[error("it is damaged or not completely downloaded: tensor {name} {why}")]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The pickle in the zip.
     #[error("{0}")]
     Pickle(#[from] PickleError),
@@ -236,7 +246,7 @@ impl Checkpoint {
         let read = if bytes.starts_with(b"PK\x03\x04") {
             pt::read(&bytes)
         } else if bytes.get(8) == Some(&b'{') {
-            read_safetensors(&bytes)
+            safetensors_file::read(&bytes)
         } else if bytes.starts_with(&[0x80]) {
             pt::read_old(&bytes)
         } else if bytes.starts_with(b"version https://git-lfs") {
@@ -381,41 +391,4 @@ impl Checkpoint {
         let missing = || CheckpointError::Tensors { problems: vec![format!("{} is missing", quoted(name))] };
         self.tensors.get(name).ok_or_else(missing)
     }
-}
-
-/// Bytes of the longest header of a `.safetensors` file; the largest model's has 200,000.
-const MAX_HEADER: usize = 8 << 20;
-
-fn read_safetensors(bytes: &[u8]) -> Result<Contents, FormatError> {
-    let n_header_bytes = bytes.first_chunk().map_or(0, |n| u64::from_le_bytes(*n) as usize);
-    if n_header_bytes > MAX_HEADER && n_header_bytes <= bytes.len() {
-        return Err(FormatError::LongHeader(n_header_bytes));
-    }
-    let (n_header_bytes, header) = safetensors::SafeTensors::read_metadata(bytes)?;
-    let data_start = n_header_bytes + size_of::<u64>();
-    if bytes.len() != data_start + header.data_len() {
-        return Err(safetensors::SafeTensorError::MetadataIncompleteBuffer.into());
-    }
-    let mut contents = Contents::default();
-    for name in header.offset_keys() {
-        let Some(info) = header.info(&name) else { continue };
-        let element_type = match info.dtype {
-            safetensors::Dtype::F64 => ElementType::F64,
-            safetensors::Dtype::F32 => ElementType::F32,
-            safetensors::Dtype::F16 => ElementType::F16,
-            safetensors::Dtype::BF16 => ElementType::Bf16,
-            // Counters and indices, which PyTorch saves beside weights.
-            other => {
-                contents.others.insert(unwrapped(&name), format!("a tensor of {other:?}"));
-                continue;
-            }
-        };
-        if info.shape.len() > MAX_DIMENSIONS {
-            return Err(FormatError::Dimensions(quoted(&name), info.shape.len()));
-        }
-        let start = data_start + info.data_offsets.0;
-        contents.put(&name, Entry::contiguous(element_type, info.shape.clone(), start))?;
-    }
-    contents.metadata = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok(contents)
 }

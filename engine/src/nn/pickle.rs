@@ -37,6 +37,9 @@ pub enum PickleError {
     /// Neither weights nor anything in which they could be.
     #[error("it holds no weights: no dict with names and tensors")]
     NoWeights,
+    /// Tensors, but none of floats: the first one, and what it is.
+    #[error("it holds no tensors of floats; the first, {0}, is {1}")]
+    NoFloats(String, String),
     /// A name that would fill the memory.
     #[error("the name of a tensor has {0} bytes, more than {MAX_NAME}: {1}")]
     LongName(usize, String),

@@ -4,7 +4,8 @@ use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashSet},
     ffi::OsStr,
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,12 +20,17 @@ use crate::media::{
     FrameSource, ImageKind, MediaError, Sources, image_header, image_size, is_named_as_image, natural_order,
 };
 
-/// How video files are called.
-const VIDEOS: [&str; 9] = ["mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "wmv"];
+/// Suffixes of video files, in small letters.
+pub const VIDEO_SUFFIXES: [&str; 24] = [
+    "3gp", "asf", "avi", "flv", "h264", "h265", "hevc", "m2ts", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4",
+    "mpeg", "mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m",
+];
 
-/// How images are called that Segue does not read; those in folders are counted.
-const UNREAD: [&str; 14] =
-    ["arw", "cr2", "cr3", "dng", "ico", "jp2", "nef", "orf", "psd", "raf", "rw2", "svg", "tga", "xcf"];
+/// Suffixes of images that Segue does not read; those in folders are counted.
+const UNREAD: [&str; 21] = [
+    "arw", "cr2", "cr3", "dcm", "dds", "dng", "ico", "j2k", "jp2", "nef", "orf", "pcx", "psd", "qoi", "raf",
+    "rw2", "sgi", "svg", "tga", "xbm", "xcf",
+];
 
 /// Progress is told once in so many files, since telling it costs more than reading one.
 const OFTEN: usize = 32;
@@ -63,7 +69,7 @@ pub fn scan(
     }
     unread.iter().for_each(|suffix| report.pass_over(suffix));
     for (i, file) in files.iter().enumerate() {
-        let is_time = i % OFTEN == 0 || is_named(file, &VIDEOS);
+        let is_time = i % OFTEN == 0 || is_named(file, &VIDEO_SUFFIXES);
         if is_time && !progress(i, files.len()) {
             break;
         }
@@ -256,7 +262,7 @@ impl Walk {
                     self.refused.push((path, why));
                 } else if path.is_dir() {
                     folders.push(path);
-                } else if is_named_as_image(&path) || is_named(&path, &VIDEOS) || is_unnamed_image(&path) {
+                } else if is_named_as_image(&path) || is_named_as_video(&path) || is_unnamed_image(&path) {
                     self.files.push(path);
                 } else if is_named(&path, &UNREAD) {
                     self.unread.push(path.extension().unwrap_or_default().to_string_lossy().into_owned());
@@ -274,6 +280,20 @@ fn is_hidden(path: &Path) -> bool {
 /// True for an image whose name has no suffix.
 fn is_unnamed_image(path: &Path) -> bool {
     path.extension().is_none() && ImageKind::of_file(path).is_ok_and(|kind| kind.is_some())
+}
+
+/// True for a file with a suffix of videos. Those that TypeScript has too are of a video only if its packets show.
+fn is_named_as_video(path: &Path) -> bool {
+    is_named(path, &VIDEO_SUFFIXES)
+        && (!is_named(path, &["ts", "mts"]) || is_transport_stream(path).unwrap_or(false))
+}
+
+/// True if a file begins with two packets of an MPEG transport stream, which may have a time before each.
+fn is_transport_stream(path: &Path) -> io::Result<bool> {
+    const SYNC: Option<&u8> = Some(&0x47);
+    let mut head = Vec::new();
+    fs::File::open(path)?.take(200).read_to_end(&mut head)?;
+    Ok([(0, 188), (4, 196)].into_iter().any(|(a, b)| head.get(a) == SYNC && head.get(b) == SYNC))
 }
 
 fn is_named(path: &Path, extensions: &[&str]) -> bool {

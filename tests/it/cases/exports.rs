@@ -265,3 +265,29 @@ fn coco_score_survives_import_and_export() {
     assert_eq!(coco["annotations"][0]["score"], 0.5);
     assert_eq!(labels(&coco).len(), 1);
 }
+
+#[test]
+fn photo_that_ends_too_early_is_named_and_not_copied() {
+    let case = Case::new(&[
+        ("d/data.yaml", "names: [cat]\n"),
+        ("d/images/whole.jpg", ""),
+        ("d/images/cut.jpg", ""),
+        ("d/labels/whole.txt", "0 0.5 0.5 0.2 0.2\n"),
+        ("d/labels/cut.txt", "0 0.5 0.5 0.2 0.2\n"),
+    ]);
+    let folder = case.folder.path();
+    let bytes = fs::read(folder.join("d/images/cut.jpg")).unwrap();
+    case.bytes("d/images/cut.jpg", &bytes[..bytes.len() * 9 / 10]);
+    let output = segue::run(folder, &["check", "d"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("cut.jpg") && said.contains("ends too early"), "{said}");
+    assert!(!output.status.success());
+    let output = segue::run(folder, &["export", "d", "--format", "yolo", "--out", "out", "--files", "copy"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("not usable: 1 image file"), "{said}");
+    let copies: Vec<_> = fs::read_dir(folder.join("out/images/train"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(copies, ["whole.jpg"]);
+}

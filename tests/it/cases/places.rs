@@ -321,3 +321,17 @@ fn tracker_results_are_proposals_on_their_video() {
     let said = segue::succeed(case.folder.path(), &words);
     assert!(said.contains("left out: 10 proposals"), "{said}");
 }
+
+#[test]
+fn labels_that_ultralytics_writes_of_a_video_are_counted_from_1() {
+    let row = "0 0.5 0.5 0.2 0.2\n";
+    let case =
+        Case::new(&[("labels/clip_1.txt", row), ("labels/clip_10.txt", row), ("classes.txt", "cat\n")]);
+    clip(&case, "clip.mp4");
+    let said = case.import(".", &["--media", "clip.mp4"]);
+    assert!(said.contains("count its frames from 1"), "{said}");
+    let coco = case.coco("p.segue");
+    let frames: Vec<u64> =
+        coco["images"].as_array().unwrap().iter().filter_map(|image| image["frame_index"].as_u64()).collect();
+    assert_eq!(frames, [0, 9]);
+}

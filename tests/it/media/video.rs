@@ -46,6 +46,25 @@ fn untagged_colors_are_taken_as_players_do() {
 }
 
 #[test]
+fn animated_avif_is_a_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "import json, sys
+from PIL import Image
+levels = [0, 60, 120, 180, 240]
+first, *rest = [Image.new('RGB', (64, 48), (level,) * 3) for level in levels]
+first.save(f'{sys.argv[1]}/a.avif', save_all=True, append_images=rest, duration=100)
+print(json.dumps(levels))";
+    let levels: Vec<u8> = serde_json::from_value(crate::python::run(program, folder.path())).unwrap();
+    let mut source = FrameSource::open(&folder.path().join("a.avif")).unwrap();
+    assert_eq!((source.n_frames(), source.size(), source.is_video()), (5, Size::new(64, 48), true));
+    assert!((source.fps() - 10.0).abs() < 0.1, "{}", source.fps());
+    for (frame, level) in levels.into_iter().enumerate() {
+        let found = source.frame(frame).unwrap().get_pixel(20, 20).0;
+        assert!(found.iter().all(|value| value.abs_diff(level) <= 4), "{frame}: {found:?}, not {level}");
+    }
+}
+
+#[test]
 fn videos_are_turned_upright() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");

@@ -1,5 +1,7 @@
 //! A COCO file as a data set: read, checked, and all shapes made masks or boxes.
 
+use std::collections::BTreeSet;
+
 use super::{
     item::{self, CROWD, Flaw, UNNAMED, Video},
     reading::{ByIds, File, Told},
@@ -10,7 +12,7 @@ use crate::{
         Annotation, Category, Dataset, FormatError, Image, Messages, Reading, Shape, clip, counted,
         json::{Metered, Stop},
         parallel,
-        paths::normalized,
+        paths::{normalized, split},
     },
     geometry::{Rect, Size},
 };
@@ -59,17 +61,34 @@ impl Dataset {
             (Messages::default(), Messages::default(), Messages::default());
         let mut refuse = |title, flaw| refused.refuse(title, flaw);
         let (images, images_by_id) = images.into_items(&mut refuse);
-        let (videos, videos_by_id) = videos.into_items(&mut refuse);
+        let (mut videos, videos_by_id) = videos.into_items(&mut refuse);
+        let mut videos_of_files = BTreeSet::new();
         let (categories, categories_by_id) = categories.into_items(&mut refuse);
-        let image = |image: item::Image| {
+        let mut image = |image: item::Image| {
             let file_name = reading.files.named_nearby(reading.path, &image.file_name);
+            let frame = image.frame.and_then(|told| {
+                let video = match told.video {
+                    Some(id) => *videos_by_id.places.get(&id)?,
+                    None => {
+                        let (folder, _) = split(&file_name);
+                        let known = videos.iter().position(|Video(path)| path == folder);
+                        let add = || {
+                            videos.push(Video(folder.to_owned()));
+                            videos.len() - 1
+                        };
+                        (!folder.is_empty()).then(|| known.unwrap_or_else(add))?
+                    }
+                };
+                if told.is_number {
+                    videos_of_files.insert(video);
+                }
+                Some((video, told.index))
+            });
             Image {
                 id: image.id,
                 size: reading.size_of(&file_name, image.size),
                 file_name: Some(file_name),
-                frame: image
-                    .frame
-                    .and_then(|(video, frame)| Some((*videos_by_id.places.get(&video)?, frame))),
+                frame,
             }
         };
         let n_unnamed = categories.iter().filter(|category| !category.is_named).count();
@@ -80,8 +99,10 @@ impl Dataset {
             supercategory: category.supercategory,
             color: category.color,
         };
+        let images = images.into_iter().map(&mut image).collect();
         let mut imported = Self {
-            images: images.into_iter().map(image).collect(),
+            images,
+            videos_of_files,
             categories: categories.into_iter().map(category).collect(),
             videos: videos.into_iter().map(|Video(path)| path).collect(),
             ..Self::default()

@@ -88,8 +88,18 @@ pub(super) struct Image {
     pub(super) file_name: String,
     /// None if the file does not state the size of an image.
     pub(super) size: Option<Size>,
-    /// Its video and its frame there.
-    pub(super) frame: Option<(Id, usize)>,
+    /// Its frame in a video.
+    pub(super) frame: Option<ToldFrame>,
+}
+
+/// What a file says of the frame that an image is.
+pub(super) struct ToldFrame {
+    /// The video's id; without one, the video is the folder of the image.
+    pub(super) video: Option<Id>,
+    /// Its index, from 0, or its number.
+    pub(super) index: usize,
+    /// True if it is called `frame_id`, which some tools count from 0 and others as the files.
+    pub(super) is_number: bool,
 }
 
 /// A video of a file: its path.
@@ -146,12 +156,15 @@ impl Item for Image {
     const KIND: &'static str = "image";
 
     fn of(item: Value) -> Result<Self, Flaw> {
-        let frame = Id::of_json(&item["video_id"]).zip(item["frame_index"].as_u64());
+        let video = Id::of_json(&item["video_id"]);
+        let number = |key: &str| usize::try_from(json_whole(&item[key])?).ok();
+        let told = |key, is_number| Some(ToldFrame { video: video.clone(), index: number(key)?, is_number });
+        let by_id = || told("frame_id", true).filter(|told| told.video.is_some());
         Ok(Self {
+            frame: told("frame_index", false).or_else(by_id),
             id: id(&item, "id")?,
             file_name: text(&item, "file_name").or_else(|flaw| name_in_url(&item).ok_or(flaw))?,
             size: size(&item["width"], &item["height"]),
-            frame: frame.map(|(video, frame)| (video, frame as usize)),
         })
     }
 

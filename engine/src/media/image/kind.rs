@@ -53,6 +53,11 @@ const SUFFIXES: [(ImageKind, &[&str]); 12] = [
     (JpegXl, &["jxl"]),
 ];
 
+/// Lists the suffixes of image files, in small letters.
+pub fn image_suffixes() -> impl Iterator<Item = &'static str> {
+    SUFFIXES.iter().flat_map(|(_, suffixes)| suffixes.iter().copied())
+}
+
 /// Bytes from which the kind is recognized.
 const HEAD: u64 = 64;
 
@@ -127,10 +132,13 @@ impl ImageKind {
     }
 }
 
-/// Reads the brands of an ISO base media file; `None` for videos.
+/// Reads the brands of an ISO base media file; `None` for videos, which animated AVIF files are.
 fn heif(head: &[u8]) -> Option<ImageKind> {
     let length = u32::from_be_bytes(head.get(..4)?.try_into().ok()?) as usize;
     let brands = head.get(8..length.min(head.len()))?;
+    if brands.starts_with(b"avis") {
+        return None;
+    }
     // The second is a version number, which names no brand.
     let mut brands = brands.chunks_exact(4).enumerate().filter(|(i, _)| *i != 1).map(|(_, brand)| brand);
     brands.find_map(|brand| match brand {
@@ -181,6 +189,7 @@ mod tests {
         for (head, kind) in [
             (&b"\0\0\0\x1CftypHEIC\0\0\0\0mif1heic"[..], Some(Heic)),
             (b"\0\0\0\x18ftypmif1\0\0\0\0avifmif1", Some(Avif)),
+            (b"\0\0\0\x18ftypavis\0\0\0\0avifavis", None),
             (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", None),
             (b"\0\0\0\x10ftypisom\0\0\0\0avif", None),
             (b"P5 3 2 255\n", Some(Pnm)),

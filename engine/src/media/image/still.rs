@@ -12,6 +12,7 @@ use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, Im
 use super::{
     ImageHeader, ImageKind, LARGEST, MediaError, image_error,
     levels::{developed, scaled},
+    whole::jpeg_is_whole,
 };
 use crate::geometry::Size;
 
@@ -111,36 +112,12 @@ fn in_8_bits(image: DynamicImage) -> DynamicImage {
 fn decode_error(path: &Path, cause: ImageError) -> MediaError {
     let is_early = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
     let mut inner = cause.source();
-    let mut early = matches!(&cause, ImageError::IoError(error) if is_early(error));
+    // The decoder of JPEG says it in words only.
+    let mut early = matches!(&cause, ImageError::IoError(error) if is_early(error))
+        || cause.to_string().contains("Not enough bytes");
     while let Some(error) = inner {
         early |= error.downcast_ref().is_some_and(is_early);
         inner = error.source();
     }
     if early { MediaError::TruncatedImage { path: path.into() } } else { image_error(path, cause) }
-}
-
-/// True if a JPEG reaches its end-of-image marker: the decoder fills what is missing with gray and says nothing.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    let mut in_scan = false;
-    loop {
-        // In a scan, 0xFF is data when 0x00 follows, and 0xD0 to 0xD7 are restarts; 0xFF before a marker is padding.
-        let Some(at) = rest.windows(2).position(|w| {
-            w[0] == 0xFF && !matches!(w[1], 0x00 | 0xFF) && !(in_scan && matches!(w[1], 0xD0..=0xD7))
-        }) else {
-            return false;
-        };
-        let marker = rest[at + 1];
-        if marker == END_OF_IMAGE {
-            return true;
-        }
-        let Some(&[high, low]) = rest.get(at + 2..at + 4) else { return false };
-        let Some(next) = rest.get(at + 2 + usize::from(u16::from_be_bytes([high, low]))..) else {
-            return false;
-        };
-        rest = next;
-        in_scan = marker == START_OF_SCAN;
-    }
 }

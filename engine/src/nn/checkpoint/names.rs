@@ -31,7 +31,7 @@ pub(super) fn prefix<'a>(names: impl Iterator<Item = &'a String>, beginnings: &[
 }
 
 /// A name as a message shows it.
-pub(super) fn quoted(name: &str) -> String {
+pub(in crate::nn) fn quoted(name: &str) -> String {
     const MAX: usize = 100;
     let n = name.chars().count();
     let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };

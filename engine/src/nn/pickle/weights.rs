@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use super::{MAX_NAME, Pickle, PickleError, PickledTensor, object::Object};
+use crate::nn::checkpoint::quoted;
 
 /// What a checkpoint calls its weights.
 #[derive(Default)]
@@ -126,8 +127,19 @@ fn no_weights(pickle: &Pickle) -> PickleError {
         Object::Dict(dict) => inside(dict),
         top => class(top),
     };
+    let odd = || {
+        let mut entries = pickle.dicts.iter().flatten().filter(|(name, _)| name.len() <= MAX_NAME);
+        entries.find_map(|(name, value)| match value {
+            Object::Instance(what) if what.starts_with("tensor of ") => Some((name, format!("a {what}"))),
+            Object::Plain(what) if what.starts_with("a tensor ") => Some((name, (*what).to_owned())),
+            _ => None,
+        })
+    };
     match whole {
         Some(class) => PickleError::WholeModel(class.chars().take(80).collect()),
-        None => PickleError::NoWeights,
+        None => match odd() {
+            Some((name, what)) => PickleError::NoFloats(quoted(name), what),
+            None => PickleError::NoWeights,
+        },
     }
 }
