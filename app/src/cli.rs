@@ -18,14 +18,20 @@ mod track;
 mod track_project;
 mod window;
 
-use std::{io, io::Write as _, path::PathBuf};
+use std::{
+    io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::{
     detector::{self, AlikeDetector, Detector},
+    media::is_named_as_image,
     models as weights,
     nn::{Cancel, Place, Runtime},
+    project::VIDEO_SUFFIXES,
     sam2::{Look, Weights},
     segmenter::Sam2Segmenter,
     worker::Load,
@@ -62,6 +68,23 @@ enum Command {
     Models(models::Models),
     Devices(devices::Devices),
     Demo(demo::Demo),
+}
+
+/// Checks that writing `out` costs nothing that a person may want: neither a file that is read, nor a project, photo or video.
+pub(super) fn check_output(out: &Path, read: &[&Path], is_image: bool) -> anyhow::Result<()> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let is_read = real(out)
+        .is_some_and(|out| out.is_file() && read.iter().any(|path| real(path).as_ref() == Some(&out)));
+    anyhow::ensure!(!is_read, "{} is what is read; choose another file to write", out.display());
+    let suffix = out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_medium =
+        is_named_as_image(out) && !is_image || VIDEO_SUFFIXES.contains(&&*suffix) || suffix == "segue";
+    anyhow::ensure!(
+        !out.is_file() || !is_medium,
+        "{} is a project, photo or video that is there; choose another file to write",
+        out.display()
+    );
+    Ok(())
 }
 
 impl Cli {

@@ -18,6 +18,7 @@ mod json;
 pub mod labelme;
 pub mod masks;
 mod matching;
+mod merge;
 pub mod mot;
 pub mod mots;
 mod names;
@@ -47,6 +48,7 @@ pub mod youtube_vis;
 
 use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
+use merge::Merger;
 use paths::PathIndex;
 use recognize::Recognize;
 use text::Texts;
@@ -378,15 +380,15 @@ impl Format {
         if !path.is_dir() || read.together {
             return (read.read)(reading);
         }
-        let (mut all, mut failed): (Option<Dataset>, Vec<FormatError>) = (None, Vec::new());
+        let (mut all, mut failed) = (Merger::default(), Vec::new());
         for file in read.recognize.files(path, &reading.texts) {
             match (read.read)(&reading.at(&file)) {
-                Ok(dataset) => all = Some(all.unwrap_or_default().with(dataset)),
+                Ok(dataset) => all.add(dataset),
                 Err(FormatError::Canceled) => return Err(FormatError::Canceled),
                 Err(error) => failed.push(error),
             }
         }
-        match (all, failed) {
+        match (all.finish(), failed) {
             (None, failed) => Err(failed.into_iter().next().unwrap_or_else(unknown)),
             (Some(mut all), failed) => {
                 failed.into_iter().for_each(|error| all.refused.say(error));

@@ -149,7 +149,11 @@ impl Messages {
 
 /// "1 image", "2 images".
 pub fn counted(n: usize, noun: &str) -> String {
-    let plural = if n == 1 { "" } else { "s" };
+    let plural = match n {
+        1 => "",
+        _ if noun.ends_with(['s', 'x']) => "es",
+        _ => "s",
+    };
     format!("{n} {noun}{plural}")
 }
 

@@ -4,6 +4,7 @@
 //! pycocotools. Expected values are arithmetic on the numbers of the input.
 
 mod exports;
+mod frames;
 mod labels;
 mod places;
 mod spellings;

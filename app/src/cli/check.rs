@@ -13,7 +13,7 @@ use engine::{
 };
 
 use super::{
-    cancel_on_interrupt,
+    cancel_on_interrupt, check_output,
     export::{readable_formats, with_progress},
     say,
 };
@@ -36,6 +36,9 @@ pub(crate) struct Check {
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
+        if let Some(out) = &self.fix {
+            check_output(out, &[&self.labels], false)?;
+        }
         let source = self.reading.source(&self.labels);
         let Labels { format, mut dataset, files } = source.read(None, &cancel)?;
         let findings = formats::check(&dataset, &files);

@@ -24,7 +24,7 @@ use image::{GrayImage, RgbImage};
 use serde::Serialize;
 
 use super::{
-    ModelArgs, cancel_on_interrupt,
+    ModelArgs, cancel_on_interrupt, check_output,
     prompts::{PhotoPrompt, PointArg, RectArg, prompt},
     say,
 };
@@ -94,6 +94,11 @@ struct Millis {
 
 impl Segment {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if let Some(out) = &self.out {
+            let read = [&self.photo, &self.mask, &self.input];
+            let read: Vec<&Path> = read.into_iter().flatten().map(PathBuf::as_path).collect();
+            check_output(out, &read, true)?;
+        }
         match (&self.input, &self.out, &self.photo) {
             (Some(input), Some(out), _) => self.many(input, out),
             (_, out, Some(photo)) => self.one(photo, out.as_deref()),

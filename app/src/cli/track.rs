@@ -21,7 +21,7 @@ use engine::{
 };
 
 use super::{
-    ModelArgs, cancel_on_interrupt,
+    ModelArgs, cancel_on_interrupt, check_output,
     prompts::{FramePrompt, ObjectPrompts, TrackPrompts, prompt},
     say, track_project,
 };
@@ -129,6 +129,7 @@ impl Track {
         ensure!(self.video.is_none(), "--video is for projects; {} is a video itself", self.media.display());
         let objects = read_prompts(prompts)?;
         // Hours later would be late.
+        check_output(out, &[&self.media, prompts], false)?;
         for path in std::iter::once(out).chain(&self.overlay) {
             check_writable(path).with_context(|| format!("cannot write {}", path.display()))?;
         }

@@ -18,7 +18,7 @@ pub use document::{Annotation, Category, Document, Image, Video, VideoFrame};
 pub(super) use document::{measures, write_list};
 pub(super) use export::{annotation, categories, image, image_id, list_name};
 pub(super) use import::{SCORE, read};
-pub(super) use item::{CROWD, Category as ToldCategory, UNNAMED};
+pub(super) use item::{CROWD, Category as ToldCategory, UNNAMED, is_crowd};
 pub(super) use segmentation::Segmentation;
 
 /// COCO instances.

@@ -297,7 +297,17 @@ impl Builder {
                 return None;
             }
             (Shape::Mask(mask), _) => (!mask.is_empty()).then_some(Shape::Mask(mask)),
-            (Shape::Box(rect), Some(size)) => clip(rect, size).map(Shape::Box),
+            (Shape::Box(rect), Some(size)) => {
+                let clipped = clip(rect, size);
+                let outside = clipped.map_or(0.0, |clipped| reach(rect, clipped));
+                if outside > 1.0 {
+                    let remark = format_args!(
+                        "it reaches {outside:.0} pixels out of its image; its part there is taken"
+                    );
+                    self.dataset.notes.remark(&what, remark);
+                }
+                clipped.map(Shape::Box)
+            }
             (Shape::Box(rect), None) => Some(Shape::Box(rect)),
         };
         let Some(shape) = shape else {
@@ -350,6 +360,13 @@ impl Builder {
     }
 }
 
+/// Returns how far a box reaches out of another, in pixels.
+fn reach(rect: Rect, inner: Rect) -> f32 {
+    let [x0, y0, x1, y1] = <[f32; 4]>::from(rect);
+    let inner = <[f32; 4]>::from(inner);
+    [inner[0] - x0, inner[1] - y0, x1 - inner[2], y1 - inner[3]].into_iter().fold(0.0, f32::max)
+}
+
 impl Dataset {
     /// Makes a project of all that it says, with its images and videos as media; and reports what has no place there. Its
     /// annotations move there. Images whose files are there in another size than stated are not taken.
@@ -392,28 +409,6 @@ impl Dataset {
         (project, taken)
     }
 
-    /// With all that another says too.
-    pub(super) fn with(mut self, other: Self) -> Self {
-        let (n_images, n_videos, n_categories) =
-            (self.images.len(), self.videos.len(), self.categories.len());
-        self.images.extend(other.images.into_iter().map(|image| Image {
-            frame: image.frame.map(|(video, frame)| (n_videos + video, frame)),
-            ..image
-        }));
-        self.videos_of_files.extend(other.videos_of_files.into_iter().map(|video| n_videos + video));
-        self.videos.extend(other.videos);
-        self.categories.extend(other.categories);
-        self.annotations.extend(other.annotations.into_iter().map(|annotation| Annotation {
-            image: n_images + annotation.image,
-            category: n_categories + annotation.category,
-            ..annotation
-        }));
-        self.refused.extend(other.refused);
-        self.doubts.extend(other.doubts);
-        self.notes.extend(other.notes);
-        self
-    }
-
     /// The sentences on what is not taken, is wrong, or is taken otherwise than the file has it.
     pub fn messages(&self) -> Vec<String> {
         [&self.refused, &self.doubts, &self.notes].into_iter().flat_map(Messages::sentences).collect()
@@ -424,8 +419,13 @@ impl Dataset {
     }
 }
 
-/// Returns a category's name with spaces in place of control characters, which break lists of a name a line.
+/// Returns a category's name with spaces in place of control characters, which break lists of a name a line, and without byte
+/// order marks, which nobody sees.
 pub(super) fn one_line(name: &str) -> Cow<'_, str> {
+    const MARK: char = '\u{feff}';
+    if name.contains(MARK) {
+        return one_line(&name.replace(MARK, "")).into_owned().into();
+    }
     if name.chars().any(char::is_control) { name.replace(char::is_control, " ").into() } else { name.into() }
 }
 

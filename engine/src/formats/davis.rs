@@ -1,6 +1,11 @@
 //! DAVIS: a PNG file a frame, in which each pixel is of one object.
 
-use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Carries, Dataset, Files, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape, Splits,
@@ -23,9 +28,7 @@ pub const FORMAT: Format = Format {
     usual_files: Files::Leave,
     write,
     read: Some(Read {
-        recognize: Recognize::Folder(|path, _| {
-            !files::with_suffix(&path.join(ANNOTATIONS), "png").is_empty()
-        }),
+        recognize: Recognize::Folder(|path, _| !files::with_suffix(&pictures(path), "png").is_empty()),
         together: true,
         read,
     }),
@@ -33,7 +36,10 @@ pub const FORMAT: Format = Format {
 
 const ANNOTATIONS: &str = "Annotations";
 const RESOLUTION: &str = "Full-Resolution";
-/// A palette has so many numbers besides 0, and 255 means "do not look here".
+const RESOLUTIONS: [&str; 2] = [RESOLUTION, "480p"];
+/// The number of pixels that must not be looked at.
+const IGNORED: u32 = 255;
+/// A palette has so many numbers besides 0 and [`IGNORED`].
 const MOST: usize = 254;
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -75,9 +81,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
 }
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let folder = reading.path.join(ANNOTATIONS);
-    let resolution = [RESOLUTION, "480p"].iter().map(|name| folder.join(name)).find(|folder| folder.is_dir());
-    let folder = resolution.unwrap_or(folder);
+    let folder = pictures(reading.path);
     let mut builder = Builder::default();
     let files = files::with_suffix(&folder, "png");
     for (i, file) in files.iter().enumerate() {
@@ -88,7 +92,11 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         match frame_of(&name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
             Ok((video, frame, (size, numbers))) => {
                 let image = builder.frame_of_file(video, frame, without_suffix(&name), Some(size));
-                for (number, mask) in png::masks_of(size, &numbers).into_iter().filter(|(n, _)| *n != 255) {
+                for (number, mask) in png::masks_of(size, &numbers) {
+                    if number == IGNORED {
+                        builder.note("region", "not taken, DAVIS does not look at it (255)");
+                        continue;
+                    }
                     let category = builder.category("object");
                     let shape = Shape::Mask(Arc::new(mask));
                     if let Some(annotation) = builder.annotate(&name, image, category, shape) {
@@ -100,6 +108,15 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         }
     }
     builder.finish(reading.path, "pictures as DAVIS has them")
+}
+
+/// Returns the folder of the pictures of a data set, or that of its annotations or of a resolution itself.
+fn pictures(path: &Path) -> PathBuf {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let is_inner = real.ends_with(ANNOTATIONS)
+        || RESOLUTIONS.iter().any(|name| real.ends_with(Path::new(ANNOTATIONS).join(name)));
+    let folder = if is_inner { path.to_owned() } else { path.join(ANNOTATIONS) };
+    RESOLUTIONS.iter().map(|name| folder.join(name)).find(|folder| folder.is_dir()).unwrap_or(folder)
 }
 
 /// The video and the number of a frame's file.

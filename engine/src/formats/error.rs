@@ -34,11 +34,17 @@ pub enum FormatError {
     #[error("cannot import {}: nothing in it can be used; first, {first}", path.display())]
     Unusable { path: PathBuf, first: String },
 
-    #[error("cannot tell what format {} has; say it with --format", path.display())]
+    #[error(
+        "cannot tell what format {} has; if Segue reads it (`segue import --help` lists formats), name it with --format",
+        path.display()
+    )]
     UnknownFormat { path: PathBuf },
 
     #[error("{} is not empty and no earlier export of Segue; choose another folder", path.display())]
     NotEmpty { path: PathBuf },
+
+    #[error("{} is there and does not say that Segue wrote it; delete it or choose another name", path.display())]
+    Exists { path: PathBuf },
 
     #[error("{} is a file, and a name without an ending means a folder; choose another name", path.display())]
     NoFolder { path: PathBuf },

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     FormatError,
-    paths::{Found, PathIndex, joined, last_name, normalized},
+    paths::{Found, PathIndex, joined, last_name, normalized, split_named},
 };
 use crate::{
     file::folder_of,
@@ -81,6 +81,13 @@ pub struct ImageFiles {
     frame_folders: Mutex<HashMap<String, PathBuf>>,
 }
 
+/// Returns the path of an image within the split that its label file is called after, such as `instances_val2017.json`.
+fn of_split(labels: &Path, path: &str) -> Option<String> {
+    let stem = labels.file_stem()?.to_string_lossy();
+    let split = stem.split(['_', '-', '.', ' ']).find_map(split_named)?;
+    Some(format!("{split}/{path}"))
+}
+
 /// Folders that hold labels beside a folder of images.
 const LABEL_FOLDERS: [&str; 8] = ["annotations", "annotation", "labels", "label", "gt", "ann", "json", "xml"];
 
@@ -92,10 +99,16 @@ impl ImageFiles {
     pub fn around(labels: &Path) -> Self {
         let mut folder = if labels.is_dir() { labels.to_owned() } else { folder_of(labels) };
         let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let is_of_labels = real
-            .file_name()
-            .is_some_and(|name| LABEL_FOLDERS.iter().any(|known| name.eq_ignore_ascii_case(known)));
-        if let Some(above) = real.parent().filter(|_| is_of_labels) {
+        let is_of_labels = |folder: &Path| {
+            let name = folder.file_name();
+            name.is_some_and(|name| LABEL_FOLDERS.iter().any(|known| name.eq_ignore_ascii_case(known)))
+        };
+        // Of a split, too: `labels/train`.
+        let is_split = real.file_name().is_some_and(|name| split_named(&name.to_string_lossy()).is_some());
+        let whole = if is_split { real.parent().filter(|above| is_of_labels(above)) } else { None };
+        if let Some(above) =
+            whole.or(Some(&real).filter(|real| is_of_labels(real)).map(|real| &**real)).and_then(Path::parent)
+        {
             folder = above.to_owned();
         }
         Self { folder, known: OnceLock::new(), is_searched: true, frame_folders: Mutex::default() }
@@ -209,8 +222,13 @@ impl ImageFiles {
         if nearby == plain || self.folder.join(&nearby).is_file() {
             return nearby;
         }
-        let found = self.is_ambiguous(&plain).then(|| self.find(&nearby)).flatten();
-        found.map_or(plain, |file| self.relative(&file))
+        if !self.is_ambiguous(&plain) {
+            return plain;
+        }
+        match self.find(&nearby) {
+            Some(file) => self.relative(&file),
+            None => of_split(labels, &plain).filter(|path| self.find(path).is_some()).unwrap_or(plain),
+        }
     }
 
     fn known(&self) -> &PathIndex {

@@ -63,8 +63,9 @@ pub const INDEXED: Format = Format {
 
 /// The folder of masks.
 const MASKS: &str = "masks";
-/// Names the classes, from 1 on.
+/// Names the classes, from 1 on, or from 0 if the first is that of the background.
 const CLASSES: &str = "classes.txt";
+const BACKGROUND: [&str; 5] = ["background", "_background_", "__background__", "bg", "unlabeled"];
 
 /// The folder of masks, and the names of their classes.
 struct Place {
@@ -202,7 +203,10 @@ fn read_indexed(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let beside = || reading.path.join(CLASSES);
     let path = place(reading.path).map_or_else(beside, |place| place.classes);
     let classes = fs::read_to_string(&path).map_err(|cause| FormatError::Read { path, cause })?;
-    let classes: BTreeMap<u32, &str> = (1..).zip(classes.lines()).collect();
+    // Some lists begin with the name of 0.
+    let has_0 =
+        classes.lines().next().is_some_and(|first| BACKGROUND.contains(&&*first.trim().to_lowercase()));
+    let classes: BTreeMap<u32, &str> = (u32::from(!has_0)..).zip(classes.lines()).collect();
     let mut builder = Builder::default();
     each_picture(reading, &mut builder, &mut |builder, name, (size, numbers)| {
         let image = builder.image(name, Some(size));

@@ -1,6 +1,7 @@
 //! Finding the media and frames of a project that the images of a data set are.
 
 mod frame_folder;
+mod frames;
 mod numbering;
 
 use std::{
@@ -11,14 +12,16 @@ use std::{
 
 use super::{
     Dataset, Id, Image, Taken, coco,
-    paths::{Found, PathIndex, Rank, last_name, split, without_suffix},
+    paths::{Found, PathIndex, Rank, last_name, split_named},
 };
 use crate::{
     geometry::Size,
+    media::is_named_as_image,
     project::{FrameId, MediumId, MediumKind, Project, path_of},
 };
-use frame_folder::{FrameFolder, last_number, prefix};
-use numbering::{Numbering, Way};
+use frame_folder::FrameFolder;
+use frames::Ways;
+use numbering::Way;
 
 /// A frame of a project, and what of its medium counts for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,21 +61,6 @@ enum IdMeaning {
     Either,
 }
 
-/// The name of a frame of a video of the project.
-struct NamedFrame {
-    medium: MediumId,
-    number: Option<usize>,
-    /// True if the number stands after the video's name, without zeros before it.
-    is_bare: bool,
-}
-
-/// How frames are found: those of the data set's videos, and images that are frames by their names.
-#[derive(Default)]
-struct Ways {
-    of_videos: BTreeMap<usize, (MediumId, Way)>,
-    of_names: BTreeMap<MediumId, Way>,
-}
-
 /// Why an image has no place in a project.
 enum Misplaced {
     Missing,
@@ -100,9 +88,9 @@ pub(super) fn places(
     matcher.locate(folder, &dataset.folder);
     matcher.ids = matcher.meaning_of_ids(dataset);
     matcher.ways = matcher.ways(dataset);
-    let Ways { of_videos, of_names } = &matcher.ways;
+    let Ways { of_videos, of_names, .. } = &matcher.ways;
     let ways = of_videos.values().copied().chain(of_names.iter().map(|(medium, way)| (*medium, *way)));
-    let from_1 = ways.filter(|(_, way)| matches!(way, Way::Index { from: 1 } | Way::Number { from: 1 }));
+    let from_1 = ways.filter(|(_, way)| *way == Way::Index { from: 1 });
     for medium in from_1.map(|(medium, _)| medium).collect::<BTreeSet<_>>() {
         let video = &project.media[&medium].path;
         notes.say(format_args!("{video}: the labels are taken to count its frames from 1"));
@@ -113,8 +101,20 @@ pub(super) fn places(
     let mut places = Vec::with_capacity(found.len());
     for (image, found) in dataset.images.iter().zip(found) {
         let place = match found {
-            Ok((at, _)) => {
+            Ok((at, rank)) => {
                 let medium = &project.media[&at.medium];
+                match (&image.file_name, rank) {
+                    (None, _) if image.frame.is_none() => notes.add(
+                        format!("image {} of the results is taken for {}", image.id, medium.path),
+                        "of the results is taken for".to_owned(),
+                    ),
+                    (Some(path), Some(rank))
+                        if rank.is_by_last_name() && are_in_folders(path, &medium.path) =>
+                    {
+                        notes.add(format!("{path} is taken for {}", medium.path), "is taken for".to_owned());
+                    }
+                    _ => {}
+                }
                 Some(Place { at, size: medium.size, is_video: medium.is_video() })
             }
             Err(Misplaced::Missing) => {
@@ -148,7 +148,7 @@ pub(super) fn places(
         let misfit = place.zip(image.size).filter(|(here, stated)| here.size != *stated);
         if let Some((here, stated)) = misfit {
             let turned = Size::new(stated.height, stated.width) == here.size;
-            let hint = if turned { "; they were made on an image that was not turned upright" } else { "" };
+            let hint = if turned { ": width and height are swapped" } else { "" };
             let why = format!("the labels are for {stated} pixels, the image has {}{hint}", here.size);
             refused.refuse(dataset.title(image), why);
         }
@@ -282,7 +282,7 @@ impl<'a> Matcher<'a> {
             }
             (None, Some(path)) => self.frame_named(path).and_then(|frame| {
                 let way = *self.ways.of_names.get(&frame.medium)?;
-                Some((frame.medium, way, frame.number?))
+                Some((frame.medium, way, frame.number))
             }),
             (None, None) => None,
         };
@@ -293,7 +293,7 @@ impl<'a> Matcher<'a> {
         let Some(path) = &image.file_name else {
             return match framed {
                 Some(framed) => frame(framed),
-                None if image.frame.is_some() => Err(Misplaced::Missing),
+                None if image.frame.is_some() => Err(self.ways.without_video(image)),
                 None => self.find_by_id(&image.id)?.map(|at| (at, None)).ok_or(Misplaced::Missing),
             };
         };
@@ -303,7 +303,10 @@ impl<'a> Matcher<'a> {
         if let Some(at) = self.photo_at(path) {
             return Ok((at, Some(Rank::WHOLE)));
         }
-        let photo = self.photos.index.find(path);
+        let photo = match self.photos.index.find(path) {
+            Found::One(place, rank) if !rank.is_whole() && self.is_of_other_split(place) => Found::Nothing,
+            photo => photo,
+        };
         let is_sure = matches!(photo, Found::One(_, rank) if rank.is_by_name());
         if !is_sure {
             if let Some(framed) = framed {
@@ -318,114 +321,25 @@ impl<'a> Matcher<'a> {
             Found::Several(a, b) => {
                 Err(Misplaced::Ambiguous([a, b].map(|place| self.photos.index.path(place).to_owned())))
             }
-            Found::Nothing => Err(Misplaced::Missing),
+            Found::Nothing => self.first_page(path).ok_or_else(|| self.ways.without_video(image)),
         }
     }
 
-    /// Finds a frame of a video by its index or number in the data set and its name there.
-    fn frame_by(
-        &self,
-        medium: MediumId,
-        way: Way,
-        index: usize,
-        name: Option<&str>,
-    ) -> Result<FrameId, Misplaced> {
-        let n_frames = self.project.media[&medium].n_frames;
-        let frame = match (way, name) {
-            (Way::Name, Some(name)) => self.folders.get(&medium).and_then(|folder| folder.find(name)),
-            (Way::Number { from }, Some(name)) => last_number(without_suffix(name))
-                .and_then(|number| usize::try_from(number).ok()?.checked_sub(from)),
-            (Way::Index { from }, _) => index.checked_sub(from),
-            (Way::Name | Way::Number { .. }, None) => Some(index),
-        };
-        match frame.ok_or(Misplaced::Missing)? {
-            frame if frame < n_frames => Ok(FrameId { medium, frame }),
-            _ => Err(Misplaced::Beyond(n_frames)),
-        }
+    /// True if the folder of the data set is that of a split, and a photo lies in another.
+    fn is_of_other_split(&self, photo: usize) -> bool {
+        let own =
+            self.files.as_ref().and_then(|(folder, _)| split_named(&folder.file_name()?.to_string_lossy()));
+        let path = self.photos.index.path(photo);
+        let other = || path.rsplit('/').skip(1).find_map(split_named);
+        own.is_some_and(|own| other().is_some_and(|other| other != own))
     }
 
-    /// Finds the frame whose file has a bare name, among all folders of frames.
-    fn frame_of_bare_name(&self, path: &str) -> Option<FrameId> {
-        let (folder, name) = split(path);
-        let named = |(medium, folder): (&MediumId, &FrameFolder)| {
-            Some(FrameId { medium: *medium, frame: folder.names.find(name).one()? })
-        };
-        let mut frames = self.folders.iter().filter_map(named);
-        frames.next().filter(|_| folder.is_empty() && frames.next().is_none())
-    }
-
-    /// Reads the name of a frame: of a file in a folder of frames, or of an image that was extracted from a video file, which has
-    /// its number in a folder that is called like the video, or after the video's own name.
-    fn frame_named(&self, path: &str) -> Option<NamedFrame> {
-        let (folder, name) = split(path);
-        let stem = without_suffix(name);
-        let number = last_number(stem).and_then(|number| usize::try_from(number).ok());
-        if let Some(medium) = self.videos.find(folder).filter(|medium| self.folders.contains_key(medium)) {
-            return Some(NamedFrame { medium, number: Some(number.unwrap_or(usize::MAX)), is_bare: false });
-        }
-        let n_digits = stem.len() - prefix(stem).len();
-        let is_padded = number.is_some_and(|number| number.to_string().len() < n_digits);
-        let prefix = prefix(stem).trim_end_matches(['_', '-', '.', ' ']);
-        let is_after_name = !["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
-        let video = if is_after_name { format!("{folder}/{prefix}") } else { folder.to_owned() };
-        // CVAT calls the frames of any video `frame_000000`.
-        let is_of_cvat = prefix == "frame" && n_digits == 6;
-        let only = || self.videos.ids.first().copied().filter(|_| is_of_cvat && self.videos.ids.len() == 1);
-        let medium =
-            self.videos.find(&video).or_else(only).filter(|medium| !self.folders.contains_key(medium))?;
-        Some(NamedFrame { medium, number: Some(number?), is_bare: is_after_name && !is_padded })
-    }
-
-    /// Decides how frames are found, from all frames of each video together.
-    fn ways(&self, dataset: &Dataset) -> Ways {
-        let mut of_videos: BTreeMap<usize, Numbering<'_>> = BTreeMap::new();
-        let mut of_names: BTreeMap<MediumId, Numbering<'_>> = BTreeMap::new();
-        for image in &dataset.images {
-            match (image.frame, &image.file_name) {
-                (Some((video, index)), name) => {
-                    of_videos.entry(video).or_default().add(index, name.as_deref(), false);
-                }
-                (None, Some(path)) => {
-                    if let Some(NamedFrame { medium, number: Some(number), is_bare }) = self.frame_named(path)
-                    {
-                        of_names.entry(medium).or_default().add(number, Some(path), is_bare);
-                    }
-                }
-                (None, None) => {}
-            }
-        }
-        let way = |medium: MediumId, numbering: &Numbering<'_>| {
-            let n_frames = self.project.media[&medium].n_frames;
-            match self.folders.get(&medium) {
-                Some(folder) => numbering.way_in_folder(folder, n_frames),
-                None => numbering.way_in_file(n_frames),
-            }
-        };
-        let is_only = dataset.videos.len() == 1 && self.videos.ids.len() == 1;
-        let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
-            let in_folder = || {
-                let mut folders = numbering.paths().map(|path| split(path).0);
-                let medium = self.videos.find(folders.next()?)?;
-                self.folders.contains_key(&medium).then_some(medium)
-            };
-            let by_names = || {
-                let (medium, folder) = self.folders.first_key_value().filter(|_| is_only)?;
-                let is_there = |path: &str| matches!(folder.names.find(last_name(path)), Found::One(_, rank) if rank.is_by_name());
-                (numbering.paths().next().is_some() && numbering.paths().all(is_there)).then_some(*medium)
-            };
-            let medium =
-                in_folder().or_else(|| self.videos.find(&dataset.videos[video])).or_else(by_names)?;
-            numbering.is_of_files = dataset.videos_of_files.contains(&video);
-            Some((video, (medium, way(medium, &numbering))))
-        };
-        let of_name = |(medium, mut numbering): (MediumId, Numbering<'_>)| {
-            numbering.is_of_files = true;
-            (medium, way(medium, &numbering))
-        };
-        Ways {
-            of_videos: of_videos.into_iter().filter_map(of_video).collect(),
-            of_names: of_names.into_iter().map(of_name).collect(),
-        }
+    /// Finds the first page or frame of an image file with several, which other programs take for the image.
+    fn first_page(&self, path: &str) -> Option<(FrameId, Option<Rank>)> {
+        let Found::One(place, rank) = self.videos.index.find(path) else { return None };
+        let medium = self.videos.ids[place];
+        let is_image = is_named_as_image(Path::new(path)) && !self.folders.contains_key(&medium);
+        (is_image && rank.is_by_name()).then_some((FrameId { medium, frame: 0 }, Some(rank)))
     }
 }
 
@@ -433,6 +347,11 @@ impl Media {
     fn find(&self, path: &str) -> Option<MediumId> {
         self.index.find(path).one().map(|place| self.ids[place])
     }
+}
+
+/// True if both paths name a folder.
+fn are_in_folders(a: &str, b: &str) -> bool {
+    [a, b].iter().all(|path| path.contains('/'))
 }
 
 /// Returns a path without `.` and `..`, as far as they can be resolved by names alone.

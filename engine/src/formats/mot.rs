@@ -9,7 +9,7 @@ use std::{
 use super::{
     Carries, Clip, Dataset, Files, Format, FormatError, Masks, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, Id, one_line},
-    files,
+    files, mots,
     number::{float, whole},
     paths::{normalized, split, without_suffix},
     recognize::Recognize,
@@ -42,7 +42,7 @@ const SNIFFED_FILES: usize = 50;
 fn is_like(path: &Path, texts: &Texts) -> bool {
     if path.is_dir() {
         let files = files::with_suffix(path, "txt");
-        files.iter().any(|file| is_of_sequence(file))
+        files.iter().any(|file| is_of_sequence(file) && !mots::is_lines(file))
             || files.iter().take(SNIFFED_FILES).any(|file| is_rows(file, texts))
     } else {
         is_rows(path, texts)
@@ -55,14 +55,15 @@ fn files_of(path: &Path, texts: &Texts) -> (Vec<PathBuf>, usize) {
     if !path.is_dir() {
         return (vec![path.to_owned()], 0);
     }
-    let (of_sequences, mut others): (Vec<PathBuf>, Vec<PathBuf>) =
-        files::with_suffix(path, "txt").into_iter().partition(|file| is_of_sequence(file));
+    let (of_sequences, mut others): (Vec<PathBuf>, Vec<PathBuf>) = files::with_suffix(path, "txt")
+        .into_iter()
+        .partition(|file| is_of_sequence(file) && !mots::is_lines(file));
     others.retain(|file| is_rows(file, texts));
     if of_sequences.is_empty() { (others, 0) } else { (of_sequences, others.len()) }
 }
 
 /// True for `gt/gt.txt` and `det/det.txt`.
-fn is_of_sequence(file: &Path) -> bool {
+pub(super) fn is_of_sequence(file: &Path) -> bool {
     let is_named = [TRUTH, DETECTIONS].iter().any(|name| file.file_name().is_some_and(|own| own == *name));
     // A relative path may not say what folder the file is in.
     is_named
@@ -266,7 +267,13 @@ impl Row {
         let id = whole(id).ok_or_else(|| format!("its id, {id}, is not a whole number"))?;
         let confidence = rest.first().map_or(Ok(1.0), |confidence| number(confidence))?;
         // Files of 2015 have the place in the world there, -1 where it is not known.
-        let class = rest.get(1).and_then(|class| whole(class)).map_or(1, |class| class.clamp(1, 1_000_000));
+        let class = match rest {
+            [_, class, _] => {
+                Some(whole(class).ok_or_else(|| format!("its class, {class}, is not a whole number"))?)
+            }
+            _ => rest.get(1).and_then(|class| whole(class)),
+        };
+        let class = class.map_or(1, |class| class.clamp(1, 1_000_000));
         let (x0, y0) = (number(left)? - 1.0, number(top)? - 1.0);
         let rect = Rect::from([x0, y0, x0 + number(width)?, y0 + number(height)?].map(|v| v as f32));
         let is_result = rest.len() == 4 && rest[1..].iter().all(|field| whole(field) == Some(-1));
@@ -369,7 +376,8 @@ mod tests {
         }
         for other in ["0 0.5 0.5 0.1 0.1\n", "1 0 0 1 0 1 1 0 1\n", "cat\ndog\n", "a,b,c\n", ""] {
             put(&path, other);
-            assert!(crate::formats::read(&Reading::new(&path)).is_err(), "{other}");
+            let found = crate::formats::recognize(&Reading::new(&path));
+            assert!(!found.is_ok_and(|found| found.format.name == "mot"), "{other}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, BufRead as _, Write as _},
+    io::{self, BufRead as _, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +12,7 @@ use super::{
     Carries, Clip, Dataset, Files, Format, FormatError, LeftOut, Output, Read, Reading, Selection, Shape,
     dataset::{Builder, Id, one_line},
     davis::frame_of,
-    files,
+    files, mot,
     paths::without_suffix,
     png,
     recognize::Recognize,
@@ -39,6 +39,7 @@ const LABELS: &str = "instances/labels.txt";
 const CLASS: u32 = 1000;
 /// What must not be looked at.
 const IGNORED: u32 = 10_000;
+const IGNORED_WHY: &str = "not taken, MOTS does not look at it (id 10000)";
 /// Ids have 16 bits.
 const MOST_CLASSES: usize = 64;
 
@@ -46,7 +47,20 @@ const MOST_CLASSES: usize = 64;
 const FOLDERS: [&str; 2] = ["instances", "instances_txt"];
 
 fn is_like(path: &Path) -> bool {
-    !parts(path).is_empty()
+    !parts(path).is_empty() || !sequences(path).is_empty()
+}
+
+/// Finds the files `gt/gt.txt` of MOTSChallenge, which counts frames from 1.
+fn sequences(path: &Path) -> Vec<PathBuf> {
+    let files = if path.is_dir() { files::with_suffix(path, "txt") } else { vec![path.to_owned()] };
+    files.into_iter().filter(|file| mot::is_of_sequence(file) && is_lines(file)).collect()
+}
+
+/// True if the first line of a text file has a mask as MOTS writes it.
+pub(super) fn is_lines(file: &Path) -> bool {
+    let Ok(file) = files::open(file) else { return false };
+    let lines = io::BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
+    lines.into_iter().find(|line| !line.trim().is_empty()).is_some_and(|line| parse(&line).is_ok())
 }
 
 /// What is read of a part of a split: a folder of PNG files or of text files, and the file of names.
@@ -168,6 +182,9 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     for part in parts(reading.path) {
         read_part(&part, reading, &mut builder)?;
     }
+    for file in sequences(reading.path) {
+        read_text(&file, &sequence_of(&file), &[], Numbers::OfMotsChallenge, &mut builder)?;
+    }
     builder.finish(reading.path, "instances as MOTS has them")
 }
 
@@ -181,33 +198,73 @@ fn read_part(part: &Part, reading: &Reading<'_>, builder: &mut Builder) -> Resul
         }
         let name = file.strip_prefix(&part.folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
         match part.is_text {
-            true => read_text(file, without_suffix(&name), &names, builder)?,
+            true => read_text(file, without_suffix(&name), &names, Numbers::OfFiles, builder)?,
             false => read_picture(file, &name, &names, builder),
         }
     }
     Ok(())
 }
 
-fn read_text(file: &Path, video: &str, names: &[&str], builder: &mut Builder) -> Result<(), FormatError> {
+/// Returns the folder of the sequence that `gt/gt.txt` is in.
+fn sequence_of(file: &Path) -> String {
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let folder = real.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default();
+    folder.to_string_lossy().into_owned()
+}
+
+/// The meaning of the numbers of frames.
+#[derive(Clone, Copy)]
+enum Numbers {
+    /// Those of their files.
+    OfFiles,
+    /// From 1, in the folder `img1`.
+    OfMotsChallenge,
+}
+
+fn read_text(
+    file: &Path,
+    video: &str,
+    names: &[&str],
+    numbers: Numbers,
+    builder: &mut Builder,
+) -> Result<(), FormatError> {
     let reader = fs::File::open(file).map(io::BufReader::new);
     let reader = reader.map_err(|cause| FormatError::Read { path: file.to_owned(), cause })?;
     for (line, n) in reader.lines().zip(1..) {
         let what = format!("line {n} of {video}.txt");
         let line = line.map_err(|cause| FormatError::Read { path: file.to_owned(), cause })?;
+        if line.trim().is_empty() {
+            continue;
+        }
         match parse(&line) {
-            Ok(None) => {}
-            Ok(Some((frame, id, mask))) => add(&what, video, frame, id, mask, names, builder),
+            Ok(None) => builder.note("region", IGNORED_WHY),
+            Ok(Some((number, id, mask))) => {
+                let size = Some(mask.size());
+                let image = match numbers {
+                    Numbers::OfFiles => {
+                        builder.frame_of_file(video, number, &image_name(video, number), size)
+                    }
+                    Numbers::OfMotsChallenge => {
+                        let Some(index) = number.checked_sub(1) else {
+                            builder.refuse(what, "its frame is not a number from 1 on");
+                            continue;
+                        };
+                        builder.frame(video, index, Some(&image_name(&format!("{video}/img1"), number)), size)
+                    }
+                };
+                add(&what, image, id, mask, names, builder);
+            }
             Err(why) => builder.refuse(what, why),
         }
     }
     Ok(())
 }
 
-/// `frame id class height width counts`.
+/// Reads `frame id class height width counts`; none of a region that is ignored.
 fn parse(line: &str) -> Result<Option<(usize, u32, Rle)>, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [frame, id, class, height, width, counts] = words[..] else {
-        return if words.is_empty() { Ok(None) } else { Err("it has not six fields".to_owned()) };
+        return Err("it has not six fields".to_owned());
     };
     let number = |word: &str| word.parse::<u32>().map_err(|error| format!("{word} is no number ({error})"));
     let size = valid_size(number(width)? as usize, number(height)? as usize);
@@ -222,10 +279,13 @@ fn parse(line: &str) -> Result<Option<(usize, u32, Rle)>, String> {
 fn read_picture(file: &Path, name: &str, names: &[&str], builder: &mut Builder) {
     match frame_of(name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
         Ok((video, frame, (size, numbers))) => {
-            for (id, mask) in png::masks_of(size, &numbers).into_iter().filter(|(id, _)| *id != IGNORED) {
-                add(name, video, frame, id, mask, names, builder);
+            let image = builder.frame_of_file(video, frame, &image_name(video, frame), Some(size));
+            for (id, mask) in png::masks_of(size, &numbers) {
+                match id {
+                    IGNORED => builder.note("region", IGNORED_WHY),
+                    id => add(name, image, id, mask, names, builder),
+                }
             }
-            builder.frame_of_file(video, frame, &image_name(video, frame), Some(size));
         }
         Err(why) => builder.refuse(name, why),
     }
@@ -236,12 +296,11 @@ fn image_name(video: &str, frame: usize) -> String {
     format!("{video}/{frame:06}")
 }
 
-fn add(what: &str, video: &str, frame: usize, id: u32, mask: Rle, names: &[&str], builder: &mut Builder) {
+fn add(what: &str, image: usize, id: u32, mask: Rle, names: &[&str], builder: &mut Builder) {
     let class = id / CLASS;
     let name = (class as usize).checked_sub(1).and_then(|place| names.get(place));
     let name = name.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
     let category = builder.category(&name);
-    let image = builder.frame_of_file(video, frame, &image_name(video, frame), Some(mask.size()));
     if let Some(annotation) = builder.annotate(what, image, category, Shape::Mask(Arc::new(mask))) {
         annotation.track = Some(Id::Number(id.into()));
     }
@@ -303,7 +362,6 @@ mod tests {
         let line = format!("52 1005 1 2 2 {}", mask.counts());
         assert_eq!(parse(&line), Ok(Some((52, 1005, mask.clone()))));
         assert_eq!(parse(&line.replace("1005", "10000")), Ok(None));
-        assert_eq!(parse(""), Ok(None));
         assert!(parse("1 2 3").is_err() && parse(&line.replace(" 2 2 ", " 2 3 ")).is_err());
     }
 }

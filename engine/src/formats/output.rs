@@ -4,14 +4,14 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     fs, io,
-    io::Write as _,
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 
 use super::{
-    Files, FormatError, Frame, ImageFiles, Report, Selection,
+    Files, FormatError, Frame, ImageFiles, Report, Selection, files,
     photo::{JPEG_QUALITY, Photo},
     report::Change,
 };
@@ -47,6 +47,16 @@ pub fn check_target(target: &Path) -> Result<(), FormatError> {
     staging(target).map(drop)
 }
 
+/// What files say that Segue wrote them, near their start.
+pub(super) const MARK: &str = "Made with Segue";
+
+/// True if a file is an earlier export, or empty.
+fn is_export(file: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = files::open(file).and_then(|file| file.take(1 << 10).read_to_end(&mut start));
+    read.is_ok() && (start.is_empty() || String::from_utf8_lossy(&start).contains(MARK))
+}
+
 /// A folder beside the target, in which what goes there is made.
 fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
     let replaces = |folder: &Path| folder.join(REPORT).is_file();
@@ -54,8 +64,14 @@ fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
     if target.is_dir() && !is_empty(target) && !replaces(target) {
         return Err(FormatError::NotEmpty { path: target.to_owned() });
     }
-    if target.exists() && !target.is_dir() && target.extension().is_none() {
-        return Err(FormatError::NoFolder { path: target.to_owned() });
+    if target.exists() && !target.is_dir() {
+        let path = target.to_owned();
+        if target.extension().is_none() {
+            return Err(FormatError::NoFolder { path });
+        }
+        if !is_export(target) {
+            return Err(FormatError::Exists { path });
+        }
     }
     let folder = file::folder_of(target);
     fs::create_dir_all(&folder).map_err(|cause| FormatError::Write { path: target.to_owned(), cause })?;

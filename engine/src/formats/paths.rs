@@ -106,6 +106,11 @@ impl Rank {
         self.0 == usize::MAX
     }
 
+    /// True if nothing but the last names agree.
+    pub(super) fn is_by_last_name(self) -> bool {
+        self.0 == 1
+    }
+
     /// True if the last names agree in more than their numbers.
     pub(super) fn is_by_name(self) -> bool {
         self.1 >= Agreement::Stem
@@ -187,15 +192,18 @@ impl PathIndex {
 
 /// True if both paths lie in a folder of a split, and the splits differ. Data sets have images of the same names in each.
 fn are_of_other_splits(a: &str, b: &str) -> bool {
-    let split = |path: &str| {
-        path.rsplit('/').skip(1).find_map(|folder| match &*folder.to_lowercase() {
-            "train" | "training" => Some(0),
-            "val" | "valid" | "validation" => Some(1),
-            "test" | "testing" => Some(2),
-            _ => None,
-        })
-    };
+    let split = |path: &str| path.rsplit('/').skip(1).find_map(split_named);
     split(a).zip(split(b)).is_some_and(|(a, b)| a != b)
+}
+
+/// Returns the split that a folder is called after, or a part of a file's name: `val2017` is `val`.
+pub(super) fn split_named(name: &str) -> Option<&'static str> {
+    match name.to_lowercase().trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "train" | "training" => Some("train"),
+        "val" | "valid" | "validation" => Some("val"),
+        "test" | "testing" => Some("test"),
+        _ => None,
+    }
 }
 
 /// The spellings under which a last name is found, best first.

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use serde_json::json;
 
-use super::{Carries, Files, Format, FormatError, Output, Read, Selection, coco, recognize::Recognize};
+use super::{
+    Carries, Files, Format, FormatError, Output, Read, Selection, coco, output::MARK, recognize::Recognize,
+};
 
 /// TAO. It is read as COCO is.
 pub const FORMAT: Format = Format {
@@ -49,7 +51,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
             let tracks = tracks
                 .into_iter()
                 .map(|(id, (video, category))| json!({"id": id, "video_id": video, "category_id": category}));
-            write!(out, "{{\"info\": {{\"description\": \"Made with Segue\"}},\n\"videos\": ")?;
+            write!(out, "{{\"info\": {{\"description\": \"{MARK}\"}},\n\"videos\": ")?;
             coco::write_list(out, videos, &mut || Ok(()))?;
             write!(out, ",\n\"categories\": ")?;
             coco::write_list(out, coco::categories(selection), &mut || Ok(()))?;

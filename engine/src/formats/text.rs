@@ -56,6 +56,10 @@ impl Texts {
             return Err(FormatError::Damaged { path: path.to_owned(), cause });
         }
         self.open(path)?.read_to_string(&mut text).map_err(|error| FormatError::reading(path, error))?;
+        // Lines may end as on old Macs.
+        if text.contains('\r') && !text.contains('\n') {
+            text = text.replace('\r', "\n");
+        }
         Ok(text)
     }
 

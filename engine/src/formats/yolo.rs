@@ -155,8 +155,7 @@ fn oriented(label: &Label<'_>, size: Size, output: &mut Output<'_>, _: f32) -> V
 
 /// The path of an image without the folders that the layout of a data set adds.
 fn bare_name(path: &str) -> String {
-    const LAYOUT: [&str; 8] =
-        ["labels", "train", "val", "valid", "test", "images", "obj_train_data", "obj_valid_data"];
+    const LAYOUT: [&str; 4] = ["labels", "images", "obj_train_data", "obj_valid_data"];
     let mut rest = path;
     while let Some((_, inner)) = rest.split_once('/').filter(|(folder, _)| LAYOUT.contains(folder)) {
         rest = inner;

@@ -9,6 +9,7 @@ use serde_json::{Value, json as value};
 use super::{
     Carries, Clip, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape,
     coco::{self, list_name, measures},
+    output::MARK,
     recognize::Recognize,
 };
 use crate::project::ObjectId;
@@ -29,7 +30,8 @@ pub const FORMAT: Format = Format {
             let is_results = ["segmentations", "bboxes"]
                 .iter()
                 .any(|key| outline.is_list_of(&["video_id", "category_id", key]));
-            is_results || outline.has(&["videos"]) && (is_tracks || !outline.has(&["images"]))
+            let is_list = outline.has(&["videos", "annotations"]) || outline.has(&["videos", "categories"]);
+            is_results || is_list && (is_tracks || !outline.has(&["images"]))
         }),
         together: false,
         read: read::read,
@@ -45,7 +47,7 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
         }
         let clips = selection.clips(&frames);
         output.write_steps(&list_name("instances", part), |out, _, step| {
-            write!(out, "{{\"info\": {{\"description\": \"Made with Segue\"}},\n\"categories\": ")?;
+            write!(out, "{{\"info\": {{\"description\": \"{MARK}\"}},\n\"categories\": ")?;
             coco::write_list(out, coco::categories(selection), &mut || Ok(()))?;
             write!(out, ",\n\"videos\": ")?;
             coco::write_list(out, clips.iter().map(|clip| video(selection, clip)), step)?;
@@ -97,10 +99,11 @@ fn annotation(
     }
     let size = clip.medium.size;
     let first = track.first().map(|(_, label)| label);
+    let is_crowd = first.is_some_and(|label| label.object.attributes.contains_key(coco::CROWD));
     let scores: Vec<f32> = track.iter().filter_map(|(_, label)| label.score).collect();
     let mut annotation = value!({"id": id, "video_id": clip.id.0, "track_id": object.0,
         "category_id": first.map(|label| selection.categories[label.category].id),
-        "attributes": first.map(|label| &label.object.attributes), "iscrowd": 0, "width": size.width,
+        "attributes": first.map(|label| &label.object.attributes), "iscrowd": u8::from(is_crowd), "width": size.width,
         "height": size.height, "length": n, "segmentations": masks, "bboxes": boxes, "areas": areas});
     if !scores.is_empty() {
         // One for the whole track, as results of YouTube-VIS have it.

@@ -291,3 +291,28 @@ fn photo_that_ends_too_early_is_named_and_not_copied() {
         .collect();
     assert_eq!(copies, ["whole.jpg"]);
 }
+
+#[test]
+fn nothing_of_a_person_is_overwritten() {
+    let text = coco(&[""]);
+    let case = Case::new(&[("a.png", ""), ("c.json", &text), ("other.json", &text)]);
+    case.import("c.json", &["--media", "a.png"]);
+    let folder = case.folder.path();
+    for out in ["p.segue", "a.png", "other.json"] {
+        let before = fs::read(folder.join(out)).unwrap();
+        let words = ["export", "p.segue", "--format", "coco", "--out", out];
+        segue::fail(folder, &words, 1, out);
+        assert!(fs::read(folder.join(out)).unwrap() == before, "{out}");
+    }
+    segue::fail(folder, &["check", "c.json", "--fix", "c.json"], 1, "c.json");
+    segue::fail(
+        folder,
+        &["export", "c.json", "--format", "coco", "--out", "out", "--report", "c.json"],
+        1,
+        "c.json",
+    );
+    // What Segue wrote may be written again.
+    for _ in 0..2 {
+        segue::succeed(folder, &["export", "p.segue", "--format", "coco", "--out", "mine.json"]);
+    }
+}

@@ -203,3 +203,74 @@ fn importing_twice_adds_nothing_and_says_so() {
     case.import("c.json", &["--repeat"]);
     assert_eq!(case.labels().len(), 4);
 }
+
+#[test]
+fn tracks_that_ultralytics_writes_are_boxes_with_scores() {
+    for (rows, n_proposals) in
+        [("0 0.5 0.5 0.2 0.25 7\n0 0.5 0.5 0.4 0.25 1\n", 0), ("0 0.5 0.5 0.2 0.25 0.5 7\n", 1)]
+    {
+        let case = Case::new(&[("d/images/a.png", ""), ("d/labels/a.txt", rows), ("d/classes.txt", "cat\n")]);
+        let said = case.import("d", &["--media", "d"]);
+        let coco = case.coco("p.segue");
+        let n = rows.lines().count();
+        assert_eq!(coco["annotations"].as_array().unwrap().len() + n_proposals, n, "{said}");
+    }
+}
+
+#[test]
+fn boxes_that_reach_out_of_their_images_are_named_in_every_format() {
+    let labelme = r#"{"version": "5", "flags": {}, "shapes": [{"label": "cat", "points": [[80, 10], [130, 40]], "shape_type":
+        "rectangle", "group_id": null, "flags": {}}], "imagePath": "a.png", "imageData": null, "imageHeight": 80, "imageWidth": 100}"#;
+    let voc = "<annotation><filename>a.png</filename><size><width>100</width><height>80</height></size><object><name>cat</name>\
+        <bndbox><xmin>81</xmin><ymin>11</ymin><xmax>130</xmax><ymax>40</ymax></bndbox></object></annotation>";
+    let cvat = r#"<annotations><image id="0" name="a.png" width="100" height="80"><box label="cat" xtl="80" ytl="10"
+        xbr="130" ybr="40" occluded="0"/></image></annotations>"#;
+    for (name, text) in [("a.json", labelme), ("a.xml", voc), ("annotations.xml", cvat)] {
+        let case = Case::new(&[("a.png", ""), (name, text)]);
+        let output = segue::run(case.folder.path(), &["check", name]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("30 pixels out of its image"), "{name}: {said}");
+        let (labels, _) = case.imported(name, &["--media", "a.png"]);
+        assert_eq!(labels, [label("a.png", "cat", [80.0, 10.0, 20.0, 30.0])], "{name}");
+    }
+}
+
+#[test]
+fn crowds_are_kept_by_formats_that_have_them() {
+    let case = Case::new(&[
+        ("a.png", ""),
+        ("c.json", &coco(&[r#", "segmentation": [[10, 10, 40, 10, 40, 30, 10, 30]], "iscrowd": 1"#])),
+    ]);
+    segue::succeed(case.folder.path(), &["export", "c.json", "--format", "coco-panoptic", "--out", "pan"]);
+    let panoptic = super::read_json(&case.folder.path().join("pan/annotations/panoptic_default.json"));
+    assert_eq!(panoptic["annotations"][0]["segments_info"][0]["iscrowd"], 1);
+    case.import("pan/annotations/panoptic_default.json", &["--media", "a.png"]);
+    assert_eq!(case.coco("p.segue")["annotations"][0]["iscrowd"], 1);
+}
+
+#[test]
+fn coco_box_with_a_rotation_is_turned() {
+    let text = coco(&[r#", "attributes": {"rotation": 90.0, "occluded": false}"#]);
+    let case = Case::new(&[("a.png", ""), ("c.json", &text)]);
+    // 30 x 20 around (25, 20).
+    let (labels, _) = case.imported("c.json", &["--media", "a.png"]);
+    assert_eq!(labels, [label("a.png", "cat", [15.0, 5.0, 20.0, 30.0])]);
+}
+
+#[test]
+fn class_masks_may_name_their_background() {
+    let case = Case::new(&[("d/images/a.png", "")]);
+    let mut mask = image::GrayImage::new(100, 80);
+    mask.put_pixel(3, 2, image::Luma([1]));
+    mask.put_pixel(9, 8, image::Luma([2]));
+    mask.save(case.path("d/masks/a.png")).unwrap();
+    for names in ["background\ncat\ndog\n", "cat\ndog\n"] {
+        case.bytes("d/classes.txt", names.as_bytes());
+        let (labels, _) = case.imported("d", &["--media", "d/images"]);
+        let want = [
+            label("d/images/a.png", "cat", [3.0, 2.0, 1.0, 1.0]),
+            label("d/images/a.png", "dog", [9.0, 8.0, 1.0, 1.0]),
+        ];
+        assert_eq!(labels, want, "{names}");
+    }
+}

@@ -335,3 +335,44 @@ fn labels_that_ultralytics_writes_of_a_video_are_counted_from_1() {
         coco["images"].as_array().unwrap().iter().filter_map(|image| image["frame_index"].as_u64()).collect();
     assert_eq!(frames, [0, 9]);
 }
+
+#[test]
+fn label_files_of_splits_are_of_their_images() {
+    let (train, val) = (coco(&[""]), coco(&[""]).replace("cat", "dog"));
+    let case = Case::new(&[
+        ("d/images/train/a.png", ""),
+        ("d/images/val/a.png", ""),
+        ("d/annotations/instances_train2017.json", &train),
+        ("d/annotations/instances_val2017.json", &val),
+    ]);
+    let rect = [10.0, 10.0, 30.0, 20.0];
+    let (labels, _) = case.imported("d", &["--media", "d"]);
+    assert_eq!(
+        labels,
+        [label("d/images/train/a.png", "cat", rect), label("d/images/val/a.png", "dog", rect)]
+    );
+    let (labels, _) = case.imported("d", &["--media", "d/images/train"]);
+    assert_eq!(labels, [label("d/images/train/a.png", "cat", rect)]);
+}
+
+#[test]
+fn image_of_another_split_gets_no_label() {
+    let text = coco(&[""]);
+    let case = Case::new(&[
+        ("r/train/a.png", ""),
+        ("r/test/a.png", ""),
+        ("r/train/_annotations.coco.json", &text),
+        ("y/labels/train/c.txt", "0 0.5 0.5 0.2 0.25\n"),
+        ("y/labels/val/c.txt", "1 0.5 0.5 0.2 0.25\n"),
+        ("y/classes.txt", "cat\ndog\n"),
+        ("y/im/val/c.png", ""),
+    ]);
+    segue::fail(
+        case.folder.path(),
+        &["import", "r/train", "--into", "p.segue", "--media", "r/test"],
+        1,
+        "nothing was added",
+    );
+    let (labels, _) = case.imported("y", &["--media", "y/im"]);
+    assert_eq!(labels, [label("y/im/val/c.png", "dog", [40.0, 30.0, 20.0, 20.0])]);
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use super::{CROWD, SCORE};
 use crate::{
     file,
-    formats::{FormatError, Shape},
+    formats::{FormatError, Shape, output::MARK},
 };
 
 /// A video.
@@ -157,7 +157,7 @@ impl<I: IntoIterator<Item = Image>, A: IntoIterator<Item = Annotation>> Document
         out: &mut impl io::Write,
         step: &mut dyn FnMut() -> Result<(), FormatError>,
     ) -> io::Result<()> {
-        write!(out, "{{\"info\": {{\"description\": \"Made with Segue\"}}, \"videos\": ")?;
+        write!(out, "{{\"info\": {{\"description\": \"{MARK}\"}}, \"videos\": ")?;
         serde_json::to_writer(&mut *out, &self.videos)?;
         write!(out, ",\n\"categories\": ")?;
         serde_json::to_writer(&mut *out, &self.categories)?;

@@ -12,6 +12,7 @@ use crate::{
         Id,
         dataset::one_line,
         number::{json_float, json_whole},
+        outlines,
         polygon::PolygonError,
         valid_size,
     },
@@ -211,7 +212,11 @@ impl Item for Annotation {
         let attributes = item["attributes"].as_object().into_iter().flatten();
         let mut attributes =
             attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect();
-        mark_crowd(json_whole(&item["iscrowd"]) == Some(1) || item["iscrowd"] == true, &mut attributes);
+        mark_crowd(is_crowd(&item["iscrowd"]), &mut attributes);
+        let segmentation = match (segmentation, rect) {
+            (Segmentation::None, Some(rect)) => turned(rect, &item, &mut attributes),
+            (segmentation, _) => segmentation,
+        };
         let has_keypoints = item["keypoints"].as_array().is_some_and(|points| !points.is_empty());
         Ok(Self {
             image: id(&item, "image_id")?,
@@ -230,6 +235,25 @@ impl Item for Annotation {
 
 /// The attribute that keeps `iscrowd`, where it is 1.
 pub(in crate::formats) const CROWD: &str = "iscrowd";
+
+/// True if `iscrowd` is set.
+pub(in crate::formats) fn is_crowd(value: &Value) -> bool {
+    json_whole(value) == Some(1) || *value == true
+}
+
+/// Returns the outline of a box that is turned clockwise around its center, as CVAT has it in an attribute, which is dropped.
+fn turned(rect: Rect, item: &Value, attributes: &mut BTreeMap<String, String>) -> Segmentation {
+    const ROTATION: &str = "rotation";
+    let Some(degrees) = json_float(&item["attributes"][ROTATION]) else { return Segmentation::None };
+    attributes.remove(ROTATION);
+    if degrees.rem_euclid(360.0) == 0.0 {
+        return Segmentation::None;
+    }
+    let [x0, y0, x1, y1] = <[f32; 4]>::from(rect).map(f64::from);
+    let center = [f64::midpoint(x0, x1), f64::midpoint(y0, y1)];
+    let polygons = vec![outlines::turned(center, [x1 - x0, y1 - y0], degrees)];
+    Segmentation::Polygons { polygons, doubt: None }
+}
 
 fn mark_crowd(is_crowd: bool, attributes: &mut BTreeMap<String, String>) {
     if is_crowd {

@@ -1,13 +1,20 @@
 //! COCO panoptic: a PNG file an image, whose pixels are the ids of segments as R + 256 G + 65536 B, and what each segment is.
 
-use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    path::Path,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    CROWD,
     document::{Image, write_list},
     export::{categories, image, image_id, list_name},
+    is_crowd,
 };
 use crate::{
     formats::{
@@ -86,7 +93,7 @@ fn write_frame(
     let segment = |(id, mask): (u32, Rle)| Segment {
         id,
         category_id: selection.categories[labels[id as usize - 1].category].id,
-        iscrowd: 0,
+        iscrowd: labels[id as usize - 1].object.attributes.contains_key(CROWD).into(),
         bbox: mask.bbox(),
         area: mask.area(),
     };
@@ -114,6 +121,8 @@ struct ToldAnnotation {
 struct ToldSegment {
     id: u32,
     category_id: Id,
+    #[serde(default)]
+    iscrowd: Value,
 }
 
 pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
@@ -155,6 +164,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         };
         match pixels(&folder, &annotation.file_name) {
             Ok((size, ids)) => {
+                let mut unlisted: BTreeSet<u32> = ids.iter().copied().filter(|id| *id != 0).collect();
                 for (segment, n) in annotation.segments_info.into_iter().zip(1..) {
                     let segment: ToldSegment = match serde_json::from_value(segment) {
                         Ok(segment) => segment,
@@ -164,13 +174,22 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
                         }
                     };
                     let what = format!("segment {} on {}", segment.id, told.file_name);
+                    unlisted.remove(&segment.id);
                     let Some(category) = categories.get(&segment.category_id) else {
                         builder.refuse(what, "its category is not in the file");
                         continue;
                     };
                     let bits = ids.iter().map(|id| *id == segment.id).collect();
                     let mask = Shape::Mask(Arc::new(Rle::encode(&Mask::new(size, bits))));
-                    builder.annotate(what, *image, *category, mask);
+                    if let Some(annotation) = builder.annotate(what, *image, *category, mask)
+                        && is_crowd(&segment.iscrowd)
+                    {
+                        annotation.attributes.insert(CROWD.to_owned(), "1".to_owned());
+                    }
+                }
+                for id in unlisted {
+                    let what = format!("segment {id} on {}", told.file_name);
+                    builder.refuse(what, "it is in the picture and not in segments_info");
                 }
             }
             Err(why) => builder.refuse(what, why),

@@ -134,7 +134,7 @@ impl Reader<'_> {
     }
 }
 
-/// The video of a file that does not name it: one of the file's own name, or else of its folder's.
+/// The video of a file that does not name it: one of the file's own name, or else of its folder's where CVAT named the file.
 fn unnamed_video(reading: &Reading<'_>) -> String {
     let stem = reading.path.file_stem().unwrap_or_default();
     let beside = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -144,7 +144,9 @@ fn unnamed_video(reading: &Reading<'_>) -> String {
     };
     let folder = crate::file::folder_of(reading.path);
     let video = std::fs::read_dir(&folder).ok().and_then(|entries| entries.filter_map(beside).next());
-    let video = video.or_else(|| folder.file_name().map(ToOwned::to_owned));
+    // CVAT itself calls all its files so.
+    let own = Some(stem).filter(|stem| *stem != "annotations").map(ToOwned::to_owned);
+    let video = video.or(own).or_else(|| folder.file_name().map(ToOwned::to_owned));
     video.unwrap_or_default().to_string_lossy().into_owned()
 }
 

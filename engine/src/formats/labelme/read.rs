@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     RECOGNIZE,
-    shape::{attributes, kind, label, parse, without_area},
+    shape::{attributes, box_of_mask, kind, label, parse, without_area},
 };
 use crate::{
     formats::{
@@ -139,7 +139,14 @@ fn objects<'a>(
             continue;
         }
         let label = label(json).ok_or_else(|| "it has no label".to_owned());
-        let (label, shape) = match label.and_then(|label| Ok((label, parse(json, size)?))) {
+        let mut shape = || {
+            parse(json, size).or_else(|why| {
+                let rect = box_of_mask(json).ok_or_else(|| why.clone())?;
+                builder.refuse(format_args!("the mask of {what}"), format_args!("{why}; its box is kept"));
+                Ok::<_, String>(rect)
+            })
+        };
+        let (label, shape) = match label.and_then(|label| Ok((label, shape()?))) {
             Ok(read) => read,
             Err(why) => {
                 builder.refuse(what, why);

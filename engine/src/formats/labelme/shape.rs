@@ -59,6 +59,14 @@ pub(super) fn parse(shape: &Value, size: Option<Size>) -> Result<Shape, String> 
     }
 }
 
+/// The box of a shape that is a mask, in which the mask lies.
+pub(super) fn box_of_mask(shape: &Value) -> Option<Shape> {
+    match (kind(shape), &points(&shape["points"]).ok()?[..]) {
+        ("mask", [a, b]) => outlines::upright([a[0], a[1], b[0] + 1.0, b[1] + 1.0]).ok(),
+        _ => None,
+    }
+}
+
 fn points(value: &Value) -> Result<Vec<[f64; 2]>, String> {
     let point = |value: &Value| match value.as_array().map(Vec::as_slice) {
         Some([x, y, ..]) => Some([json_float(x)?, json_float(y)?]),

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use crate::{
-    formats::paths::{Found, PathIndex, without_suffix},
+    formats::paths::{Found, PathIndex, last_name, without_suffix},
     media::frame_files,
 };
 
@@ -41,6 +41,11 @@ impl FrameFolder {
             Found::Nothing => self.by_number.get(&last_number(without_suffix(name))?).copied(),
             Found::Several(..) => None,
         }
+    }
+
+    /// True if a frame has the last name of this path, maybe but for its suffix.
+    pub(super) fn has(&self, path: &str) -> bool {
+        matches!(self.names.find(last_name(path)), Found::One(_, rank) if rank.is_by_name())
     }
 
     /// Returns the number of the first frame; none if numbers do not follow each other without a gap.

@@ -1,15 +1,14 @@
 //! How the labels of a video count its frames, and how these are found in a file or a folder.
 
-use super::frame_folder::{FrameFolder, last_number};
-use crate::formats::paths::{Found, last_name, without_suffix};
+use super::{frame_folder::FrameFolder, frames::number_of};
 
 /// How frames of a video are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// By their indices in the labels, of which the first is this one.
     Index { from: usize },
-    /// By the numbers in their names, of which the first is this one.
-    Number { from: usize },
+    /// By the numbers in their names.
+    Number,
     /// By the names of their files.
     Name,
 }
@@ -42,19 +41,21 @@ impl<'a> Numbering<'a> {
         }
         // Where the names count every fifth frame, say, their numbers are those of the video's frames.
         match self.numbers().filter(|_| self.offset().is_none()) {
-            Some(numbers) if numbers.iter().all(|number| *number < n_frames) => Way::Number { from: 0 },
+            Some(numbers) if numbers.iter().all(|number| *number < n_frames) => Way::Number,
             _ => Way::Index { from: 0 },
         }
     }
 
     /// The way to find frames of a folder.
     pub(super) fn way_in_folder(&self, folder: &FrameFolder, n_frames: usize) -> Way {
-        let is_by_name =
-            |path| matches!(folder.names.find(last_name(path)), Found::One(_, rank) if rank.is_by_name());
-        // Of a folder that is not whole, or was cut at its start, only names tell the frames.
+        let is_by_name = |path| folder.has(path);
         let Some(first @ (0 | 1)) = folder.first() else {
-            let is_numbered = self.numbers().is_some() || self.paths().any(is_by_name);
-            return if is_numbered || folder.first().is_none() { Way::Name } else { Way::Index { from: 0 } };
+            // Of a folder that is not whole, or was cut at its start, only names tell the frames, unless indices use all of it.
+            let is_named =
+                folder.first().is_none() || self.numbers().is_some() || self.paths().any(is_by_name);
+            let last = self.frames.iter().map(|(index, _)| index + 1).max();
+            let is_all = !self.is_of_files && last == Some(n_frames) && !self.paths().all(is_by_name);
+            return if is_named && !is_all { Way::Name } else { Way::Index { from: 0 } };
         };
         if self.is_of_files {
             return match first {
@@ -82,8 +83,7 @@ impl<'a> Numbering<'a> {
 
     /// The numbers in all names; none if one has no number.
     fn numbers(&self) -> Option<Vec<usize>> {
-        let number = |path: &str| usize::try_from(last_number(without_suffix(last_name(path)))?).ok();
-        self.paths().map(number).collect::<Option<Vec<_>>>().filter(|numbers| !numbers.is_empty())
+        self.paths().map(number_of).collect::<Option<Vec<_>>>().filter(|numbers| !numbers.is_empty())
     }
 
     /// The number in a name less its index, where that is 0 or 1 for all frames; also 0 for frames without names.

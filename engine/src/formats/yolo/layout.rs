@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// Files that name classes, a name a line, as Darknet and LabelImg have them.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
+    "_darknet.labels",
     "obj.names",
     "classes.txt",
     "labels/classes.txt",
@@ -74,6 +75,7 @@ impl Description {
         let mut files = candidates(&folder);
         // A part of a data set is described above it, and a data set in a folder of its own below.
         let mut part = folder.canonicalize().unwrap_or(folder);
+        let is_below = !files.is_empty();
         while files.is_empty()
             && part.file_name().is_some_and(|name| PARTS.iter().any(|known| name == *known))
         {
@@ -82,17 +84,22 @@ impl Description {
         }
         if files.is_empty() && path.is_dir() {
             // Other formats have lists of names as well.
-            let is_description = |file: &PathBuf| !NAMES.iter().any(|name| file.ends_with(name));
+            let is_description =
+                |file: &PathBuf| file.ends_with(NAMES[0]) || !NAMES.iter().any(|name| file.ends_with(name));
             let described =
                 |folder: &PathBuf| candidates(folder).into_iter().filter(is_description).collect::<Vec<_>>();
             let folders = files::folders(path).into_iter().map(|folder| (described(&folder), folder));
             let mut below: Vec<(Vec<PathBuf>, PathBuf)> =
                 folders.filter(|(files, _)| !files.is_empty()).collect();
+            // Roboflow lists the names of Darknet in each part.
+            if below.iter().all(|(files, _)| files.iter().all(|file| file.ends_with(NAMES[0]))) {
+                files = std::mem::take(&mut below).into_iter().flat_map(|(files, _)| files).collect();
+            }
             if below.len() > 1 {
                 let several = below.into_iter().map(|(_, folder)| folder).collect();
                 return Ok(Self { several, ..Self::default() });
             }
-            files = below.pop().map(|(files, _)| files).unwrap_or_default();
+            files.extend(below.pop().into_iter().flat_map(|(files, _)| files));
         }
         let mut described: Vec<Self> = Vec::new();
         let mut broken = None;
@@ -108,6 +115,10 @@ impl Description {
         let mut first = described.remove(0);
         let others = described.into_iter().filter(|other| other.names != first.names);
         first.others = others.filter_map(|other| other.file).collect();
+        if !is_below && path.is_dir() && folder_at(path).canonicalize().is_ok_and(|own| own != part) {
+            // Only one part is asked for.
+            first.parts.clear();
+        }
         Ok(first)
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::layout::{Description, ImageOf, Images, folder_at, is_label_file, is_list};
 use crate::{
     formats::{
-        Dataset, FormatError, Messages, Reading, Shape, counted,
+        Dataset, FormatError, Id, Messages, Reading, Shape, counted,
         dataset::Builder,
         number::{float, whole},
         polygon::rasterize,
@@ -29,6 +29,8 @@ enum Rows {
     Corners,
     /// A box, and so many numbers of keypoints.
     Pose(usize),
+    /// A box, maybe a score, and the number of a track.
+    Tracked,
 }
 
 /// Recognizes what a folder holds: what its YAML file says, or what its rows look like.
@@ -48,15 +50,18 @@ pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
     if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == named) {
         return (description.names.is_some()).then_some(task);
     }
-    // Numbers alone may be anything; without names there must be images.
-    let is_likely =
-        description.names.is_some() || description.broken.is_some() || folder.join("images").is_dir();
+    // Numbers alone may be anything; without names there must be images, or all must be shares.
+    let is_shares = |row: &Vec<f64>| row[1..5].iter().all(|number| (0.0..=1.0).contains(number));
+    let is_likely = description.names.is_some()
+        || description.broken.is_some()
+        || folder.join("images").is_dir()
+        || sample.iter().all(is_shares);
     if sample.is_empty() || !is_likely {
         return (description.names.is_some() && folder.join("labels").is_dir()).then_some("detect");
     }
     match Rows::of(&description, &sample) {
         Rows::Corners => Some("obb"),
-        Rows::Pose(_) => Some("detect"),
+        Rows::Pose(_) | Rows::Tracked => Some("detect"),
         Rows::Shapes if sample.iter().any(|row| row.len() > 6) => Some("segment"),
         Rows::Shapes => Some("detect"),
     }
@@ -103,8 +108,25 @@ impl Rows {
         {
             return Self::Corners;
         }
-        if is_even && is_pose(sample) { Self::Pose(length - 5) } else { Self::Shapes }
+        match () {
+            () if is_even && is_pose(sample) => Self::Pose(length - 5),
+            () if is_tracked(sample) => Self::Tracked,
+            () => Self::Shapes,
+        }
     }
+}
+
+/// True if all rows end with a whole number that, for some, is no share of a side: the number of a track, which Ultralytics
+/// writes behind a box and its score.
+fn is_tracked(sample: &[Vec<f64>]) -> bool {
+    let number = |row: &Vec<f64>| match row[..] {
+        [_, _, _, _, _, track] => Some(track),
+        [_, _, _, _, _, score, track] if (0.0..=1.0).contains(&score) => Some(track),
+        _ => None,
+    };
+    let numbers: Option<Vec<f64>> = sample.iter().map(number).collect();
+    let is_whole = |number: &f64| *number >= 1.0 && number.fract() == 0.0;
+    numbers.is_some_and(|numbers| numbers.iter().all(is_whole) && numbers.iter().any(|number| *number > 1.0))
 }
 
 /// True if all rows are a box and keypoints in it, each with a visibility of 0, 1 or 2.
@@ -210,6 +232,7 @@ struct Reader {
 struct Row {
     shape: Shape,
     score: Option<f32>,
+    track: Option<Id>,
     /// How many pixels it reaches out of the image.
     outside: f64,
 }
@@ -257,9 +280,9 @@ impl Reader {
                 Ok((category, row(&numbers, self.rows, size)?))
             });
             match read {
-                Ok((category, Row { shape, score, outside })) => {
+                Ok((category, Row { shape, score, track, outside })) => {
                     if let Some(annotation) = self.builder.annotate(&item, image, category, shape) {
-                        annotation.score = score;
+                        (annotation.score, annotation.track) = (score, track);
                         if outside > 1.0 {
                             let why = format!(
                                 "it reaches {outside:.0} pixels out of its image, for which trainers leave out the image"
@@ -293,7 +316,8 @@ fn parse(line: &str, rows: Rows) -> Result<(i64, Vec<f64>), String> {
         .map(|word| float(word).ok_or_else(|| format!("{word} is not a number")))
         .collect::<Result<_, _>>()?;
     // Keypoints that are not there may have any place.
-    let n_shares = if let Rows::Pose(_) = rows { 4.min(numbers.len()) } else { numbers.len() };
+    let n_shares =
+        if let Rows::Pose(_) | Rows::Tracked = rows { 4.min(numbers.len()) } else { numbers.len() };
     match numbers[..n_shares].iter().find(|number| !(-1.0..=2.0).contains(*number)) {
         Some(number) => Err(format!("{number} is not a share of an image's side")),
         None => Ok((class, numbers)),
@@ -312,6 +336,8 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
             return Err(format!("it has {} after its class, not four corners", counted(n, "number")));
         }
         Rows::Pose(n_points) if is_pose(n_points) => (&numbers[..4], numbers.get(4 + n_points)),
+        Rows::Tracked if n == 6 => (&numbers[..4], numbers.get(4)),
+        Rows::Tracked if n == 5 => (&numbers[..4], None),
         Rows::Pose(_) if n != 4 && n != 5 => {
             return Err(format!(
                 "it has {} after its class, not a box and its keypoints",
@@ -328,7 +354,7 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
         }
     };
     let corners: Vec<f64> = match (rows, shape) {
-        (Rows::Shapes | Rows::Pose(_), &[x, y, w, h]) => {
+        (Rows::Shapes | Rows::Pose(_) | Rows::Tracked, &[x, y, w, h]) => {
             if w < 0.0 || h < 0.0 {
                 return Err("its width or height is negative".to_owned());
             }
@@ -354,7 +380,9 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
             }
         }
     };
-    Ok(Row { shape, score: score.map(|score| score.clamp(0.0, 1.0) as f32), outside })
+    let track = numbers.last().filter(|_| rows == Rows::Tracked && n > 4);
+    let track = track.map(|track| Id::Number(*track as i64));
+    Ok(Row { shape, score: score.map(|score| score.clamp(0.0, 1.0) as f32), track, outside })
 }
 
 /// True if four corners are those of the upright box around them.

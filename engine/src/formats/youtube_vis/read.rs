@@ -45,6 +45,8 @@ struct ToldTrack {
     attributes: Value,
     #[serde(default)]
     score: Value,
+    #[serde(default)]
+    iscrowd: Value,
 }
 
 pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
@@ -113,8 +115,11 @@ fn read_track(
     let size = side(&video.width).zip(side(&video.height));
     let size = size.and_then(|(width, height)| valid_size(width, height));
     let size = size.ok_or("the width and height of its video are not those of images")?;
-    let attributes: BTreeMap<String, String> =
+    let mut attributes: BTreeMap<String, String> =
         serde_json::from_value(track.attributes.clone()).unwrap_or_default();
+    if coco::is_crowd(&track.iscrowd) {
+        attributes.insert(coco::CROWD.to_owned(), "1".to_owned());
+    }
     for (place, shape) in shapes(what, track, Some(size), builder) {
         let what = format!("frame {place} of {what}");
         let frame = video.frame_indices.as_ref().map_or(Some(place), |all| all.get(place).copied());

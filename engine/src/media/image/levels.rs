@@ -17,8 +17,8 @@ const SHRINKS: f64 = 4.0;
 /// Bins of the histogram that finds outliers.
 const BINS: usize = 4096;
 
-/// Larger numbers count as infinite: differences of smaller ones are finite.
-const LARGEST: f64 = 1e300;
+/// Larger numbers count as infinite: fill values of 32-bit floats that no tag names, such as -3.4e38.
+const LARGEST: f64 = 1e38;
 
 /// The values that become 0 and 255.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,166 @@
+//! Finding the frames of videos that labels name.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Matcher, Misplaced,
+    frame_folder::{FrameFolder, last_number, prefix},
+    numbering::{Numbering, Way},
+};
+use crate::{
+    formats::{
+        Dataset, Image,
+        paths::{Found, last_name, split, without_suffix},
+    },
+    project::{FrameId, MediumId},
+};
+
+/// How frames are found: those of the data set's videos, and images that are frames by their names.
+#[derive(Default)]
+pub(super) struct Ways {
+    pub(super) of_videos: BTreeMap<usize, (MediumId, Way)>,
+    pub(super) of_names: BTreeMap<MediumId, Way>,
+    /// Videos of the data set that may be two of the project.
+    ambiguous: BTreeMap<usize, [String; 2]>,
+}
+
+impl Ways {
+    /// Says why an image has no video.
+    pub(super) fn without_video(&self, image: &Image) -> Misplaced {
+        let paths = image.frame.and_then(|(video, _)| self.ambiguous.get(&video));
+        paths.map_or(Misplaced::Missing, |paths| Misplaced::Ambiguous(paths.clone()))
+    }
+}
+
+/// The name of a frame of a video of the project.
+pub(super) struct NamedFrame {
+    pub(super) medium: MediumId,
+    /// The number in the name.
+    pub(super) number: usize,
+    /// True if the number stands after the video's name, without zeros before it.
+    is_bare: bool,
+}
+
+impl Matcher<'_> {
+    /// Finds a frame of a video by its index in the data set, and its name there.
+    pub(super) fn frame_by(
+        &self,
+        medium: MediumId,
+        way: Way,
+        index: usize,
+        name: Option<&str>,
+    ) -> Result<FrameId, Misplaced> {
+        let n_frames = self.project.media[&medium].n_frames;
+        let frame = match (way, name) {
+            (Way::Name, Some(name)) => self.folders.get(&medium).and_then(|folder| folder.find(name)),
+            (Way::Number, Some(name)) => number_of(name),
+            (Way::Index { from }, _) => index.checked_sub(from),
+            (Way::Name | Way::Number, None) => Some(index),
+        };
+        match frame.ok_or(Misplaced::Missing)? {
+            frame if frame < n_frames => Ok(FrameId { medium, frame }),
+            _ => Err(Misplaced::Beyond(n_frames)),
+        }
+    }
+
+    /// Finds the frame whose file has a name without folders, among all folders of frames.
+    pub(super) fn frame_of_bare_name(&self, path: &str) -> Option<FrameId> {
+        let (folder, name) = split(path);
+        let named = |(medium, folder): (&MediumId, &FrameFolder)| {
+            Some(FrameId { medium: *medium, frame: folder.names.find(name).one()? })
+        };
+        let mut frames = self.folders.iter().filter_map(named);
+        frames.next().filter(|_| folder.is_empty() && frames.next().is_none())
+    }
+
+    /// Reads the name of a frame: of a file in a folder of frames, or of an image that was extracted from a video file, which has
+    /// its number in a folder that is called like the video, or after the video's own name.
+    pub(super) fn frame_named(&self, path: &str) -> Option<NamedFrame> {
+        let (folder, name) = split(path);
+        let stem = without_suffix(name);
+        let own = self.videos.find(folder).filter(|medium| self.folders.contains_key(medium));
+        if let Some(medium) = own {
+            return Some(NamedFrame { medium, number: number_of(name).unwrap_or_default(), is_bare: false });
+        }
+        let number = number_of(name)?;
+        let n_digits = stem.len() - prefix(stem).len();
+        let prefix = prefix(stem).trim_end_matches(['_', '-', '.', ' ']);
+        let is_after_name = !["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
+        let video = if is_after_name { format!("{folder}/{prefix}") } else { folder.to_owned() };
+        // CVAT calls the frames of any video `frame_000000`.
+        let is_of_cvat = prefix == "frame" && n_digits == 6;
+        let only = || self.videos.ids.first().copied().filter(|_| is_of_cvat && self.videos.ids.len() == 1);
+        let medium = self.videos.find(&video).or_else(only)?;
+        let is_bare = is_after_name && number.to_string().len() == n_digits;
+        (!self.folders.contains_key(&medium)).then_some(NamedFrame { medium, number, is_bare })
+    }
+
+    /// Decides how frames are found, from all frames of each video together.
+    pub(super) fn ways(&self, dataset: &Dataset) -> Ways {
+        let mut of_videos: BTreeMap<usize, Numbering<'_>> = BTreeMap::new();
+        let mut of_names: BTreeMap<MediumId, Numbering<'_>> = BTreeMap::new();
+        for image in &dataset.images {
+            match (image.frame, &image.file_name) {
+                (Some((video, index)), name) => {
+                    of_videos.entry(video).or_default().add(index, name.as_deref(), false);
+                }
+                (None, Some(path)) => {
+                    if let Some(NamedFrame { medium, number, is_bare }) = self.frame_named(path) {
+                        of_names.entry(medium).or_default().add(number, Some(path), is_bare);
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
+            let medium = self.video_of(dataset, video, &numbering)?;
+            numbering.is_of_files = dataset.videos_of_files.contains(&video);
+            Some((video, (medium, self.way(medium, &numbering))))
+        };
+        let of_name = |(medium, mut numbering): (MediumId, Numbering<'_>)| {
+            numbering.is_of_files = true;
+            (medium, self.way(medium, &numbering))
+        };
+        let ambiguous = |(video, path): (usize, &String)| match self.videos.index.find(path) {
+            Found::Several(a, b) => {
+                Some((video, [a, b].map(|place| self.videos.index.path(place).to_owned())))
+            }
+            _ => None,
+        };
+        Ways {
+            ambiguous: dataset.videos.iter().enumerate().filter_map(ambiguous).collect(),
+            of_videos: of_videos.into_iter().filter_map(of_video).collect(),
+            of_names: of_names.into_iter().map(of_name).collect(),
+        }
+    }
+
+    fn way(&self, medium: MediumId, numbering: &Numbering<'_>) -> Way {
+        let n_frames = self.project.media[&medium].n_frames;
+        match self.folders.get(&medium) {
+            Some(folder) => numbering.way_in_folder(folder, n_frames),
+            None => numbering.way_in_file(n_frames),
+        }
+    }
+
+    /// Finds a video of the data set: the folder of frames that its images name, or the video of its name.
+    fn video_of(&self, dataset: &Dataset, video: usize, numbering: &Numbering<'_>) -> Option<MediumId> {
+        let is_folder = |medium: &MediumId| self.folders.contains_key(medium);
+        let named =
+            numbering.paths().next().and_then(|path| self.videos.find(split(path).0)).filter(is_folder);
+        // CVAT saves the frames of any video in a folder called `images`.
+        let saved = || {
+            let (medium, folder) = self.folders.first_key_value()?;
+            let is_only = dataset.videos.len() == 1 && self.videos.ids.len() == 1;
+            let is_saved = is_only && last_name(&self.project.media[medium].path) == "images";
+            let is_frame = |path: &&str| last_name(path).starts_with("frame_") && folder.has(path);
+            let n_saved = numbering.paths().filter(is_frame).count();
+            (is_saved && 2 * n_saved > numbering.paths().count()).then_some(*medium)
+        };
+        named.or_else(|| self.videos.find(&dataset.videos[video])).or_else(saved)
+    }
+}
+
+/// The number at the end of the last name of a path, before its suffix.
+pub(super) fn number_of(path: &str) -> Option<usize> {
+    last_number(without_suffix(last_name(path))).and_then(|number| usize::try_from(number).ok())
+}

@@ -1,0 +1,156 @@
+//! Frames of videos: labels count them from 0, from 1 or by every fifth, and mean the same in a file and in a folder of frames.
+
+use serde_json::{Value as Json, json};
+
+use super::Case;
+use crate::media;
+
+/// Frames that every file labels, from 0; the left edge of a label is ten times its frame.
+const FRAMES: [usize; 3] = [0, 4, 11];
+
+/// A case with a video of 12 frames, `v/clip.mp4`, and the same frames in folders from 0 and from 1.
+fn case() -> Case {
+    let case = Case::new(&[]);
+    for first in [0, 1] {
+        case.path(&format!("from{first}/clip/x"));
+        let options = "-f lavfi -i testsrc2=s=200x80:r=10:d=1.2";
+        media::run(
+            "ffmpeg",
+            case.folder.path(),
+            &format!("{options} -start_number {first} from{first}/clip/%06d.jpg"),
+        );
+    }
+    case.path("v/x");
+    media::run(
+        "ffmpeg",
+        case.folder.path(),
+        "-f lavfi -i testsrc2=s=200x80:r=10:d=1.2 -c:v libx264 v/clip.mp4",
+    );
+    case
+}
+
+/// A COCO file whose images have these fields besides their ids and sizes.
+fn coco(fields: impl Fn(usize) -> Json) -> String {
+    let image = |frame: &usize| {
+        let mut image = json!({"id": frame + 1, "width": 200, "height": 80});
+        image.as_object_mut().unwrap().extend(fields(*frame).as_object().unwrap().clone());
+        image
+    };
+    let annotation = |frame: &usize| json!({"id": frame + 1, "image_id": frame + 1, "category_id": 1, "bbox": [10 * frame, 10, 20, 20]});
+    let images: Vec<Json> = FRAMES.iter().map(image).collect();
+    let annotations: Vec<Json> = FRAMES.iter().map(annotation).collect();
+    json!({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}],
+        "videos": [{"id": 1, "name": "clip"}]})
+    .to_string()
+}
+
+/// The frames of all labels in the project, and the frames that their left edges say.
+#[track_caller]
+fn frames(case: &Case, labels: &str, words: &[&str]) -> (Vec<u64>, Vec<u64>, String) {
+    let said = case.import(labels, words);
+    let coco = case.coco("p.segue");
+    std::fs::remove_file(case.folder.path().join("p.segue")).unwrap();
+    let image =
+        |id: &Json| coco["images"].as_array().unwrap().iter().find(|image| image["id"] == *id).unwrap();
+    let labels = coco["annotations"].as_array().unwrap().iter();
+    let mut found: Vec<(u64, u64)> = labels
+        .map(|label| {
+            let frame = image(&label["image_id"])["frame_index"].as_u64().unwrap();
+            (frame, (label["bbox"][0].as_f64().unwrap() / 10.0) as u64)
+        })
+        .collect();
+    found.sort_unstable();
+    let (frames, told) = found.into_iter().unzip();
+    (frames, told, said)
+}
+
+#[test]
+fn frames_are_the_same_in_a_video_and_in_its_frames() {
+    let case = case();
+    let row = |frame: &usize| format!("{},1,{},11,20,20,1,1,1\n", frame + 1, 10 * frame + 1);
+    case.bytes("mot/clip/gt/gt.txt", FRAMES.iter().map(row).collect::<String>().as_bytes());
+    case.bytes("index/c.json", coco(|frame| json!({"file_name": format!("clip/x{frame:03}.jpg"), "frame_index": frame, "video_id": 1})).as_bytes());
+    // One tool counts `frame_id` from 0, another as the files.
+    case.bytes("id0/c.json", coco(|frame| json!({"file_name": format!("clip/{:06}.jpg", frame + 1), "frame_id": frame, "video_id": 1})).as_bytes());
+    case.bytes("id1/c.json", coco(|frame| json!({"file_name": format!("clip/{:06}.jpg", frame + 1), "frame_id": frame + 1, "video_id": 1})).as_bytes());
+    case.bytes(
+        "alone/c.json",
+        coco(|frame| json!({"file_name": format!("clip/img{:05}.jpg", frame + 1), "frame_index": frame}))
+            .as_bytes(),
+    );
+    for labels in ["mot", "index", "id0", "id1", "alone"] {
+        for media in [&["--media", "v/clip.mp4"], &["--frames", "from0/clip"], &["--frames", "from1/clip"]] {
+            if labels == "id1" && media[1] == "from0/clip" {
+                // Neither numbers nor names are those of the files.
+                continue;
+            }
+            let (found, told, said) = frames(&case, labels, media);
+            assert_eq!(found, [0, 4, 11], "{labels} {media:?}: {said}");
+            assert_eq!(found, told, "{labels} {media:?}");
+        }
+    }
+}
+
+#[test]
+fn names_tell_whether_frames_are_counted_from_1() {
+    let case = case();
+    let names: [(&str, fn(usize) -> String); 5] = [
+        ("ffmpeg", |frame| format!("clip/{:06}.jpg", frame + 1)),
+        ("opencv", |frame| format!("clip/frame{frame}.jpg")),
+        ("cvat", |frame| format!("frame_{frame:06}.PNG")),
+        ("own", |frame| format!("clip_{}.jpg", frame + 1)),
+        ("segue", |frame| format!("clip/{frame:06}.jpg")),
+    ];
+    for (labels, name) in names {
+        case.bytes(&format!("{labels}/c.json"), coco(|frame| json!({"file_name": name(frame)})).as_bytes());
+        let (found, told, said) = frames(&case, labels, &["--media", "v/clip.mp4"]);
+        assert_eq!(found, [0, 4, 11], "{labels}: {said}");
+        assert_eq!(found, told, "{labels}");
+        assert_eq!(said.contains("count its frames from 1"), ["ffmpeg", "own"].contains(&labels), "{said}");
+    }
+}
+
+#[test]
+fn names_of_every_fifth_frame_are_frames_of_the_video() {
+    let case = case();
+    let names: Vec<String> = (0..3).map(|place| format!("clip/{:05}.jpg", 5 * place)).collect();
+    let boxes = json!([[0, 10, 20, 20], [50, 10, 20, 20], [100, 10, 20, 20]]);
+    let list = json!({"videos": [{"id": 1, "width": 200, "height": 80, "length": 3, "file_names": names}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "video_id": 1, "category_id": 1, "bboxes": boxes, "segmentations": [null, null, null]}]});
+    case.bytes("y.json", list.to_string().as_bytes());
+    for media in [&["--media", "v/clip.mp4"], &["--frames", "from0/clip"]] {
+        let (found, told, _) = frames(&case, "y.json", media);
+        assert_eq!(found, [0, 5, 10], "{media:?}");
+        assert_eq!(found, told, "{media:?}");
+    }
+}
+
+#[test]
+fn frames_that_cvat_saved_are_those_of_the_task() {
+    let case = case();
+    let path = case.path("task/images/x");
+    let saved = "-f lavfi -i testsrc2=s=200x80:r=10:d=1.2 -start_number 0 task/images/frame_%06d.PNG";
+    drop(path);
+    media::run("ffmpeg", case.folder.path(), saved);
+    let shape = |frame: usize| {
+        let left = 10 * frame;
+        format!(
+            r#"<box frame="{frame}" keyframe="1" outside="0" xtl="{left}" ytl="10" xbr="{}" ybr="30"/>"#,
+            left + 20
+        )
+    };
+    let xml = format!(
+        r#"<annotations><meta><task><size>12</size><source>clip.mp4</source><labels><label><name>cat</name></label></labels>
+        <original_size><width>200</width><height>80</height></original_size></task></meta>
+        <track id="0" label="cat">{}{}</track></annotations>"#,
+        shape(0),
+        shape(11)
+    );
+    case.bytes("task/annotations.xml", xml.as_bytes());
+    for media in [&["--frames", "task/images"], &["--media", "v/clip.mp4"]] {
+        let (found, told, said) = frames(&case, "task/annotations.xml", media);
+        assert_eq!(found, (0..12).collect::<Vec<_>>(), "{media:?}: {said}");
+        assert_eq!(found, told, "{media:?}");
+    }
+}
