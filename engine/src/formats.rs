@@ -383,7 +383,7 @@ impl Format {
         let (mut all, mut failed) = (Merger::default(), Vec::new());
         for file in read.recognize.files(path, &reading.texts) {
             match (read.read)(&reading.at(&file)) {
-                Ok(dataset) => all.add(dataset),
+                Ok(dataset) => all.add(&reading.files.relative(&file), dataset),
                 Err(FormatError::Canceled) => return Err(FormatError::Canceled),
                 Err(error) => failed.push(error),
             }

@@ -123,6 +123,17 @@ impl Messages {
         all
     }
 
+    /// Returns the same messages with the name of the file that they are on before each.
+    #[must_use]
+    pub(crate) fn on_file(mut self, name: &str) -> Self {
+        for group in &mut self.groups {
+            if let Group::Listed { first, .. } = group {
+                first.iter_mut().for_each(|message| *message = format!("{name}: {message}"));
+            }
+        }
+        self
+    }
+
     /// Adds all messages of another data set.
     pub(crate) fn extend(&mut self, other: Self) {
         for group in other.groups {

@@ -105,7 +105,7 @@ impl Source<'_> {
         let labels = self.labels.display();
         ensure!(self.labels.exists(), "there is no {labels}");
         ensure!(
-            !self.labels.extension().is_some_and(|suffix| suffix == "segue"),
+            self.labels.extension().is_none_or(|suffix| suffix != "segue"),
             "{labels} is a project, not labels; write them with `segue export`, count them with `segue stats`"
         );
         let reading = Reading::new(self.labels);

@@ -24,7 +24,7 @@ pub(super) struct Merger {
 
 impl Merger {
     /// Adds what another file says. Labels that an earlier one has are counted and left out; its tracks are other objects.
-    pub(super) fn add(&mut self, file: Dataset) {
+    pub(super) fn add(&mut self, name: &str, file: Dataset) {
         self.n_files += 1;
         let videos: Vec<usize> = file.videos.into_iter().map(|path| self.video(path)).collect();
         self.all.videos_of_files.extend(file.videos_of_files.into_iter().map(|video| videos[video]));
@@ -67,9 +67,9 @@ impl Merger {
         }
         self.labels.extend(labels);
         self.tracks.extend(tracks);
-        self.all.refused.extend(file.refused);
-        self.all.doubts.extend(file.doubts);
-        self.all.notes.extend(file.notes);
+        self.all.refused.extend(file.refused.on_file(name));
+        self.all.doubts.extend(file.doubts.on_file(name));
+        self.all.notes.extend(file.notes.on_file(name));
         self.all.notes.count_many("annotation", "left out, another file has the same", n_known);
     }
 

@@ -338,7 +338,7 @@ fn labels_that_ultralytics_writes_of_a_video_are_counted_from_1() {
 
 #[test]
 fn label_files_of_splits_are_of_their_images() {
-    let (train, val) = (coco(&[""]), coco(&[""]).replace("cat", "dog"));
+    let (train, val) = (coco(&[""]), coco(&[""]).replace(r#""cat""#, r#""dog""#));
     let case = Case::new(&[
         ("d/images/train/a.png", ""),
         ("d/images/val/a.png", ""),
@@ -375,4 +375,26 @@ fn image_of_another_split_gets_no_label() {
     );
     let (labels, _) = case.imported("y", &["--media", "y/im"]);
     assert_eq!(labels, [label("y/im/val/c.png", "dog", [40.0, 30.0, 20.0, 20.0])]);
+}
+
+#[test]
+fn labels_of_photos_called_like_metadata_are_read() {
+    let row = "0 0.5 0.5 0.2 0.25\n";
+    let case = Case::new(&[
+        ("t/images/readme.png", ""),
+        ("t/images/labels.png", ""),
+        ("t/labels/readme.txt", row),
+        ("t/labels/labels.txt", row),
+        ("t/data.yaml", "names: [cat]\n"),
+        ("flat/classes.png", ""),
+        ("flat/classes.txt", row),
+    ]);
+    let rect = [40.0, 30.0, 20.0, 20.0];
+    let (labels, _) = case.imported("t", &["--media", "t"]);
+    assert_eq!(
+        labels,
+        [label("t/images/labels.png", "cat", rect), label("t/images/readme.png", "cat", rect)]
+    );
+    let (labels, _) = case.imported("flat", &["--media", "flat"]);
+    assert_eq!(labels, [label("flat/classes.png", "class 0", rect)]);
 }

@@ -231,6 +231,9 @@ impl Dataset {
         let category = place(categories, told.category.clone(), Flaw::NoCategory, Flaw::ManyCategories)?;
         let size = self.images[image].size;
         let (shape, doubt) = shape(&told.segmentation, told.rect, size)?;
+        let doubt = doubt.or_else(|| {
+            told.has_bad_box.then(|| "its bbox is not four numbers; its mask is kept".to_owned())
+        });
         let doubt = doubt.or_else(|| context.checks.then(|| misstated(&told, &shape, size)).flatten());
         let mut attributes = told.attributes;
         if let Some(score) = told.score.filter(|_| !context.is_results) {
@@ -275,7 +278,11 @@ fn shape(
     let rect_in_image = || image.map_or(rect, |image| clip(rect?, image)).map(Shape::Box);
     match segmentation.mask(image, rect) {
         Ok(Some((mask, doubt))) if !mask.is_empty() => Ok((Shape::Mask(mask), doubt.map(str::to_owned))),
-        Ok(_) => rect_in_image().map(|rect| (rect, None)).ok_or(Flaw::Nothing),
+        Ok(Some(_)) => {
+            let doubt = "its mask has no pixel in the image; its box is kept".to_owned();
+            rect_in_image().map(|rect| (rect, Some(doubt))).ok_or(Flaw::Nothing)
+        }
+        Ok(None) => rect_in_image().map(|rect| (rect, None)).ok_or(Flaw::Nothing),
         Err(flaw) => match rect_in_image() {
             Some(rect) => Ok((rect, Some(format!("{flaw}; its box is kept")))),
             None => Err(flaw),

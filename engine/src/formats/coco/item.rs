@@ -148,6 +148,8 @@ pub(super) struct Annotation {
     pub(super) segmentation: Segmentation,
     pub(super) rect: Option<Rect>,
     pub(super) area: Option<f64>,
+    /// True if it has a mask, and a box that makes no sense.
+    pub(super) has_bad_box: bool,
     /// True if it has keypoints.
     pub(super) has_keypoints: bool,
     pub(super) attributes: BTreeMap<String, String>,
@@ -204,11 +206,10 @@ impl Item for Annotation {
 
     fn of(mut item: Value) -> Result<Self, Flaw> {
         let segmentation = Segmentation::of(item.get_mut("segmentation").map_or(Value::Null, Value::take));
-        let rect = match (&segmentation, rect(&item["bbox"])) {
-            (Segmentation::None, rect) => rect?,
-            // A bad box does no harm where there is a mask.
-            (_, rect) => rect.unwrap_or_default(),
-        };
+        let rect = rect(&item["bbox"]);
+        let has_bad_box = rect.is_err() && !matches!(segmentation, Segmentation::None);
+        // A bad box does no harm where there is a mask.
+        let rect = if has_bad_box { None } else { rect? };
         let attributes = item["attributes"].as_object().into_iter().flatten();
         let mut attributes =
             attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect();
@@ -227,6 +228,7 @@ impl Item for Annotation {
             segmentation,
             rect,
             area: json_float(&item["area"]),
+            has_bad_box,
             has_keypoints: has_keypoints && json_whole(&item["num_keypoints"]) != Some(0),
             attributes,
         })
@@ -241,9 +243,11 @@ pub(in crate::formats) fn is_crowd(value: &Value) -> bool {
     json_whole(value) == Some(1) || *value == true
 }
 
+/// The attribute in which CVAT keeps how a box is turned, in degrees.
+const ROTATION: &str = "rotation";
+
 /// Returns the outline of a box that is turned clockwise around its center, as CVAT has it in an attribute, which is dropped.
 fn turned(rect: Rect, item: &Value, attributes: &mut BTreeMap<String, String>) -> Segmentation {
-    const ROTATION: &str = "rotation";
     let Some(degrees) = json_float(&item["attributes"][ROTATION]) else { return Segmentation::None };
     attributes.remove(ROTATION);
     if degrees.rem_euclid(360.0) == 0.0 {

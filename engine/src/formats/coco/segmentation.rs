@@ -102,7 +102,7 @@ impl Segmentation {
     fn run_lengths(size: Option<Size>, counts: &Value) -> Result<Self, Flaw> {
         let runs = match counts {
             Value::String(text) => {
-                let text = bytes_text(text);
+                let text = bytes_text(text.trim());
                 if let Some(Ok(mask)) = size.map(|size| Rle::from_counts(size, &text)) {
                     return Ok(Self::Mask(mask.into()));
                 }
@@ -112,7 +112,6 @@ impl Segmentation {
                 let run = |value: &Value| json_whole(value).and_then(|run| u32::try_from(run).ok());
                 runs.iter().map(run).collect::<Option<Vec<u32>>>().ok_or(Flaw::Segmentation)?
             }
-            Value::Null => return Ok(Self::None),
             _ => return Err(Flaw::Segmentation),
         };
         if runs.is_empty() {
@@ -168,10 +167,17 @@ impl Segmentation {
                     return Ok(taken(mask, "its run lengths have no size; the image's is taken"));
                 }
                 let mended = Rle::from_runs(size, mended(runs, size))?;
-                let covered = runs.iter().map(|run| u64::from(*run)).sum();
+                let covered: u64 = runs.iter().map(|run| u64::from(*run)).sum();
                 let wrong = Flaw::Covered { covered, size };
+                let is_longer = covered > size.area() as u64;
                 let mended = Some(mended).filter(fills).ok_or(wrong)?;
-                Ok(taken(mended, "its run lengths do not end with the image; the rest is background"))
+                Ok(taken(
+                    mended,
+                    match is_longer {
+                        true => "its run lengths reach beyond the image; what is there is left out",
+                        false => "its run lengths end before the image; the rest is background",
+                    },
+                ))
             }
         }
     }
@@ -261,6 +267,7 @@ mod tests {
             json!({"size": ["6", "8"], "counts": floats}),
             json!([{"size": [6, 8], "counts": text}]),
             json!({"size": [6, 8], "counts": format!("b'{text}'")}),
+            json!({"size": [6, 8], "counts": format!("{text}\n")}),
             json!({"size": [8, 6], "counts": text}),
             json!({"size": [8, 6], "counts": runs}),
             json!({"counts": runs}),
@@ -283,6 +290,8 @@ mod tests {
             json!({"size": [6, 8], "counts": "~"}),
             json!({"size": [6], "counts": text}),
             json!({"size": [6, 8], "counts": [1.5, 46.5]}),
+            json!({"size": [6, 8]}),
+            json!({"polygon": [[1, 1, 4, 1, 4, 3]]}),
             json!("x"),
             json!(5),
             json!([[1, 2, 3, 4, 5, 6, 7]]),

@@ -114,7 +114,7 @@ impl Matcher<'_> {
         }
         let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
             let medium = self.video_of(dataset, video, &numbering)?;
-            numbering.is_of_files = dataset.videos_of_files.contains(&video);
+            numbering.is_of_files = dataset.videos_of_files.contains(&video) && numbering.offset() == Some(0);
             Some((video, (medium, self.way(medium, &numbering))))
         };
         let of_name = |(medium, mut numbering): (MediumId, Numbering<'_>)| {

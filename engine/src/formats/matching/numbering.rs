@@ -87,7 +87,7 @@ impl<'a> Numbering<'a> {
     }
 
     /// The number in a name less its index, where that is 0 or 1 for all frames; also 0 for frames without names.
-    fn offset(&self) -> Option<usize> {
+    pub(super) fn offset(&self) -> Option<usize> {
         if self.paths().next().is_none() {
             return Some(0);
         }

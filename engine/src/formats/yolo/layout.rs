@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -184,7 +185,7 @@ impl Description {
             let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
             ["readme", "license", "requirements"].iter().any(|known| name.starts_with(known))
         };
-        all.into_iter().filter(|file| !is_names(file) && !is_readme(file)).collect()
+        all.into_iter().filter(|file| !is_names(file) && !is_readme(file) || is_of_image(file)).collect()
     }
 }
 
@@ -192,12 +193,32 @@ impl Description {
 pub(super) fn is_label_file(path: &Path, texts: &Texts) -> bool {
     let is_text = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("txt"));
     let is_names = NAMES.iter().any(|name| path.ends_with(name));
-    let has_row = || {
-        let text = texts.read(path).ok()?;
-        let row: Vec<&str> = text.lines().find(|line| !line.trim().is_empty())?.split_whitespace().collect();
-        Some(row.len() >= 5 && row.iter().all(|word| float(word).is_some()))
+    let has_row = || texts.read(path).is_ok_and(|text| begins_with_row(&text));
+    path.is_file() && is_text && !is_names && has_row()
+}
+
+fn begins_with_row(text: &str) -> bool {
+    let row = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    words.len() >= 5 && words.iter().all(|word| float(word).is_some())
+}
+
+/// True if a text file that is called like a list of names or a readme is the label of an image of its name.
+fn is_of_image(file: &Path) -> bool {
+    let is_row = files::open(file).is_ok_and(|mut file| {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).is_ok() && begins_with_row(&String::from_utf8_lossy(&bytes))
+    });
+    let folder = folder_of(file);
+    let twin = PathBuf::from(twin(&folder.to_string_lossy(), "labels", "images"));
+    let is_image = |entry: fs::DirEntry| {
+        let path = entry.path();
+        path.file_stem() == file.file_stem() && is_named_as_image(&path)
     };
-    path.is_file() && is_text && !is_names && has_row() == Some(true)
+    is_row
+        && [folder, twin]
+            .iter()
+            .any(|folder| fs::read_dir(folder).into_iter().flatten().flatten().any(is_image))
 }
 
 /// True if a text lists images, a path a line.
@@ -225,14 +246,16 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
     }
     // A YAML file may describe a training run or a model.
     all.retain(|file| !is_named(file, &["yaml", "yml"]) || has_names(file));
-    all.extend(NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file()));
+    all.extend(
+        NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file() && !is_of_image(file)),
+    );
     all
 }
 
 fn has_names(yaml: &Path) -> bool {
     let text = files::open(yaml).and_then(|mut file| {
         let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut file, &mut bytes)?;
+        file.read_to_end(&mut bytes)?;
         Ok(bytes)
     });
     // Of what cannot be parsed, reading it says why.
@@ -333,7 +356,8 @@ impl<'a> Images<'a> {
     pub(super) fn of(&mut self, label: &Path) -> ImageOf {
         let path = self.files.relative(label);
         let own = without_suffix(&path).to_owned();
-        let twin = twin(&own, "labels", "images");
+        let (folder, stem) = split(&own);
+        let twin = joined(&twin(folder, "labels", "images"), stem);
         for place in [&twin, &own] {
             let (folder, stem) = split(place);
             match self.images_in(folder).get(stem).map(Vec::as_slice) {

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Annotation, Segmentation, answer, mark_crowd, track_among};
+use super::{Annotation, ROTATION, Segmentation, answer, mark_crowd, track_among};
 use crate::{
     formats::{Id, valid_size},
     geometry::{Rect, Size},
@@ -33,6 +33,9 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
         file_name,
     } = serde_json::from_slice(text).ok()?;
     let attributes = attributes.unwrap_or_default();
+    if attributes.contains_key(ROTATION) {
+        return None;
+    }
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, answer(&value)?)));
     let mut attributes = attributes.collect();
     mark_crowd(iscrowd == Some(1), &mut attributes);
@@ -45,6 +48,7 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
         segmentation: segmentation.map_or(Segmentation::None, |told| told.0),
         rect: bbox.map(|[x, y, width, height]| Rect::from([x, y, x + width, y + height].map(|v| v as f32))),
         area,
+        has_bad_box: false,
         has_keypoints: keypoints.is_some() && num_keypoints != Some(0),
         attributes,
     };
