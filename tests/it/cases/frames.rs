@@ -94,19 +94,26 @@ fn frames_are_the_same_in_a_video_and_in_its_frames() {
 #[test]
 fn names_tell_whether_frames_are_counted_from_1() {
     let case = case();
-    let names: [(&str, fn(usize) -> String); 5] = [
-        ("ffmpeg", |frame| format!("clip/{:06}.jpg", frame + 1)),
-        ("opencv", |frame| format!("clip/frame{frame}.jpg")),
-        ("cvat", |frame| format!("frame_{frame:06}.PNG")),
-        ("own", |frame| format!("clip_{}.jpg", frame + 1)),
-        ("segue", |frame| format!("clip/{frame:06}.jpg")),
-    ];
-    for (labels, name) in names {
-        case.bytes(&format!("{labels}/c.json"), coco(|frame| json!({"file_name": name(frame)})).as_bytes());
+    let name = |labels: &str, frame: usize| match labels {
+        "ffmpeg" => format!("clip/{:06}.jpg", frame + 1),
+        "ultralytics" => format!("clip_{}.jpg", frame + 1),
+        "opencv" => format!("clip/frame{frame}.jpg"),
+        "cvat" => format!("frame_{frame:06}.PNG"),
+        _ => format!("clip/{frame:06}.jpg"),
+    };
+    for labels in ["ffmpeg", "ultralytics", "opencv", "cvat", "segue"] {
+        case.bytes(
+            &format!("{labels}/c.json"),
+            coco(|frame| json!({"file_name": name(labels, frame)})).as_bytes(),
+        );
         let (found, told, said) = frames(&case, labels, &["--media", "v/clip.mp4"]);
         assert_eq!(found, [0, 4, 11], "{labels}: {said}");
         assert_eq!(found, told, "{labels}");
-        assert_eq!(said.contains("count its frames from 1"), ["ffmpeg", "own"].contains(&labels), "{said}");
+        assert_eq!(
+            said.contains("count its frames from 1"),
+            ["ffmpeg", "ultralytics"].contains(&labels),
+            "{said}"
+        );
     }
 }
 
@@ -129,9 +136,8 @@ fn names_of_every_fifth_frame_are_frames_of_the_video() {
 #[test]
 fn frames_that_cvat_saved_are_those_of_the_task() {
     let case = case();
-    let path = case.path("task/images/x");
+    case.path("task/images/x");
     let saved = "-f lavfi -i testsrc2=s=200x80:r=10:d=1.2 -start_number 0 task/images/frame_%06d.PNG";
-    drop(path);
     media::run("ffmpeg", case.folder.path(), saved);
     let shape = |frame: usize| {
         let left = 10 * frame;
