@@ -355,7 +355,13 @@ impl Format {
         }
         if selection.frames.is_empty() {
             let photos = self.is_of_videos && !project.media.is_empty();
-            let why = if photos { "this format has videos only" } else { "no image is chosen" };
+            let why = match () {
+                () if photos => "this format has videos only",
+                () if report.left_out.contains_key(&LeftOut::Boxes) => {
+                    "this format has masks only, and there are only boxes"
+                }
+                () => "no image is chosen",
+            };
             return Err(FormatError::Nothing { why: why.to_owned() });
         }
         let steps = report.images + report.annotations;

@@ -100,14 +100,11 @@ fn check_images(dataset: &Dataset, findings: &mut Findings) {
     for name in repeated(dataset.images.iter().filter_map(|image| image.file_name.as_deref())) {
         findings.error(format!("{name} is listed twice"));
     }
-    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
     let mut seen = HashSet::new();
     for image in &dataset.images {
         let Some((video, frame)) = image.frame else { continue };
         if !seen.insert((video, frame)) {
             findings.error(format!("frame {frame} of {} is listed twice", dataset.videos[video]));
-        } else if last.insert(video, frame).is_some_and(|last| last > frame) {
-            findings.warning(format!("{} comes after a later frame of its video", dataset.title(image)));
         }
     }
     let labeled: HashSet<usize> = dataset.annotations.iter().map(|annotation| annotation.image).collect();

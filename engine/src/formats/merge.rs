@@ -17,7 +17,6 @@ pub(super) struct Merger {
     images: HashMap<(String, Option<(usize, usize)>), usize>,
     videos: HashMap<String, usize>,
     categories: HashMap<String, usize>,
-    labels: HashSet<u64>,
     /// Tracks of the files before, by their videos.
     tracks: HashSet<(usize, Id)>,
 }
@@ -39,16 +38,15 @@ impl Merger {
             .collect();
         let categories: Vec<usize> =
             file.categories.into_iter().map(|category| self.category(category)).collect();
-        let (mut labels, mut tracks) = (Vec::new(), Vec::new());
-        let mut n_known = 0;
+        let shared: HashSet<usize> = images.iter().copied().filter(|image| *image < n_before).collect();
+        let known = self.labels_on(&shared);
+        let (mut n_known, mut tracks) = (0, Vec::new());
         for annotation in file.annotations {
             let (image, category) = (images[annotation.image], categories[annotation.category]);
-            let key = key(image, category, &annotation.shape);
-            if image < n_before && self.labels.contains(&key) {
+            if shared.contains(&image) && known.contains(&key(image, category, &annotation.shape)) {
                 n_known += 1;
                 continue;
             }
-            labels.push(key);
             let video = self.all.images[image].frame.map(|(video, _)| video);
             let track = annotation.track.map(|track| {
                 let Some(video) = video else { return track };
@@ -65,12 +63,18 @@ impl Merger {
             });
             self.all.annotations.push(Annotation { image, category, track, ..annotation });
         }
-        self.labels.extend(labels);
         self.tracks.extend(tracks);
         self.all.refused.extend(file.refused.on_file(name));
         self.all.doubts.extend(file.doubts.on_file(name));
         self.all.notes.extend(file.notes.on_file(name));
         self.all.notes.count_many("annotation", "left out, another file has the same", n_known);
+    }
+
+    /// Returns the keys of the labels on these images.
+    fn labels_on(&self, images: &HashSet<usize>) -> HashSet<u64> {
+        let labels = self.all.annotations.iter().filter(|label| images.contains(&label.image));
+        let labels = labels.take(if images.is_empty() { 0 } else { usize::MAX });
+        labels.map(|label| key(label.image, label.category, &label.shape)).collect()
     }
 
     /// Returns the data set; none if no file was added.

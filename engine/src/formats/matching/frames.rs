@@ -76,6 +76,9 @@ impl Matcher<'_> {
     /// Reads the name of a frame: of a file in a folder of frames, or of an image that was extracted from a video file, which has
     /// its number in a folder that is called like the video, or after the video's own name.
     pub(super) fn frame_named(&self, path: &str) -> Option<NamedFrame> {
+        if self.videos.ids.is_empty() {
+            return None;
+        }
         let (folder, name) = split(path);
         let stem = without_suffix(name);
         let own = self.videos.find(folder).filter(|medium| self.folders.contains_key(medium));

@@ -105,8 +105,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read_file(&mut self, place: &Place, root: &Element) -> Result<(), String> {
-        let side = |name| usize::try_from(whole(root.child("size")?.told(name)?)?).ok();
-        let stated = side("width").zip(side("height")).and_then(|(width, height)| valid_size(width, height));
+        let side = |parent, name| usize::try_from(whole(root.child(parent)?.told(name)?)?).ok();
+        let of_labelme = || side("imagesize", "ncols").zip(side("imagesize", "nrows"));
+        let stated = side("size", "width")
+            .zip(side("size", "height"))
+            .or_else(of_labelme)
+            .and_then(|(width, height)| valid_size(width, height));
         let path = self.image_of(place, root, stated)?;
         let Self { reading, builder, taken, .. } = self;
         let size = reading.size_of(&path, stated);
@@ -134,6 +138,11 @@ impl Reader<'_> {
                 "not taken, only whole objects are supported",
                 object.all("part").count(),
             );
+            // LabelMe 3 keeps what was deleted.
+            if object.told("deleted") == Some("1") {
+                builder.note("object", "not taken, it is marked as deleted");
+                continue;
+            }
             let Some(name) = object.told("name").filter(|name| !name.is_empty()) else {
                 builder.refuse(what, "it has no name");
                 continue;
@@ -199,7 +208,12 @@ impl Reader<'_> {
                 match (is_size(&own), is_size(&named)) {
                     (true, false) => Ok(own),
                     (false, true) => Ok(named),
-                    _ if is_taken => Ok(own),
+                    _ if is_taken => {
+                        let remark =
+                            format_args!("its filename {named} has a file of its own; it is taken for {own}");
+                        self.builder.remark(&place.name, remark);
+                        Ok(own)
+                    }
                     _ => Err(format!("its filename is {named}, but the image {own} is named like it")),
                 }
             }

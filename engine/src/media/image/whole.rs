@@ -2,15 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, Read as _, Seek as _, SeekFrom},
+    io::{self, Read as _},
     path::Path,
 };
 
 use super::{ImageKind, decode_image};
 use crate::media::MediaError;
 
-/// Checks that a JPEG, PNG or WebP file has all its pixels, which its header does not show. Files of other kinds are taken
-/// as whole.
+/// Checks that an image file has all its pixels, which its header does not show, and decodes it only if that is in doubt.
 ///
 /// # Errors
 /// [`MediaError::TruncatedImage`] if it ends too early, and other errors of decoding it.
@@ -19,11 +18,13 @@ pub fn require_whole(path: &Path) -> Result<(), MediaError> {
         Some(ImageKind::Jpeg) => fs::read(path).map(|bytes| jpeg_is_whole(&bytes)),
         Some(ImageKind::Png) => png_is_whole(path),
         Some(ImageKind::WebP) => webp_is_whole(path),
-        _ => Ok(true),
+        // They cost too much to decode, and their headers show most damage.
+        Some(ImageKind::Avif | ImageKind::Heic | ImageKind::JpegXl | ImageKind::Gif) => Ok(true),
+        _ => Ok(false),
     };
     match is_whole {
         Ok(true) => Ok(()),
-        // What is missing may be nothing but the mark of the end.
+        // What is missing may be nothing but the mark of the end; other kinds have none.
         Ok(false) => decode_image(path).map(drop),
         Err(cause) => Err(MediaError::Read { path: path.into(), cause }),
     }
@@ -55,21 +56,22 @@ pub(super) fn jpeg_is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-/// True if a PNG has all its chunks up to IEND.
+/// True if a PNG has all its chunks up to IEND, as their checksums say.
 fn png_is_whole(path: &Path) -> io::Result<bool> {
-    let n_bytes = fs::metadata(path)?.len();
-    let mut file = BufReader::new(File::open(path)?);
-    let mut at = 8;
-    // A chunk is its length, its name, its data and a checksum.
-    while at + 12 <= n_bytes {
-        file.seek(SeekFrom::Start(at))?;
-        let mut head = [0; 8];
-        file.read_exact(&mut head)?;
-        let [length @ .., _, _, _, _] = head;
-        at += 12 + u64::from(u32::from_be_bytes(length));
-        if &head[4..] == b"IEND" {
-            return Ok(at <= n_bytes);
+    let bytes = fs::read(path)?;
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    // A chunk is the length of its data, its name, its data and a checksum of both.
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let n_bytes = u32::from_be_bytes(*length) as usize + 4;
+        let Some((chunk, after)) = after.split_at_checked(n_bytes) else { return Ok(false) };
+        let Some((checksum, after)) = after.split_first_chunk() else { return Ok(false) };
+        if crc32fast::hash(chunk) != u32::from_be_bytes(*checksum) {
+            return Ok(false);
         }
+        if chunk.starts_with(b"IEND") {
+            return Ok(true);
+        }
+        rest = after;
     }
     Ok(false)
 }
@@ -96,11 +98,25 @@ mod tests {
     }
 
     #[test]
+    fn png_with_a_wrong_checksum_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image.png");
+        RgbImage::new(40, 30).save(&path).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x55;
+        write(&path, &bytes);
+        assert!(require_whole(&path).is_err());
+    }
+
+    #[test]
     fn files_cut_at_any_place_are_not_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         let pixels = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 6, y as u8 * 8, (x * y) as u8]));
-        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+        let formats =
+            [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp];
+        for format in formats {
             pixels.save_with_format(&path, format).unwrap();
             require_whole(&path).unwrap();
             let bytes = fs::read(&path).unwrap();
