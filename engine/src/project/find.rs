@@ -94,6 +94,9 @@ fn unfit(file: &Path) -> Option<&'static str> {
     if file.to_str().is_none() {
         return Some("cannot add file: its name is no valid text; rename it");
     }
+    if is_named(file, &["csv", "json", "txt", "xml", "yaml", "yml"]) {
+        return Some("cannot add file: it is no image or video; if it holds labels, import them");
+    }
     // Opening a pipe would wait for whoever writes to it.
     let is_odd = fs::metadata(file).is_ok_and(|metadata| !metadata.is_file());
     is_odd.then_some("cannot add file: it is a device or a pipe")
@@ -388,7 +391,7 @@ mod tests {
             path
         };
         check_refused(&named("clip.mp4", b"video"), "it is no image or video that Segue knows");
-        check_refused(&named("labels.json", b"{}"), "it is no image or video that Segue knows");
+        check_refused(&named("labels.json", b"{}"), "if it holds labels, import them");
         check_refused(&named("4.png", b"no image"), "not an image file that Segue knows");
         check_refused(&named("project.segue", b""), "it is a Segue project");
         check_refused(&folder.path().join("none.png"), "cannot read file");
