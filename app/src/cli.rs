@@ -70,19 +70,31 @@ enum Command {
     Demo(demo::Demo),
 }
 
-/// Checks that writing `out` costs nothing that a person may want: neither a file that is read, nor a project, photo or video.
-pub(super) fn check_output(out: &Path, read: &[&Path], is_image: bool) -> anyhow::Result<()> {
+/// The kind of file that a command writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OutputKind {
+    Labels,
+    Image,
+    Video,
+}
+
+/// Refuses an output that would overwrite an input, or a project, photo or video that no earlier run can have written.
+pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> anyhow::Result<()> {
+    if !out.is_file() {
+        return Ok(());
+    }
+    let name = out.display();
     let real = |path: &Path| path.canonicalize().ok();
-    let is_read = real(out)
-        .is_some_and(|out| out.is_file() && read.iter().any(|path| real(path).as_ref() == Some(&out)));
-    anyhow::ensure!(!is_read, "{} is what is read; choose another file to write", out.display());
+    let is_input =
+        |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| out.starts_with(input));
+    anyhow::ensure!(!inputs.iter().any(is_input), "{name} is an input; choose another file to write");
     let suffix = out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let is_medium =
-        is_named_as_image(out) && !is_image || VIDEO_SUFFIXES.contains(&&*suffix) || suffix == "segue";
+    let is_medium = is_named_as_image(out) && kind != OutputKind::Image
+        || VIDEO_SUFFIXES.contains(&&*suffix) && kind != OutputKind::Video
+        || suffix == "segue";
     anyhow::ensure!(
-        !out.is_file() || !is_medium,
-        "{} is a project, photo or video that is there; choose another file to write",
-        out.display()
+        !is_medium,
+        "{name} already exists and is a project, photo or video; choose another file to write"
     );
     Ok(())
 }

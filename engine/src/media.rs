@@ -19,7 +19,7 @@ mod writer;
 
 pub use self::image::{
     ImageHeader, ImageKind, decode_image, image_header, image_size, image_suffixes, read_image,
-    read_image_over, require_whole,
+    read_image_over, require_complete,
 };
 pub use ahead::Ahead;
 pub use aspect::PixelAspect;

@@ -13,7 +13,7 @@ use engine::{
 };
 
 use super::{
-    cancel_on_interrupt, check_output,
+    OutputKind, cancel_on_interrupt, check_output,
     export::{readable_formats, with_progress},
     say,
 };
@@ -37,7 +37,7 @@ impl Check {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
         if let Some(out) = &self.fix {
-            check_output(out, &[&self.labels], false)?;
+            check_output(out, &[&self.labels], OutputKind::Labels)?;
         }
         let source = self.reading.source(&self.labels);
         let Labels { format, mut dataset, files } = source.read(None, &cancel)?;

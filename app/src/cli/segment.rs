@@ -24,7 +24,7 @@ use image::{GrayImage, RgbImage};
 use serde::Serialize;
 
 use super::{
-    ModelArgs, cancel_on_interrupt, check_output,
+    ModelArgs, OutputKind, cancel_on_interrupt, check_output,
     prompts::{PhotoPrompt, PointArg, RectArg, prompt},
     say,
 };
@@ -97,7 +97,9 @@ impl Segment {
         if let Some(out) = &self.out {
             let read = [&self.photo, &self.mask, &self.input];
             let read: Vec<&Path> = read.into_iter().flatten().map(PathBuf::as_path).collect();
-            check_output(out, &read, true)?;
+            let is_png = out.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("png"));
+            let is_image = is_png && self.input.is_none();
+            check_output(out, &read, if is_image { OutputKind::Image } else { OutputKind::Labels })?;
         }
         match (&self.input, &self.out, &self.photo) {
             (Some(input), Some(out), _) => self.many(input, out),

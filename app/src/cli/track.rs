@@ -21,7 +21,7 @@ use engine::{
 };
 
 use super::{
-    ModelArgs, cancel_on_interrupt, check_output,
+    ModelArgs, OutputKind, cancel_on_interrupt, check_output,
     prompts::{FramePrompt, ObjectPrompts, TrackPrompts, prompt},
     say, track_project,
 };
@@ -129,7 +129,10 @@ impl Track {
         ensure!(self.video.is_none(), "--video is for projects; {} is a video itself", self.media.display());
         let objects = read_prompts(prompts)?;
         // Hours later would be late.
-        check_output(out, &[&self.media, prompts], false)?;
+        check_output(out, &[&self.media, prompts], OutputKind::Labels)?;
+        if let Some(overlay) = &self.overlay {
+            check_output(overlay, &[&self.media, prompts], OutputKind::Video)?;
+        }
         for path in std::iter::once(out).chain(&self.overlay) {
             check_writable(path).with_context(|| format!("cannot write {}", path.display()))?;
         }

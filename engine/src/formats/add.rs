@@ -34,7 +34,7 @@ pub struct Taken {
     pub missing: Vec<String>,
     /// Labels and images that were not added for other reasons.
     pub refused: Messages,
-    /// What was decided where labels may be read otherwise.
+    /// Decisions about labels that may be read otherwise.
     pub notes: Messages,
     /// Annotations that the project had before.
     pub n_known: usize,
@@ -48,7 +48,7 @@ impl Taken {
         self.n_annotations == 0 && (self.n_categories == 0 || self.n_offered > 0)
     }
 
-    /// What there is to know of labels and images, a sentence each.
+    /// Returns all messages, one sentence each.
     pub fn messages(&self) -> Vec<String> {
         [&self.refused, &self.notes].into_iter().flat_map(Messages::sentences).collect()
     }

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{Annotation, Dataset, Id, ImageFiles, Messages, Shape, counted};
-use crate::media::{image_size, require_whole};
+use crate::media::{image_size, require_complete};
 
 /// So many names are worth listing in a sentence.
 const LISTED: usize = 5;
@@ -146,7 +146,7 @@ fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
             list.push(name.to_owned());
             continue;
         };
-        match image_size(&file).and_then(|found| require_whole(&file).map(|()| found)) {
+        match image_size(&file).and_then(|found| require_complete(&file).map(|()| found)) {
             Err(error) => {
                 let sentence = error.to_string();
                 let reason = sentence.replace(&file.display().to_string(), "");

@@ -28,8 +28,8 @@ pub struct Dataset {
     pub images: Vec<Image>,
     /// The paths of videos.
     pub videos: Vec<String>,
-    /// Videos whose frames have the numbers of their files for indices, of which the first is 0 or 1.
-    pub videos_of_files: BTreeSet<usize>,
+    /// Videos whose frame indices are the numbers in the file names; counting starts at 0 or 1.
+    pub file_numbered_videos: BTreeSet<usize>,
     /// Categories.
     pub categories: Vec<Category>,
     /// Annotations.
@@ -199,7 +199,7 @@ impl Builder {
         size: Option<Size>,
     ) -> usize {
         let image = self.frame(video, number, Some(file_name), size);
-        self.dataset.videos_of_files.insert(self.videos[video]);
+        self.dataset.file_numbered_videos.insert(self.videos[video]);
         image
     }
 
@@ -422,9 +422,9 @@ impl Dataset {
 /// Returns a category's name with spaces in place of control characters, which break lists of a name a line, and without byte
 /// order marks, which nobody sees.
 pub(super) fn one_line(name: &str) -> Cow<'_, str> {
-    const MARK: char = '\u{feff}';
-    if name.contains(MARK) {
-        return one_line(&name.replace(MARK, "")).into_owned().into();
+    const BYTE_ORDER_MARK: char = '\u{feff}';
+    if name.contains(BYTE_ORDER_MARK) {
+        return one_line(&name.replace(BYTE_ORDER_MARK, "")).into_owned().into();
     }
     if name.chars().any(char::is_control) { name.replace(char::is_control, " ").into() } else { name.into() }
 }

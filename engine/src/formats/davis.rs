@@ -37,7 +37,7 @@ pub const FORMAT: Format = Format {
 const ANNOTATIONS: &str = "Annotations";
 const RESOLUTION: &str = "Full-Resolution";
 const RESOLUTIONS: [&str; 2] = [RESOLUTION, "480p"];
-/// The number of pixels that must not be looked at.
+/// The number of pixels that are ignored.
 const IGNORED: u32 = 255;
 /// A palette has so many numbers besides 0 and [`IGNORED`].
 const MOST: usize = 254;
@@ -94,7 +94,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
                 let image = builder.frame_of_file(video, frame, without_suffix(&name), Some(size));
                 for (number, mask) in png::masks_of(size, &numbers) {
                     if number == IGNORED {
-                        builder.note("region", "not taken, DAVIS does not look at it (255)");
+                        builder.note("region", "not taken, it is ignored (255)");
                         continue;
                     }
                     let category = builder.category("object");

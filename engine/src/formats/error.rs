@@ -43,7 +43,7 @@ pub enum FormatError {
     #[error("{} is not empty and no earlier export of Segue; choose another folder", path.display())]
     NotEmpty { path: PathBuf },
 
-    #[error("{} is there and does not say that Segue wrote it; delete it or choose another name", path.display())]
+    #[error("{} already exists and is a project, photo or video; choose another name", path.display())]
     Exists { path: PathBuf },
 
     #[error("{} is a file, and a name without an ending means a folder; choose another name", path.display())]

@@ -105,10 +105,8 @@ impl ImageFiles {
         };
         // Of a split, too: `labels/train`.
         let is_split = real.file_name().is_some_and(|name| split_named(&name.to_string_lossy()).is_some());
-        let whole = if is_split { real.parent().filter(|above| is_of_labels(above)) } else { None };
-        if let Some(above) =
-            whole.or(Some(&real).filter(|real| is_of_labels(real)).map(|real| &**real)).and_then(Path::parent)
-        {
+        let labels = if is_split { real.parent() } else { Some(&*real) };
+        if let Some(above) = labels.filter(|folder| is_of_labels(folder)).and_then(Path::parent) {
             folder = above.to_owned();
         }
         Self { folder, known: OnceLock::new(), is_searched: true, frame_folders: Mutex::default() }

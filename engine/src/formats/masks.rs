@@ -195,6 +195,10 @@ fn write_indexed(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(
         output.write(&name, |out| png::write_indexed(out, size, &numbers))?;
     }
     output.write(CLASSES, |out| {
+        // A first class of this name would be taken for 0.
+        if selection.categories.first().is_some_and(|kind| is_background(&kind.category.name)) {
+            writeln!(out, "{}", BACKGROUND[0])?;
+        }
         selection.categories.iter().try_for_each(|kind| writeln!(out, "{}", one_line(&kind.category.name)))
     })
 }
@@ -204,8 +208,7 @@ fn read_indexed(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let path = place(reading.path).map_or_else(beside, |place| place.classes);
     let classes = fs::read_to_string(&path).map_err(|cause| FormatError::Read { path, cause })?;
     // Some lists begin with the name of 0.
-    let has_0 =
-        classes.lines().next().is_some_and(|first| BACKGROUND.contains(&&*first.trim().to_lowercase()));
+    let has_0 = classes.lines().next().is_some_and(is_background);
     let classes: BTreeMap<u32, &str> = (u32::from(!has_0)..).zip(classes.lines()).collect();
     let mut builder = Builder::default();
     each_picture(reading, &mut builder, &mut |builder, name, (size, numbers)| {
@@ -222,6 +225,10 @@ fn read_indexed(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         }
     })?;
     builder.finish(reading.path, "masks as PNG files")
+}
+
+fn is_background(name: &str) -> bool {
+    BACKGROUND.contains(&&*name.trim().to_lowercase())
 }
 
 type Picture = (Size, Vec<u32>);

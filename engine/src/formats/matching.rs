@@ -20,8 +20,8 @@ use crate::{
     project::{FrameId, MediumId, MediumKind, Project, path_of},
 };
 use frame_folder::FrameFolder;
-use frames::Ways;
-use numbering::Way;
+use frames::FrameLookups;
+use numbering::FrameLookup;
 
 /// A frame of a project, and what of its medium counts for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,9 +45,11 @@ struct Matcher<'a> {
     /// The frames of the videos that are folders of images.
     folders: BTreeMap<MediumId, FrameFolder>,
     ids: IdMeaning,
-    ways: Ways,
+    lookups: FrameLookups,
     /// The folder of the data set, and photos by their files.
     files: Option<(PathBuf, HashMap<PathBuf, MediumId>)>,
+    /// The split that the folder of the data set is called after, and the photos outside of it.
+    own_split: Option<(&'static str, BTreeSet<MediumId>)>,
 }
 
 /// The meaning of the ids of images without a path, as results have them.
@@ -74,7 +76,8 @@ enum Misplaced {
 /// The frame of an image, and how far the paths of a photo agree.
 type Match = Result<(FrameId, Option<Rank>), Misplaced>;
 
-/// For each image of a data set its frame in a project whose file is in `folder`, or none, which is then reported in `taken`.
+/// Returns the frame of each image of a data set in a project whose file is in `folder`, and reports images without one in
+/// `taken`.
 ///
 /// No photo is two images: it is the one whose path agrees further with its own.
 pub(super) fn places(
@@ -87,10 +90,11 @@ pub(super) fn places(
     let mut matcher = Matcher::new(project, folder);
     matcher.locate(folder, &dataset.folder);
     matcher.ids = matcher.meaning_of_ids(dataset);
-    matcher.ways = matcher.ways(dataset);
-    let Ways { of_videos, of_names, .. } = &matcher.ways;
-    let ways = of_videos.values().copied().chain(of_names.iter().map(|(medium, way)| (*medium, *way)));
-    let from_1 = ways.filter(|(_, way)| *way == Way::Index { from: 1 });
+    matcher.lookups = matcher.lookups(dataset);
+    let FrameLookups { of_videos, of_names, .. } = &matcher.lookups;
+    let lookups =
+        of_videos.values().copied().chain(of_names.iter().map(|(medium, lookup)| (*medium, *lookup)));
+    let from_1 = lookups.filter(|(_, lookup)| *lookup == FrameLookup::Index { from: 1 });
     for medium in from_1.map(|(medium, _)| medium).collect::<BTreeSet<_>>() {
         let video = &project.media[&medium].path;
         notes.say(format_args!("{video}: the labels are taken to count its frames from 1"));
@@ -106,12 +110,15 @@ pub(super) fn places(
                 match (&image.file_name, rank) {
                     (None, _) if image.frame.is_none() => notes.add(
                         format!("image {} of the results is taken for {}", image.id, medium.path),
-                        "of the results is taken for".to_owned(),
+                        "the photo with this id in exports of the project is taken".to_owned(),
                     ),
                     (Some(path), Some(rank))
                         if rank.is_by_last_name() && are_in_folders(path, &medium.path) =>
                     {
-                        notes.add(format!("{path} is taken for {}", medium.path), "is taken for".to_owned());
+                        notes.add(
+                            format!("{path} is taken for {}", medium.path),
+                            "a photo of this name in another folder is taken".to_owned(),
+                        );
                     }
                     _ => {}
                 }
@@ -198,8 +205,9 @@ impl<'a> Matcher<'a> {
             videos: of(MediumKind::Video),
             folders: frames.collect(),
             ids: IdMeaning::Exported,
-            ways: Ways::default(),
+            lookups: FrameLookups::default(),
             files: None,
+            own_split: None,
         }
     }
 
@@ -207,7 +215,13 @@ impl<'a> Matcher<'a> {
     fn locate(&mut self, project: &Path, dataset: &Path) {
         let (Ok(project), Ok(dataset)) = (project.canonicalize(), dataset.canonicalize()) else { return };
         let photos = self.project.media.iter().filter(|(_, medium)| !medium.is_video());
-        let files = photos.map(|(id, medium)| (resolved_path(&path_of(&project, medium)), *id)).collect();
+        let files: HashMap<PathBuf, MediumId> =
+            photos.map(|(id, medium)| (resolved_path(&path_of(&project, medium)), *id)).collect();
+        let split = dataset.file_name().and_then(|name| split_named(&name.to_string_lossy()));
+        self.own_split = split.map(|split| {
+            let outside = files.iter().filter(|(file, _)| !file.starts_with(&dataset));
+            (split, outside.map(|(_, id)| *id).collect())
+        });
         self.files = Some((dataset, files));
     }
 
@@ -278,22 +292,22 @@ impl<'a> Matcher<'a> {
     fn find(&self, image: &Image) -> Match {
         let framed = match (image.frame, &image.file_name) {
             (Some((video, index)), _) => {
-                self.ways.of_videos.get(&video).map(|(medium, way)| (*medium, *way, index))
+                self.lookups.of_videos.get(&video).map(|(medium, lookup)| (*medium, *lookup, index))
             }
-            (None, Some(path)) => self.frame_named(path).and_then(|frame| {
-                let way = *self.ways.of_names.get(&frame.medium)?;
-                Some((frame.medium, way, frame.number))
+            (None, Some(path)) => self.frame_named(path).and_then(|frame| match frame.number {
+                Some(number) => Some((frame.medium, *self.lookups.of_names.get(&frame.medium)?, number)),
+                None => Some((frame.medium, FrameLookup::Name, 0)),
             }),
             (None, None) => None,
         };
-        let frame = |(medium, way, index)| {
+        let frame = |(medium, lookup, index)| {
             let name = image.file_name.as_deref().map(last_name);
-            self.frame_by(medium, way, index, name).map(|at| (at, None))
+            self.frame_by(medium, lookup, index, name).map(|at| (at, None))
         };
         let Some(path) = &image.file_name else {
             return match framed {
                 Some(framed) => frame(framed),
-                None if image.frame.is_some() => Err(self.ways.without_video(image)),
+                None if image.frame.is_some() => Err(self.lookups.without_video(image)),
                 None => self.find_by_id(&image.id)?.map(|at| (at, None)).ok_or(Misplaced::Missing),
             };
         };
@@ -312,7 +326,7 @@ impl<'a> Matcher<'a> {
             if let Some(framed) = framed {
                 return frame(framed);
             }
-            if let Some(at) = self.frame_of_bare_name(path) {
+            if let Some(at) = self.frame_of_file_name(path) {
                 return Ok((at, None));
             }
         }
@@ -321,17 +335,16 @@ impl<'a> Matcher<'a> {
             Found::Several(a, b) => {
                 Err(Misplaced::Ambiguous([a, b].map(|place| self.photos.index.path(place).to_owned())))
             }
-            Found::Nothing => self.first_page(path).ok_or_else(|| self.ways.without_video(image)),
+            Found::Nothing => self.first_page(path).ok_or_else(|| self.lookups.without_video(image)),
         }
     }
 
     /// True if the folder of the data set is that of a split, and a photo lies in another.
     fn is_of_other_split(&self, photo: usize) -> bool {
-        let own =
-            self.files.as_ref().and_then(|(folder, _)| split_named(&folder.file_name()?.to_string_lossy()));
-        let path = self.photos.index.path(photo);
-        let other = || path.rsplit('/').skip(1).find_map(split_named);
-        own.is_some_and(|own| other().is_some_and(|other| other != own))
+        let Some((own, outside)) = &self.own_split else { return false };
+        let mut folders = self.photos.index.path(photo).rsplit('/').skip(1);
+        let other = folders.find_map(split_named);
+        outside.contains(&self.photos.ids[photo]) && other.is_some_and(|other| other != *own)
     }
 
     /// Finds the first page or frame of an image file with several, which other programs take for the image.

@@ -17,16 +17,20 @@ pub(super) struct Merger {
     images: HashMap<(String, Option<(usize, usize)>), usize>,
     videos: HashMap<String, usize>,
     categories: HashMap<String, usize>,
+    /// Keys of all labels, once there are several files.
+    labels: HashSet<u64>,
     /// Tracks of the files before, by their videos.
     tracks: HashSet<(usize, Id)>,
 }
 
 impl Merger {
-    /// Adds what another file says. Labels that an earlier one has are counted and left out; its tracks are other objects.
+    /// Adds what another file says. Labels that an earlier one has are counted and left out; tracks of the new file become separate objects.
     pub(super) fn add(&mut self, name: &str, file: Dataset) {
         self.n_files += 1;
         let videos: Vec<usize> = file.videos.into_iter().map(|path| self.video(path)).collect();
-        self.all.videos_of_files.extend(file.videos_of_files.into_iter().map(|video| videos[video]));
+        self.all
+            .file_numbered_videos
+            .extend(file.file_numbered_videos.into_iter().map(|video| videos[video]));
         let n_before = self.all.images.len();
         let images: Vec<usize> = file
             .images
@@ -38,14 +42,25 @@ impl Merger {
             .collect();
         let categories: Vec<usize> =
             file.categories.into_iter().map(|category| self.category(category)).collect();
-        let shared: HashSet<usize> = images.iter().copied().filter(|image| *image < n_before).collect();
-        let known = self.labels_on(&shared);
-        let (mut n_known, mut tracks) = (0, Vec::new());
+        if self.n_files == 2 {
+            // One file alone needs no comparison.
+            self.labels = self
+                .all
+                .annotations
+                .iter()
+                .map(|label| key(label.image, label.category, &label.shape))
+                .collect();
+        }
+        let (mut n_known, mut labels, mut tracks) = (0, Vec::new(), Vec::new());
         for annotation in file.annotations {
             let (image, category) = (images[annotation.image], categories[annotation.category]);
-            if shared.contains(&image) && known.contains(&key(image, category, &annotation.shape)) {
-                n_known += 1;
-                continue;
+            if self.n_files > 1 {
+                let key = key(image, category, &annotation.shape);
+                if image < n_before && self.labels.contains(&key) {
+                    n_known += 1;
+                    continue;
+                }
+                labels.push(key);
             }
             let video = self.all.images[image].frame.map(|(video, _)| video);
             let track = annotation.track.map(|track| {
@@ -63,18 +78,12 @@ impl Merger {
             });
             self.all.annotations.push(Annotation { image, category, track, ..annotation });
         }
+        self.labels.extend(labels);
         self.tracks.extend(tracks);
         self.all.refused.extend(file.refused.on_file(name));
         self.all.doubts.extend(file.doubts.on_file(name));
         self.all.notes.extend(file.notes.on_file(name));
         self.all.notes.count_many("annotation", "left out, another file has the same", n_known);
-    }
-
-    /// Returns the keys of the labels on these images.
-    fn labels_on(&self, images: &HashSet<usize>) -> HashSet<u64> {
-        let labels = self.all.annotations.iter().filter(|label| images.contains(&label.image));
-        let labels = labels.take(if images.is_empty() { 0 } else { usize::MAX });
-        labels.map(|label| key(label.image, label.category, &label.shape)).collect()
     }
 
     /// Returns the data set; none if no file was added.
@@ -93,7 +102,9 @@ impl Merger {
     /// Images of one name in different sizes are two.
     fn image(&mut self, image: Image) -> usize {
         let all = &mut self.all.images;
-        let key = image.file_name.clone().map(|name| (name, image.frame));
+        let is_known_by_frame = image.frame.is_some();
+        let name = image.file_name.clone().or(is_known_by_frame.then(String::new));
+        let key = name.map(|name| (name, image.frame));
         let known = key.as_ref().and_then(|key| self.images.get(key).copied());
         let is_same = |known: &usize| {
             image.size.is_none() || all[*known].size.is_none_or(|size| Some(size) == image.size)
@@ -103,7 +114,9 @@ impl Merger {
             return known;
         }
         all.push(image);
-        self.images.extend(key.map(|key| (key, all.len() - 1)));
+        if let Some(key) = key {
+            self.images.entry(key).or_insert(all.len() - 1);
+        }
         all.len() - 1
     }
 

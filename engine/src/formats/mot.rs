@@ -127,7 +127,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let (files, n_results) = files_of(root, &reading.texts);
     builder.note_many(
         "result file",
-        "left out beside gt/gt.txt and det/det.txt; import it on its own",
+        "left out beside gt/gt.txt and det/det.txt; import each separately",
         n_results,
     );
     let mut sequences: Vec<Sequence> = files.iter().map(|file| Sequence::of(file, reading)).collect();

@@ -39,7 +39,7 @@ const LABELS: &str = "instances/labels.txt";
 const CLASS: u32 = 1000;
 /// What must not be looked at.
 const IGNORED: u32 = 10_000;
-const IGNORED_WHY: &str = "not taken, MOTS does not look at it (id 10000)";
+const IGNORED_WHY: &str = "not taken, it is an ignored region (id 10000)";
 /// Ids have 16 bits.
 const MOST_CLASSES: usize = 64;
 
@@ -60,7 +60,8 @@ fn sequences(path: &Path) -> Vec<PathBuf> {
 pub(super) fn is_lines(file: &Path) -> bool {
     let Ok(file) = files::open(file) else { return false };
     let lines = io::BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
-    lines.into_iter().find(|line| !line.trim().is_empty()).is_some_and(|line| parse(&line).is_ok())
+    let mut lines = lines;
+    lines.find(|line| !line.trim().is_empty()).is_some_and(|line| parse(&line).is_ok())
 }
 
 /// What is read of a part of a split: a folder of PNG files or of text files, and the file of names.
@@ -182,8 +183,13 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     for part in parts(reading.path) {
         read_part(&part, reading, &mut builder)?;
     }
-    for file in sequences(reading.path) {
-        read_text(&file, &sequence_of(&file), &[], Numbers::OfMotsChallenge, &mut builder)?;
+    let sequences = sequences(reading.path);
+    for (i, file) in sequences.iter().enumerate() {
+        if !(reading.progress)(i, sequences.len()) {
+            return Err(FormatError::Canceled);
+        }
+        let video = sequence_of(file, reading.path);
+        read_text(file, &video, &[], Numbers::OfMotsChallenge, &mut builder)?;
     }
     builder.finish(reading.path, "instances as MOTS has them")
 }
@@ -205,11 +211,14 @@ fn read_part(part: &Part, reading: &Reading<'_>, builder: &mut Builder) -> Resul
     Ok(())
 }
 
-/// Returns the folder of the sequence that `gt/gt.txt` is in.
-fn sequence_of(file: &Path) -> String {
-    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    let folder = real.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default();
-    folder.to_string_lossy().into_owned()
+/// Returns the folder of the sequence that `gt/gt.txt` is in, below `root` or by its own name.
+fn sequence_of(file: &Path, root: &Path) -> String {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (file, root) = (real(file), real(root));
+    let folder = file.ancestors().nth(2).unwrap_or(&file);
+    let inner = folder.strip_prefix(&root).ok().filter(|inner| inner.file_name().is_some());
+    let inner = inner.or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
+    inner.to_string_lossy().replace('\\', "/")
 }
 
 /// The meaning of the numbers of frames.
@@ -231,7 +240,7 @@ fn read_text(
     let reader = fs::File::open(file).map(io::BufReader::new);
     let reader = reader.map_err(|cause| FormatError::Read { path: file.to_owned(), cause })?;
     for (line, n) in reader.lines().zip(1..) {
-        let what = format!("line {n} of {video}.txt");
+        let what = format!("line {n} of {}", file.display());
         let line = line.map_err(|cause| FormatError::Read { path: file.to_owned(), cause })?;
         if line.trim().is_empty() {
             continue;
@@ -272,7 +281,9 @@ fn parse(line: &str) -> Result<Option<(usize, u32, Rle)>, String> {
     let (frame, id, class) = (number(frame)? as usize, number(id)?, number(class)?);
     let mask = Rle::from_counts(size, counts).map_err(|error| error.to_string())?;
     // Some count objects without their class.
-    let id = if id < CLASS { class * CLASS + id } else { id };
+    let id =
+        if id < CLASS { class.checked_mul(CLASS).and_then(|class| class.checked_add(id)) } else { Some(id) };
+    let id = id.ok_or("its class is too large")?;
     Ok((id != IGNORED).then_some((frame, id, mask)))
 }
 

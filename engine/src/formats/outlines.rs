@@ -40,6 +40,16 @@ pub(super) fn ellipse([x, y]: [f64; 2], [rx, ry]: [f64; 2], degrees: f64) -> Vec
     (0..n).flat_map(point).collect()
 }
 
+/// Returns the upright box around corners, given as `x, y, x, y, …`.
+pub(super) fn around(corners: &[f64]) -> Rect {
+    let range = |axis: usize| {
+        let values = corners.iter().skip(axis).step_by(2).copied();
+        values.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], v| [min.min(v), max.max(v)])
+    };
+    let ([x0, x1], [y0, y1]) = (range(0), range(1));
+    Rect::from([x0, y0, x1, y1].map(|v| v as f32))
+}
+
 /// A polygon, given as `x, y, x, y, …`, as a mask.
 ///
 /// # Errors

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     file,
-    media::FrameSource,
-    project::{FrameId, Medium, MediumId},
+    media::{FrameSource, is_named_as_image},
+    project::{FrameId, Medium, MediumId, VIDEO_SUFFIXES},
 };
 
 /// Names the report within an export; a folder that has it may be replaced by another export.
@@ -47,8 +47,13 @@ pub fn check_target(target: &Path) -> Result<(), FormatError> {
     staging(target).map(drop)
 }
 
-/// What files say that Segue wrote them, near their start.
+/// Text near the start of a file that marks it as an export of Segue.
 pub(super) const MARK: &str = "Made with Segue";
+
+fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
+    let own = path.extension().unwrap_or_default();
+    suffixes.iter().any(|suffix| own.eq_ignore_ascii_case(suffix))
+}
 
 /// True if a file is an earlier export, or empty.
 fn is_export(file: &Path) -> bool {
@@ -69,7 +74,8 @@ fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
         if target.extension().is_none() {
             return Err(FormatError::NoFolder { path });
         }
-        if !is_export(target) {
+        if is_named_as_image(target) || has_suffix(target, &VIDEO_SUFFIXES) || has_suffix(target, &["segue"])
+        {
             return Err(FormatError::Exists { path });
         }
     }
@@ -141,6 +147,10 @@ impl<'a> Output<'a> {
     ) -> Result<Report, FormatError> {
         self.make_files(selection, files)?;
         let is_folder = self.target.extension().is_none() || self.target.is_dir();
+        if !is_folder {
+            self.keep_earlier()
+                .map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
+        }
         let placed = if is_folder { self.put_folder()? } else { self.put_file()? };
         placed.map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
         Ok(self.report)
@@ -184,6 +194,18 @@ impl<'a> Output<'a> {
         let report = report.map_err(|error| FormatError::writing(self.target, error))?;
         self.write(REPORT, |out| out.write_all(&report))?;
         Ok(file::put_folder(self.staging.path(), self.target))
+    }
+
+    /// Renames a file that an export takes the place of, unless Segue wrote it or an earlier one was kept.
+    fn keep_earlier(&mut self) -> io::Result<()> {
+        let mut kept = self.target.as_os_str().to_owned();
+        kept.push(".bak");
+        let kept = PathBuf::from(kept);
+        if self.target.is_file() && !is_export(self.target) && !kept.exists() {
+            fs::rename(self.target, &kept)?;
+            self.report.notes.push(format!("the file that was there is kept as {}", kept.display()));
+        }
+        Ok(())
     }
 
     /// Where one file is asked for and one was made, it goes there alone.

@@ -98,9 +98,7 @@ pub(super) struct Rank(usize, Agreement, usize);
 impl Rank {
     /// The rank of the very path.
     pub(super) const WHOLE: Self = Self(usize::MAX, Agreement::Exact, usize::MAX);
-}
 
-impl Rank {
     /// True if the paths are the same, but maybe for a suffix that one of them lacks.
     pub(super) fn is_whole(self) -> bool {
         self.0 == usize::MAX
@@ -196,7 +194,7 @@ fn are_of_other_splits(a: &str, b: &str) -> bool {
     split(a).zip(split(b)).is_some_and(|(a, b)| a != b)
 }
 
-/// Returns the split that a folder is called after, or a part of a file's name: `val2017` is `val`.
+/// Returns the split that the name of a folder, or a part of a file's name, stands for: `val` of `val2017`.
 pub(super) fn split_named(name: &str) -> Option<&'static str> {
     match name.to_lowercase().trim_end_matches(|c: char| c.is_ascii_digit()) {
         "train" | "training" => Some("train"),

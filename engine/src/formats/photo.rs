@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageFormat, codecs::jpeg::JpegEncoder};
 use super::{Files, FormatError, report::Change};
 use crate::{
     geometry::Size,
-    media::{ImageHeader, ImageKind, decode_image, image_header, require_whole},
+    media::{ImageHeader, ImageKind, decode_image, image_header, require_complete},
 };
 
 /// Of images that are written again.
@@ -29,7 +29,7 @@ impl Photo {
         if header.size != size {
             return Err(FormatError::Resized { path: path.to_owned(), file: header.size, labels: size });
         }
-        require_whole(path).map_err(FormatError::Media)?;
+        require_complete(path).map_err(FormatError::Media)?;
         Ok(Self { path: path.to_owned(), header })
     }
 

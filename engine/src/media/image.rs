@@ -1,13 +1,13 @@
 //! Image files as upright RGB pixels: one image, or the pages or frames of one file.
 
 mod animation;
+mod complete;
 mod heif;
 mod jxl;
 mod kind;
 mod levels;
 mod still;
 mod tiff;
-mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use image::{DynamicImage, RgbImage, metadata::Orientation};
 
 use self::{animation::Animation, tiff::Tiff};
 pub use self::{
+    complete::require_complete,
     kind::{ImageKind, image_suffixes},
-    whole::require_whole,
 };
 use super::MediaError;
 use crate::geometry::Size;

@@ -97,12 +97,12 @@ pub enum FormatError {
     /// The header or the length is wrong.
     #[error("it is damaged or not completely downloaded ({0})")]
     Safetensors(#[from] safetensors::SafeTensorError),
-    /// What a `.safetensors` file says of one tensor is wrong.
+    /// The header entry of a tensor does not match its data.
     #[error("it is damaged or not completely downloaded: tensor {name} {why}")]
     Tensor {
         /// The tensor.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// The pickle in the zip.

@@ -295,24 +295,26 @@ fn photo_that_ends_too_early_is_named_and_not_copied() {
 #[test]
 fn nothing_of_a_person_is_overwritten() {
     let text = coco(&[""]);
-    let case = Case::new(&[("a.png", ""), ("c.json", &text), ("other.json", &text)]);
+    let case = Case::new(&[("a.png", ""), ("c.json", &text), ("d/e.json", &text), ("other.xml", "<mine/>")]);
     case.import("c.json", &["--media", "a.png"]);
     let folder = case.folder.path();
-    for out in ["p.segue", "a.png", "other.json"] {
+    for out in ["p.segue", "a.png"] {
         let before = fs::read(folder.join(out)).unwrap();
-        let words = ["export", "p.segue", "--format", "coco", "--out", out];
-        segue::fail(folder, &words, 1, out);
+        segue::fail(folder, &["export", "p.segue", "--format", "coco", "--out", out], 1, out);
         assert!(fs::read(folder.join(out)).unwrap() == before, "{out}");
     }
     segue::fail(folder, &["check", "c.json", "--fix", "c.json"], 1, "c.json");
-    segue::fail(
-        folder,
-        &["export", "c.json", "--format", "coco", "--out", "out", "--report", "c.json"],
-        1,
-        "c.json",
-    );
-    // What Segue wrote may be written again.
-    for _ in 0..2 {
-        segue::succeed(folder, &["export", "p.segue", "--format", "coco", "--out", "mine.json"]);
+    for (source, report) in [("c.json", "c.json"), ("d", "d/e.json")] {
+        let words = ["export", source, "--format", "coco", "--out", "out", "--report", report];
+        segue::fail(folder, &words, 1, report);
     }
+    segue::fail(folder, &["segment", "a.png", "--point", "5,5", "--out", "a.png"], 1, "a.png");
+    // What Segue wrote may be written again; what it did not is kept.
+    for (format, out) in [("coco", "mine.json"), ("cvat-images", "other.xml")] {
+        for _ in 0..2 {
+            segue::succeed(folder, &["export", "p.segue", "--format", format, "--out", out]);
+        }
+    }
+    assert!(!folder.join("mine.json.bak").exists());
+    assert_eq!(fs::read_to_string(folder.join("other.xml.bak")).unwrap(), "<mine/>");
 }

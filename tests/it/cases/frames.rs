@@ -160,3 +160,29 @@ fn frames_that_cvat_saved_are_those_of_the_task() {
         assert_eq!(found, told, "{media:?}");
     }
 }
+
+#[test]
+fn odd_names_do_not_move_frames() {
+    let case = case();
+    // A number that is the same in all names, one that continues another sequence, and indices that count from 1.
+    case.bytes("suffix/c.json", coco(|frame| json!({"file_name": format!("clip/{frame:06}_10.png"), "frame_index": frame, "video_id": 1})).as_bytes());
+    case.bytes("one/c.json", coco(|frame| json!({"file_name": format!("clip/{:06}.jpg", frame + 1), "frame_index": frame + 1, "video_id": 1})).as_bytes());
+    for labels in ["suffix", "one"] {
+        for media in [&["--media", "v/clip.mp4"], &["--frames", "from1/clip"]] {
+            let (found, told, said) = frames(&case, labels, media);
+            assert_eq!(found, [0, 4, 11], "{labels} {media:?}: {said}");
+            assert_eq!(found, told, "{labels} {media:?}");
+        }
+    }
+    // A frame of another video that CVAT would call the same.
+    case.bytes(
+        "other/c.json",
+        coco(|frame| json!({"file_name": format!("b/frame_{frame:06}.jpg")})).as_bytes(),
+    );
+    crate::segue::fail(
+        case.folder.path(),
+        &["import", "other", "--into", "p.segue", "--media", "v/clip.mp4"],
+        1,
+        "nothing was added",
+    );
+}

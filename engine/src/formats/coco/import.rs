@@ -1,6 +1,6 @@
 //! A COCO file as a data set: read, checked, and all shapes made masks or boxes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{
     item::{self, CROWD, Flaw, UNNAMED, Video},
@@ -62,7 +62,9 @@ impl Dataset {
         let mut refuse = |title, flaw| refused.refuse(title, flaw);
         let (images, images_by_id) = images.into_items(&mut refuse);
         let (mut videos, videos_by_id) = videos.into_items(&mut refuse);
-        let mut videos_of_files = BTreeSet::new();
+        let mut videos_by_path: HashMap<String, usize> =
+            videos.iter().enumerate().map(|(place, Video(path))| (path.clone(), place)).collect();
+        let mut file_numbered_videos = BTreeSet::new();
         let (categories, categories_by_id) = categories.into_items(&mut refuse);
         let mut image = |image: item::Image| {
             let file_name = reading.files.named_nearby(reading.path, &image.file_name);
@@ -70,17 +72,15 @@ impl Dataset {
                 let video = match told.video {
                     Some(id) => *videos_by_id.places.get(&id)?,
                     None => {
-                        let (folder, _) = split(&file_name);
-                        let known = videos.iter().position(|Video(path)| path == folder);
-                        let add = || {
-                            videos.push(Video(folder.to_owned()));
+                        let folder = Some(split(&file_name).0).filter(|folder| !folder.is_empty())?;
+                        *videos_by_path.entry(folder.to_owned()).or_insert_with_key(|path| {
+                            videos.push(Video(path.clone()));
                             videos.len() - 1
-                        };
-                        (!folder.is_empty()).then(|| known.unwrap_or_else(add))?
+                        })
                     }
                 };
                 if told.is_number {
-                    videos_of_files.insert(video);
+                    file_numbered_videos.insert(video);
                 }
                 Some((video, told.index))
             });
@@ -102,7 +102,7 @@ impl Dataset {
         let images = images.into_iter().map(&mut image).collect();
         let mut imported = Self {
             images,
-            videos_of_files,
+            file_numbered_videos,
             categories: categories.into_iter().map(category).collect(),
             videos: videos.into_iter().map(|Video(path)| path).collect(),
             ..Self::default()

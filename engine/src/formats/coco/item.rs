@@ -90,14 +90,14 @@ pub(super) struct Image {
     /// None if the file does not state the size of an image.
     pub(super) size: Option<Size>,
     /// Its frame in a video.
-    pub(super) frame: Option<ToldFrame>,
+    pub(super) frame: Option<RawFrame>,
 }
 
-/// What a file says of the frame that an image is.
-pub(super) struct ToldFrame {
+/// The frame of an image as the file has it.
+pub(super) struct RawFrame {
     /// The video's id; without one, the video is the folder of the image.
     pub(super) video: Option<Id>,
-    /// Its index, from 0, or its number.
+    /// Its frame index, or its number if `is_number`.
     pub(super) index: usize,
     /// True if it is called `frame_id`, which some tools count from 0 and others as the files.
     pub(super) is_number: bool,
@@ -161,7 +161,7 @@ impl Item for Image {
     fn of(item: Value) -> Result<Self, Flaw> {
         let video = Id::of_json(&item["video_id"]);
         let number = |key: &str| usize::try_from(json_whole(&item[key])?).ok();
-        let told = |key, is_number| Some(ToldFrame { video: video.clone(), index: number(key)?, is_number });
+        let told = |key, is_number| Some(RawFrame { video: video.clone(), index: number(key)?, is_number });
         let by_id = || told("frame_id", true).filter(|told| told.video.is_some());
         Ok(Self {
             frame: told("frame_index", false).or_else(by_id),
@@ -214,9 +214,9 @@ impl Item for Annotation {
         let mut attributes =
             attributes.filter_map(|(name, value)| Some((name.clone(), answer(value)?))).collect();
         mark_crowd(is_crowd(&item["iscrowd"]), &mut attributes);
-        let segmentation = match (segmentation, rect) {
+        let (segmentation, rect) = match (segmentation, rect) {
             (Segmentation::None, Some(rect)) => turned(rect, &item, &mut attributes),
-            (segmentation, _) => segmentation,
+            as_told => as_told,
         };
         let has_keypoints = item["keypoints"].as_array().is_some_and(|points| !points.is_empty());
         Ok(Self {
@@ -246,17 +246,25 @@ pub(in crate::formats) fn is_crowd(value: &Value) -> bool {
 /// The attribute in which CVAT keeps how a box is turned, in degrees.
 const ROTATION: &str = "rotation";
 
-/// Returns the outline of a box that is turned clockwise around its center, as CVAT has it in an attribute, which is dropped.
-fn turned(rect: Rect, item: &Value, attributes: &mut BTreeMap<String, String>) -> Segmentation {
-    let Some(degrees) = json_float(&item["attributes"][ROTATION]) else { return Segmentation::None };
+/// Returns the outline of a box that is turned clockwise around its center, as CVAT has it in an attribute, which is dropped, and
+/// the upright box around it.
+fn turned(
+    rect: Rect,
+    item: &Value,
+    attributes: &mut BTreeMap<String, String>,
+) -> (Segmentation, Option<Rect>) {
+    let Some(degrees) = json_float(&item["attributes"][ROTATION]) else {
+        return (Segmentation::None, Some(rect));
+    };
     attributes.remove(ROTATION);
     if degrees.rem_euclid(360.0) == 0.0 {
-        return Segmentation::None;
+        return (Segmentation::None, Some(rect));
     }
     let [x0, y0, x1, y1] = <[f32; 4]>::from(rect).map(f64::from);
     let center = [f64::midpoint(x0, x1), f64::midpoint(y0, y1)];
-    let polygons = vec![outlines::turned(center, [x1 - x0, y1 - y0], degrees)];
-    Segmentation::Polygons { polygons, doubt: None }
+    let outline = outlines::turned(center, [x1 - x0, y1 - y0], degrees);
+    let around = outlines::around(&outline);
+    (Segmentation::Polygons { polygons: vec![outline], doubt: None }, Some(around))
 }
 
 fn mark_crowd(is_crowd: bool, attributes: &mut BTreeMap<String, String>) {

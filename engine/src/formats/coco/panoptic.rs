@@ -189,7 +189,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
                 }
                 for id in unlisted {
                     let what = format!("segment {id} on {}", told.file_name);
-                    builder.refuse(what, "it is in the picture and not in segments_info");
+                    builder.refuse(what, "it is in the PNG file but not in segments_info");
                 }
             }
             Err(why) => builder.refuse(what, why),

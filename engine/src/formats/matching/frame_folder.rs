@@ -13,7 +13,7 @@ pub(super) struct FrameFolder {
     /// Frames by the last number in their names; empty if two have the same.
     by_number: HashMap<u64, usize>,
     /// True if the numbers follow each other without a gap, so that the frames of a video are all there.
-    is_whole: bool,
+    is_contiguous: bool,
 }
 
 impl FrameFolder {
@@ -30,8 +30,8 @@ impl FrameFolder {
             .collect();
         let by_number = numbers.filter(|numbers| numbers.len() == names.len()).unwrap_or_default();
         let ends = by_number.keys().min().zip(by_number.keys().max());
-        let is_whole = ends.is_some_and(|(first, last)| last - first == by_number.len() as u64 - 1);
-        Some(Self { names: PathIndex::new(names), by_number, is_whole })
+        let is_contiguous = ends.is_some_and(|(first, last)| last - first == by_number.len() as u64 - 1);
+        Some(Self { names: PathIndex::new(names), by_number, is_contiguous })
     }
 
     /// Finds a frame by its name, or else by the number in it.
@@ -50,7 +50,7 @@ impl FrameFolder {
 
     /// Returns the number of the first frame; none if numbers do not follow each other without a gap.
     pub(super) fn first(&self) -> Option<u64> {
-        self.by_number.keys().min().copied().filter(|_| self.is_whole)
+        self.by_number.keys().min().copied().filter(|_| self.is_contiguous)
     }
 }
 

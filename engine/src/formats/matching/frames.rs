@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Matcher, Misplaced,
     frame_folder::{FrameFolder, last_number, prefix},
-    numbering::{Numbering, Way},
+    numbering::{FrameLookup, Numbering},
 };
 use crate::{
     formats::{
@@ -17,14 +17,14 @@ use crate::{
 
 /// How frames are found: those of the data set's videos, and images that are frames by their names.
 #[derive(Default)]
-pub(super) struct Ways {
-    pub(super) of_videos: BTreeMap<usize, (MediumId, Way)>,
-    pub(super) of_names: BTreeMap<MediumId, Way>,
+pub(super) struct FrameLookups {
+    pub(super) of_videos: BTreeMap<usize, (MediumId, FrameLookup)>,
+    pub(super) of_names: BTreeMap<MediumId, FrameLookup>,
     /// Videos of the data set that may be two of the project.
     ambiguous: BTreeMap<usize, [String; 2]>,
 }
 
-impl Ways {
+impl FrameLookups {
     /// Says why an image has no video.
     pub(super) fn without_video(&self, image: &Image) -> Misplaced {
         let paths = image.frame.and_then(|(video, _)| self.ambiguous.get(&video));
@@ -35,10 +35,10 @@ impl Ways {
 /// The name of a frame of a video of the project.
 pub(super) struct NamedFrame {
     pub(super) medium: MediumId,
-    /// The number in the name.
-    pub(super) number: usize,
+    /// The number in the name; none of a file in a folder of frames whose name has none.
+    pub(super) number: Option<usize>,
     /// True if the number stands after the video's name, without zeros before it.
-    is_bare: bool,
+    is_unpadded: bool,
 }
 
 impl Matcher<'_> {
@@ -46,16 +46,16 @@ impl Matcher<'_> {
     pub(super) fn frame_by(
         &self,
         medium: MediumId,
-        way: Way,
+        lookup: FrameLookup,
         index: usize,
         name: Option<&str>,
     ) -> Result<FrameId, Misplaced> {
         let n_frames = self.project.media[&medium].n_frames;
-        let frame = match (way, name) {
-            (Way::Name, Some(name)) => self.folders.get(&medium).and_then(|folder| folder.find(name)),
-            (Way::Number, Some(name)) => number_of(name),
-            (Way::Index { from }, _) => index.checked_sub(from),
-            (Way::Name | Way::Number, None) => Some(index),
+        let frame = match (lookup, name) {
+            (FrameLookup::Name, Some(name)) => self.folders.get(&medium).and_then(|folder| folder.find(name)),
+            (FrameLookup::Number { from }, Some(name)) => number_of(name).and_then(|n| n.checked_sub(from)),
+            (FrameLookup::Index { from }, _) => index.checked_sub(from),
+            (FrameLookup::Name | FrameLookup::Number { .. }, None) => Some(index),
         };
         match frame.ok_or(Misplaced::Missing)? {
             frame if frame < n_frames => Ok(FrameId { medium, frame }),
@@ -64,13 +64,16 @@ impl Matcher<'_> {
     }
 
     /// Finds the frame whose file has a name without folders, among all folders of frames.
-    pub(super) fn frame_of_bare_name(&self, path: &str) -> Option<FrameId> {
+    pub(super) fn frame_of_file_name(&self, path: &str) -> Option<FrameId> {
         let (folder, name) = split(path);
+        if !folder.is_empty() {
+            return None;
+        }
         let named = |(medium, folder): (&MediumId, &FrameFolder)| {
             Some(FrameId { medium: *medium, frame: folder.names.find(name).one()? })
         };
         let mut frames = self.folders.iter().filter_map(named);
-        frames.next().filter(|_| folder.is_empty() && frames.next().is_none())
+        frames.next().filter(|_| frames.next().is_none())
     }
 
     /// Reads the name of a frame: of a file in a folder of frames, or of an image that was extracted from a video file, which has
@@ -83,23 +86,27 @@ impl Matcher<'_> {
         let stem = without_suffix(name);
         let own = self.videos.find(folder).filter(|medium| self.folders.contains_key(medium));
         if let Some(medium) = own {
-            return Some(NamedFrame { medium, number: number_of(name).unwrap_or_default(), is_bare: false });
+            return Some(NamedFrame { medium, number: number_of(name), is_unpadded: false });
         }
         let number = number_of(name)?;
         let n_digits = stem.len() - prefix(stem).len();
         let prefix = prefix(stem).trim_end_matches(['_', '-', '.', ' ']);
         let is_after_name = !["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
         let video = if is_after_name { format!("{folder}/{prefix}") } else { folder.to_owned() };
-        // CVAT calls the frames of any video `frame_000000`.
-        let is_of_cvat = prefix == "frame" && n_digits == 6;
+        // CVAT calls the frames of any video `frame_000000`, in a folder `images` or none.
+        let is_of_cvat = prefix == "frame" && n_digits == 6 && ["", "images"].contains(&folder);
         let only = || self.videos.ids.first().copied().filter(|_| is_of_cvat && self.videos.ids.len() == 1);
         let medium = self.videos.find(&video).or_else(only)?;
-        let is_bare = is_after_name && number.to_string().len() == n_digits;
-        (!self.folders.contains_key(&medium)).then_some(NamedFrame { medium, number, is_bare })
+        let is_unpadded = is_after_name && number.to_string().len() == n_digits;
+        (!self.folders.contains_key(&medium)).then_some(NamedFrame {
+            medium,
+            number: Some(number),
+            is_unpadded,
+        })
     }
 
     /// Decides how frames are found, from all frames of each video together.
-    pub(super) fn ways(&self, dataset: &Dataset) -> Ways {
+    pub(super) fn lookups(&self, dataset: &Dataset) -> FrameLookups {
         let mut of_videos: BTreeMap<usize, Numbering<'_>> = BTreeMap::new();
         let mut of_names: BTreeMap<MediumId, Numbering<'_>> = BTreeMap::new();
         for image in &dataset.images {
@@ -108,8 +115,11 @@ impl Matcher<'_> {
                     of_videos.entry(video).or_default().add(index, name.as_deref(), false);
                 }
                 (None, Some(path)) => {
-                    if let Some(NamedFrame { medium, number, is_bare }) = self.frame_named(path) {
-                        of_names.entry(medium).or_default().add(number, Some(path), is_bare);
+                    if let Some(NamedFrame { medium, number, is_unpadded }) = self.frame_named(path) {
+                        let numbering = of_names.entry(medium).or_default();
+                        if let Some(number) = number {
+                            numbering.add(number, Some(path), is_unpadded);
+                        }
                     }
                 }
                 (None, None) => {}
@@ -117,12 +127,13 @@ impl Matcher<'_> {
         }
         let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
             let medium = self.video_of(dataset, video, &numbering)?;
-            numbering.is_of_files = dataset.videos_of_files.contains(&video) && numbering.offset() == Some(0);
-            Some((video, (medium, self.way(medium, &numbering))))
+            numbering.is_of_files =
+                dataset.file_numbered_videos.contains(&video) && numbering.offset() == Some(0);
+            Some((video, (medium, self.lookup(medium, &numbering))))
         };
         let of_name = |(medium, mut numbering): (MediumId, Numbering<'_>)| {
             numbering.is_of_files = true;
-            (medium, self.way(medium, &numbering))
+            (medium, self.lookup(medium, &numbering))
         };
         let ambiguous = |(video, path): (usize, &String)| match self.videos.index.find(path) {
             Found::Several(a, b) => {
@@ -130,18 +141,18 @@ impl Matcher<'_> {
             }
             _ => None,
         };
-        Ways {
+        FrameLookups {
             ambiguous: dataset.videos.iter().enumerate().filter_map(ambiguous).collect(),
             of_videos: of_videos.into_iter().filter_map(of_video).collect(),
             of_names: of_names.into_iter().map(of_name).collect(),
         }
     }
 
-    fn way(&self, medium: MediumId, numbering: &Numbering<'_>) -> Way {
+    fn lookup(&self, medium: MediumId, numbering: &Numbering<'_>) -> FrameLookup {
         let n_frames = self.project.media[&medium].n_frames;
         match self.folders.get(&medium) {
-            Some(folder) => numbering.way_in_folder(folder, n_frames),
-            None => numbering.way_in_file(n_frames),
+            Some(folder) => numbering.lookup_in_folder(folder, n_frames),
+            None => numbering.lookup_in_file(n_frames),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
         paths::{last_name, normalized, split, without_suffix},
         text::Texts,
     },
-    media::is_named_as_image,
+    media::{image_suffixes, is_named_as_image},
 };
 
 /// Files that name classes, a name a line, as Darknet and LabelImg have them.
@@ -76,7 +76,6 @@ impl Description {
         let mut files = candidates(&folder);
         // A part of a data set is described above it, and a data set in a folder of its own below.
         let mut part = folder.canonicalize().unwrap_or(folder);
-        let is_below = !files.is_empty();
         while files.is_empty()
             && part.file_name().is_some_and(|name| PARTS.iter().any(|known| name == *known))
         {
@@ -116,7 +115,9 @@ impl Description {
         let mut first = described.remove(0);
         let others = described.into_iter().filter(|other| other.names != first.names);
         first.others = others.filter_map(|other| other.file).collect();
-        if !is_below && path.is_dir() && folder_at(path).canonicalize().is_ok_and(|own| own != part) {
+        let file =
+            first.file.as_ref().and_then(|file| file.canonicalize().ok()).zip(path.canonicalize().ok());
+        if path.is_dir() && file.is_some_and(|(file, path)| !file.starts_with(path)) {
             // Only one part is asked for.
             first.parts.clear();
         }
@@ -183,7 +184,8 @@ impl Description {
             |file: &Path| NAMES.iter().any(|name| file.ends_with(name)) || Some(file) == self.file.as_deref();
         let is_readme = |file: &Path| {
             let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            ["readme", "license", "requirements"].iter().any(|known| name.starts_with(known))
+            // Roboflow has `README.roboflow.txt`.
+            ["readme", "license", "requirements"].contains(&name.split('.').next().unwrap_or_default())
         };
         all.into_iter().filter(|file| !is_names(file) && !is_readme(file) || is_of_image(file)).collect()
     }
@@ -211,14 +213,12 @@ fn is_of_image(file: &Path) -> bool {
     });
     let folder = folder_of(file);
     let twin = PathBuf::from(twin(&folder.to_string_lossy(), "labels", "images"));
-    let is_image = |entry: fs::DirEntry| {
-        let path = entry.path();
-        path.file_stem() == file.file_stem() && is_named_as_image(&path)
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let has_image = |folder: &PathBuf| {
+        let mut suffixes = image_suffixes().flat_map(|suffix| [suffix.to_owned(), suffix.to_uppercase()]);
+        suffixes.any(|suffix| folder.join(format!("{stem}.{suffix}")).is_file())
     };
-    is_row
-        && [folder, twin]
-            .iter()
-            .any(|folder| fs::read_dir(folder).into_iter().flatten().flatten().any(is_image))
+    is_row && [folder, twin].iter().any(has_image)
 }
 
 /// True if a text lists images, a path a line.

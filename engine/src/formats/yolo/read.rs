@@ -8,9 +8,10 @@ use std::{
 use super::layout::{Description, ImageOf, Images, folder_at, is_label_file, is_list};
 use crate::{
     formats::{
-        Dataset, FormatError, Id, Messages, Reading, Shape, counted,
+        Dataset, FormatError, Id, Messages, Reading, Shape, clip, counted,
         dataset::Builder,
         number::{float, whole},
+        outlines,
         polygon::rasterize,
         text::Texts,
     },
@@ -108,10 +109,12 @@ impl Rows {
         {
             return Self::Corners;
         }
-        match () {
-            () if is_even && is_pose(sample) => Self::Pose(length - 5),
-            () if is_tracked(sample) => Self::Tracked,
-            () => Self::Shapes,
+        if is_even && is_pose(sample) {
+            Self::Pose(length - 5)
+        } else if is_tracked(sample) {
+            Self::Tracked
+        } else {
+            Self::Shapes
         }
     }
 }
@@ -125,8 +128,15 @@ fn is_tracked(sample: &[Vec<f64>]) -> bool {
         _ => None,
     };
     let numbers: Option<Vec<f64>> = sample.iter().map(number).collect();
-    let is_whole = |number: &f64| *number >= 1.0 && number.fract() == 0.0;
-    numbers.is_some_and(|numbers| numbers.iter().all(is_whole) && numbers.iter().any(|number| *number > 1.0))
+    let has_scores = sample.iter().any(|row| row.len() == 7);
+    numbers.is_some_and(|numbers| {
+        numbers.iter().all(is_track) && (has_scores || numbers.iter().any(|number| *number > 1.0))
+    })
+}
+
+/// True if a number may be that of a track, which are counted from 1.
+fn is_track(number: &f64) -> bool {
+    *number >= 1.0 && number.fract() == 0.0
 }
 
 /// True if all rows are a box and keypoints in it, each with a visibility of 0, 1 or 2.
@@ -281,6 +291,10 @@ impl Reader {
             });
             match read {
                 Ok((category, Row { shape, score, track, outside })) => {
+                    let shape = match (shape, size) {
+                        (Shape::Box(rect), Some(size)) => Shape::Box(clip(rect, size).unwrap_or(rect)),
+                        (shape, _) => shape,
+                    };
                     if let Some(annotation) = self.builder.annotate(&item, image, category, shape) {
                         (annotation.score, annotation.track) = (score, track);
                         if outside > 1.0 {
@@ -337,7 +351,7 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
         }
         Rows::Pose(n_points) if is_pose(n_points) => (&numbers[..4], numbers.get(4 + n_points)),
         Rows::Tracked if n == 6 => (&numbers[..4], numbers.get(4)),
-        Rows::Tracked if n == 5 => (&numbers[..4], None),
+        Rows::Tracked if n == 5 => (&numbers[..4], numbers.get(4).filter(|number| !is_track(number))),
         Rows::Pose(_) if n != 4 && n != 5 => {
             return Err(format!(
                 "it has {} after its class, not a box and its keypoints",
@@ -368,10 +382,10 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
         pixels.iter().enumerate().map(|(i, v)| (-v).max(v - if i % 2 == 0 { width } else { height }));
     let outside = beyond.fold(0.0, f64::max);
     let shape = match (rows, pixels.len()) {
-        (_, 4) => Shape::Box(around(&pixels)),
-        (Rows::Corners, _) if is_upright(&pixels) => Shape::Box(around(&pixels)),
+        (_, 4) => Shape::Box(outlines::around(&pixels)),
+        (Rows::Corners, _) if is_upright(&pixels) => Shape::Box(outlines::around(&pixels)),
         _ => {
-            let corners = around(&pixels);
+            let corners = outlines::around(&pixels);
             let mask = rasterize(&[pixels], size).map_err(|error| error.to_string())?;
             // A turned box may be narrower than a pixel.
             match rows {
@@ -380,7 +394,7 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
             }
         }
     };
-    let track = numbers.last().filter(|_| rows == Rows::Tracked && n > 4);
+    let track = numbers.last().filter(|number| rows == Rows::Tracked && n > 4 && is_track(number));
     let track = track.map(|track| Id::Number(*track as i64));
     Ok(Row { shape, score: score.map(|score| score.clamp(0.0, 1.0) as f32), track, outside })
 }
@@ -389,19 +403,9 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
 fn is_upright(corners: &[f64]) -> bool {
     /// Pixels by which coordinates are rounded.
     const ROUNDING: f64 = 0.05;
-    let [x0, y0, x1, y1] = <[f32; 4]>::from(around(corners)).map(f64::from);
+    let [x0, y0, x1, y1] = <[f32; 4]>::from(outlines::around(corners)).map(f64::from);
     let is_at = |a: f64, b: f64| (a - b).abs() < ROUNDING;
     corners
         .chunks_exact(2)
         .all(|xy| (is_at(xy[0], x0) || is_at(xy[0], x1)) && (is_at(xy[1], y0) || is_at(xy[1], y1)))
-}
-
-/// The upright box around corners.
-fn around(corners: &[f64]) -> Rect {
-    let range = |axis: usize| {
-        let values = corners.iter().skip(axis).step_by(2).copied();
-        values.fold([f64::INFINITY, f64::NEG_INFINITY], |[min, max], v| [min.min(v), max.max(v)])
-    };
-    let ([x0, x1], [y0, y1]) = (range(0), range(1));
-    Rect::from([x0, y0, x1, y1].map(|v| v as f32))
 }

@@ -10,9 +10,10 @@ use std::{
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel};
 
 use super::{
-    ImageHeader, ImageKind, LARGEST, MediaError, image_error,
+    ImageHeader, ImageKind, LARGEST, MediaError,
+    complete::jpeg_is_complete,
+    image_error,
     levels::{developed, scaled},
-    whole::jpeg_is_whole,
 };
 use crate::geometry::Size;
 
@@ -49,7 +50,7 @@ fn header_of(bytes: impl BufRead + Seek, kind: ImageKind) -> Result<ImageHeader,
 /// Decodes an image with 8 bits a sample, turned upright.
 pub(super) fn read(path: &Path, kind: ImageKind) -> Result<DynamicImage, MediaError> {
     let bytes = fs::read(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-    if kind == ImageKind::Jpeg && !jpeg_is_whole(&bytes) {
+    if kind == ImageKind::Jpeg && !jpeg_is_complete(&bytes) {
         return Err(MediaError::TruncatedImage { path: path.into() });
     }
     let decoded = open(Cursor::new(bytes), kind).and_then(|mut decoder| {

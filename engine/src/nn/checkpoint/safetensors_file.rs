@@ -46,7 +46,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, FormatError> {
     Ok(contents)
 }
 
-/// What a header says of a tensor.
+/// The header entry of a tensor.
 #[derive(Deserialize)]
 struct Info {
     dtype: String,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Annotation, ROTATION, Segmentation, answer, mark_crowd, track_among};
 use crate::{
-    formats::{Id, valid_size},
+    formats::{Id, number::json_float, valid_size},
     geometry::{Rect, Size},
     mask::Rle,
 };
@@ -32,8 +32,8 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
         attributes,
         file_name,
     } = serde_json::from_slice(text).ok()?;
-    let attributes = attributes.unwrap_or_default();
-    if attributes.contains_key(ROTATION) {
+    let mut attributes = attributes.unwrap_or_default();
+    if attributes.remove(ROTATION).is_some_and(|degrees| json_float(&degrees) != Some(0.0)) {
         return None;
     }
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, answer(&value)?)));

@@ -1,4 +1,4 @@
-//! Image files that end too early, found without decoding.
+//! Image files that end too early or have damaged data; most are checked without decoding.
 
 use std::{
     fs::{self, File},
@@ -13,16 +13,16 @@ use crate::media::MediaError;
 ///
 /// # Errors
 /// [`MediaError::TruncatedImage`] if it ends too early, and other errors of decoding it.
-pub fn require_whole(path: &Path) -> Result<(), MediaError> {
-    let is_whole = match ImageKind::of_file(path)? {
-        Some(ImageKind::Jpeg) => fs::read(path).map(|bytes| jpeg_is_whole(&bytes)),
-        Some(ImageKind::Png) => png_is_whole(path),
-        Some(ImageKind::WebP) => webp_is_whole(path),
+pub fn require_complete(path: &Path) -> Result<(), MediaError> {
+    let is_complete = match ImageKind::of_file(path)? {
+        Some(ImageKind::Jpeg) => fs::read(path).map(|bytes| jpeg_is_complete(&bytes)),
+        Some(ImageKind::Png) => png_is_complete(path),
+        Some(ImageKind::WebP) => webp_is_complete(path),
         // They cost too much to decode, and their headers show most damage.
         Some(ImageKind::Avif | ImageKind::Heic | ImageKind::JpegXl | ImageKind::Gif) => Ok(true),
         _ => Ok(false),
     };
-    match is_whole {
+    match is_complete {
         Ok(true) => Ok(()),
         // What is missing may be nothing but the mark of the end; other kinds have none.
         Ok(false) => decode_image(path).map(drop),
@@ -31,7 +31,7 @@ pub fn require_whole(path: &Path) -> Result<(), MediaError> {
 }
 
 /// True if a JPEG reaches its end-of-image marker: the decoder fills what is missing with gray and says nothing.
-pub(super) fn jpeg_is_whole(bytes: &[u8]) -> bool {
+pub(super) fn jpeg_is_complete(bytes: &[u8]) -> bool {
     const END_OF_IMAGE: u8 = 0xD9;
     const START_OF_SCAN: u8 = 0xDA;
     let mut rest = bytes.get(2..).unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) fn jpeg_is_whole(bytes: &[u8]) -> bool {
 }
 
 /// True if a PNG has all its chunks up to IEND, as their checksums say.
-fn png_is_whole(path: &Path) -> io::Result<bool> {
+fn png_is_complete(path: &Path) -> io::Result<bool> {
     let bytes = fs::read(path)?;
     let mut rest = bytes.get(8..).unwrap_or_default();
     // A chunk is the length of its data, its name, its data and a checksum of both.
@@ -77,7 +77,7 @@ fn png_is_whole(path: &Path) -> io::Result<bool> {
 }
 
 /// True if a WebP is as long as its RIFF header says.
-fn webp_is_whole(path: &Path) -> io::Result<bool> {
+fn webp_is_complete(path: &Path) -> io::Result<bool> {
     let mut head = [0; 8];
     let mut file = File::open(path)?;
     file.read_exact(&mut head)?;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn png_with_a_wrong_checksum_is_not_whole() {
+    fn png_with_a_wrong_checksum_is_not_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image.png");
         RgbImage::new(40, 30).save(&path).unwrap();
@@ -106,11 +106,11 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 0x55;
         write(&path, &bytes);
-        assert!(require_whole(&path).is_err());
+        assert!(require_complete(&path).is_err());
     }
 
     #[test]
-    fn files_cut_at_any_place_are_not_whole() {
+    fn files_cut_at_any_place_are_not_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("image");
         let pixels = RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 6, y as u8 * 8, (x * y) as u8]));
@@ -118,14 +118,14 @@ mod tests {
             [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp];
         for format in formats {
             pixels.save_with_format(&path, format).unwrap();
-            require_whole(&path).unwrap();
+            require_complete(&path).unwrap();
             let bytes = fs::read(&path).unwrap();
             // Bytes behind the end belong to nothing.
             write(&path, &[&bytes[..], b"trailer"].concat());
-            require_whole(&path).unwrap();
+            require_complete(&path).unwrap();
             for n_left in [bytes.len() * 2 / 3, bytes.len() / 2] {
                 write(&path, &bytes[..n_left]);
-                let error = require_whole(&path).unwrap_err();
+                let error = require_complete(&path).unwrap_err();
                 assert!(error.to_string().contains("cannot read image"), "{format:?} {n_left}: {error}");
             }
         }
