@@ -42,7 +42,7 @@ impl<'a> Numbering<'a> {
         // Where the names count every fifth frame, say, their numbers are those of the video's frames.
         match self.increasing_numbers().filter(|_| self.offset().is_none()).as_deref() {
             Some([_, .., last]) if *last < n_frames => FrameLookup::Number { from: 0 },
-            Some([1.., .., last]) if *last == n_frames => FrameLookup::Number { from: 1 },
+            Some([first, .., last]) if *first > 0 && *last == n_frames => FrameLookup::Number { from: 1 },
             _ => FrameLookup::Index { from: 0 },
         }
     }

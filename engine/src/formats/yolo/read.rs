@@ -15,7 +15,7 @@ use crate::{
         polygon::rasterize,
         text::Texts,
     },
-    geometry::{Rect, Size},
+    geometry::Size,
 };
 
 /// Label files from which the kind of rows is told, and rows of each.
