@@ -52,8 +52,9 @@ impl<'a> Numbering<'a> {
         let is_by_name = |path| folder.has(path);
         let Some(first @ (0 | 1)) = folder.first() else {
             // A folder with gaps, or one that starts later, is matched by name, unless the indices cover it exactly.
-            let is_named =
-                folder.first().is_none() || self.numbers().is_some() || self.paths().any(is_by_name);
+            let is_named = folder.first().is_none()
+                || self.increasing_numbers().is_some()
+                || self.paths().any(is_by_name);
             let last = self.frames.iter().map(|(index, _)| index + 1).max();
             let is_all = !self.is_of_files && last == Some(n_frames) && !self.paths().all(is_by_name);
             return if is_named && !is_all { FrameLookup::Name } else { FrameLookup::Index { from: 0 } };
@@ -66,8 +67,8 @@ impl<'a> Numbering<'a> {
             },
             Some(0) if self.is_from_1(n_frames) => FrameLookup::Index { from: 1 },
             Some(0 | 1) => FrameLookup::Index { from: 0 },
-            // Names without numbers are either those of the files or say nothing.
-            None if self.numbers().is_none() && !self.paths().any(is_by_name) => {
+            // Names without numbers of frames are either those of the files or say nothing.
+            None if self.increasing_numbers().is_none() && !self.paths().any(is_by_name) => {
                 FrameLookup::Index { from: 0 }
             }
             _ => FrameLookup::Name,
