@@ -24,7 +24,8 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    /// Adds what another file says. Labels that an earlier one has are counted and left out; tracks of the new file become separate objects.
+    /// Adds what another file says. Labels that an earlier one has are counted and left out; tracks of the new file become
+    /// separate objects.
     pub(super) fn add(&mut self, name: &str, file: Dataset) {
         self.n_files += 1;
         let videos: Vec<usize> = file.videos.into_iter().map(|path| self.video(path)).collect();
