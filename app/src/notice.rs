@@ -26,10 +26,11 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Whether it is still to be shown at `now`; errors stay until they are closed.
+    /// Whether it is still to be shown at `now`; errors, and warnings with details to read, stay until they are closed.
     pub fn is_fresh(&self, now: Instant) -> bool {
         let shown = match self.level {
             Level::Info => Duration::from_secs(4),
+            Level::Warning if !self.details.is_empty() => return true,
             Level::Warning => Duration::from_secs(10),
             Level::Error => return true,
         };

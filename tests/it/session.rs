@@ -9,6 +9,7 @@ use engine::{
 };
 use segue::{
     command::{Command, Export, Proposals, Scope, Tool},
+    notice::Level,
     session::Progress,
 };
 
@@ -251,6 +252,27 @@ fn boxes_become_masks_in_one_step() {
     assert_eq!(masks(&desk), 2);
     desk.step([Command::Undo]);
     assert_eq!(desk.session.project(), &imported);
+}
+
+#[test]
+fn import_that_leaves_something_out_warns_and_says_how_much() {
+    let mut desk = Desk::new(1, fake());
+    let annotation = |id: u32, category: u32| serde_json::json!({"id": id, "image_id": 7, "category_id": category, "bbox": [10 * id, 10, 5, 5]});
+    let json = serde_json::json!({
+        "images": [{"id": 7, "file_name": "photo-0.png", "width": 160, "height": 120}],
+        "categories": [{"id": 3, "name": "dog"}],
+        "annotations": [annotation(1, 3), annotation(2, 8), annotation(3, 8)],
+    });
+    let file = desk.folder.path().join("boxes.json");
+    write(&file, &json.to_string());
+    desk.step([Command::Import(file.clone())]);
+    let last = |desk: &Desk| desk.session.notices.shown().last().cloned().unwrap();
+    assert_eq!(last(&desk).level, Level::Warning);
+    assert!(last(&desk).text.contains("2 items of the file not taken"), "{}", last(&desk).text);
+    // The same file again changes nothing, and nothing failed.
+    desk.step([Command::Import(file)]);
+    assert_eq!(last(&desk).level, Level::Warning);
+    assert!(last(&desk).text.contains("already in the project: 1 annotation"), "{}", last(&desk).text);
 }
 
 #[test]

@@ -222,13 +222,27 @@ impl Session {
                 details.extend(taken.messages());
                 details.extend(taken.missing.iter().cloned());
                 let name = path.file_name().unwrap_or_default().display().to_string();
-                let level = if taken.is_nothing() { Level::Error } else { Level::Info };
-                self.notices.add(level, format!("{name}: {taken}"), details);
+                let n_refused = imported.refused.len();
+                let level = match () {
+                    () if taken.is_nothing() && taken.n_known == 0 => Level::Error,
+                    () if n_refused > 0 || !taken.missing.is_empty() || !taken.refused.is_empty() => {
+                        Level::Warning
+                    }
+                    () => Level::Info,
+                };
+                let unread = if n_refused > 0 {
+                    format!("; {n_refused} items of the file not taken")
+                } else {
+                    String::new()
+                };
+                self.notices.add(level, format!("{name}: {taken}{unread}"), details);
             }
             Outcome::Exported(path, report) => {
+                let is_less = report.annotations == 0 || report.lacks_files();
+                let n = counted(report.annotations, "annotation");
                 self.notices.add(
-                    Level::Info,
-                    format!("Exported to {}", path.display()),
+                    if is_less { Level::Warning } else { Level::Info },
+                    format!("Exported to {}: {n}", path.display()),
                     report.to_string().lines().map(str::to_owned).collect(),
                 );
             }
