@@ -59,8 +59,7 @@ fn sequences(path: &Path) -> Vec<PathBuf> {
 /// True if the first line of a text file has a mask as MOTS writes it.
 pub(super) fn is_lines(file: &Path) -> bool {
     let Ok(file) = files::open(file) else { return false };
-    let lines = io::BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
-    let mut lines = lines;
+    let mut lines = io::BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
     lines.find(|line| !line.trim().is_empty()).is_some_and(|line| parse(&line).is_ok())
 }
 

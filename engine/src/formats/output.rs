@@ -147,10 +147,6 @@ impl<'a> Output<'a> {
     ) -> Result<Report, FormatError> {
         self.make_files(selection, files)?;
         let is_folder = self.target.extension().is_none() || self.target.is_dir();
-        if !is_folder {
-            self.keep_earlier()
-                .map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
-        }
         let placed = if is_folder { self.put_folder()? } else { self.put_file()? };
         placed.map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
         Ok(self.report)
@@ -209,13 +205,13 @@ impl<'a> Output<'a> {
     }
 
     /// Where one file is asked for and one was made, it goes there alone.
-    fn put_file(&self) -> Result<io::Result<()>, FormatError> {
+    fn put_file(&mut self) -> Result<io::Result<()>, FormatError> {
         let mut files = Vec::new();
         if let Err(cause) = list(self.staging.path(), &mut files) {
             return Ok(Err(cause));
         }
         match &files[..] {
-            [one] => Ok(fs::rename(one, self.target)),
+            [one] => Ok(self.keep_earlier().and_then(|()| fs::rename(one, self.target))),
             _ => Err(FormatError::SeveralFiles { format: self.report.format, path: self.target.to_owned() }),
         }
     }

@@ -309,6 +309,10 @@ fn nothing_of_a_person_is_overwritten() {
         segue::fail(folder, &words, 1, report);
     }
     segue::fail(folder, &["segment", "a.png", "--point", "5,5", "--out", "a.png"], 1, "a.png");
+    // An export that needs a folder fails, and the file is where it was.
+    let words = ["export", "p.segue", "--format", "yolo", "--out", "other.xml"];
+    segue::fail(folder, &words, 1, "makes several files");
+    assert_eq!(fs::read_to_string(folder.join("other.xml")).unwrap(), "<mine/>");
     // What Segue wrote may be written again; what it did not is kept.
     for (format, out) in [("coco", "mine.json"), ("cvat-images", "other.xml")] {
         for _ in 0..2 {
