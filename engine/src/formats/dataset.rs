@@ -30,6 +30,8 @@ pub struct Dataset {
     pub videos: Vec<String>,
     /// Videos whose frame indices are the numbers in the file names; counting starts at 0 or 1.
     pub file_numbered_videos: BTreeSet<usize>,
+    /// Videos that the labels do not name; their paths are those of the label files.
+    pub unnamed_videos: BTreeSet<usize>,
     /// Categories.
     pub categories: Vec<Category>,
     /// Annotations.
@@ -177,17 +179,27 @@ impl Builder {
         file_name: Option<&str>,
         size: Option<Size>,
     ) -> usize {
-        let videos = &mut self.dataset.videos;
-        let video = *self.videos.entry(video.to_owned()).or_insert_with_key(|path| {
-            videos.push(path.clone());
-            videos.len() - 1
-        });
+        let video = self.video(video);
         if let Some(known) = self.frames.get(&(video, frame)) {
             return *known;
         }
         let place = self.push_image(file_name.map(normalized), size, Some((video, frame)));
         self.frames.insert((video, frame), place);
         place
+    }
+
+    /// Adds a video that the labels do not name, under a path that may be its own.
+    pub(super) fn add_unnamed_video(&mut self, path: &str) {
+        let video = self.video(path);
+        self.dataset.unnamed_videos.insert(video);
+    }
+
+    fn video(&mut self, path: &str) -> usize {
+        let videos = &mut self.dataset.videos;
+        *self.videos.entry(path.to_owned()).or_insert_with_key(|path| {
+            videos.push(path.clone());
+            videos.len() - 1
+        })
     }
 
     /// The place of a frame of a video whose index is the number of its file, `file_name`; see [`Self::frame`].

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     Dataset, Id, Image, Taken, coco,
-    paths::{Found, PathIndex, Rank, last_name, split_named},
+    paths::{Found, PathIndex, Rank, composed, last_name, split_named},
 };
 use crate::{
     geometry::Size,
@@ -91,7 +91,10 @@ pub(super) fn places(
     matcher.locate(folder, &dataset.folder);
     matcher.ids = matcher.meaning_of_ids(dataset);
     matcher.lookups = matcher.lookups(dataset);
-    let FrameLookups { of_videos, of_names, .. } = &matcher.lookups;
+    let FrameLookups { of_videos, of_names, unnamed, .. } = &matcher.lookups;
+    if let Some(video) = unnamed.map(|medium| &project.media[&medium].path) {
+        notes.say(format_args!("{video}: the labels do not name their video; this one is the only one here"));
+    }
     let lookups =
         of_videos.values().copied().chain(of_names.iter().map(|(medium, lookup)| (*medium, *lookup)));
     let from_1 = lookups.filter(|(_, lookup)| *lookup == FrameLookup::Index { from: 1 });
@@ -214,9 +217,17 @@ impl<'a> Matcher<'a> {
     /// Knows photos by their files from now on, too, if both folders are there: that of the project and that of the data set.
     fn locate(&mut self, project: &Path, dataset: &Path) {
         let (Ok(project), Ok(dataset)) = (project.canonicalize(), dataset.canonicalize()) else { return };
-        let photos = self.project.media.iter().filter(|(_, medium)| !medium.is_video());
-        let files: HashMap<PathBuf, MediumId> =
-            photos.map(|(id, medium)| (resolved_path(&path_of(&project, medium)), *id)).collect();
+        let dataset = file_key(&dataset);
+        let mut files: HashMap<PathBuf, MediumId> = HashMap::new();
+        let mut doubles = Vec::new();
+        for (id, medium) in self.project.media.iter().filter(|(_, medium)| !medium.is_video()) {
+            let file = file_key(&path_of(&project, medium));
+            // Labels do not tell a composed name from the same decomposed.
+            if files.insert(file.clone(), *id).is_some() {
+                doubles.push(file);
+            }
+        }
+        files.retain(|file, _| !doubles.contains(file));
         let split = dataset.file_name().and_then(|name| split_named(&name.to_string_lossy()));
         self.own_split = split.map(|split| {
             let outside = files.iter().filter(|(file, _)| !file.starts_with(&dataset));
@@ -228,7 +239,7 @@ impl<'a> Matcher<'a> {
     /// Returns the photo whose file a path of the data set is.
     fn photo_at(&self, path: &str) -> Option<FrameId> {
         let (folder, files) = self.files.as_ref()?;
-        let medium = *files.get(&resolved_path(&folder.join(path)))?;
+        let medium = *files.get(&file_key(&folder.join(path)))?;
         Some(FrameId { medium, frame: 0 })
     }
 
@@ -367,8 +378,8 @@ fn are_in_folders(a: &str, b: &str) -> bool {
     [a, b].iter().all(|path| path.contains('/'))
 }
 
-/// Returns a path without `.` and `..`, as far as they can be resolved by names alone.
-fn resolved_path(path: &Path) -> PathBuf {
+/// Returns a path in composed Unicode, without `.` and `..` as far as they can be resolved by names alone.
+fn file_key(path: &Path) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in path.components() {
         match part {
@@ -377,7 +388,7 @@ fn resolved_path(path: &Path) -> PathBuf {
             part => resolved.push(part),
         }
     }
-    resolved
+    resolved.to_str().map(|path| composed(path).into_owned().into()).unwrap_or(resolved)
 }
 
 impl Dataset {

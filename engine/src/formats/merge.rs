@@ -32,6 +32,7 @@ impl Merger {
         self.all
             .file_numbered_videos
             .extend(file.file_numbered_videos.into_iter().map(|video| videos[video]));
+        self.all.unnamed_videos.extend(file.unnamed_videos.into_iter().map(|video| videos[video]));
         let n_before = self.all.images.len();
         let images: Vec<usize> = file
             .images

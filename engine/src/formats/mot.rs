@@ -77,7 +77,7 @@ fn is_rows(file: &Path, texts: &Texts) -> bool {
     let lines: Vec<String> = lines.filter(|line| !line.trim().is_empty()).take(SNIFFED_LINES + 1).collect();
     // The last one may be cut.
     let n = lines.len().clamp(1, SNIFFED_LINES);
-    !lines.is_empty() && lines.iter().take(n).all(|line| line.contains(',') && Row::parse(line).is_ok())
+    !lines.is_empty() && lines.iter().take(n).all(|line| Row::is_like(line))
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -150,7 +150,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
             .unwrap_or(file)
             .display();
         match reading.texts.read(file) {
-            Ok(text) => read_file(file, &title, &text, sequence, reading, &mut builder),
+            Ok(text) => read_file(file, &title, &text, &sequence, reading, &mut builder),
             Err(error) => builder.refuse(title, error),
         }
     }
@@ -158,7 +158,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
 }
 
 /// The sequence that a file is of.
-struct Sequence {
+pub(super) struct Sequence {
     /// The folder that has `seqinfo.ini` and the images; none for results, which lie elsewhere.
     folder: Option<PathBuf>,
     /// Its path below what is read, which its images have too.
@@ -169,7 +169,20 @@ struct Sequence {
 }
 
 impl Sequence {
-    fn of(file: &Path, reading: &Reading<'_>) -> Self {
+    /// Adds its video to a data set and returns the path of the video there.
+    pub(super) fn add_video(&self, builder: &mut Builder) -> &str {
+        if self.info.name.is_none() {
+            builder.add_unnamed_video(&self.name);
+        }
+        &self.name
+    }
+
+    /// The path of the image of a frame, counted from 0. The number in its name counts from 1.
+    pub(super) fn image(&self, frame: usize) -> String {
+        format!("{}/{}/{:06}{}", self.path, self.info.folder, frame + 1, self.info.suffix)
+    }
+
+    pub(super) fn of(file: &Path, reading: &Reading<'_>) -> Self {
         // Relative paths such as `gt.txt` do not say what folder they are in.
         let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         let folder = real.parent().filter(|folder| folder.ends_with("gt") || folder.ends_with("det"));
@@ -196,13 +209,16 @@ fn read_file(
     file: &Path,
     title: &dyn std::fmt::Display,
     text: &str,
-    sequence: Sequence,
+    sequence: &Sequence,
     reading: &Reading<'_>,
     builder: &mut Builder,
 ) {
-    let Sequence { folder, path, name, info } = sequence;
-    let size = info.size.or_else(|| reading.size_of(&info.image(&path, 0), None));
-    let labels = folder.map(|folder| reading.texts.read(&folder.join("gt/labels.txt")).unwrap_or_default());
+    let size = sequence.info.size.or_else(|| reading.size_of(&sequence.image(0), None));
+    let video = sequence.add_video(builder);
+    let labels = sequence
+        .folder
+        .as_ref()
+        .map(|folder| reading.texts.read(&folder.join("gt/labels.txt")).unwrap_or_default());
     let labels = labels.unwrap_or_default();
     let labels: Vec<&str> = labels.lines().map(str::trim).collect();
     let rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
@@ -217,7 +233,7 @@ fn read_file(
             Ok(Row { frame, id, rect, confidence, class, .. }) => {
                 let label = class.checked_sub(1).and_then(|place| labels.get(place));
                 let label = label.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
-                let image = builder.frame(&name, frame, Some(&info.image(&path, frame)), size);
+                let image = builder.frame(video, frame, Some(&sequence.image(frame)), size);
                 let category = builder.category(&label);
                 if let Some(annotation) = builder.annotate(what, image, category, Shape::Box(rect)) {
                     // Detections have no object yet: -1.
@@ -253,6 +269,18 @@ struct Row {
 }
 
 impl Row {
+    /// True if a line has the fields of MOTChallenge. Lists of VisDrone have eight numbers; those of ICDAR eight, and a text.
+    fn is_like(line: &str) -> bool {
+        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+        let is_like = match fields[..] {
+            [_, _, _, _, _, _, _, _, visibility] => {
+                float(visibility).is_some_and(|v| (0.0..=1.0).contains(&v))
+            }
+            _ => matches!(fields.len(), 6 | 7 | 10),
+        };
+        is_like && Self::parse(line).is_ok()
+    }
+
     fn parse(line: &str) -> Result<Self, String> {
         let fields: Vec<&str> = match line.contains(',') {
             true => line.split(',').map(str::trim).collect(),
@@ -312,11 +340,6 @@ impl Info {
             size: size.and_then(|(width, height)| valid_size(width, height)),
         }
     }
-
-    /// The image of a frame, whose number in the file's name counts from 1.
-    fn image(&self, sequence: &str, frame: usize) -> String {
-        format!("{sequence}/{}/{:06}{}", self.folder, frame + 1, self.suffix)
-    }
 }
 
 #[cfg(test)]
@@ -362,6 +385,11 @@ mod tests {
         assert_eq!(read_at(&seq.join("gt/gt.txt")).videos, ["T"]);
     }
 
+    /// Left, top, width, height, score, class, truncation, occlusion.
+    const VISDRONE: &str = "684,8,273,116,0,0,0,0\n406,119,265,70,1,4,0,1\n";
+    /// Four corners and a text.
+    const ICDAR: &str = "377,117,463,117,465,130,378,130,Genaxis\n493,115,519,115,519,131,493,131,42\n";
+
     #[test]
     fn results_of_trackers_are_proposals() {
         let folder = tempfile::tempdir().unwrap();
@@ -374,7 +402,9 @@ mod tests {
             assert_eq!(scores, [Some(0.75), Some(1.0)]);
             assert_eq!(dataset.annotations[0].track, Some(Id::Number(1)));
         }
-        for other in ["0 0.5 0.5 0.1 0.1\n", "1 0 0 1 0 1 1 0 1\n", "cat\ndog\n", "a,b,c\n", ""] {
+        for other in
+            ["0 0.5 0.5 0.1 0.1\n", "1 0 0 1 0 1 1 0 1\n", "cat\ndog\n", "a,b,c\n", "", VISDRONE, ICDAR]
+        {
             put(&path, other);
             let found = crate::formats::recognize(&Reading::new(&path));
             assert!(!found.is_ok_and(|found| found.format.name == "mot"), "{other}");

@@ -187,8 +187,9 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         if !(reading.progress)(i, sequences.len()) {
             return Err(FormatError::Canceled);
         }
-        let video = sequence_of(file, reading.path);
-        read_text(file, &video, &[], Numbers::OfMotsChallenge, &mut builder)?;
+        let sequence = mot::Sequence::of(file, reading);
+        let video = sequence.add_video(&mut builder);
+        read_text(file, video, &[], Numbers::OfMotsChallenge(&sequence), &mut builder)?;
     }
     builder.finish(reading.path, "instances as MOTS has them")
 }
@@ -210,30 +211,20 @@ fn read_part(part: &Part, reading: &Reading<'_>, builder: &mut Builder) -> Resul
     Ok(())
 }
 
-/// Returns the folder of the sequence that `gt/gt.txt` is in, below `root` or by its own name.
-fn sequence_of(file: &Path, root: &Path) -> String {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let (file, root) = (real(file), real(root));
-    let folder = file.ancestors().nth(2).unwrap_or(&file);
-    let inner = folder.strip_prefix(&root).ok().filter(|inner| inner.file_name().is_some());
-    let inner = inner.or_else(|| folder.file_name().map(Path::new)).unwrap_or(folder);
-    inner.to_string_lossy().replace('\\', "/")
-}
-
 /// The meaning of the numbers of frames.
 #[derive(Clone, Copy)]
-enum Numbers {
+enum Numbers<'a> {
     /// Those of their files.
     OfFiles,
-    /// From 1, in the folder `img1`.
-    OfMotsChallenge,
+    /// From 1.
+    OfMotsChallenge(&'a mot::Sequence),
 }
 
 fn read_text(
     file: &Path,
     video: &str,
     names: &[&str],
-    numbers: Numbers,
+    numbers: Numbers<'_>,
     builder: &mut Builder,
 ) -> Result<(), FormatError> {
     let reader = fs::File::open(file).map(io::BufReader::new);
@@ -252,12 +243,12 @@ fn read_text(
                     Numbers::OfFiles => {
                         builder.frame_of_file(video, number, &image_name(video, number), size)
                     }
-                    Numbers::OfMotsChallenge => {
+                    Numbers::OfMotsChallenge(sequence) => {
                         let Some(index) = number.checked_sub(1) else {
                             builder.refuse(what, "its frame is not a number from 1 on");
                             continue;
                         };
-                        builder.frame(video, index, Some(&image_name(&format!("{video}/img1"), number)), size)
+                        builder.frame(video, index, Some(&sequence.image(index)), size)
                     }
                 };
                 add(&what, image, id, mask, names, builder);

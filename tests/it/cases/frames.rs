@@ -186,3 +186,37 @@ fn odd_names_do_not_move_frames() {
         "nothing was added",
     );
 }
+
+#[test]
+fn labels_without_a_video_are_of_the_only_one() {
+    let case = case();
+    let rows: String =
+        FRAMES.iter().map(|frame| format!("{},1,{},11,20,20,1,1,1\n", frame + 1, 10 * frame + 1)).collect();
+    let shape = |frame: &usize| {
+        let x = 10 * frame;
+        format!(
+            r#"<box frame="{frame}" outside="0" keyframe="1" xtl="{x}" ytl="10" xbr="{}" ybr="30"/>"#,
+            x + 20
+        )
+    };
+    let track = |n: usize| format!(r#"<track id="{n}" label="cat">{}</track>"#, shape(&FRAMES[n]));
+    let tracks: String = (0..3).map(track).collect();
+    case.bytes("task/gt/gt.txt", rows.as_bytes());
+    case.bytes("results/tracker.txt", rows.as_bytes());
+    case.bytes("cvat/annotations.xml", format!("<annotations>{tracks}</annotations>").as_bytes());
+    for labels in ["task", "task/gt/gt.txt", "results/tracker.txt", "cvat"] {
+        let (found, told, said) = frames(&case, labels, &["--media", "v/clip.mp4"]);
+        assert!(said.contains("v/clip.mp4") && said.contains("do not name their video"), "{labels}: {said}");
+        assert_eq!(found, told, "{labels}");
+    }
+    // Of two videos none is chosen; nor a video that is too short, or one of another name.
+    let refused = |labels: &str, media: &[&str]| {
+        let words = [&["import", labels, "--into", "p.segue"], media].concat();
+        crate::segue::fail(case.folder.path(), &words, 1, "nothing was added");
+    };
+    refused("task", &["--media", "v/clip.mp4", "--frames", "from0/clip"]);
+    case.bytes("long/gt.txt", b"13,1,11,11,20,20,1,1,1\n");
+    refused("long", &["--media", "v/clip.mp4"]);
+    case.bytes("task/seqinfo.ini", b"[Sequence]\nname=other\n");
+    refused("task", &["--media", "v/clip.mp4"]);
+}

@@ -75,6 +75,20 @@ fn names_are_found_in_all_spellings() {
 }
 
 #[test]
+fn composed_and_decomposed_twins_get_no_label() {
+    let twins = ["im/caf\u{e9}.png", "im/cafe\u{301}.png"];
+    let case = Case::new(&[(twins[0], ""), (twins[1], ""), ("im/b.png", "")]);
+    let text = r#"{"images": [{"id": 1, "file_name": "caf\u00e9.png"}, {"id": 2, "file_name": "b.png"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"id": 2, "image_id": 2, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+        "categories": [{"id": 1, "name": "cat"}]}"#;
+    case.bytes("im/c.json", text.as_bytes());
+    let (labels, said) = case.imported("im/c.json", &["--media", "im"]);
+    assert!(said.contains("it may be im/caf"), "{said}");
+    assert_eq!(labels.iter().map(|(image, ..)| &**image).collect::<Vec<_>>(), ["im/b.png"]);
+}
+
+#[test]
 fn same_name_in_two_splits_is_two_images() {
     let case = Case::new(&[
         ("d/data.yaml", "names: [a, b]\n"),

@@ -123,7 +123,11 @@ impl Reader<'_> {
     fn read_track(&mut self, element: &Element) {
         self.n_tracks += 1;
         let task = self.meta.task_of(element);
-        let video = task.and_then(|task| task.source.clone()).unwrap_or_else(|| unnamed_video(self.reading));
+        let video = task.and_then(|task| task.source.clone()).unwrap_or_else(|| {
+            let video = unnamed_video(self.reading);
+            self.builder.add_unnamed_video(&video);
+            video
+        });
         let id = element.attribute("id").filter(|id| !id.is_empty()).unwrap_or("unnamed").to_owned();
         let is_new = self.tracks.insert((video.clone(), id.clone()));
         // Tracks of the same id are different objects.

@@ -22,6 +22,8 @@ pub(super) struct FrameLookups {
     pub(super) of_names: BTreeMap<MediumId, FrameLookup>,
     /// Videos of the data set that may be two of the project.
     ambiguous: BTreeMap<usize, [String; 2]>,
+    /// The only video of the project, if it is taken for the only one of the data set, which has no name there.
+    pub(super) unnamed: Option<MediumId>,
 }
 
 impl FrameLookups {
@@ -125,8 +127,12 @@ impl Matcher<'_> {
                 (None, None) => {}
             }
         }
+        let mut unnamed = None;
         let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
-            let medium = self.video_of(dataset, video, &numbering)?;
+            let medium = self.video_of(dataset, video, &numbering).or_else(|| {
+                unnamed = self.unnamed_video(dataset, &numbering);
+                unnamed
+            })?;
             numbering.is_of_files =
                 dataset.file_numbered_videos.contains(&video) && numbering.offset() == Some(0);
             Some((video, (medium, self.lookup(medium, &numbering))))
@@ -145,7 +151,17 @@ impl Matcher<'_> {
             ambiguous: dataset.videos.iter().enumerate().filter_map(ambiguous).collect(),
             of_videos: of_videos.into_iter().filter_map(of_video).collect(),
             of_names: of_names.into_iter().map(of_name).collect(),
+            unnamed,
         }
+    }
+
+    /// The only video of the project, if all labels are of one video that they do not name.
+    fn unnamed_video(&self, dataset: &Dataset, numbering: &Numbering<'_>) -> Option<MediumId> {
+        let is_unnamed = dataset.videos.len() == 1 && dataset.unnamed_videos.len() == 1;
+        let [only] = self.videos.ids[..] else { return None };
+        let is_of_photos = numbering.paths().any(|path| self.photos.index.find(path) != Found::Nothing);
+        let fits = numbering.fits(self.project.media[&only].n_frames);
+        (is_unnamed && fits && !is_of_photos).then_some(only)
     }
 
     fn lookup(&self, medium: MediumId, numbering: &Numbering<'_>) -> FrameLookup {

@@ -75,6 +75,12 @@ impl<'a> Numbering<'a> {
         }
     }
 
+    /// True if a video of so many frames has all frames, counted from 0 or 1.
+    pub(super) fn fits(&self, n_frames: usize) -> bool {
+        let end = n_frames + usize::from(!self.has(0));
+        self.frames.iter().all(|(index, _)| *index < end)
+    }
+
     fn has(&self, index: usize) -> bool {
         self.frames.iter().any(|(own, _)| *own == index)
     }
