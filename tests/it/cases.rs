@@ -3,6 +3,7 @@
 //! Each test writes its own input. What Segue made of it is exported as COCO and read as plain JSON; masks are decoded by
 //! pycocotools. Expected values are arithmetic on the numbers of the input.
 
+mod damage;
 mod exports;
 mod frames;
 mod labels;

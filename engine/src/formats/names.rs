@@ -49,12 +49,21 @@ fn within_folder(path: &str, reserved: &[&str]) -> String {
         let is_file = i + 1 == n;
         is_file || !is_drive && !reserved.contains(part)
     });
-    let plain = |part: &str| {
-        let plain = |c: char| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c };
-        part.chars().map(plain).collect::<String>()
-    };
-    let name = kept.map(|(_, part)| plain(part)).collect::<Vec<String>>().join("/");
+    let name = kept.map(|(_, part)| portable(part)).collect::<Vec<String>>().join("/");
     if name.is_empty() { "medium".to_owned() } else { name }
+}
+
+/// Returns a name that files can have on Windows, too; see "Naming Files, Paths, and Namespaces" in its documentation.
+fn portable(name: &str) -> String {
+    let plain = |c: char| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c };
+    let mut name: String = name.chars().map(plain).collect();
+    if name.ends_with(['.', ' ']) {
+        name.push('_');
+    }
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_lowercase();
+    let is_port = |kind| stem.strip_prefix(kind).is_some_and(|n| matches!(n.as_bytes(), [b'1'..=b'9']));
+    let is_device = ["con", "prn", "aux", "nul"].contains(&&*stem) || is_port("com") || is_port("lpt");
+    if is_device { format!("_{name}") } else { name }
 }
 
 /// Returns what two paths have in common that are one file on Windows or macOS.
@@ -118,6 +127,9 @@ mod tests {
         assert_eq!(named(&paths, &coco::INSTANCES), ["cafe\u{301}.jpg", "caf\u{e9}-2.jpg"]);
         let paths = [("../x.jpg", 1), ("x.jpg", 1), ("C:\\x.jpg", 1), ("/d/x:y.jpg", 1)];
         assert_eq!(named(&paths, &coco::INSTANCES), ["x.jpg", "x-2.jpg", "x-3.jpg", "d/x_y.jpg"]);
+        let paths = [("con.jpg", 1), ("LPT1", 1), ("d. /x.", 1), ("com10.png", 1), ("_con.tif", 1)];
+        let portable = ["_con.jpg", "_LPT1", "d. _/x._", "com10.png", "_con-2.tif"];
+        assert_eq!(named(&paths, &coco::INSTANCES), portable);
     }
 
     #[test]

@@ -15,13 +15,13 @@ use proptest::prelude::*;
 use crate::media::write;
 
 /// The images, two of them with one name.
-const IMAGES: [&str; 4] = ["x/1.png", "y/1.png", "y/0002.png", "\u{e4}.png"];
-const CATEGORIES: [&str; 2] = ["cat", "Stra\u{df}e"];
+pub(super) const IMAGES: [&str; 4] = ["x/1.png", "y/1.png", "y/0002.png", "\u{e4}.png"];
+pub(super) const CATEGORIES: [&str; 2] = ["cat", "Stra\u{df}e"];
 
 /// A box on an image: place of the image, category, left, top, width and height, in even whole pixels.
-type Item = (usize, usize, [u32; 4]);
+pub(super) type Item = (usize, usize, [u32; 4]);
 
-fn items() -> impl Strategy<Value = BTreeSet<Item>> {
+pub(super) fn items() -> impl Strategy<Value = BTreeSet<Item>> {
     let sides =
         (0..20_u32, 0..20_u32, 1..20_u32, 1..20_u32).prop_map(|(x, y, w, h)| [2 * x, 2 * y, 2 * w, 2 * h]);
     prop::collection::btree_set((0..IMAGES.len(), 0..CATEGORIES.len(), sides), 1..8)
@@ -122,8 +122,8 @@ fn project(folder: &Path) -> Project {
     project
 }
 
-/// Fails unless the labels import as these items.
-fn check(folder: &Path, labels: &Path, items: &BTreeSet<Item>) {
+/// Fails unless the labels import as these items. Returns the number of messages on what is not taken or taken otherwise.
+pub(super) fn check(folder: &Path, labels: &Path, items: &BTreeSet<Item>) -> usize {
     let mut project = project(folder);
     let (format, mut dataset) = read(&Reading::new(labels)).unwrap();
     let taken = dataset.add_to(&mut project, folder, false);
@@ -138,6 +138,10 @@ fn check(folder: &Path, labels: &Path, items: &BTreeSet<Item>) {
         got.insert((image, category, [x0, y0, x1 - x0, y1 - y0]));
     }
     assert_eq!(&got, items, "{}: {taken} {}", format.name, dataset.messages().join("\n"));
+    [&dataset.refused, &dataset.notes, &taken.refused, &taken.notes]
+        .map(|messages| messages.len())
+        .iter()
+        .sum()
 }
 
 /// Writes COCO in one of its spellings.

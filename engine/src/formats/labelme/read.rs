@@ -12,12 +12,16 @@ use serde_json::Value;
 
 use super::{
     RECOGNIZE,
-    shape::{attributes, box_of_mask, kind, label, parse, without_area},
+    shape::{WITH_AREA, attributes, box_of_mask, kind, label, parse, without_area},
 };
 use crate::{
     formats::{
-        Dataset, FormatError, Reading, Shape, counted, dataset::Builder, json, number::json_whole,
-        paths::without_suffix, valid_size,
+        Dataset, FormatError, Reading, Shape, counted,
+        dataset::{Builder, one_line},
+        json,
+        number::json_whole,
+        paths::without_suffix,
+        valid_size,
     },
     geometry::Size,
 };
@@ -153,6 +157,9 @@ fn objects<'a>(
                 continue;
             }
         };
+        if !WITH_AREA.contains(&kind(json)) {
+            builder.note(&format!("{} shape", one_line(kind(json))), "taken as a polygon");
+        }
         let group = Some(&json["group_id"]).filter(|id| !id.is_null() && matches!(shape, Shape::Mask(_)));
         let group = group.map(|id| (id.to_string(), label.clone()));
         let known =
@@ -203,5 +210,20 @@ mod tests {
         put(&path, &whole[..cuts[0]]);
         let error = crate::formats::read(&Reading::new(&path)).unwrap_err().to_string();
         assert!(error.contains("its image is not known"), "{error}");
+    }
+
+    #[test]
+    fn shape_of_an_unknown_kind_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        image::RgbImage::new(9, 7).save(folder.path().join("a.png")).unwrap();
+        let shape = |kind: &str| {
+            format!(r#"{{"label": "dog", "shape_type": "{kind}", "points": [[1, 1], [4, 1], [4, 4]]}}"#)
+        };
+        let shapes = ["spline", "polygon", "rotation"].map(shape).join(", ");
+        put(&path, format!(r#"{{"shapes": [{shapes}], "imagePath": "a.png", "imageData": null}}"#));
+        let (_, dataset) = crate::formats::read(&Reading::new(&path)).unwrap();
+        assert_eq!(dataset.annotations.len(), 3);
+        assert_eq!(dataset.notes.sentences(), ["1 spline shape: taken as a polygon"]);
     }
 }

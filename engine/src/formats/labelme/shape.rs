@@ -21,6 +21,10 @@ pub(super) fn without_area(kind: &str) -> Option<&'static str> {
     }
 }
 
+/// Kinds of shapes with area: those of LabelMe, and those of X-AnyLabeling for turned boxes and boxes of four corners.
+pub(super) const WITH_AREA: [&str; 7] =
+    ["polygon", "rectangle", "circle", "mask", "oriented_rectangle", "rotation", "quadrilateral"];
+
 /// The kind of a shape; those without one are polygons.
 pub(super) fn kind(shape: &Value) -> &str {
     shape["shape_type"].as_str().filter(|kind| !kind.is_empty()).unwrap_or("polygon")
