@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Instant};
 
 use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
 use engine::{
+    file::has_suffix,
     models::Shelf,
     worker::{Engine, Load},
 };
@@ -253,8 +254,7 @@ impl App {
 
     /// What is meant by dropping files and folders on the window.
     fn dropped(&self, paths: Vec<PathBuf>) -> Vec<Command> {
-        let all_are =
-            |extension: &str| paths.iter().all(|path| path.extension().is_some_and(|e| e == extension));
+        let all_are = |suffix: &str| paths.iter().all(|path| has_suffix(path, &[suffix]));
         match self.session.file().is_some() {
             _ if paths.is_empty() => Vec::new(),
             _ if ["pt", "pth", "safetensors"].into_iter().any(all_are) => {

@@ -28,10 +28,11 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::{
     detector::{self, AlikeDetector, Detector},
+    file::has_suffix,
     media::is_named_as_image,
     models as weights,
     nn::{Cancel, Place, Runtime},
-    project::VIDEO_SUFFIXES,
+    project::{VIDEO_SUFFIXES, is_named_as_work},
     sam2::{Look, Weights},
     segmenter::Sam2Segmenter,
     worker::Load,
@@ -88,12 +89,13 @@ pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> an
     let is_input =
         |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| out.starts_with(input));
     anyhow::ensure!(!inputs.iter().any(is_input), "{name} is an input; choose another file to write");
-    let suffix = out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let is_medium = is_named_as_image(out) && kind != OutputKind::Image
-        || VIDEO_SUFFIXES.contains(&&*suffix) && kind != OutputKind::Video
-        || suffix == "segue";
+    let may_be_output = match kind {
+        OutputKind::Labels => false,
+        OutputKind::Image => is_named_as_image(out),
+        OutputKind::Video => has_suffix(out, &VIDEO_SUFFIXES),
+    };
     anyhow::ensure!(
-        !is_medium,
+        may_be_output || !is_named_as_work(out),
         "{name} already exists and is a project, photo or video; choose another file to write"
     );
     Ok(())

@@ -16,6 +16,7 @@ use crate::{
         onnx::OnnxDetector,
         owlv2::{Config as Owlv2Config, Owlv2},
     },
+    file::has_suffix,
     geometry::Rect,
     nn::{Cancel, Runtime},
     picture::Picture,
@@ -78,7 +79,7 @@ pub fn open(
     path: &Path,
     image_size: Option<usize>,
 ) -> Result<Box<dyn Detector>, DetectError> {
-    if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
+    if has_suffix(path, &["onnx"]) {
         return Ok(Box::new(OnnxDetector::load(runtime, path, image_size)?));
     }
     let is_owlv2 = Owlv2Config::of(&detect::open(path)?).is_some();

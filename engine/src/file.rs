@@ -30,6 +30,12 @@ pub fn write_atomically(
     persist(file, path)
 }
 
+/// True if the name of a file ends with one of these suffixes, given without the dot, in any case.
+pub fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
+    let own = path.extension().unwrap_or_default();
+    suffixes.iter().any(|suffix| own.eq_ignore_ascii_case(suffix))
+}
+
 fn end_of_links(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -31,7 +31,7 @@ use crate::{
     prompt::Prompt,
 };
 
-pub use find::{VIDEO_SUFFIXES, locate, scan, scan_frames};
+pub use find::{VIDEO_SUFFIXES, is_named_as_work, locate, scan, scan_frames};
 pub use history::{History, Step, StepId, Write};
 pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};

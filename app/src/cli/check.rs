@@ -8,6 +8,7 @@ use std::{
 use anyhow::{bail, ensure};
 use clap::Args;
 use engine::{
+    file::has_suffix,
     formats::{self, Dataset, Format, FormatError, Gravity, ImageFiles, Options, Reading, Sizes, counted},
     nn::Cancel,
 };
@@ -105,7 +106,7 @@ impl Source<'_> {
         let labels = self.labels.display();
         ensure!(self.labels.exists(), "there is no {labels}");
         ensure!(
-            self.labels.extension().is_none_or(|suffix| suffix != "segue"),
+            !has_suffix(self.labels, &["segue"]),
             "{labels} is a project, not labels; write them with `segue export`, count them with `segue stats`"
         );
         let reading = Reading::new(self.labels);

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use engine::{
     detect::DetectError,
     detector,
+    file::has_suffix,
     models::{self, Downloader, Exportable, Finds, KnownModel, OwnModel, Progress, Shelf, State, recognize},
     nn::{Cancel, Device, Runtime},
     sam2::Weights,
@@ -91,7 +92,7 @@ impl Models {
                 let metadata = std::fs::metadata(&file);
                 let is_special = metadata.is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
                 ensure!(!is_special, "{} is not a regular file; give a file of weights", file.display());
-                let is_onnx = file.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx"));
+                let is_onnx = has_suffix(&file, &["onnx"]);
                 let about = if is_onnx { check_onnx(&file)? } else { recognize(&file)?.about };
                 say(format_args!("{}: {about}", file.display()))
             }

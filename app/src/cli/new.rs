@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use engine::{file::folder_of, formats::counted, media::Sources, project::Store};
+use engine::{
+    file::{folder_of, has_suffix},
+    formats::counted,
+    media::Sources,
+    project::Store,
+};
 
 use super::{cancel_on_interrupt, media::MediaArgs, say};
 
@@ -21,8 +26,11 @@ impl New {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let project = &self.project;
         ensure!(!project.exists(), "{} is there already; choose another name", project.display());
-        let is_named = project.extension().is_some_and(|suffix| suffix == "segue");
-        ensure!(is_named, "the name of a project ends with .segue, {} does not", project.display());
+        ensure!(
+            has_suffix(project, &["segue"]),
+            "the name of a project ends with .segue, {} does not",
+            project.display()
+        );
         let folder = folder_of(project);
         ensure!(folder.is_dir(), "there is no folder {} for the project", folder.display());
         let cancel = cancel_on_interrupt()?;

@@ -97,7 +97,7 @@ impl Segment {
         if let Some(out) = &self.out {
             let read = [&self.photo, &self.mask, &self.input];
             let read: Vec<&Path> = read.into_iter().flatten().map(PathBuf::as_path).collect();
-            let is_png = out.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("png"));
+            let is_png = file::has_suffix(out, &["png"]);
             let is_image = is_png && self.input.is_none();
             check_output(out, &read, if is_image { OutputKind::Image } else { OutputKind::Labels })?;
         }
@@ -126,8 +126,7 @@ impl Segment {
         } else {
             Photo::new(image, self.model.look()).answer(&mut model, &asked, self.at_once, &cancel)?
         };
-        if let Some(path) = out.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
-        {
+        if let Some(path) = out.filter(|path| file::has_suffix(path, &["png"])) {
             return write_mask(path, &mask);
         }
         let answer = Answer {

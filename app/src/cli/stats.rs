@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use engine::{
+    file::has_suffix,
     formats::{ImageFiles, Stats},
     nn::Cancel,
     project::Project,
@@ -48,7 +49,7 @@ pub(super) struct Counted {
 /// Opens a project, or makes one of labels; what is not taken of these is said on standard error.
 pub(super) fn project(source: &Source<'_>, cancel: &Cancel) -> anyhow::Result<Counted> {
     let path = source.labels;
-    if path.extension().is_some_and(|suffix| suffix == "segue") {
+    if has_suffix(path, &["segue"]) {
         let folder = engine::file::folder_of(path);
         let project = (**open(path)?.history.now()).clone();
         return Ok(Counted { project, files: ImageFiles::of_project(&folder).into(), n_refused: 0 });

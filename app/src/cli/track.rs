@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use engine::{
-    file::check_writable,
+    file::{check_writable, has_suffix},
     formats::{Shape, coco},
     mask::{Mask, Rle},
     media::{FrameSource, MediaError, VideoWriter, damaged_frames},
@@ -108,7 +108,7 @@ pub(crate) struct FoundSegment {
 
 impl Track {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        if self.media.extension().is_some_and(|extension| extension == "segue") {
+        if has_suffix(&self.media, &["segue"]) {
             ensure!(
                 (self.from, self.to, &self.overlay) == (0, None, &None)
                     && (self.max_cond_frames, self.non_overlap) == (MAX_COND_FRAMES, false),

@@ -12,7 +12,7 @@ use super::{
     paths::{Found, PathIndex, joined, last_name, normalized, split_named},
 };
 use crate::{
-    file::folder_of,
+    file::{folder_of, has_suffix},
     geometry::Size,
     media::{frame_files, image_size, is_named_as_image},
     project::{Medium, mask_folders::is_mask_folder, path_of},
@@ -33,7 +33,7 @@ pub(super) fn open(path: &Path) -> io::Result<fs::File> {
 
 /// Lists the files of a folder and its folders with a suffix in any case, in the order of their paths.
 pub(super) fn with_suffix(folder: &Path, suffix: &str) -> Vec<PathBuf> {
-    walk(folder, |_| true, |path| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(suffix)))
+    walk(folder, |_| true, |path| has_suffix(path, &[suffix]))
 }
 
 /// Lists the folders in a folder, in the order of their names.

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     file,
-    media::{FrameSource, is_named_as_image},
-    project::{FrameId, Medium, MediumId, VIDEO_SUFFIXES},
+    media::FrameSource,
+    project::{FrameId, Medium, MediumId, is_named_as_work},
 };
 
 /// Names the report within an export; a folder that has it may be replaced by another export.
@@ -50,11 +50,6 @@ pub fn check_target(target: &Path) -> Result<(), FormatError> {
 /// Text near the start of a file that marks it as an export of Segue.
 pub(super) const MARK: &str = "Made with Segue";
 
-fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
-    let own = path.extension().unwrap_or_default();
-    suffixes.iter().any(|suffix| own.eq_ignore_ascii_case(suffix))
-}
-
 /// True if a file is an earlier export, or empty.
 fn is_export(file: &Path) -> bool {
     let mut start = Vec::new();
@@ -74,8 +69,7 @@ fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
         if target.extension().is_none() {
             return Err(FormatError::NoFolder { path });
         }
-        if is_named_as_image(target) || has_suffix(target, &VIDEO_SUFFIXES) || has_suffix(target, &["segue"])
-        {
+        if is_named_as_work(target) {
             return Err(FormatError::Exists { path });
         }
     }

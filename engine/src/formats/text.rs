@@ -17,6 +17,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 
 use super::{FormatError, files};
+use crate::file::has_suffix;
 
 /// A longer text file is refused, except where its items are read one by one.
 const LONGEST: u64 = 256 << 20;
@@ -170,7 +171,7 @@ fn unmarked_utf16(bytes: &[u8]) -> Option<&'static Encoding> {
 /// Returns the encoding that an XML file declares if its few characters beyond ASCII may be valid UTF-8 by chance. Many of them
 /// are not, so that a file with many was written as UTF-8 whatever it declares.
 fn declared_instead(path: &Path) -> io::Result<Option<&'static Encoding>> {
-    if !path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("xml")) {
+    if !has_suffix(path, &["xml"]) {
         return Ok(None);
     }
     let bytes = read_start(path)?;

@@ -82,7 +82,7 @@ impl Exportable {
     pub fn find(model: &str, size: Option<usize>) -> Result<Self, ExportError> {
         let is = |known: &super::KnownModel| known.name == model;
         let path = Path::new(model);
-        if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
+        if file::has_suffix(path, &["onnx"]) {
             return Err(ExportError::Onnx(path.to_owned()));
         }
         let detector = if detectors().any(is) { Some(find_detector(model)?) } else { None };

@@ -9,6 +9,7 @@ use crate::{
         detr::{Config as DetrConfig, Detr, Family},
         owlv2::{Config as Owlv2Config, Owlv2},
     },
+    file::has_suffix,
     sam2::{Config, Weights},
 };
 
@@ -31,7 +32,7 @@ pub struct Recognized {
 /// # Errors
 /// If the file cannot be read, or is none of these, or not a whole one; each tensor that is wrong is named.
 pub fn recognize(path: &Path) -> Result<Recognized, ModelError> {
-    if path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("onnx")) {
+    if has_suffix(path, &["onnx"]) {
         let cause = "ONNX files stay where they are".to_owned();
         return Err(ModelError::Nameless { path: path.to_owned(), cause });
     }

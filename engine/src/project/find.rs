@@ -16,8 +16,12 @@ use super::{
     scan::{Report, Scan},
     told_from,
 };
-use crate::media::{
-    FrameSource, ImageKind, MediaError, Sources, image_header, image_size, is_named_as_image, natural_order,
+use crate::{
+    file::has_suffix,
+    media::{
+        FrameSource, ImageKind, MediaError, Sources, image_header, image_size, is_named_as_image,
+        natural_order,
+    },
 };
 
 /// Suffixes of video files, in small letters.
@@ -69,7 +73,7 @@ pub fn scan(
     }
     unread.iter().for_each(|suffix| report.pass_over(suffix));
     for (i, file) in files.iter().enumerate() {
-        let is_time = i % OFTEN == 0 || is_named(file, &VIDEO_SUFFIXES);
+        let is_time = i % OFTEN == 0 || has_suffix(file, &VIDEO_SUFFIXES);
         if is_time && !progress(i, files.len()) {
             break;
         }
@@ -88,13 +92,13 @@ pub fn scan(
 /// Returns why a file is not even opened.
 fn unfit(file: &Path) -> Option<&'static str> {
     // Opening and closing the open project's file would give up its lock.
-    if is_named(file, &["segue"]) {
+    if has_suffix(file, &["segue"]) {
         return Some("cannot add file: it is a Segue project; open it instead");
     }
     if file.to_str().is_none() {
         return Some("cannot add file: its name is no valid text; rename it");
     }
-    if is_named(file, &["csv", "json", "txt", "xml", "yaml", "yml"]) {
+    if has_suffix(file, &["csv", "json", "txt", "xml", "yaml", "yml"]) {
         return Some("cannot add file: it is no image or video; if it holds labels, import them");
     }
     // Opening a pipe would wait for whoever writes to it.
@@ -267,7 +271,7 @@ impl Walk {
                     folders.push(path);
                 } else if is_named_as_image(&path) || is_named_as_video(&path) || is_unnamed_image(&path) {
                     self.files.push(path);
-                } else if is_named(&path, &UNREAD) {
+                } else if has_suffix(&path, &UNREAD) {
                     self.unread.push(path.extension().unwrap_or_default().to_string_lossy().into_owned());
                 }
             }
@@ -285,10 +289,15 @@ fn is_unnamed_image(path: &Path) -> bool {
     path.extension().is_none() && ImageKind::of_file(path).is_ok_and(|kind| kind.is_some())
 }
 
+/// True if the name of a file is that of a project, photo or video, which no other output may replace.
+pub fn is_named_as_work(path: &Path) -> bool {
+    is_named_as_image(path) || has_suffix(path, &VIDEO_SUFFIXES) || has_suffix(path, &["segue"])
+}
+
 /// True for a file with a suffix of videos. Those that TypeScript has too are of a video only if its packets show.
 fn is_named_as_video(path: &Path) -> bool {
-    is_named(path, &VIDEO_SUFFIXES)
-        && (!is_named(path, &["ts", "mts"]) || is_transport_stream(path).unwrap_or(false))
+    has_suffix(path, &VIDEO_SUFFIXES)
+        && (!has_suffix(path, &["ts", "mts"]) || is_transport_stream(path).unwrap_or(false))
 }
 
 /// True if a file begins with two packets of an MPEG transport stream, which may have a time before each.
@@ -297,11 +306,6 @@ fn is_transport_stream(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
     fs::File::open(path)?.take(200).read_to_end(&mut head)?;
     Ok([(0, 188), (4, 196)].into_iter().any(|(a, b)| head.get(a) == SYNC && head.get(b) == SYNC))
-}
-
-fn is_named(path: &Path, extensions: &[&str]) -> bool {
-    let extension = path.extension().unwrap_or_default();
-    extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 fn by_folder(a: &Path, b: &Path) -> Ordering {

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{Event, Reporter, Storing};
 use crate::{
-    file::folder_of,
+    file::{folder_of, has_suffix},
     project::{Opened, Store, Write},
 };
 
@@ -102,7 +102,7 @@ const EXTENSION: &str = "segue";
 /// The project file that is meant by these paths, and those of them that are media: a folder's project lies in it and has
 /// its name; a file's is that of its folder.
 fn project_of(paths: Vec<PathBuf>) -> (PathBuf, Vec<PathBuf>) {
-    let is_project = |path: &PathBuf| path.extension().is_some_and(|e| e == EXTENSION);
+    let is_project = |path: &PathBuf| has_suffix(path, &[EXTENSION]);
     if let Some(project) = paths.iter().find(|path| is_project(path)) {
         return (project.clone(), Vec::new());
     }

@@ -10,7 +10,7 @@ use super::{
     shape::{attributes, parse, without_area},
 };
 use crate::{
-    file::folder_of,
+    file::{folder_of, has_suffix},
     formats::{
         Dataset, FormatError, Id, Reading, Shape, dataset::Builder, json, number::json_whole, valid_size,
     },
@@ -98,10 +98,8 @@ struct Subset {
 
 impl Subset {
     fn of(path: &Path) -> Self {
-        let is_json =
-            |path: &Path| path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"));
         let entries = std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten();
-        let has_others = entries.filter(|entry| is_json(&entry.path())).take(2).count() > 1;
+        let has_others = entries.filter(|entry| has_suffix(&entry.path(), &["json"])).take(2).count() > 1;
         Self { name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), has_others }
     }
 

@@ -10,7 +10,7 @@ use std::{
 use serde_yaml_ng::Value;
 
 use crate::{
-    file::folder_of,
+    file::{folder_of, has_suffix},
     formats::{
         FormatError, ImageFiles, files,
         number::{float, json_whole, whole},
@@ -193,7 +193,7 @@ impl Description {
 
 /// True for a text file whose first row is numbers, as many as a box needs.
 pub(super) fn is_label_file(path: &Path, texts: &Texts) -> bool {
-    let is_text = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("txt"));
+    let is_text = has_suffix(path, &["txt"]);
     let is_names = NAMES.iter().any(|name| path.ends_with(name));
     let has_row = || texts.read(path).is_ok_and(|text| begins_with_row(&text));
     path.is_file() && is_text && !is_names && has_row()
@@ -236,16 +236,13 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
     let mut others: Vec<PathBuf> =
         fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     others.sort();
-    let is_named = |file: &PathBuf, suffixes: &[&str]| {
-        file.extension().is_some_and(|own| suffixes.iter().any(|suffix| own.eq_ignore_ascii_case(suffix)))
-    };
     for suffixes in [&["yaml", "yml"][..], &["data"]] {
         let more: Vec<PathBuf> =
-            others.iter().filter(|file| is_named(file, suffixes) && !all.contains(file)).cloned().collect();
+            others.iter().filter(|file| has_suffix(file, suffixes) && !all.contains(file)).cloned().collect();
         all.extend(more.into_iter().filter(|file| file.is_file()));
     }
     // A YAML file may describe a training run or a model.
-    all.retain(|file| !is_named(file, &["yaml", "yml"]) || has_names(file));
+    all.retain(|file| !has_suffix(file, &["yaml", "yml"]) || has_names(file));
     all.extend(
         NAMES.iter().map(|name| folder.join(name)).filter(|file| file.is_file() && !is_of_image(file)),
     );
