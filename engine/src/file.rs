@@ -1,10 +1,15 @@
 //! Files are written whole or not at all; and the folders of the user's that are Segue's.
 
+mod staging;
+
 use std::{
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
 };
+
+pub(crate) use staging::Staging;
+pub use staging::StagingError;
 
 /// Writes `path` through a temporary file beside it, so that `path` holds its old contents until the new are complete. What
 /// is no file, such as a pipe, is written itself, and of a link what it leads to.
@@ -78,35 +83,6 @@ pub(crate) fn persist(file: tempfile::NamedTempFile, path: &Path) -> io::Result<
         file.as_file().set_permissions(before.permissions())?;
     }
     file.persist(path)?;
-    Ok(())
-}
-
-/// Renames a complete temporary folder to `target`, whose old contents, if any, go when the new are in place.
-///
-/// # Errors
-/// What the system says; `target` is then as it was.
-pub(crate) fn put_folder(staging: &Path, target: &Path) -> io::Result<()> {
-    let before = staging.with_extension("before");
-    if target.exists() {
-        fs::rename(target, &before)?;
-    }
-    if let Err(error) = fs::rename(staging, target) {
-        if before.exists() {
-            fs::rename(&before, target)?;
-        }
-        return Err(error);
-    }
-    allow_reading(target)?;
-    if before.exists() { fs::remove_dir_all(&before) } else { Ok(()) }
-}
-
-/// Temporary folders are their owner's alone.
-fn allow_reading(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{geometry::Size, media::MediaError};
+use crate::{file::StagingError, geometry::Size, media::MediaError};
 
 /// Why labels are not read or written at all.
 ///
@@ -40,8 +40,11 @@ pub enum FormatError {
     )]
     UnknownFormat { path: PathBuf },
 
-    #[error("{} is not empty and no earlier export of Segue; choose another folder", path.display())]
-    NotEmpty { path: PathBuf },
+    #[error("{0}")]
+    Staging(#[from] StagingError),
+
+    #[error("{} holds {}, an image or video of the project; choose another folder", target.display(), medium.display())]
+    HoldsMedia { target: PathBuf, medium: PathBuf },
 
     #[error("{} already exists and is a project, photo or video; choose another name", path.display())]
     Exists { path: PathBuf },

@@ -16,12 +16,12 @@ use super::{
     report::Change,
 };
 use crate::{
-    file,
+    file::{self, Staging},
     media::FrameSource,
     project::{FrameId, Medium, MediumId, is_named_as_work},
 };
 
-/// Names the report within an export; a folder that has it may be replaced by another export.
+/// The report within an export, which lists the files that another export may replace.
 pub const REPORT: &str = "segue-export.json";
 /// Progress is told now and then, since most of what is written is small.
 const TOLD_EVERY: usize = 64;
@@ -31,7 +31,7 @@ pub struct Output<'a> {
     /// What is written so far.
     pub report: Report,
     target: &'a Path,
-    staging: tempfile::TempDir,
+    staging: Staging,
     progress: &'a dyn Fn(usize, usize) -> bool,
     done: usize,
     total: usize,
@@ -58,12 +58,7 @@ fn is_export(file: &Path) -> bool {
 }
 
 /// A folder beside the target, in which what goes there is made.
-fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
-    let replaces = |folder: &Path| folder.join(REPORT).is_file();
-    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-    if target.is_dir() && !is_empty(target) && !replaces(target) {
-        return Err(FormatError::NotEmpty { path: target.to_owned() });
-    }
+fn staging(target: &Path) -> Result<Staging, FormatError> {
     if target.exists() && !target.is_dir() {
         let path = target.to_owned();
         if target.extension().is_none() {
@@ -73,10 +68,7 @@ fn staging(target: &Path) -> Result<tempfile::TempDir, FormatError> {
             return Err(FormatError::Exists { path });
         }
     }
-    let folder = file::folder_of(target);
-    fs::create_dir_all(&folder).map_err(|cause| FormatError::Write { path: target.to_owned(), cause })?;
-    let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(folder);
-    staging.map_err(|cause| FormatError::Write { path: target.to_owned(), cause })
+    Ok(Staging::beside(target, REPORT)?)
 }
 
 impl<'a> Output<'a> {
@@ -140,9 +132,14 @@ impl<'a> Output<'a> {
         files: &ImageFiles,
     ) -> Result<Report, FormatError> {
         self.make_files(selection, files)?;
-        let is_folder = self.target.extension().is_none() || self.target.is_dir();
-        let placed = if is_folder { self.put_folder()? } else { self.put_file()? };
-        placed.map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
+        if self.target.extension().is_none() || self.target.is_dir() {
+            let report = serde_json::to_value(&self.report).map_err(io::Error::from);
+            let report = report.map_err(|error| FormatError::writing(self.target, error))?;
+            self.staging.put(report)?;
+        } else {
+            let placed = self.put_file()?;
+            placed.map_err(|cause| FormatError::Write { path: self.target.to_owned(), cause })?;
+        }
         Ok(self.report)
     }
 
@@ -176,14 +173,6 @@ impl<'a> Output<'a> {
             }
         }
         Ok(())
-    }
-
-    /// The report goes with the rest; an earlier export gives way.
-    fn put_folder(&self) -> Result<io::Result<()>, FormatError> {
-        let report = serde_json::to_vec_pretty(&self.report).map_err(io::Error::from);
-        let report = report.map_err(|error| FormatError::writing(self.target, error))?;
-        self.write(REPORT, |out| out.write_all(&report))?;
-        Ok(file::put_folder(self.staging.path(), self.target))
     }
 
     /// Renames a file that an export takes the place of, unless Segue wrote it or an earlier one was kept.

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    file::write_atomically,
+    file::{StagingError, write_atomically},
     mask::{Mask, Rle, testing::picture},
     project::{self, CategoryId, Medium, MediumId, MediumKind, Object, ObjectId, Segment},
 };
@@ -363,12 +363,12 @@ fn a_folder_with_other_things_in_it_is_left_alone_and_an_earlier_export_gives_wa
     let export = || {
         coco::INSTANCES.export(&media(), &ImageFiles::of_project(folder.path()), &exact(), &target, &go_on)
     };
-    assert!(matches!(export(), Err(FormatError::NotEmpty { .. })));
+    assert!(matches!(export(), Err(FormatError::Staging(StagingError::NotEmpty(_)))));
     fs::remove_file(target.join("mine.txt")).unwrap();
     export().unwrap();
-    write_atomically(&target.join("annotations/stale.json"), |out| out.write_all("".as_ref())).unwrap();
+    write_atomically(&target.join("annotations/mine.json"), |out| out.write_all("".as_ref())).unwrap();
     export().unwrap();
-    assert!(target.join(REPORT).is_file() && !target.join("annotations/stale.json").exists());
+    assert!(target.join(REPORT).is_file() && target.join("annotations/mine.json").exists());
 }
 
 #[test]

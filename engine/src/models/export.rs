@@ -11,7 +11,7 @@ use std::{
 use super::{BUILTIN, ModelError, Progress, detectors, find_detector, open, segmenters};
 use crate::{
     detect::{self, DetectError},
-    file,
+    file::{self, Staging, StagingError},
     nn::{
         Checkpoint, CheckpointError, Graph,
         graph::{PackError, WEIGHTS},
@@ -20,7 +20,7 @@ use crate::{
 };
 use layout::Part;
 
-/// Names the list of parts within an export; a folder that has it may be replaced by another export.
+/// The list of parts within an export, and of the files that another export may replace.
 const LIST: &str = "segue-models.json";
 
 /// A model that is to be served by others.
@@ -58,9 +58,9 @@ pub enum ExportError {
     /// It is an ONNX file already.
     #[error("{} is an ONNX file as it is, which servers read; Segue itself runs it here: give its path to --detector", .0.display())]
     Onnx(PathBuf),
-    /// Something else is where it should go.
-    #[error("{} is there already and no earlier export of a model; give another place", .0.display())]
-    Taken(PathBuf),
+    /// The folder is not made, or something else is where it should go.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
     /// The disk.
     #[error("cannot write the export: {cause}: {}", path.display())]
     Disk {
@@ -116,17 +116,11 @@ impl Exportable {
     /// # Errors
     /// If something else is there, the disk does not take it, or it was ended; all is then as it was.
     pub fn write(self, target: &Path, watch: &dyn Fn(&Progress) -> bool) -> Result<Exported, ExportError> {
-        let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-        let is_free = !target.exists() || target.join(LIST).is_file() || is_empty(target);
-        if !is_free {
-            return Err(ExportError::Taken(target.to_owned()));
-        }
         let disk = |path: &Path| {
             let path = path.to_owned();
             move |cause| ExportError::Disk { path, cause }
         };
-        let parent = file::folder_of(target);
-        let staging = tempfile::Builder::new().prefix(".segue-").tempdir_in(&parent).map_err(disk(target))?;
+        let staging = Staging::beside(target, LIST)?;
         let total = self.parts.iter().map(|(_, graph)| graph.n_packed_bytes()).sum();
         let (mut parts, mut done) = (Vec::new(), 0);
         for (part, graph) in self.parts {
@@ -151,10 +145,10 @@ impl Exportable {
             }
             parts.push(part);
         }
-        for (name, text) in layout::files(&self.model, &parts) {
+        for (name, text) in layout::files(&parts) {
             write(&staging.path().join(name), text.as_bytes()).map_err(disk(target))?;
         }
-        file::put_folder(staging.path(), target).map_err(disk(target))?;
+        staging.put(layout::list(&self.model, &parts))?;
         Ok(Exported { parts: parts.into_iter().map(|part| part.name).collect(), n_bytes: total })
     }
 }

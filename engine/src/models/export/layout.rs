@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::LIST;
 use crate::nn::{Checkpoint, CheckpointError, Graph, Port, PortKind, remote};
 
 /// A part of a model as a server knows it.
@@ -77,17 +76,20 @@ fn shape(port: &Port) -> Vec<i64> {
     port.shape.iter().map(|dim| dim.map_or(-1, |n| n as i64)).collect()
 }
 
-/// Files beside the parts: name and text each.
-pub(super) fn files(model: &str, parts: &[Part]) -> [(&'static str, String); 4] {
+/// The model and its parts.
+pub(super) fn list(model: &str, parts: &[Part]) -> Value {
     let part = |part: &Part| json!({"name": part.name, "part": part.role});
-    let list = json!({"model": model, "parts": parts.iter().map(part).collect::<Vec<_>>()});
+    json!({"model": model, "parts": parts.iter().map(part).collect::<Vec<_>>()})
+}
+
+/// Files beside the parts: name and text each.
+pub(super) fn files(parts: &[Part]) -> [(&'static str, String); 3] {
     let part =
         |part: &Part| json!({"config": {"name": part.name, "base_path": format!("/models/{}", part.name)}});
     let openvino = json!({"model_config_list": parts.iter().map(part).collect::<Vec<_>>()});
     // MLServer's own limit of a message is less than one image's features; one process holds each model once.
     let mlserver = json!({"parallel_workers": 0, "grpc_max_message_length": 1_i64 << 30});
     [
-        (LIST, format!("{list:#}\n")),
         ("README.md", GUIDE.to_owned()),
         ("openvino.json", format!("{openvino:#}\n")),
         ("settings.json", format!("{mlserver:#}\n")),
