@@ -46,7 +46,12 @@ mod xml;
 pub mod yolo;
 pub mod youtube_vis;
 
-use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use merge::Merger;
 use paths::PathIndex;
@@ -232,6 +237,12 @@ impl<'a> Reading<'a> {
         Self { path, ..self.clone() }
     }
 
+    /// True if the file of an image has another size than the labels state.
+    fn is_misstated(&self, name: &str, stated: Option<Size>) -> bool {
+        let of_file = || self.files.size(name).and_then(Result::ok);
+        stated.is_some_and(|stated| of_file().is_some_and(|size| size != stated))
+    }
+
     /// The size of an image: as the label file states it if that is the size of an image, or else that of its file, or
     /// that of the project's image.
     fn size_of(&self, name: &str, stated: Option<Size>) -> Option<Size> {
@@ -364,6 +375,7 @@ impl Format {
             };
             return Err(FormatError::Nothing { why: why.to_owned() });
         }
+        check_media(project, files, target)?;
         let steps = report.images + report.annotations;
         let mut output = Output::begin(target, report, steps, progress)?;
         (self.write)(&selection, &mut output)?;
@@ -383,12 +395,22 @@ impl Format {
         let path = reading.path;
         let unknown = || FormatError::UnknownFormat { path: path.to_owned() };
         let read = self.read.ok_or_else(unknown)?;
-        if !path.is_dir() || read.together {
+        if read.together {
             return (read.read)(reading);
+        }
+        let of_file = |file: &Path| {
+            let mut dataset = (read.read)(&reading.at(file))?;
+            if let Some(split) = files::split_of(file, path) {
+                dataset.set_split(split);
+            }
+            Ok(dataset)
+        };
+        if !path.is_dir() {
+            return of_file(path);
         }
         let (mut all, mut failed) = (Merger::default(), Vec::new());
         for file in read.recognize.files(path, &reading.texts) {
-            match (read.read)(&reading.at(&file)) {
+            match of_file(&file) {
                 Ok(dataset) => all.add(&reading.files.relative(&file), dataset),
                 Err(FormatError::Canceled) => return Err(FormatError::Canceled),
                 Err(error) => failed.push(error),
@@ -401,6 +423,17 @@ impl Format {
                 Ok(all)
             }
         }
+    }
+}
+
+/// Checks that no image or video of a project lies in the folder of an export, which replaces its files.
+fn check_media(project: &Project, files: &ImageFiles, target: &Path) -> Result<(), FormatError> {
+    let Some(real) = target.canonicalize().ok().filter(|real| real.is_dir()) else { return Ok(()) };
+    let media = project.media.values().map(|medium| files.path_of(medium));
+    let is_inside = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path.starts_with(&real));
+    match media.into_iter().find(is_inside) {
+        Some(medium) => Err(FormatError::HoldsMedia { target: target.to_owned(), medium }),
+        None => Ok(()),
     }
 }
 

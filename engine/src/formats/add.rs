@@ -1,7 +1,7 @@
 //! What a dataset says, added to a project.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     hash::BuildHasher as _,
     mem,
@@ -24,8 +24,10 @@ const AT_ONCE: usize = 1 << 13;
 /// What was added to a project, and what was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Annotations that were added.
+    /// Annotations that were added, proposals among them.
     pub n_annotations: usize,
+    /// Annotations that were added as proposals, for a person to accept or reject.
+    pub n_proposals: usize,
     /// Images, and frames of videos, that have got some.
     pub n_images: usize,
     /// Categories that are new to the project.
@@ -59,6 +61,9 @@ impl fmt::Display for Taken {
         let (annotations, images) =
             (counted(self.n_annotations, "annotation"), counted(self.n_images, "image"));
         write!(f, "{annotations} on {images} added")?;
+        if self.n_proposals > 0 {
+            write!(f, " ({} of them proposals, to accept or reject in the window)", self.n_proposals)?;
+        }
         if self.n_categories > 0 {
             write!(f, "; new categories: {}", self.n_categories)?;
         }
@@ -97,7 +102,7 @@ impl Dataset {
         }
         let categories_before = project.categories.clone();
         let categories = self.add_categories(project, &mut taken);
-        let known = if repeat { HashSet::default() } else { known_labels(project) };
+        let known = if repeat { HashMap::default() } else { known_labels(project) };
         let mut tracks: HashMap<(MediumId, CategoryId, Id), ObjectId> = HashMap::new();
         let mut has_got = vec![false; self.images.len()];
         let mut next = project.new_object();
@@ -116,15 +121,17 @@ impl Dataset {
                 continue;
             };
             let category = categories[category];
-            if known.contains(&label_key(at, category, &segment)) {
-                taken.n_known += 1;
-                continue;
-            }
             let is_frame = self.images[image].frame.is_some();
             if let Some(track) = track.as_ref().filter(|_| is_frame && !is_video) {
                 attributes.insert("track_id".to_owned(), track.to_string());
             }
             let track = track.filter(|_| is_video).map(|track| (at.medium, category, track));
+            if let Some(object) = known.get(&label_key(at, category, &segment)) {
+                taken.n_known += 1;
+                // What is new of the track continues the object.
+                tracks.extend(track.map(|track| (track, *object)));
+                continue;
+            }
             let begun = track.as_ref().and_then(|track| tracks.get(track).copied());
             let object = begun.filter(|object| project.segment(*object, at.frame).is_none());
             let object = object.unwrap_or_else(|| {
@@ -137,6 +144,7 @@ impl Dataset {
             tracks.extend(track.map(|track| (track, object)));
             project.segments.insert((object, at.frame), Arc::new(segment));
             taken.n_annotations += 1;
+            taken.n_proposals += usize::from(score.is_some());
             has_got[image] = true;
         }
         let labeled = places.iter().zip(has_got).filter(|(_, has_got)| *has_got);
@@ -209,11 +217,12 @@ fn label_key(at: FrameId, category: CategoryId, segment: &Segment) -> LabelKey {
     (at, category, shape)
 }
 
-/// The labels of a project.
-fn known_labels(project: &Project) -> HashSet<LabelKey, foldhash::fast::RandomState> {
+/// The labels of a project and their objects.
+fn known_labels(project: &Project) -> HashMap<LabelKey, ObjectId, foldhash::fast::RandomState> {
     let labels = project.objects.iter().flat_map(|(&(medium, id), object)| {
         let segments = project.track(id);
-        segments.map(move |(frame, segment)| label_key(FrameId { medium, frame }, object.category, segment))
+        let key = move |frame, segment| label_key(FrameId { medium, frame }, object.category, segment);
+        segments.map(move |(frame, segment)| (key(frame, segment), id))
     });
     labels.collect()
 }
@@ -301,7 +310,8 @@ mod tests {
         all.categories = vec![category(3, None), category(8, None)];
         all.annotations[1].category = 1;
         let taken = all.add_to(&mut project, Path::new(""), false);
-        assert_eq!(taken.missing, ["image 4", "image 40000020", "image -1"]);
+        assert_eq!((taken.missing.len(), taken.refused.len(), taken.n_proposals), (0, 3, 2));
+        assert!(taken.refused.sentences()[0].starts_with("image 4 is not taken: only its id is known"));
         let found: Vec<_> =
             project.objects.iter().map(|(at, o)| (at.0.0, o.category.0, o.proposal)).collect();
         assert_eq!(found, [(3, 3, Some(0.5)), (4, 8, Some(0.5))]);

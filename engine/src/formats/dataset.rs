@@ -30,6 +30,8 @@ pub struct Dataset {
     pub videos: Vec<String>,
     /// Videos whose frame indices are the numbers in the file names; counting starts at 0 or 1.
     pub file_numbered_videos: BTreeSet<usize>,
+    /// The splits of images that their paths do not say: `train`, `val` or `test`.
+    pub splits: BTreeMap<usize, &'static str>,
     /// Videos that the labels do not name; their paths are those of the label files.
     pub unnamed_videos: BTreeSet<usize>,
     /// Categories.
@@ -186,6 +188,11 @@ impl Builder {
         let place = self.push_image(file_name.map(normalized), size, Some((video, frame)));
         self.frames.insert((video, frame), place);
         place
+    }
+
+    /// Says which split an image is of, if that is known.
+    pub(super) fn set_split(&mut self, image: usize, split: Option<&'static str>) {
+        self.dataset.splits.extend(split.map(|split| (image, split)));
     }
 
     /// Adds a video that the labels do not name, under a path that may be its own.
@@ -380,6 +387,13 @@ fn reach(rect: Rect, inner: Rect) -> f32 {
 }
 
 impl Dataset {
+    /// Says which split its images are of whose split is not known.
+    pub(super) fn set_split(&mut self, split: &'static str) {
+        for image in 0..self.images.len() {
+            self.splits.entry(image).or_insert(split);
+        }
+    }
+
     /// Makes a project of all that it says, with its images and videos as media; and reports what has no place there. Its
     /// annotations move there. Images whose files are there in another size than stated are not taken.
     pub fn to_project(&mut self, files: &ImageFiles) -> (Project, Taken) {

@@ -81,11 +81,13 @@ pub struct ImageFiles {
     frame_folders: Mutex<HashMap<String, PathBuf>>,
 }
 
-/// Returns the path of an image within the split that its label file is called after, such as `instances_val2017.json`.
-fn of_split(labels: &Path, path: &str) -> Option<String> {
+/// Returns the split that a label file is called after, such as `instances_val2017.json`, or lies in below `root`.
+pub(super) fn split_of(labels: &Path, root: &Path) -> Option<&'static str> {
     let stem = labels.file_stem()?.to_string_lossy();
-    let split = stem.split(['_', '-', '.', ' ']).find_map(split_named)?;
-    Some(format!("{split}/{path}"))
+    let inner = labels.strip_prefix(root).ok().and_then(Path::parent);
+    let named = stem.split(['_', '-', '.', ' ']).find_map(split_named);
+    let mut folders = inner.into_iter().flat_map(Path::iter);
+    named.or_else(|| folders.find_map(|folder| split_named(&folder.to_string_lossy())))
 }
 
 /// Folders that hold labels beside a folder of images.
@@ -225,7 +227,10 @@ impl ImageFiles {
         }
         match self.find(&nearby) {
             Some(file) => self.relative(&file),
-            None => of_split(labels, &plain).filter(|path| self.find(path).is_some()).unwrap_or(plain),
+            None => {
+                let of_split = split_of(labels, labels).map(|split| format!("{split}/{plain}"));
+                of_split.filter(|path| self.find(path).is_some()).unwrap_or(plain)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Dataset, Id, Image, Taken, coco,
+    Dataset, Id, Image, Taken, coco, counted,
     paths::{Found, PathIndex, Rank, composed, last_name, split_named},
 };
 use crate::{
@@ -69,6 +69,10 @@ enum Misplaced {
     Ambiguous([String; 2]),
     /// Its id is that of one image in an export, and the name of another.
     AmbiguousId([String; 2]),
+    /// Nothing but its id is known.
+    Nameless,
+    /// It is of a split, and photos of its name are of others, such as this one.
+    OfOtherSplit(&'static str, String),
     /// Its frame lies behind the end of a video of so many frames.
     Beyond(usize),
 }
@@ -91,7 +95,17 @@ pub(super) fn places(
     matcher.locate(folder, &dataset.folder);
     matcher.ids = matcher.meaning_of_ids(dataset);
     matcher.lookups = matcher.lookups(dataset);
-    let FrameLookups { of_videos, of_names, unnamed, .. } = &matcher.lookups;
+    let FrameLookups { of_videos, of_names, unnamed, doubtful, .. } = &matcher.lookups;
+    for (medium, lookup) in doubtful {
+        let video = &project.media[medium].path;
+        let how = match lookup {
+            FrameLookup::Name => "the numbers in the names of its images, not their order",
+            FrameLookup::Index { .. } | FrameLookup::Number { .. } => {
+                "the order of its images, not the numbers in their names"
+            }
+        };
+        notes.say(format_args!("{video}: frame numbers of the labels are taken as {how}"));
+    }
     if let Some(video) = unnamed.map(|medium| &project.media[&medium].path) {
         notes.say(format_args!("{video}: the labels do not name their video; this one is the only one here"));
     }
@@ -102,7 +116,9 @@ pub(super) fn places(
         let video = &project.media[&medium].path;
         notes.say(format_args!("{video}: the labels are taken to count its frames from 1"));
     }
-    let mut found: Vec<Match> = dataset.images.iter().map(|image| matcher.find(image)).collect();
+    let split = |image: usize| dataset.splits.get(&image).copied();
+    let mut found: Vec<Match> =
+        dataset.images.iter().enumerate().map(|(i, image)| matcher.find(image, split(i))).collect();
     matcher.settle_by_root(dataset, &mut found);
     refuse_doubles(dataset, &mut found);
     let mut places = Vec::with_capacity(found.len());
@@ -147,11 +163,21 @@ pub(super) fn places(
                 );
                 None
             }
-            Err(Misplaced::Beyond(n_frames)) => {
+            Err(Misplaced::Nameless) => {
                 refused.refuse(
                     dataset.title(image),
-                    format_args!("its video has {n_frames} frames, counted from 0"),
+                    "only its id is known; put the annotation file that lists the images beside the results",
                 );
+                None
+            }
+            Err(Misplaced::OfOtherSplit(split, photo)) => {
+                let why = format_args!("its labels are of the split {split}, {photo} is of another");
+                refused.refuse(dataset.title(image), why);
+                None
+            }
+            Err(Misplaced::Beyond(n_frames)) => {
+                let why = format!("its video ends before it, after {}", counted(n_frames, "frame"));
+                refused.refuse(dataset.title(image), why);
                 None
             }
         };
@@ -248,7 +274,7 @@ impl<'a> Matcher<'a> {
         let nameless =
             || dataset.images.iter().filter(|image| image.file_name.is_none() && image.frame.is_none());
         let n_named = nameless().filter(|image| self.photo_named(&image.id).is_some()).count();
-        let n_exported = nameless().filter(|image| coco::exported(&image.id, self.project).is_some()).count();
+        let n_exported = nameless().filter(|image| self.exported(&image.id).is_some()).count();
         match n_named.cmp(&n_exported) {
             Ordering::Less => IdMeaning::Exported,
             Ordering::Greater => IdMeaning::Named,
@@ -262,9 +288,17 @@ impl<'a> Matcher<'a> {
         Some(FrameId { medium: self.photos.ids[place], frame: 0 })
     }
 
+    /// Returns the image that had an id in an export. A project without categories was not exported, and ids of photos are
+    /// small numbers that any file may have; those of frames are not.
+    fn exported(&self, id: &Id) -> Option<FrameId> {
+        let at = coco::exported(id, self.project)?;
+        let is_frame = self.project.media[&at.medium].is_video();
+        (is_frame || !self.project.categories.is_empty()).then_some(at)
+    }
+
     /// Finds an image by its id alone.
     fn find_by_id(&self, id: &Id) -> Result<Option<FrameId>, Misplaced> {
-        let exported = coco::exported(id, self.project);
+        let exported = self.exported(id);
         let named = self.photo_named(id);
         match self.ids {
             IdMeaning::Exported => Ok(exported),
@@ -300,7 +334,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    fn find(&self, image: &Image) -> Match {
+    fn find(&self, image: &Image, split: Option<&'static str>) -> Match {
         let framed = match (image.frame, &image.file_name) {
             (Some((video, index)), _) => {
                 self.lookups.of_videos.get(&video).map(|(medium, lookup)| (*medium, *lookup, index))
@@ -319,7 +353,7 @@ impl<'a> Matcher<'a> {
             return match framed {
                 Some(framed) => frame(framed),
                 None if image.frame.is_some() => Err(self.lookups.without_video(image)),
-                None => self.find_by_id(&image.id)?.map(|at| (at, None)).ok_or(Misplaced::Missing),
+                None => self.find_by_id(&image.id)?.map(|at| (at, None)).ok_or(Misplaced::Nameless),
             };
         };
         if let Some(framed) = framed.filter(|_| image.frame.is_some()) {
@@ -328,7 +362,7 @@ impl<'a> Matcher<'a> {
         if let Some(at) = self.photo_at(path) {
             return Ok((at, Some(Rank::WHOLE)));
         }
-        let photo = match self.photos.index.find(path) {
+        let photo = match self.photo_of_split(path, split)? {
             Found::One(place, rank) if !rank.is_whole() && self.is_of_other_split(place) => Found::Nothing,
             photo => photo,
         };
@@ -347,6 +381,25 @@ impl<'a> Matcher<'a> {
                 Err(Misplaced::Ambiguous([a, b].map(|place| self.photos.index.path(place).to_owned())))
             }
             Found::Nothing => self.first_page(path).ok_or_else(|| self.lookups.without_video(image)),
+        }
+    }
+
+    /// Finds a photo that does not lie in the folder of another split, if the image's own is known.
+    fn photo_of_split(&self, path: &str, split: Option<&'static str>) -> Result<Found, Misplaced> {
+        let index = &self.photos.index;
+        let found = index.find(path);
+        let split_in = |path: &str| path.rsplit('/').skip(1).find_map(split_named);
+        let Some(split) = split.filter(|_| split_in(path).is_none()) else { return Ok(found) };
+        let photo = match found {
+            Found::Nothing => return Ok(found),
+            Found::One(place, _) if split_in(index.path(place)).is_none_or(|other| other == split) => {
+                return Ok(found);
+            }
+            Found::One(place, _) | Found::Several(place, _) => index.path(place),
+        };
+        match index.find(&format!("{split}/{path}")) {
+            Found::Nothing => Err(Misplaced::OfOtherSplit(split, photo.to_owned())),
+            found => Ok(found),
         }
     }
 
@@ -412,7 +465,7 @@ mod tests {
             Id,
             tests::{SIZE, media, put},
         },
-        project::Medium,
+        project::{Category, CategoryId, Medium},
     };
 
     fn image(file_name: &str, frame: Option<(usize, usize)>) -> Image {
@@ -472,6 +525,7 @@ mod tests {
         let by_id = |id: &str| Image { id: Id::of(id), file_name: None, size: None, frame: None };
         let find = |paths: &[&str], ids: &[&str]| {
             let mut project = Project::default();
+            project.categories.insert(CategoryId(1), Category::new("cat", [1, 2, 3]).into());
             for (id, path) in (1..).zip(paths) {
                 let medium = Medium { path: (*path).to_owned(), ..(*media().media[&MediumId(2)]).clone() };
                 project.media.insert(MediumId(id), medium.into());
@@ -579,6 +633,9 @@ mod tests {
             vec![image("e/img1/000004.jpg", Some((0, 3))), image("e/img1/000021.jpg", Some((0, 20)))];
         let places = places(&dataset(images), &media(), Path::new(""), &mut taken);
         assert_eq!(places[0].unwrap().at, FrameId { medium: MediumId(4), frame: 3 });
-        assert!(places[1].is_none() && taken.refused.sentences()[0].contains("its video has 20 frames"));
+        assert!(
+            places[1].is_none()
+                && taken.refused.sentences()[0].contains("its video ends before it, after 20 frames")
+        );
     }
 }

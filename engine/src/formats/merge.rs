@@ -14,7 +14,7 @@ use super::{Annotation, Dataset, Id, Image, Shape};
 pub(super) struct Merger {
     all: Dataset,
     n_files: usize,
-    images: HashMap<(String, Option<(usize, usize)>), usize>,
+    images: HashMap<(String, Option<(usize, usize)>, Option<&'static str>), usize>,
     videos: HashMap<String, usize>,
     categories: HashMap<String, usize>,
     /// Keys of all labels, once there are several files.
@@ -37,9 +37,10 @@ impl Merger {
         let images: Vec<usize> = file
             .images
             .into_iter()
-            .map(|image| {
+            .enumerate()
+            .map(|(place, image)| {
                 let frame = image.frame.map(|(video, index)| (videos[video], index));
-                self.image(Image { frame, ..image })
+                self.image(Image { frame, ..image }, file.splits.get(&place).copied())
             })
             .collect();
         let categories: Vec<usize> =
@@ -101,12 +102,12 @@ impl Merger {
         })
     }
 
-    /// Images of one name in different sizes are two.
-    fn image(&mut self, image: Image) -> usize {
+    /// Images of one name in different sizes or splits are two.
+    fn image(&mut self, image: Image, split: Option<&'static str>) -> usize {
         let all = &mut self.all.images;
         let is_known_by_frame = image.frame.is_some();
         let name = image.file_name.clone().or(is_known_by_frame.then(String::new));
-        let key = name.map(|name| (name, image.frame));
+        let key = name.map(|name| (name, image.frame, split));
         let known = key.as_ref().and_then(|key| self.images.get(key).copied());
         let is_same = |known: &usize| {
             image.size.is_none() || all[*known].size.is_none_or(|size| Some(size) == image.size)
@@ -116,6 +117,7 @@ impl Merger {
             return known;
         }
         all.push(image);
+        self.all.splits.extend(split.map(|split| (all.len() - 1, split)));
         if let Some(key) = key {
             self.images.entry(key).or_insert(all.len() - 1);
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::{self, BufRead as _, Read as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -16,7 +17,11 @@ use super::{
     text::Texts,
     valid_size,
 };
-use crate::geometry::{Rect, Size};
+use crate::{
+    file::folder_of,
+    geometry::{Rect, Size},
+    media::is_named_as_image,
+};
 
 /// MOTChallenge.
 pub const FORMAT: Format = Format {
@@ -70,14 +75,14 @@ pub(super) fn is_of_sequence(file: &Path) -> bool {
         && file.canonicalize().is_ok_and(|real| real.ends_with("gt/gt.txt") || real.ends_with("det/det.txt"))
 }
 
-/// True if a text file begins with lines of boxes, whose fields are separated by commas as MOTChallenge has them.
+/// True if a text file begins with lines of boxes, whose fields are separated by commas as MOTChallenge has them. A few may be
+/// damaged, or a head.
 fn is_rows(file: &Path, texts: &Texts) -> bool {
     let Ok(text) = texts.open(file) else { return false };
     let lines = io::BufReader::new(text.take(1 << 16)).lines().map_while(Result::ok);
     let lines: Vec<String> = lines.filter(|line| !line.trim().is_empty()).take(SNIFFED_LINES + 1).collect();
-    // The last one may be cut.
-    let n = lines.len().clamp(1, SNIFFED_LINES);
-    !lines.is_empty() && lines.iter().take(n).all(|line| Row::is_like(line))
+    let n_rows = lines.iter().filter(|line| Row::is_like(line)).count();
+    n_rows * 2 > lines.len()
 }
 
 fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), FormatError> {
@@ -215,11 +220,12 @@ fn read_file(
 ) {
     let size = sequence.info.size.or_else(|| reading.size_of(&sequence.image(0), None));
     let video = sequence.add_video(builder);
-    let labels = sequence
-        .folder
-        .as_ref()
-        .map(|folder| reading.texts.read(&folder.join("gt/labels.txt")).unwrap_or_default());
-    let labels = labels.unwrap_or_default();
+    let beside = folder_of(file).join("labels.txt");
+    let in_sequence = sequence.folder.as_ref().map(|folder| folder.join("gt/labels.txt"));
+    let labels = [Some(beside), in_sequence].into_iter().flatten().find(|labels| labels.is_file());
+    // CVAT and Datumaro write names of classes, no seqinfo.ini, and pixels counted from 0.
+    let shift = if labels.is_some() && !sequence.info.is_there { 1.0 } else { 0.0 };
+    let labels = labels.map(|labels| reading.texts.read(&labels).unwrap_or_default()).unwrap_or_default();
     let labels: Vec<&str> = labels.lines().map(str::trim).collect();
     let rows = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let rows: Vec<(Result<Row, String>, usize)> = rows.map(|(line, n)| (Row::parse(line), n)).collect();
@@ -235,6 +241,12 @@ fn read_file(
                 let label = label.map_or_else(|| format!("class {class}"), |name| (*name).to_owned());
                 let image = builder.frame(video, frame, Some(&sequence.image(frame)), size);
                 let category = builder.category(&label);
+                let rect = Rect {
+                    x0: rect.x0 + shift,
+                    y0: rect.y0 + shift,
+                    x1: rect.x1 + shift,
+                    y1: rect.y1 + shift,
+                };
                 if let Some(annotation) = builder.annotate(what, image, category, Shape::Box(rect)) {
                     // Detections have no object yet: -1.
                     annotation.track = (id >= 0).then_some(Id::Number(id));
@@ -311,6 +323,8 @@ impl Row {
 
 /// What `seqinfo.ini` says of a sequence.
 struct Info {
+    /// True if the file is there.
+    is_there: bool,
     name: Option<String>,
     folder: String,
     suffix: String,
@@ -319,13 +333,14 @@ struct Info {
 
 impl Default for Info {
     fn default() -> Self {
-        Self { name: None, folder: "img1".to_owned(), suffix: ".jpg".to_owned(), size: None }
+        Self { is_there: false, name: None, folder: "img1".to_owned(), suffix: ".jpg".to_owned(), size: None }
     }
 }
 
 impl Info {
     fn read(folder: &Path, reading: &Reading<'_>) -> Self {
-        let text = reading.texts.read(&folder.join("seqinfo.ini")).unwrap_or_default();
+        let file = folder.join("seqinfo.ini");
+        let text = reading.texts.read(&file).unwrap_or_default();
         let setting = |name: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once('='));
             lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
@@ -333,10 +348,17 @@ impl Info {
         let side = |name| setting(name).and_then(whole).and_then(|side| usize::try_from(side).ok());
         let size = side("imWidth").zip(side("imHeight"));
         let default = Self::default();
+        let images = folder.join(setting("imDir").unwrap_or(&default.folder));
+        let suffix = || {
+            let files = fs::read_dir(images).into_iter().flatten().flatten().map(|entry| entry.path());
+            let image = files.into_iter().find(|file| is_named_as_image(file))?;
+            Some(format!(".{}", image.extension()?.to_string_lossy()))
+        };
         Self {
+            is_there: file.is_file(),
             name: setting("name").filter(|name| !name.is_empty()).map(str::to_owned),
             folder: setting("imDir").map_or(default.folder, str::to_owned),
-            suffix: setting("imExt").map_or(default.suffix, str::to_owned),
+            suffix: setting("imExt").map(str::to_owned).or_else(suffix).unwrap_or(default.suffix),
             size: size.and_then(|(width, height)| valid_size(width, height)),
         }
     }

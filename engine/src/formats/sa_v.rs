@@ -31,6 +31,9 @@ pub const FORMAT: Format = Format {
     }),
 };
 
+/// SA-V annotates one frame in so many; see `sav_dataset/README.md` of SAM 2.
+const STRIDE: usize = 4;
+
 /// What our files add: SA-V's own have one frame in four.
 #[derive(Serialize)]
 struct File {
@@ -123,8 +126,12 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     if n_frames.is_none() && indices.is_null() {
         return Err(lacks("video_frame_count"));
     }
-    // Of 24 frames a second SA-V annotates 6.
-    let stride = n_frames.map_or(1, |n| ((n / masklet.len().max(1) as f64).round() as usize).max(1));
+    // Of 24 frames a second SA-V annotates 6, but other files may have another part of the frames.
+    let n_listed = masklet.len().max(1);
+    let stride = n_frames.map_or(1, |n| match (n / n_listed as f64).round() as usize {
+        _ if (n as usize).div_ceil(STRIDE) == n_listed => STRIDE,
+        stride => stride.max(1),
+    });
     for (place, masks) in masklet.iter().enumerate() {
         if !(reading.progress)(place, masklet.len()) {
             return Err(FormatError::Canceled);

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     item::{self, CROWD, Flaw, UNNAMED, Video},
     reading::{ByIds, File, Told},
+    results::add_truth,
     segmentation::Segmentation,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         Annotation, Category, Dataset, FormatError, Image, Messages, Reading, Shape, clip, counted,
         json::{Metered, Stop},
         parallel,
-        paths::{normalized, split},
+        paths::{last_name, normalized, split},
     },
     geometry::{Rect, Size},
 };
@@ -28,6 +29,8 @@ pub(in crate::formats) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatE
         Some(Stop::Damaged { line, why }) => Some(format!("line {line}: {why}")),
         None => None,
     };
+    let mut file = file;
+    let truth = if file.is_results { add_truth(&mut file, reading) } else { None };
     let n_read = file.annotations.n_good;
     let mut imported = Dataset::of(file, reading, || (reading.progress)(total, total))?;
     if imported.is_empty() {
@@ -42,6 +45,10 @@ pub(in crate::formats) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatE
                 FormatError::Lacks { path, lacks: "images, categories or annotations as COCO has them" }
             }
         });
+    }
+    if let Some(truth) = truth {
+        let name = last_name(&truth.to_string_lossy()).to_owned();
+        imported.notes.say(format_args!("the images and categories of the results are those of {name}"));
     }
     if let Some(error) = damage {
         let item = format!("what follows {}", counted(n_read, "annotation"));
@@ -109,9 +116,13 @@ impl Dataset {
         };
         let mut by_ids = Lists { images: images_by_id, categories: categories_by_id };
         let mut taken = Vec::with_capacity(annotations.n_good);
-        let batches = annotations.into_batches();
+        let mut batches = annotations.into_batches();
         imported.add_unlisted(&batches, is_results, &mut by_ids);
         imported.take_sizes_of_masks(&batches, &by_ids.images);
+        if !is_results && are_shares(&batches) {
+            imported.scale_shares(&mut batches, &by_ids.images);
+            notes.say("all boxes are shares of the image's sides, as Azure Machine Learning writes them; they are scaled to pixels");
+        }
         let context = Context { lists: &by_ids, is_results, checks: reading.checks };
         let (mut n_keypoints, mut n_crowds) = (0, 0);
         parallel::stream(
@@ -196,6 +207,30 @@ impl Dataset {
         }
     }
 
+    /// Scales boxes and polygons that are shares of the sides of their images to pixels.
+    fn scale_shares(&self, annotations: &mut [Vec<Told<item::Annotation>>], images: &ByIds) {
+        for annotation in annotations.iter_mut().flatten().filter_map(|told| told.item.as_mut().ok()) {
+            let place = images.places.get(&annotation.image);
+            let Some(size) = place.and_then(|place| self.images[*place].size) else {
+                (annotation.rect, annotation.segmentation) = (None, Segmentation::None);
+                continue;
+            };
+            let (width, height) = (size.width as f32, size.height as f32);
+            if let Some(Rect { x0, y0, x1, y1 }) = &mut annotation.rect {
+                (*x0, *y0, *x1, *y1) = (*x0 * width, *y0 * height, *x1 * width, *y1 * height);
+            }
+            if let Segmentation::Polygons { polygons, .. } = &mut annotation.segmentation {
+                for (at, side) in polygons
+                    .iter_mut()
+                    .flat_map(|polygon| polygon.iter_mut().zip([width, height].into_iter().cycle()))
+                {
+                    *at *= f64::from(side);
+                }
+            }
+            annotation.area = None;
+        }
+    }
+
     fn check_all(&self, batch: Vec<Told<item::Annotation>>, context: &Context<'_>) -> Checked {
         let mut checked = Checked { good: Vec::with_capacity(batch.len()), ..Checked::default() };
         for Told { item, title } in batch {
@@ -242,6 +277,16 @@ impl Dataset {
         let score = told.score.filter(|_| context.is_results);
         Ok((Annotation { image, category, track: told.track, score, shape, attributes }, doubt))
     }
+}
+
+/// True if all boxes lie between 0 and 1, where those in pixels would be smaller than a pixel.
+fn are_shares(annotations: &[Vec<Told<item::Annotation>>]) -> bool {
+    let items = || annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok());
+    let corners = || items().filter_map(|annotation| Some(<[f32; 4]>::from(annotation.rect?)));
+    let is_share = |corners: [f32; 4]| corners.iter().all(|v| (-0.001..=1.001).contains(v));
+    let is_polygon =
+        |annotation: &item::Annotation| !matches!(annotation.segmentation, Segmentation::Mask(_));
+    corners().all(is_share) && corners().flatten().any(|v| v.fract() != 0.0) && items().all(is_polygon)
 }
 
 /// The attribute that keeps the score of what is no result: it does not say that nobody has accepted it.

@@ -98,9 +98,17 @@ enum Items {
 impl File {
     /// Reads a file as far as it is JSON; also what ended it before its end, if anything.
     pub(super) fn read(bytes: impl io::Read) -> (Self, Option<Stop>) {
+        Self::read_lists(bytes, &["images", "videos", "categories", "annotations"])
+    }
+
+    /// Reads the images, videos and categories of a file that results may be of.
+    pub(super) fn read_truth(bytes: impl io::Read) -> Self {
+        Self::read_lists(bytes, &["images", "videos", "categories"]).0
+    }
+
+    fn read_lists(bytes: impl io::Read, lists: &'static [&'static str]) -> (Self, Option<Stop>) {
         let mut file = Self::default();
-        let lists = ["images", "videos", "categories", "annotations"];
-        let cut = |give: &mut dyn FnMut(Piece)| cut_lists(bytes, &lists, give).err();
+        let cut = |give: &mut dyn FnMut(Piece)| cut_lists(bytes, lists, give).err();
         let read = |piece: Piece| match &*piece.key {
             "images" => Items::Images(told(&piece)),
             "videos" => Items::Videos(told(&piece)),
@@ -138,6 +146,11 @@ impl<T: Item> List<T> {
             self.n_good += usize::from(item.is_ok());
         }
         self.batches.push(batch);
+    }
+
+    /// The items without flaws.
+    pub(super) fn items(&self) -> impl Iterator<Item = &T> {
+        self.batches.iter().flatten().filter_map(|told| told.item.as_ref().ok())
     }
 
     /// All of them.

@@ -1,15 +1,70 @@
 //! COCO results: a bare list of what a model found, with how sure it is.
 
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
 use serde::Serialize;
 
 use super::{
     document::{measures, write_list},
     export::image_id,
+    reading::File,
 };
 use crate::{
-    formats::{FormatError, Output, Selection, Shape},
+    file::{folder_of, has_suffix},
+    formats::{FormatError, Id, Output, Reading, Selection, Shape},
     mask::Rle,
 };
+
+/// Files beside results that may list their images.
+const MAX_TRUTHS: usize = 20;
+
+/// Gives results, which know images by their ids only, the images and categories of the file beside them that lists all these
+/// images. Returns its path; none if there is no such file, or if two of them name other images.
+pub(super) fn add_truth(results: &mut File, reading: &Reading<'_>) -> Option<PathBuf> {
+    let ids: Vec<Id> = results
+        .annotations
+        .items()
+        .filter(|told| told.file_name.is_none())
+        .map(|told| told.image.clone())
+        .collect();
+    if ids.is_empty() || results.images.n_good > 0 {
+        return None;
+    }
+    let mut found: Option<(PathBuf, File, BTreeMap<Id, String>)> = None;
+    for path in json_files_beside(reading.path) {
+        let Ok(text) = reading.texts.open(&path) else { continue };
+        let truth = File::read_truth(text);
+        let names: BTreeMap<Id, String> =
+            truth.images.items().map(|image| (image.id.clone(), image.file_name.clone())).collect();
+        if !ids.iter().all(|id| names.contains_key(id)) {
+            continue;
+        }
+        match &found {
+            Some((_, _, known)) if ids.iter().any(|id| known[id] != names[id]) => return None,
+            Some(_) => {}
+            None => found = Some((path, truth, names)),
+        }
+    }
+    let (path, truth, _) = found?;
+    (results.images, results.videos, results.categories) = (truth.images, truth.videos, truth.categories);
+    Some(path)
+}
+
+fn json_files_beside(results: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder_of(results)).into_iter().flatten().flatten();
+    let own = results.file_name();
+    let files = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name() != own && has_suffix(path, &["json"]));
+    let mut files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
+    files.sort();
+    files.truncate(MAX_TRUTHS);
+    files
+}
 
 #[derive(Serialize)]
 struct Result<'a> {

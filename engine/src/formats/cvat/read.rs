@@ -16,7 +16,7 @@ use crate::{
         dataset::Builder,
         json::Metered,
         number::whole,
-        paths::{last_name, without_suffix},
+        paths::{last_name, split_named, without_suffix},
         valid_size,
         xml::{self, Element},
     },
@@ -96,6 +96,7 @@ impl Reader<'_> {
             }
             None => builder.image(&path, reading.size_of(&path, stated)),
         };
+        builder.set_split(image, element.attribute("subset").and_then(split_named));
         let size = builder.size(image);
         let mut shapes: Vec<(usize, &Element)> = (1..).zip(&element.children).collect();
         // Shapes of a greater z_order lie on top, as later ones do here.

@@ -29,21 +29,18 @@ use crate::{
 pub(super) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     let files = RECOGNIZE.files(reading.path, &reading.texts);
     let mut reader = Reader { reading, builder: Builder::default(), taken: HashMap::new() };
+    let mut waiting = Vec::new();
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
         }
-        let name = reading.files.relative(file);
-        let read = reading.texts.read(file).map_err(|error| error.to_string());
-        let parsed =
-            read.and_then(|text| json::parse_start(text.as_bytes()).map_err(|error| error.to_string()));
-        let read = parsed.and_then(|(json, damage)| match damage {
-            Some(damage) => reader.read_damaged(file, &name, &json, &damage),
-            None => reader.read_file(file, &name, &json),
-        });
-        if let Err(why) = read {
-            reader.builder.refuse(name, why);
+        match reader.read(file, true) {
+            Outcome::Waits => waiting.push(file),
+            Outcome::Done => {}
         }
+    }
+    for file in waiting {
+        reader.read(file, false);
     }
     reader.builder.finish(reading.path, "shapes as LabelMe has them")
 }
@@ -55,6 +52,13 @@ struct Reader<'a> {
     taken: HashMap<usize, String>,
 }
 
+/// The outcome of reading a file.
+enum Outcome {
+    Done,
+    /// It states another size than its image has. It is read after the files that do not, which may be of the same image.
+    Waits,
+}
+
 /// A shape, or several that are one object.
 struct Object<'a> {
     what: String,
@@ -64,8 +68,29 @@ struct Object<'a> {
 }
 
 impl Reader<'_> {
+    fn read(&mut self, file: &Path, may_wait: bool) -> Outcome {
+        let name = self.reading.files.relative(file);
+        let read = self.reading.texts.read(file).map_err(|error| error.to_string());
+        let parsed =
+            read.and_then(|text| json::parse_start(text.as_bytes()).map_err(|error| error.to_string()));
+        let read = parsed.and_then(|(json, damage)| match damage {
+            Some(damage) => self.read_damaged(file, &name, &json, &damage),
+            None => self.read_file(file, &name, &json, may_wait),
+        });
+        read.unwrap_or_else(|why| {
+            self.builder.refuse(name, why);
+            Outcome::Done
+        })
+    }
+
     /// Reads the complete shapes of a file that is damaged or cut short.
-    fn read_damaged(&mut self, file: &Path, name: &str, json: &Value, damage: &str) -> Result<(), String> {
+    fn read_damaged(
+        &mut self,
+        file: &Path,
+        name: &str,
+        json: &Value,
+        damage: &str,
+    ) -> Result<Outcome, String> {
         let n = json["shapes"].as_array().map_or(0, Vec::len);
         if n == 0 {
             return Err(damage.to_owned());
@@ -82,15 +107,21 @@ impl Reader<'_> {
             );
             self.builder.remark(name, remark);
         }
-        self.read_file(file, name, json)?;
+        self.read_file(file, name, json, false)?;
         self.builder.refuse(
             format_args!("what follows {} of {name}", counted(n, "shape")),
             format_args!("the file is damaged or cut short there ({damage})"),
         );
-        Ok(())
+        Ok(Outcome::Done)
     }
 
-    fn read_file(&mut self, file: &Path, name: &str, json: &Value) -> Result<(), String> {
+    fn read_file(
+        &mut self,
+        file: &Path,
+        name: &str,
+        json: &Value,
+        may_wait: bool,
+    ) -> Result<Outcome, String> {
         let Self { reading, builder, taken } = self;
         let shapes = match &json["shapes"] {
             Value::Null => &[],
@@ -107,6 +138,9 @@ impl Reader<'_> {
         let side = |key: &str| usize::try_from(json_whole(&json[key])?).ok();
         let stated =
             side("imageWidth").zip(side("imageHeight")).and_then(|(width, height)| valid_size(width, height));
+        if may_wait && reading.is_misstated(&path, stated) {
+            return Ok(Outcome::Waits);
+        }
         let size = reading.size_of(&path, stated).or_else(|| embedded_size(json["imageData"].as_str()?));
         let image = builder.image(&path, size);
         if let Some(other) = taken.insert(image, name.to_owned()) {
@@ -123,7 +157,7 @@ impl Reader<'_> {
                 annotation.attributes = attributes(json);
             }
         }
-        Ok(())
+        Ok(Outcome::Done)
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct FrameLookups {
     ambiguous: BTreeMap<usize, [String; 2]>,
     /// The only video of the project, if it is taken for the only one of the data set, which has no name there.
     pub(super) unnamed: Option<MediumId>,
+    /// Folders whose frames could be found in another way, too.
+    pub(super) doubtful: BTreeMap<MediumId, FrameLookup>,
 }
 
 impl FrameLookups {
@@ -95,8 +97,8 @@ impl Matcher<'_> {
         let prefix = prefix(stem).trim_end_matches(['_', '-', '.', ' ']);
         let is_after_name = !["", "frame", "img", "image", "f"].contains(&&*prefix.to_lowercase());
         let video = if is_after_name { format!("{folder}/{prefix}") } else { folder.to_owned() };
-        // CVAT calls the frames of any video `frame_000000`, in a folder `images` or none.
-        let is_of_cvat = prefix == "frame" && n_digits == 6 && ["", "images"].contains(&folder);
+        // In a folder `images` or none.
+        let is_of_cvat = is_named_by_cvat(name) && ["", "images"].contains(&folder);
         let only = || self.videos.ids.first().copied().filter(|_| is_of_cvat && self.videos.ids.len() == 1);
         let medium = self.videos.find(&video).or_else(only)?;
         let is_unpadded = is_after_name && number.to_string().len() == n_digits;
@@ -127,32 +129,37 @@ impl Matcher<'_> {
                 (None, None) => {}
             }
         }
-        let mut unnamed = None;
-        let of_video = |(video, mut numbering): (usize, Numbering<'_>)| {
-            let medium = self.video_of(dataset, video, &numbering).or_else(|| {
-                unnamed = self.unnamed_video(dataset, &numbering);
-                unnamed
-            })?;
-            numbering.is_of_files =
-                dataset.file_numbered_videos.contains(&video) && numbering.offset() == Some(0);
-            Some((video, (medium, self.lookup(medium, &numbering))))
-        };
-        let of_name = |(medium, mut numbering): (MediumId, Numbering<'_>)| {
-            numbering.is_of_files = true;
-            (medium, self.lookup(medium, &numbering))
-        };
+        let mut lookups = FrameLookups::default();
+        for (video, mut numbering) in of_videos {
+            let named = self.video_of(dataset, video, &numbering);
+            let medium = named.or_else(|| self.unnamed_video(dataset, &numbering));
+            let Some(medium) = medium else { continue };
+            if named.is_none() {
+                lookups.unnamed = Some(medium);
+            }
+            let is_of_files = dataset.file_numbered_videos.contains(&video);
+            numbering.is_of_files = is_of_files && numbering.offset() == Some(0);
+            // CVAT's names have the index, which counts from 0.
+            numbering.may_be_from_1 = is_of_files || numbering.paths().any(|path| !is_named_by_cvat(path));
+            let lookup = self.lookup(medium, &numbering);
+            let n_frames = self.project.media[&medium].n_frames;
+            if self.folders.get(&medium).is_some_and(|folder| numbering.is_doubtful(folder, n_frames)) {
+                lookups.doubtful.insert(medium, lookup);
+            }
+            lookups.of_videos.insert(video, (medium, lookup));
+        }
+        for (medium, mut numbering) in of_names {
+            (numbering.is_of_files, numbering.may_be_from_1) = (true, true);
+            lookups.of_names.insert(medium, self.lookup(medium, &numbering));
+        }
         let ambiguous = |(video, path): (usize, &String)| match self.videos.index.find(path) {
             Found::Several(a, b) => {
                 Some((video, [a, b].map(|place| self.videos.index.path(place).to_owned())))
             }
             _ => None,
         };
-        FrameLookups {
-            ambiguous: dataset.videos.iter().enumerate().filter_map(ambiguous).collect(),
-            of_videos: of_videos.into_iter().filter_map(of_video).collect(),
-            of_names: of_names.into_iter().map(of_name).collect(),
-            unnamed,
-        }
+        lookups.ambiguous = dataset.videos.iter().enumerate().filter_map(ambiguous).collect();
+        lookups
     }
 
     /// The only video of the project, if all labels are of one video that they do not name.
@@ -182,12 +189,18 @@ impl Matcher<'_> {
             let (medium, folder) = self.folders.first_key_value()?;
             let is_only = dataset.videos.len() == 1 && self.videos.ids.len() == 1;
             let is_saved = is_only && last_name(&self.project.media[medium].path) == "images";
-            let is_frame = |path: &&str| last_name(path).starts_with("frame_") && folder.has(path);
+            let is_frame = |path: &&str| is_named_by_cvat(path) && folder.has(path);
             let n_saved = numbering.paths().filter(is_frame).count();
             (is_saved && 2 * n_saved > numbering.paths().count()).then_some(*medium)
         };
         named.or_else(|| self.videos.find(&dataset.videos[video])).or_else(saved)
     }
+}
+
+/// True for `frame_000000`, as CVAT calls the frames of any video.
+fn is_named_by_cvat(path: &str) -> bool {
+    let stem = without_suffix(last_name(path));
+    stem.strip_prefix("frame_").is_some_and(|n| n.len() == 6 && n.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The number at the end of the last name of a path, before its suffix.

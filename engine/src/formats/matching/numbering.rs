@@ -21,6 +21,8 @@ pub(super) struct Numbering<'a> {
     is_unpadded: bool,
     /// True if indices are the numbers in the names of files, so that the first frame may be 0 or 1.
     pub(super) is_of_files: bool,
+    /// True if the labels may count frames from 1, though their format counts from 0.
+    pub(super) may_be_from_1: bool,
 }
 
 impl<'a> Numbering<'a> {
@@ -39,10 +41,11 @@ impl<'a> Numbering<'a> {
             let is_from_1 = self.is_from_1(n_frames) || self.is_unpadded && !self.has(0);
             return FrameLookup::Index { from: usize::from(is_from_1) };
         }
-        // Where the names count every fifth frame, say, their numbers are those of the video's frames.
-        match self.increasing_numbers().filter(|_| self.offset().is_none()).as_deref() {
-            Some([_, .., last]) if *last < n_frames => FrameLookup::Number { from: 0 },
-            Some([first, .., last]) if *first > 0 && *last == n_frames => FrameLookup::Number { from: 1 },
+        // Where the names count every fifth frame, say, their numbers are those of the video's frames, unless the video has
+        // these frames only.
+        let is_numbered = self.offset().is_none() && self.n_indices() != n_frames;
+        match self.increasing_numbers().filter(|_| is_numbered).as_deref() {
+            Some([_, _, ..]) => FrameLookup::Number { from: 0 },
             _ => FrameLookup::Index { from: 0 },
         }
     }
@@ -51,13 +54,14 @@ impl<'a> Numbering<'a> {
     pub(super) fn lookup_in_folder(&self, folder: &FrameFolder, n_frames: usize) -> FrameLookup {
         let is_by_name = |path| folder.has(path);
         let Some(first @ (0 | 1)) = folder.first() else {
-            // A folder with gaps, or one that starts later, is matched by name, unless the indices cover it exactly.
-            let is_named = folder.first().is_none()
-                || self.increasing_numbers().is_some()
-                || self.paths().any(is_by_name);
-            let last = self.frames.iter().map(|(index, _)| index + 1).max();
-            let is_all = !self.is_of_files && last == Some(n_frames) && !self.paths().all(is_by_name);
-            return if is_named && !is_all { FrameLookup::Name } else { FrameLookup::Index { from: 0 } };
+            // Numbers in a folder with gaps, or one that starts later, are more than positions. Names that only repeat the
+            // index are still of positions if one of them is not there, and the indices cover the folder exactly.
+            let n_indices = self.n_indices();
+            let is_covered =
+                self.offset().is_some() && n_indices == n_frames && !self.paths().all(is_by_name);
+            let is_strange = n_indices <= n_frames && !self.paths().any(is_by_name);
+            let is_by_index = !self.is_of_files && (is_covered || is_strange);
+            return if is_by_index { FrameLookup::Index { from: 0 } } else { FrameLookup::Name };
         };
         match self.offset() {
             _ if self.is_of_files => match first {
@@ -81,13 +85,28 @@ impl<'a> Numbering<'a> {
         self.frames.iter().all(|(index, _)| *index < end)
     }
 
+    /// True if frames of a folder could be found by name as well as by index, with another outcome.
+    pub(super) fn is_doubtful(&self, folder: &FrameFolder, n_frames: usize) -> bool {
+        let is_by_name = self.paths().any(|path| folder.has(path));
+        let is_repeated = self.offset().is_some();
+        !matches!(folder.first(), Some(0 | 1)) && is_repeated && is_by_name && self.n_indices() <= n_frames
+    }
+
+    /// The greatest index and one.
+    fn n_indices(&self) -> usize {
+        self.frames.iter().map(|(index, _)| index + 1).max().unwrap_or(0)
+    }
+
     fn has(&self, index: usize) -> bool {
         self.frames.iter().any(|(own, _)| *own == index)
     }
 
     /// True if index `n_frames` occurs, and 0 does not.
     fn is_from_1(&self, n_frames: usize) -> bool {
-        !self.has(0) && self.has(n_frames) && self.frames.iter().all(|(index, _)| *index <= n_frames)
+        self.may_be_from_1
+            && !self.has(0)
+            && self.has(n_frames)
+            && self.frames.iter().all(|(index, _)| *index <= n_frames)
     }
 
     /// The indices of all named frames and the numbers in their names, sorted; none if a name has no number.

@@ -16,6 +16,7 @@ use crate::{
     formats::{
         Dataset, FormatError, Reading, Shape, counted,
         dataset::Builder,
+        files::split_of,
         number::whole,
         outlines,
         paths::{last_name, normalized, split, without_suffix},
@@ -72,6 +73,7 @@ fn parse(file: &Path, reading: &Reading<'_>) -> Result<(Element, Option<io::Erro
 
 /// Where an XML file is in its data set.
 struct Place {
+    file: PathBuf,
     /// Its path in messages.
     name: String,
     /// Its path below the folder of annotations without the suffix: what its image is called.
@@ -90,7 +92,7 @@ impl Place {
         let folder = annotations.map_or(start, Path::to_owned);
         let inner = file.strip_prefix(&folder).unwrap_or(file).to_string_lossy();
         let root = if annotations.is_some() { folder_of(&folder) } else { folder };
-        Self { name, stem: without_suffix(&normalized(&inner)).to_owned(), root }
+        Self { file: file.to_owned(), name, stem: without_suffix(&normalized(&inner)).to_owned(), root }
     }
 }
 
@@ -115,6 +117,7 @@ impl Reader<'_> {
         let Self { reading, builder, taken, .. } = self;
         let size = reading.size_of(&path, stated);
         let image = builder.image(&path, size);
+        builder.set_split(image, split_of(&place.file, reading.path));
         if let Some(other) = taken.insert(image, place.name.clone()) {
             if builder.size(image) != size {
                 return Err(format!("{other} is of the same image {path}, in another size"));

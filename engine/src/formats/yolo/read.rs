@@ -30,7 +30,7 @@ enum Rows {
     Corners,
     /// A box, and so many numbers of keypoints.
     Pose(usize),
-    /// A box, maybe a score, and the number of a track.
+    /// A box or polygon, maybe a score, and the number of a track.
     Tracked,
 }
 
@@ -51,20 +51,23 @@ pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
     if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == named) {
         return (description.names.is_some()).then_some(task);
     }
-    // Numbers alone may be anything; without names there must be images, or all must be shares.
-    let is_shares = |row: &Vec<f64>| row[1..5].iter().all(|number| (0.0..=1.0).contains(number));
+    // Numbers alone may be anything; without names there must be images, or nearly all must be shares.
+    let is_shares = |row: &&Vec<f64>| row[1..5].iter().all(|number| (-0.05..=1.05).contains(number));
+    let n_shares = sample.iter().filter(is_shares).count();
     let is_likely = description.names.is_some()
         || description.broken.is_some()
         || folder.join("images").is_dir()
-        || sample.iter().all(is_shares);
+        || n_shares * 10 >= sample.len() * 9;
     if sample.is_empty() || !is_likely {
         return (description.names.is_some() && folder.join("labels").is_dir()).then_some("detect");
     }
     match Rows::of(&description, &sample) {
         Rows::Corners => Some("obb"),
-        Rows::Pose(_) | Rows::Tracked => Some("detect"),
-        Rows::Shapes if sample.iter().any(|row| row.len() > 6) => Some("segment"),
-        Rows::Shapes => Some("detect"),
+        Rows::Pose(_) => Some("detect"),
+        // Beside its shape, a row may have a score and the number of a track.
+        Rows::Tracked if sample.iter().all(|row| row.len() <= 7) => Some("detect"),
+        Rows::Shapes if sample.iter().all(|row| row.len() <= 6) => Some("detect"),
+        Rows::Tracked | Rows::Shapes => Some("segment"),
     }
 }
 
@@ -110,7 +113,7 @@ impl Rows {
             return Self::Corners;
         }
         if is_even && is_pose(sample) {
-            Self::Pose(length - 5)
+            Self::Pose((length - 5) / 3 * 3)
         } else if is_tracked(sample) {
             Self::Tracked
         } else {
@@ -119,19 +122,16 @@ impl Rows {
     }
 }
 
-/// True if all rows end with a whole number that, for some, is no share of a side: the number of a track, which Ultralytics
-/// writes behind a box and its score.
+/// True if all rows end with a whole number that is no share of a side: the number of a track, which Ultralytics writes
+/// behind a box or polygon and its score. Where all are 1, there must be several rows, and of boxes: polygons may end at an edge.
 fn is_tracked(sample: &[Vec<f64>]) -> bool {
-    let number = |row: &Vec<f64>| match row[..] {
-        [_, _, _, _, _, track] => Some(track),
-        [_, _, _, _, _, score, track] if (0.0..=1.0).contains(&score) => Some(track),
-        _ => None,
+    let is_tracked = |row: &Vec<f64>| {
+        let [_, shape @ .., track] = &row[..] else { return false };
+        shape.len() >= 4 && is_track(track) && shape.iter().all(|number| (-0.05..=1.05).contains(number))
     };
-    let numbers: Option<Vec<f64>> = sample.iter().map(number).collect();
-    let has_scores = sample.iter().any(|row| row.len() == 7);
-    numbers.is_some_and(|numbers| {
-        numbers.iter().all(is_track) && (has_scores || numbers.iter().any(|number| *number > 1.0))
-    })
+    let is_sure = |row: &Vec<f64>| row.len() == 7 || row.last().is_some_and(|track| *track > 1.0);
+    let may_be_1 = || sample.len() > 1 && sample.iter().all(|row| row.len() <= 7);
+    sample.iter().all(is_tracked) && (sample.iter().any(is_sure) || may_be_1())
 }
 
 /// True if a number may be that of a track, which are counted from 1.
@@ -139,20 +139,49 @@ fn is_track(number: &f64) -> bool {
     *number >= 1.0 && number.fract() == 0.0
 }
 
-/// True if all rows are a box and keypoints in it, each with a visibility of 0, 1 or 2.
+/// True if all rows are a box and keypoints in it: of labels, each with a visibility of 0, 1 or 2; of predictions, each with a
+/// score, after which the score of the box may follow.
 fn is_pose(sample: &[Vec<f64>]) -> bool {
-    let is_pose = |row: &Vec<f64>| {
-        let [_, x, y, width, height, points @ ..] = &row[..] else { return false };
-        let is_in = |at: f64, middle: f64, side: f64| (at - middle).abs() <= side / 2.0 + 0.01;
+    let is_label = |row: &Vec<f64>| {
+        let [_, _, _, _, _, points @ ..] = &row[..] else { return false };
         points.len() >= 6
             && points.len().is_multiple_of(3)
             && points.chunks(3).all(|point| {
                 let is_visible = point[2] == 1.0 || point[2] == 2.0;
-                is_visible && is_in(point[0], *x, *width) && is_in(point[1], *y, *height) || point[2] == 0.0
+                is_visible && is_in_box(point, row, 0.01) || point[2] == 0.0
             })
             && points.chunks(3).any(|point| point[2] == 2.0)
     };
-    !sample.is_empty() && sample.iter().all(is_pose)
+    !sample.is_empty() && (sample.iter().all(is_label) || sample.iter().all(is_predicted_pose))
+}
+
+/// True if a row is a box in the image and keypoints with scores; those that are likely fill a good part of the box.
+fn is_predicted_pose(row: &Vec<f64>) -> bool {
+    const MIN_POINTS: usize = 5;
+    /// Those of COCO's persons.
+    const USUAL_POINTS: usize = 17;
+    let [_, x, y, width, height, points @ ..] = &row[..] else { return false };
+    let points = points.chunks_exact(3);
+    let likely: Vec<&[f64]> = points.clone().filter(|point| point[2] >= 0.5).collect();
+    let spread = |axis: usize| {
+        let ends = likely.iter().map(|point| point[axis]).fold([1.0, 0.0], |[a, b], v| [v.min(a), v.max(b)]);
+        ends[1] - ends[0]
+    };
+    let is_inside = |middle: f64, side: f64| middle - side / 2.0 >= -0.01 && middle + side / 2.0 <= 1.01;
+    points.len() >= MIN_POINTS
+        && points.remainder().len() <= 1
+        && row[1..].iter().all(|number| (-0.05..=1.05).contains(number))
+        && is_inside(*x, *width)
+        && is_inside(*y, *height)
+        && likely.len() >= MIN_POINTS
+        && likely.iter().all(|point| is_in_box(point, row, 0.05))
+        && (points.len() == USUAL_POINTS || spread(0) >= 0.3 * width && spread(1) >= 0.3 * height)
+}
+
+/// True if a point lies in the box of a row, or so near.
+fn is_in_box(point: &[f64], row: &[f64], margin: f64) -> bool {
+    let is_in = |axis: usize| (point[axis] - row[1 + axis]).abs() <= row[3 + axis] / 2.0 + margin;
+    is_in(0) && is_in(1)
 }
 
 /// Reads a data set of boxes, polygons or poses, whose rows are told apart by their length.
@@ -329,9 +358,12 @@ fn parse(line: &str, rows: Rows) -> Result<(i64, Vec<f64>), String> {
     let numbers: Vec<f64> = words
         .map(|word| float(word).ok_or_else(|| format!("{word} is not a number")))
         .collect::<Result<_, _>>()?;
-    // Keypoints that are not there may have any place.
-    let n_shares =
-        if let Rows::Pose(_) | Rows::Tracked = rows { 4.min(numbers.len()) } else { numbers.len() };
+    // Keypoints that are not there may have any place; the number of a track is no share.
+    let n_shares = match rows {
+        Rows::Pose(_) => 4.min(numbers.len()),
+        Rows::Tracked => numbers.len().saturating_sub(1).max(4.min(numbers.len())),
+        Rows::Shapes | Rows::Corners => numbers.len(),
+    };
     match numbers[..n_shares].iter().find(|number| !(-1.0..=2.0).contains(*number)) {
         Some(number) => Err(format!("{number} is not a share of an image's side")),
         None => Ok((class, numbers)),
@@ -343,6 +375,11 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
     let (width, height) = (size.width as f64, size.height as f64);
     let n = numbers.len();
     let is_pose = |n_points: usize| n == 4 + n_points || n == 5 + n_points;
+    let (numbers, track) = match numbers {
+        [shape @ .., track] if rows == Rows::Tracked && n > 4 && is_track(track) => (shape, Some(*track)),
+        _ => (numbers, None),
+    };
+    let n = numbers.len();
     // A last number beyond those of a shape is the score of a model.
     let (shape, score) = match rows {
         Rows::Corners if n == 8 || n == 9 => (&numbers[..8], numbers.get(8)),
@@ -350,8 +387,6 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
             return Err(format!("it has {} after its class, not four corners", counted(n, "number")));
         }
         Rows::Pose(n_points) if is_pose(n_points) => (&numbers[..4], numbers.get(4 + n_points)),
-        Rows::Tracked if n == 6 => (&numbers[..4], numbers.get(4)),
-        Rows::Tracked if n == 5 => (&numbers[..4], numbers.get(4).filter(|number| !is_track(number))),
         Rows::Pose(_) if n != 4 && n != 5 => {
             return Err(format!(
                 "it has {} after its class, not a box and its keypoints",
@@ -394,8 +429,7 @@ fn row(numbers: &[f64], rows: Rows, size: Size) -> Result<Row, String> {
             }
         }
     };
-    let track = numbers.last().filter(|number| rows == Rows::Tracked && n > 4 && is_track(number));
-    let track = track.map(|track| Id::Number(*track as i64));
+    let track = track.map(|track| Id::Number(track as i64));
     Ok(Row { shape, score: score.map(|score| score.clamp(0.0, 1.0) as f32), track, outside })
 }
 
