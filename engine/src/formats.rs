@@ -367,9 +367,15 @@ impl Format {
         if selection.frames.is_empty() {
             let photos = self.is_of_videos && !project.media.is_empty();
             let why = match () {
+                () if project.media.is_empty() => {
+                    "there are no images; of labels, none is found beside them, and they state no sizes"
+                }
                 () if photos => "this format has videos only",
                 () if report.left_out.contains_key(&LeftOut::Boxes) => {
                     "this format has masks only, and there are only boxes"
+                }
+                () if report.left_out.contains_key(&LeftOut::Proposals) => {
+                    "there are only proposals, which are exported once they are accepted in the window"
                 }
                 () => "no image is chosen",
             };
@@ -387,8 +393,21 @@ impl Format {
     /// # Errors
     /// If nothing in it can be used, or the reader cancels ([`FormatError::Canceled`]).
     pub fn import(&self, reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-        let folder = reading.files.folder().to_owned();
-        self.read_all(reading).map(|dataset| Dataset { folder, ..dataset })
+        let mut dataset = self.read_all(reading)?;
+        dataset.folder = reading.files.folder().to_owned();
+        let names = dataset.categories.iter().filter_map(|category| category.name.as_ref());
+        let paths = dataset.images.iter().filter_map(|image| image.file_name.as_ref());
+        let is_plain = names.chain(paths).all(|text| text.is_ascii());
+        let guessed = if is_plain { BTreeMap::new() } else { reading.texts.guessed() };
+        for (encoding, files) in guessed {
+            let name = |file: &PathBuf| reading.files.relative(file);
+            let more = if files.len() > 1 { format!(" and {} more", files.len() - 1) } else { String::new() };
+            let first = files.first().map(name).unwrap_or_default();
+            dataset.notes.say(format_args!(
+                "{first}{more}: read as {encoding}, the likely encoding; if names look wrong, choose with --encoding"
+            ));
+        }
+        Ok(dataset)
     }
 
     fn read_all(&self, reading: &Reading<'_>) -> Result<Dataset, FormatError> {

@@ -258,6 +258,11 @@ impl Builder {
         self.dataset.images.len() - 1
     }
 
+    /// True if nothing was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.dataset.is_empty()
+    }
+
     /// The size of an image, as far as it is known.
     pub(super) fn size(&self, image: usize) -> Option<Size> {
         self.dataset.images[image].size
@@ -398,6 +403,12 @@ impl Dataset {
     /// annotations move there. Images whose files are there in another size than stated are not taken.
     pub fn to_project(&mut self, files: &ImageFiles) -> (Project, Taken) {
         let mut project = Project::default();
+        for annotation in &mut self.annotations {
+            // Nobody has to accept what a file of labels has.
+            if let Some(score) = annotation.score.take() {
+                annotation.attributes.insert(coco::SCORE.to_owned(), score.to_string());
+            }
+        }
         let medium = |path: &str, kind, size, n_frames| {
             let path = path.to_owned();
             Medium { path, kind, size, n_frames, fps: None, content: None, done: false }

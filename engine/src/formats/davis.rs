@@ -28,7 +28,7 @@ pub const FORMAT: Format = Format {
     usual_files: Files::Leave,
     write,
     read: Some(Read {
-        recognize: Recognize::Folder(|path, _| !files::with_suffix(&pictures(path), "png").is_empty()),
+        recognize: Recognize::Folder(|path, _| !files::with_suffix(&pictures(path).folder, "png").is_empty()),
         together: true,
         read,
     }),
@@ -81,14 +81,14 @@ fn write(selection: &Selection<'_>, output: &mut Output<'_>) -> Result<(), Forma
 }
 
 fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
-    let folder = pictures(reading.path);
+    let Pictures { folder, root } = pictures(reading.path);
     let mut builder = Builder::default();
     let files = files::with_suffix(&folder, "png");
     for (i, file) in files.iter().enumerate() {
         if !(reading.progress)(i, files.len()) {
             return Err(FormatError::Canceled);
         }
-        let name = file.strip_prefix(&folder).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        let name = file.strip_prefix(&root).unwrap_or(file).to_string_lossy().replace('\\', "/");
         match frame_of(&name).and_then(|(video, frame)| Ok((video, frame, png::read_numbers(file)?))) {
             Ok((video, frame, (size, numbers))) => {
                 let image = builder.frame_of_file(video, frame, without_suffix(&name), Some(size));
@@ -110,13 +110,29 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     builder.finish(reading.path, "pictures as DAVIS has them")
 }
 
-/// Returns the folder of the pictures of a data set, or that of its annotations or of a resolution itself.
-fn pictures(path: &Path) -> PathBuf {
+/// The masks of a data set.
+struct Pictures {
+    /// The folder that has them.
+    folder: PathBuf,
+    /// The folder that has the folders of videos.
+    root: PathBuf,
+}
+
+/// Finds the masks of a data set, which may be given by its folder of annotations, of a resolution, or of a video in these.
+fn pictures(path: &Path) -> Pictures {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let is_inner = real.ends_with(ANNOTATIONS)
-        || RESOLUTIONS.iter().any(|name| real.ends_with(Path::new(ANNOTATIONS).join(name)));
-    let folder = if is_inner { path.to_owned() } else { path.join(ANNOTATIONS) };
-    RESOLUTIONS.iter().map(|name| folder.join(name)).find(|folder| folder.is_dir()).unwrap_or(folder)
+    let is_inner = |real: &Path| {
+        real.ends_with(ANNOTATIONS)
+            || RESOLUTIONS.iter().any(|name| real.ends_with(Path::new(ANNOTATIONS).join(name)))
+    };
+    let is_video = !is_inner(&real) && !RESOLUTIONS.iter().any(|name| real.ends_with(name));
+    if let (Some(root), true) = (path.parent(), is_video && real.parent().is_some_and(is_inner)) {
+        return Pictures { folder: path.to_owned(), root: root.to_owned() };
+    }
+    let folder = if is_inner(&real) { path.to_owned() } else { path.join(ANNOTATIONS) };
+    let of_resolution = RESOLUTIONS.iter().map(|name| folder.join(name)).find(|folder| folder.is_dir());
+    let folder = of_resolution.unwrap_or(folder);
+    Pictures { root: folder.clone(), folder }
 }
 
 /// The video and the number of a frame's file.

@@ -43,11 +43,20 @@ const IGNORED_WHY: &str = "not taken, it is an ignored region (id 10000)";
 /// Ids have 16 bits.
 const MOST_CLASSES: usize = 64;
 
+/// Text files of a folder that are looked into to recognize masks.
+const SNIFFED_FILES: usize = 50;
+
 /// The folders of PNG files and of text files.
 const FOLDERS: [&str; 2] = ["instances", "instances_txt"];
 
 fn is_like(path: &Path) -> bool {
-    !parts(path).is_empty() || !sequences(path).is_empty()
+    !parts(path).is_empty() || !sequences(path).is_empty() || lists(path, SNIFFED_FILES).next().is_some()
+}
+
+/// Finds text files of masks among the first ones of a folder of any name, or the one that was given.
+fn lists(path: &Path, max: usize) -> impl Iterator<Item = PathBuf> {
+    let files = if path.is_dir() { files::with_suffix(path, "txt") } else { vec![path.to_owned()] };
+    files.into_iter().take(max).filter(|file| file.is_file() && is_lines(file))
 }
 
 /// Finds the files `gt/gt.txt` of MOTSChallenge, which counts frames from 1.
@@ -183,6 +192,12 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
         read_part(&part, reading, &mut builder)?;
     }
     let sequences = sequences(reading.path);
+    if builder.is_empty() && sequences.is_empty() {
+        for file in lists(reading.path, usize::MAX) {
+            let video = without_suffix(&reading.files.relative(&file)).to_owned();
+            read_text(&file, &video, &[], Numbers::OfFiles, &mut builder)?;
+        }
+    }
     for (i, file) in sequences.iter().enumerate() {
         if !(reading.progress)(i, sequences.len()) {
             return Err(FormatError::Canceled);

@@ -34,6 +34,8 @@ pub struct Stats {
     pub total: CategoryStats,
     /// How many images have so many objects; there are no more than the last.
     pub objects_per_image: Vec<usize>,
+    /// Proposals, which nobody has accepted or rejected, on frames.
+    pub proposals: usize,
     /// Pairs of masks on one image of which the smaller lies half in the other.
     pub overlapping_pairs: usize,
 }
@@ -114,6 +116,8 @@ impl Stats {
         let categories = names.values().map(|name| ((*name).to_owned(), CategoryStats::default()));
         let mut stats = Self { categories: categories.collect(), ..Self::default() };
         let is_counted = |object: &Object| object.proposal.is_none();
+        let proposals = project.objects.iter().filter(|(_, object)| !is_counted(object));
+        stats.proposals = proposals.map(|((_, id), _)| seen(project, *id).count()).sum();
         let mut on_image: BTreeMap<FrameId, Vec<&Segment>> = BTreeMap::new();
         for (&(id, object_id), object) in project.objects.iter().filter(|(_, object)| is_counted(object)) {
             let Some(medium) = project.media.get(&id) else { continue };
@@ -195,6 +199,10 @@ impl fmt::Display for Stats {
         writeln!(f, "{photos} ({} with nothing on them), {videos}", self.empty_photos)?;
         let (n, images) = (self.total.annotations, counted(self.labeled_images, "image"));
         writeln!(f, "{} of {} on {images}", counted(n, "annotation"), counted(self.total.objects, "object"))?;
+        if self.proposals > 0 {
+            let proposals = counted(self.proposals, "proposal");
+            writeln!(f, "{proposals}, to accept or reject in the window, not counted below")?;
+        }
         let pairs = counted(self.overlapping_pairs, "pair");
         writeln!(f, "{pairs} of masks of which the smaller lies half in the other")?;
         let width = self.categories.keys().map(|name| name.chars().count()).max().unwrap_or(0).max(8);

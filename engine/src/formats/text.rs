@@ -1,15 +1,16 @@
 //! Text files of any encoding, decoded to UTF-8.
 //!
-//! A byte order mark decides first, then valid UTF-8 (of XML with few characters beyond ASCII its declaration), then the
-//! encoding that the user names, then detection by [`chardetng`]. Detection from a handful of characters guesses wrong (the two characters of 猫 and 狗 in GBK are valid
+//! A byte order mark decides first, then the encoding that the user names, then valid UTF-8 (of XML with few characters beyond
+//! ASCII its declaration), then detection by [`chardetng`]. Detection from a handful of characters guesses wrong (the two characters of 猫 and 狗 in GBK are valid
 //! Korean), so that short texts are judged together with the other files of the data set, and refused if those do not
 //! decide either.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
@@ -36,12 +37,14 @@ pub(super) struct Texts {
     folder: PathBuf,
     /// The encoding that all files of the folder together suggest.
     shared: OnceLock<Option<&'static Encoding>>,
+    /// Files whose encoding was detected.
+    guessed: Mutex<BTreeMap<PathBuf, &'static Encoding>>,
 }
 
 impl Texts {
     /// The text files in a folder, in the encoding that the user names where they are not Unicode.
     pub(super) fn new(folder: &Path, named: Option<&'static Encoding>) -> Self {
-        Self { named, folder: folder.to_owned(), shared: OnceLock::new() }
+        Self { named, folder: folder.to_owned(), shared: OnceLock::new(), guessed: Mutex::default() }
     }
 
     /// Reads a text file without its byte order mark.
@@ -72,7 +75,10 @@ impl Texts {
         let reading = |error| FormatError::reading(path, error);
         let mut file = files::open(path).map_err(reading)?;
         let encoding = match unicode(&mut file).map_err(reading)? {
-            Some(encoding) if encoding == UTF_8 => declared_instead(path).map_err(reading)?.unwrap_or(UTF_8),
+            Some(encoding) if encoding == UTF_8 => match self.named {
+                Some(_) if !is_marked(path).map_err(reading)? => self.legacy(path)?,
+                _ => declared_instead(path).map_err(reading)?.unwrap_or(UTF_8),
+            },
             Some(encoding) => encoding,
             None => self.legacy(path)?,
         };
@@ -85,6 +91,16 @@ impl Texts {
             builder.encoding(Some(encoding));
         }
         Ok(builder.build(file))
+    }
+
+    /// Returns the files whose encoding was detected, by the names of encodings.
+    pub(super) fn guessed(&self) -> BTreeMap<&'static str, Vec<PathBuf>> {
+        let guessed = self.guessed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files: BTreeMap<&'static str, Vec<PathBuf>> = BTreeMap::new();
+        for (file, encoding) in &*guessed {
+            files.entry(encoding.name()).or_default().push(file.clone());
+        }
+        files
     }
 
     /// The encoding of a file that is not Unicode.
@@ -103,7 +119,9 @@ impl Texts {
         }
         let shared = || *self.shared.get_or_init(|| detect(&self.start_of_all(path)));
         let found = detect(&bytes).or_else(|| shared().filter(|shared| decodes(shared, &bytes)));
-        found.ok_or_else(unknown)
+        let found = found.ok_or_else(unknown)?;
+        self.guessed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), found);
+        Ok(found)
     }
 
     /// The first bytes of all files of the folder that are named like `path` and are not Unicode.
@@ -153,6 +171,12 @@ fn unicode(file: &mut fs::File) -> io::Result<Option<&'static Encoding>> {
             Err(_) => return Ok(None),
         }
     }
+}
+
+fn is_marked(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    files::open(path)?.take(4).read_to_end(&mut start)?;
+    Ok(Encoding::for_bom(&start).is_some())
 }
 
 /// Returns UTF-16 without a mark, in which nearly every second byte of a label file is zero.
