@@ -390,9 +390,7 @@ impl eframe::App for App {
         let ctx = ui.ctx().clone();
         self.screens(&ctx);
         let corner = self.canvas.lower_right(&ctx);
-        if let Some(closed) = notices_ui(&ctx, &self.session.notices, corner) {
-            self.session.notices.close(&closed);
-        }
+        notices_ui(&ctx, &mut self.session.notices, corner);
         if !self.commands.is_empty() {
             // What was said is done before the next turn is drawn.
             ctx.request_repaint();

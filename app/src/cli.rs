@@ -80,14 +80,23 @@ pub(super) enum OutputKind {
 }
 
 /// Refuses an output that would overwrite an input, or a project, photo or video that no earlier run can have written.
+///
+/// A folder holds its inputs if these lie in it; an export there would replace files while they are read.
 pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> anyhow::Result<()> {
+    let name = out.display();
+    let real = |path: &Path| path.canonicalize().ok();
+    if out.is_dir() {
+        let is_inside =
+            |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| input.starts_with(out));
+        anyhow::ensure!(
+            !inputs.iter().any(is_inside),
+            "{name} is or holds an input; choose another folder to write"
+        );
+    }
     if !out.is_file() {
         return Ok(());
     }
-    let name = out.display();
-    let real = |path: &Path| path.canonicalize().ok();
-    let is_input =
-        |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| out.starts_with(input));
+    let is_input = |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| out == input);
     anyhow::ensure!(!inputs.iter().any(is_input), "{name} is an input; choose another file to write");
     let may_be_output = match kind {
         OutputKind::Labels => false,
@@ -98,6 +107,19 @@ pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> an
         may_be_output || !is_named_as_work(out),
         "{name} already exists and is a project, photo or video; choose another file to write"
     );
+    Ok(())
+}
+
+/// The same for what is made of labels, which may be any file of a folder.
+pub(super) fn check_output_of_labels(out: &Path, labels: &Path) -> anyhow::Result<()> {
+    check_output(out, &[labels], OutputKind::Labels)?;
+    let is_among = out.is_file()
+        && out
+            .canonicalize()
+            .ok()
+            .zip(labels.canonicalize().ok())
+            .is_some_and(|(out, labels)| out.starts_with(labels));
+    anyhow::ensure!(!is_among, "{} is an input; choose another file to write", out.display());
     Ok(())
 }
 

@@ -26,10 +26,11 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Whether it is still to be shown at `now`; errors, and warnings with details to read, stay until they are closed.
+    /// True if it is still to be shown at `now`; errors, and warnings with details to read, stay until they are closed.
     pub fn is_fresh(&self, now: Instant) -> bool {
         let shown = match self.level {
-            Level::Info => Duration::from_secs(4),
+            Level::Info if self.details.is_empty() => Duration::from_secs(4),
+            Level::Info => Duration::from_secs(12),
             Level::Warning if !self.details.is_empty() => return true,
             Level::Warning => Duration::from_secs(10),
             Level::Error => return true,
@@ -40,7 +41,11 @@ impl Notice {
 
 /// The sentences so far, the latest last.
 #[derive(Debug, Default)]
-pub struct Notices(Vec<Notice>);
+pub struct Notices {
+    all: Vec<Notice>,
+    /// The time when the open dialog opened. It covers earlier notices.
+    dialog: Option<Instant>,
+}
 
 /// More than these nobody reads.
 const KEPT: usize = 5;
@@ -64,25 +69,56 @@ impl Notices {
     /// A sentence with more to unfold.
     pub fn add(&mut self, level: Level, text: impl Into<String>, details: Vec<String>) {
         let text = text.into();
-        self.0.retain(|notice| notice.text != text);
-        if self.0.len() == KEPT {
-            self.0.remove(0);
+        self.all.retain(|notice| notice.text != text);
+        if self.all.len() == KEPT {
+            self.all.remove(0);
         }
-        self.0.push(Notice { level, text, details, made: Instant::now() });
+        self.all.push(Notice { level, text, details, made: Instant::now() });
     }
 
-    /// Those to show.
+    /// Those whose time is not over.
     pub fn shown(&self) -> &[Notice] {
-        &self.0
+        &self.all
+    }
+
+    /// Those that no dialog covers: all, or those that were added since one is open.
+    pub fn uncovered(&self) -> impl Iterator<Item = &Notice> {
+        self.all.iter().filter(|notice| self.dialog.is_none_or(|since| notice.made >= since))
+    }
+
+    /// Says at `now` whether a dialog is open. Notices that it covers are shown for their whole time when it is closed.
+    pub fn set_dialog(&mut self, is_open: bool, now: Instant) {
+        match self.dialog {
+            None if is_open => self.dialog = Some(now),
+            Some(since) if !is_open => {
+                self.all.iter_mut().filter(|notice| notice.made < since).for_each(|notice| notice.made = now);
+                self.dialog = None;
+            }
+            _ => {}
+        }
     }
 
     /// Forgets those whose time is over.
     pub fn expire(&mut self, now: Instant) {
-        self.0.retain(|notice| notice.is_fresh(now));
+        let dialog = self.dialog;
+        let is_covered = |notice: &Notice| dialog.is_some_and(|since| notice.made < since);
+        self.all.retain(|notice| is_covered(notice) || notice.is_fresh(now));
+    }
+
+    /// Shows all for their whole time from `now` on, since somebody reads them.
+    pub fn hold(&mut self, now: Instant) {
+        let dialog = self.dialog;
+        let is_shown = |notice: &&mut Notice| dialog.is_none_or(|since| notice.made >= since);
+        self.all.iter_mut().filter(is_shown).for_each(|notice| notice.made = now);
+    }
+
+    /// Forgets all, such as those of a project that is closed.
+    pub fn clear(&mut self) {
+        self.all.clear();
     }
 
     /// Forgets one.
     pub fn close(&mut self, text: &str) {
-        self.0.retain(|notice| notice.text != text);
+        self.all.retain(|notice| notice.text != text);
     }
 }

@@ -20,7 +20,7 @@ mod tools;
 mod typed;
 mod welcome;
 
-use egui::{Button, Color32, Response, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
+use egui::{Button, Color32, Id, Modal, Order, Response, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
 
 use crate::{
     command::{CATALOG, Command, Named},
@@ -48,6 +48,12 @@ pub(crate) use self::{
     typed::{Purpose, TypedPath},
     welcome::welcome_ui,
 };
+
+/// A dialog, below popups: otherwise a list that it opened once would open behind it.
+fn dialog(name: &str) -> Modal {
+    let id = Id::unique(name);
+    Modal::new(id).area(Modal::default_area(id).order(Order::Middle))
+}
 
 /// What every panel is given.
 pub(crate) struct Pane<'a> {

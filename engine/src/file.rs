@@ -11,7 +11,7 @@ use std::{
 pub(crate) use staging::Staging;
 pub use staging::StagingError;
 
-/// Writes `path` through a temporary file beside it, so that `path` holds its old contents until the new are complete. What
+/// Writes `path`, whose folder is made if it is missing, through a temporary file beside it, so that `path` holds its old contents until the new are complete. What
 /// is no file, such as a pipe, is written itself, and of a link what it leads to.
 ///
 /// # Errors
@@ -27,6 +27,7 @@ pub fn write_atomically(
         write(&mut out)?;
         return out.flush();
     }
+    fs::create_dir_all(folder_of(path))?;
     let mut file = temporary_beside(path)?;
     let mut out = io::BufWriter::new(file.as_file_mut());
     write(&mut out)?;
@@ -41,7 +42,8 @@ pub fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
     suffixes.iter().any(|suffix| own.eq_ignore_ascii_case(suffix))
 }
 
-fn end_of_links(path: &Path) -> PathBuf {
+/// Returns the file or folder that a path leads to through links.
+pub(crate) fn end_of_links(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
@@ -51,6 +53,7 @@ fn end_of_links(path: &Path) -> PathBuf {
 /// What the folder says, or that `path` is a folder itself.
 pub fn check_writable(path: &Path) -> io::Result<()> {
     let path = &end_of_links(path);
+    fs::create_dir_all(folder_of(path))?;
     match path.metadata() {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(there) if !there.is_file() => Ok(()),

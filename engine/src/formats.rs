@@ -381,9 +381,9 @@ impl Format {
             };
             return Err(FormatError::Nothing { why: why.to_owned() });
         }
-        check_media(project, files, target)?;
         let steps = report.images + report.annotations;
         let mut output = Output::begin(target, report, steps, progress)?;
+        check_media(project, files, target)?;
         (self.write)(&selection, &mut output)?;
         output.finish(&selection, files)
     }

@@ -14,7 +14,7 @@ use engine::{
 };
 
 use super::{
-    OutputKind, cancel_on_interrupt, check_output,
+    cancel_on_interrupt, check_output_of_labels,
     export::{readable_formats, with_progress},
     say,
 };
@@ -38,7 +38,7 @@ impl Check {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
         if let Some(out) = &self.fix {
-            check_output(out, &[&self.labels], OutputKind::Labels)?;
+            check_output_of_labels(out, &self.labels)?;
         }
         let source = self.reading.source(&self.labels);
         let Labels { format, mut dataset, files } = source.read(None, &cancel)?;

@@ -1,6 +1,7 @@
 //! `segue detect`: finds objects by words, by examples, or with a detector.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -24,7 +25,7 @@ use engine::{
 };
 
 use super::{
-    ModelArgs, cancel_on_interrupt, detect_tracks,
+    ModelArgs, OutputKind, cancel_on_interrupt, check_output, detect_tracks,
     export::{all_formats, with_progress},
     open_detector,
     prompts::RectArg,
@@ -144,6 +145,7 @@ impl Detect {
         if let Some(out) = &self.out {
             // Hours later would be late.
             check_target(out)?;
+            check_output(out, &[&self.source], OutputKind::Labels)?;
         }
         let cancel = cancel_on_interrupt()?;
         let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;
@@ -185,7 +187,7 @@ impl Detect {
         let media: Vec<MediumId> = media.map(|(id, _)| *id).collect();
         let looked =
             self.look(&mut project, &media, &folder, &mut *detector, &mut asked, segmenter.as_mut(), &cancel);
-        let (n_found, unread) = match looked {
+        let Looked { n_found, read, unread } = match looked {
             Ok(looked) => looked,
             Err(error) => {
                 drop(opened);
@@ -202,7 +204,11 @@ impl Detect {
             return complain(&unread);
         }
         let out = self.out.context("clap asks for --out or --into")?;
-        let options = Options { unconfirmed: true, scores: true, ..Options::default() };
+        if read.is_empty() {
+            return complain(&unread);
+        }
+        // An image that cannot be read is not one with nothing on it.
+        let options = Options { unconfirmed: true, scores: true, media: Some(read), ..Options::default() };
         let report = with_progress("export", &cancel, |progress| {
             self.format.export(&project, &ImageFiles::of_project(&folder), &options, &out, progress)
         })?;
@@ -248,7 +254,7 @@ impl Detect {
         Ok(Asked { queries, kinds, unnamed })
     }
 
-    /// Looks at all frames that are to be looked at, and adds what is found; how much that is, and why some could not be read.
+    /// Detects objects on the wanted frames of media and adds them to the project.
     #[expect(clippy::too_many_arguments, reason = "it is `run`, from where on there is no way back")]
     fn look(
         &self,
@@ -259,12 +265,12 @@ impl Detect {
         asked: &mut Asked,
         mut segmenter: Option<&mut Sam2Segmenter>,
         cancel: &Cancel,
-    ) -> anyhow::Result<(usize, Vec<String>)> {
+    ) -> anyhow::Result<Looked> {
         let frames = |id: &MediumId| project.media[id].n_frames.div_ceil(self.every.get());
         let bar = progress::bar(media.iter().map(frames).sum(), "frames");
         let least = asked.kinds.least();
         let sources = Sources::default();
-        let (mut n_found, mut unread) = (0, Vec::new());
+        let (mut n_found, mut read, mut unread) = (0, BTreeSet::new(), Vec::new());
         for &medium in media {
             ensure!(!cancel.is_canceled(), "canceled");
             let (path, n_frames) = {
@@ -290,6 +296,7 @@ impl Detect {
                         continue;
                     }
                 };
+                read.insert(medium);
                 let found = detector.detect(&picture, &asked.queries, least, cancel)?;
                 let before = project.clone();
                 asked.kinds.meet(&found, asked.unnamed);
@@ -313,8 +320,17 @@ impl Detect {
         }
         ensure!(!cancel.is_canceled(), "canceled");
         bar.finish_and_clear();
-        Ok((n_found, unread))
+        Ok(Looked { n_found, read, unread })
     }
+}
+
+/// The outcome of detecting objects on media.
+struct Looked {
+    n_found: usize,
+    /// Media of which a frame was read.
+    read: BTreeSet<MediumId>,
+    /// Why frames could not be read.
+    unread: Vec<String>,
 }
 
 /// One bad frame does not end the search, but is not passed over in silence.

@@ -17,7 +17,7 @@ use engine::{
     project::{Opened, Project, Store},
 };
 
-use super::{OutputKind, cancel_on_interrupt, check::Source, check_output, say, stats};
+use super::{cancel_on_interrupt, check::Source, check_output_of_labels, say, stats};
 use crate::progress;
 
 /// Write a project in a format that training code reads
@@ -101,7 +101,7 @@ impl Export {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let cancel = cancel_on_interrupt()?;
         for out in [Some(&self.out), self.report.as_ref()].into_iter().flatten() {
-            check_output(out, &[&self.source], OutputKind::Labels)?;
+            check_output_of_labels(out, &self.source)?;
         }
         let source = Source { labels: &self.source, format: self.from, encoding: self.encoding.as_deref() };
         let stats::Counted { project, files, n_refused } = stats::project(&source, &cancel)?;

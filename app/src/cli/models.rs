@@ -175,7 +175,11 @@ fn check_onnx(path: &Path) -> anyhow::Result<String> {
     let remark = detector.remark().map_or_else(String::new, |remark| format!("; {remark}"));
     Ok(format!(
         "a detector, finds {}{remark}",
-        if n_classes == 1 { "1 class".to_owned() } else { format!("{n_classes} classes") }
+        match n_classes {
+            0 => "classes that the file does not name".to_owned(),
+            1 => "1 class".to_owned(),
+            n => format!("{n} classes"),
+        }
     ))
 }
 

@@ -1,9 +1,9 @@
 //! The list of categories: choose, add, rename, color, key, attributes.
 
-use egui::{Id, Key, Modal, RichText, ScrollArea, Ui};
+use egui::{Key, RichText, ScrollArea, Ui};
 use engine::project::{Attribute, Category, CategoryId};
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::{command::Command, theme};
 
 pub(crate) fn categories_ui(ui: &mut Ui, pane: &mut Pane<'_>) {
@@ -121,7 +121,7 @@ pub(crate) struct NewCategory {
 impl NewCategory {
     /// False once it is answered.
     pub(crate) fn ui(&mut self, ctx: &egui::Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::unique("new category")).show(ctx, |ui| {
+        let modal = dialog("new category").show(ctx, |ui| {
             ui.set_width(260.0);
             let label = ui.label("Name of the new category");
             let field = ui.text_edit_singleline(&mut self.name).labelled_by(label.id);

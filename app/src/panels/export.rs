@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{ComboBox, Context, DragValue, Grid, Id, Key, Modal, Popup, TextEdit, Ui};
+use egui::{ComboBox, Context, DragValue, Grid, Key, Popup, TextEdit, Ui};
 use engine::formats::{Carries, FORMATS, Files, Format, Frames, Masks, Options, Splits};
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::{
     command::{Command, Export},
     session::Session,
@@ -68,7 +68,7 @@ impl ExportScreen {
 
     /// False once it is answered.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::unique("export")).show(ctx, |ui| {
+        let modal = dialog("export").show(ctx, |ui| {
             ui.set_width(480.0);
             ui.heading("Export");
             ui.add_space(4.0);

@@ -1,8 +1,8 @@
 //! The help sheet: the mouse, and every command with its keys.
 
-use egui::{Context, Grid, Id, Modal, RichText, ScrollArea, Ui};
+use egui::{Context, Grid, RichText, ScrollArea, Ui};
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::command::{CATALOG, Command, Group, Named};
 
 /// What the mouse does on the image.
@@ -21,7 +21,7 @@ const MOUSE: [(&str, &str); 10] = [
 
 /// False once it is left.
 pub(crate) fn help_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
-    let modal = Modal::new(Id::unique("help")).show(ctx, |ui| {
+    let modal = dialog("help").show(ctx, |ui| {
         let size = ctx.content_rect().size();
         ui.set_width((size.x * 0.9).min(1080.0));
         ui.heading("Keys and mouse");

@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use egui::{
-    Align, Button, Context, Id, Label, Layout, Modal, ProgressBar, Response, RichText, Role, ScrollArea, Ui,
-    Vec2, WidgetInfo,
+    Align, Button, Context, Label, Layout, ProgressBar, Response, RichText, Role, ScrollArea, Ui, Vec2,
+    WidgetInfo,
 };
 use engine::{
     models::{BUILTIN, Finds, KnownModel, OwnModel},
@@ -13,7 +13,7 @@ use engine::{
     worker::Times,
 };
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::{
     command::Command,
     session::{Model, Stage},
@@ -30,7 +30,7 @@ pub(crate) struct ModelsScreen {
 impl ModelsScreen {
     /// False once it is left.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::unique("models")).show(ctx, |ui| {
+        let modal = dialog("models").show(ctx, |ui| {
             ui.set_width(620.0);
             ui.heading("Models");
             now_ui(ui, pane);

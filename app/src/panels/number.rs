@@ -1,9 +1,9 @@
 //! The question for an object's other number.
 
-use egui::{Context, DragValue, Id, Key, Modal};
+use egui::{Context, DragValue, Key};
 use engine::project::ObjectId;
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::command::Command;
 
 /// See the module.
@@ -20,7 +20,7 @@ impl NewNumber {
 
     /// False once it is answered.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::unique("new number")).show(ctx, |ui| {
+        let modal = dialog("new number").show(ctx, |ui| {
             ui.set_width(260.0);
             let label = ui.label(format!("Another number for object {}", self.object.0));
             ui.add(DragValue::new(&mut self.number).range(1..=u32::MAX)).labelled_by(label.id);

@@ -1,8 +1,8 @@
 //! All commands, to search by what they are called.
 
-use egui::{Align, Button, Context, Id, Key, Modal, Modifiers, ScrollArea, TextEdit};
+use egui::{Align, Button, Context, Key, Modifiers, ScrollArea, TextEdit};
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::command::{self, Named};
 
 /// What is typed, and which line is chosen.
@@ -15,7 +15,7 @@ pub(crate) struct Palette {
 impl Palette {
     /// False once a command is chosen or the palette is left.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::unique("palette")).show(ctx, |ui| {
+        let modal = dialog("palette").show(ctx, |ui| {
             ui.set_width(420.0);
             let take = |key| ui.input_mut(|input| input.consume_key(Modifiers::NONE, key));
             let [down, up, enter] = [Key::ArrowDown, Key::ArrowUp, Key::Enter].map(take);

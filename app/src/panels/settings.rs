@@ -1,13 +1,12 @@
 //! The settings: how it looks, what the model is, and every key.
 
-use egui::{
-    Button, ComboBox, Context, Event, Grid, Id, Key, Modal, RichText, ScrollArea, Slider, TextEdit, Ui,
-};
+use egui::{Button, ComboBox, Context, Event, Grid, Key, RichText, ScrollArea, Slider, TextEdit, Ui};
 use engine::{
     models,
     nn::{Device, Place, remote::Address},
 };
 
+use super::dialog;
 use crate::{
     command::{CATALOG, Named},
     keymap::{Preset, Shortcut},
@@ -39,7 +38,7 @@ impl SettingsScreen {
 
     /// False once it is left.
     pub(crate) fn ui(&mut self, ctx: &Context, preferences: &mut Preferences) -> bool {
-        let modal = Modal::new(Id::unique("settings")).show(ctx, |ui| {
+        let modal = dialog("settings").show(ctx, |ui| {
             ui.set_width(520.0);
             ui.heading("Settings");
             ui.horizontal(|ui| {

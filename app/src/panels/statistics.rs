@@ -1,11 +1,9 @@
 //! What there is in the project: a table and two plots.
 
-use egui::{
-    Align2, Color32, Context, FontId, Grid, Id, Modal, Rect, ScrollArea, Sense, Ui, Vec2, pos2, vec2,
-};
+use egui::{Align2, Color32, Context, FontId, Grid, Rect, ScrollArea, Sense, Ui, Vec2, pos2, vec2};
 use engine::formats::{CategoryStats, Stats, counted};
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::theme;
 
 /// Colors of small, medium and large objects.
@@ -17,7 +15,7 @@ const SIZES: [(&str, Color32); 3] = [
 
 /// False once it is left.
 pub(crate) fn statistics_ui(ctx: &Context, pane: &Pane<'_>) -> bool {
-    let modal = Modal::new(Id::unique("statistics")).show(ctx, |ui| {
+    let modal = dialog("statistics").show(ctx, |ui| {
         ui.set_width(640.0);
         ui.heading("Statistics");
         match pane.session.stats() {

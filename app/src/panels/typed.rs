@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use egui::{Context, Id, Key, Modal};
+use egui::{Context, Key};
 
-use super::Pane;
+use super::{Pane, dialog};
 use crate::command::Command;
 
 /// What a path is wanted for.
@@ -65,7 +65,7 @@ impl TypedPath {
 
     /// False once it is answered.
     pub(crate) fn ui(&mut self, ctx: &Context, pane: &mut Pane<'_>) -> bool {
-        let modal = Modal::new(Id::unique("typed path")).show(ctx, |ui| {
+        let modal = dialog("typed path").show(ctx, |ui| {
             ui.set_width(460.0);
             let label = ui.strong(self.purpose.title());
             let field = egui::TextEdit::singleline(&mut self.text).desired_width(f32::INFINITY);

@@ -54,6 +54,7 @@ impl Session {
 
     pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
         self.forget_project();
+        self.notices.clear();
         self.saving.before = None;
         self.history = history;
         self.file = Some(ProjectFile::new(path));

@@ -225,13 +225,11 @@ impl Session {
                 let n_refused = imported.refused.len();
                 let level = match () {
                     () if taken.is_nothing() && taken.n_known == 0 => Level::Error,
-                    () if n_refused > 0 || !taken.missing.is_empty() || !taken.refused.is_empty() => {
-                        Level::Warning
-                    }
-                    () => Level::Info,
+                    () if details.is_empty() => Level::Info,
+                    () => Level::Warning,
                 };
                 let unread = if n_refused > 0 {
-                    format!("; {n_refused} items of the file not taken")
+                    format!("; {} of the file not taken", counted(n_refused, "item"))
                 } else {
                     String::new()
                 };

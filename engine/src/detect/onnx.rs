@@ -151,7 +151,11 @@ fn inputs(ports: &[Port], side: usize) -> Result<(Input, Option<Port>), String> 
     let channels_last = port.shape[3] == Some(3) && port.shape[1] != Some(3);
     let [channels, height, width] = if channels_last { [3, 1, 2] } else { [1, 2, 3] }.map(|i| port.shape[i]);
     if channels.is_some_and(|n| n != 3) || port.shape[0].is_some_and(|n| n != 1) {
-        return Err(format!("its input {} is {:?}, not one picture of three colors", port.name, port.shape));
+        return Err(format!(
+            "its input {} is {}, not one image of three colors",
+            port.name,
+            layout::shape(&port.shape)
+        ));
     }
     let size = Size::new(width.unwrap_or(side), height.unwrap_or(side));
     if size.area() == 0 || size.width.max(size.height) > 8192 {

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{folder_of, has_suffix, write_atomically};
+use super::{end_of_links, folder_of, has_suffix, write_atomically};
 
 /// The names of folders in the making begin like this.
 const PREFIX: &str = ".segue-staging-";
@@ -58,6 +58,7 @@ impl Staging {
     /// # Errors
     /// If `target` has files but no manifest, or a project in it, or nothing can be written there.
     pub(crate) fn beside(target: &Path, manifest: &'static str) -> Result<Self, StagingError> {
+        let target = &end_of_links(target);
         check(target, manifest)?;
         let staging = || {
             let parent = folder_of(target);

@@ -75,10 +75,18 @@ fn walk(
 pub struct ImageFiles {
     folder: PathBuf,
     /// Images below the folder, which are looked for when they are first needed.
-    known: OnceLock<PathIndex>,
+    known: OnceLock<KnownImages>,
     is_searched: bool,
     /// The folders of the frames of videos, by the paths of these.
     frame_folders: Mutex<HashMap<String, PathBuf>>,
+}
+
+/// Images by other spellings of their paths.
+#[derive(Debug)]
+struct KnownImages {
+    index: PathIndex,
+    /// As the file system has them.
+    paths: Vec<PathBuf>,
 }
 
 /// Returns the split that a label file is called after, such as `instances_val2017.json`, or lies in below `root`.
@@ -137,7 +145,7 @@ impl ImageFiles {
             return Some(direct).filter(|direct| direct.exists());
         }
         let known = self.known();
-        let found = known.find(path).one().map(|place| self.folder.join(known.path(place)));
+        let found = known.index.find(path).one().map(|place| known.paths[place].clone());
         found.or_else(|| self.beside(path))
     }
 
@@ -193,7 +201,7 @@ impl ImageFiles {
 
     /// True if several files may be meant by a path.
     pub(super) fn is_ambiguous(&self, path: &str) -> bool {
-        self.is_searched && matches!(self.known().find(path), Found::Several(..))
+        self.is_searched && matches!(self.known().index.find(path), Found::Several(..))
     }
 
     /// The size of an image in pixels, upright, from its file's header.
@@ -234,13 +242,10 @@ impl ImageFiles {
         }
     }
 
-    fn known(&self) -> &PathIndex {
+    fn known(&self) -> &KnownImages {
         self.known.get_or_init(|| {
-            PathIndex::new(
-                walk(&self.folder, |folder| !is_mask_folder(folder), is_named_as_image)
-                    .iter()
-                    .map(|path| self.relative(path)),
-            )
+            let paths = walk(&self.folder, |folder| !is_mask_folder(folder), is_named_as_image);
+            KnownImages { index: PathIndex::new(paths.iter().map(|path| self.relative(path))), paths }
         })
     }
 }

@@ -9,12 +9,15 @@ use foldhash::fast::FixedState;
 
 use super::{Annotation, Dataset, Id, Image, Shape};
 
+/// The name of an image, its frame in a video, and its split.
+type ImageKey = (String, Option<(usize, usize)>, Option<&'static str>);
+
 /// A data set that several files make together. Images, videos and categories of the same name are one.
 #[derive(Default)]
 pub(super) struct Merger {
     all: Dataset,
     n_files: usize,
-    images: HashMap<(String, Option<(usize, usize)>, Option<&'static str>), usize>,
+    images: HashMap<ImageKey, usize>,
     videos: HashMap<String, usize>,
     categories: HashMap<String, usize>,
     /// Keys of all labels, once there are several files.

@@ -57,6 +57,11 @@ fn within_folder(path: &str, reserved: &[&str]) -> String {
 fn portable(name: &str) -> String {
     let plain = |c: char| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c };
     let mut name: String = name.chars().map(plain).collect();
+    // Folders may be called like a name without its suffix.
+    let stem = without_suffix(&name);
+    if stem.ends_with(['.', ' ']) {
+        name.insert(stem.len(), '_');
+    }
     if name.ends_with(['.', ' ']) {
         name.push('_');
     }
@@ -128,6 +133,7 @@ mod tests {
         let paths = [("../x.jpg", 1), ("x.jpg", 1), ("C:\\x.jpg", 1), ("/d/x:y.jpg", 1)];
         assert_eq!(named(&paths, &coco::INSTANCES), ["x.jpg", "x-2.jpg", "x-3.jpg", "d/x_y.jpg"]);
         let paths = [("con.jpg", 1), ("LPT1", 1), ("d. /x.", 1), ("com10.png", 1), ("_con.tif", 1)];
+        assert_eq!(named(&[("end..jpg", 1)], &coco::INSTANCES), ["end._.jpg"]);
         let portable = ["_con.jpg", "_LPT1", "d. _/x._", "com10.png", "_con-2.tif"];
         assert_eq!(named(&paths, &coco::INSTANCES), portable);
     }

@@ -175,13 +175,15 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Renames a file that an export takes the place of, unless Segue wrote it or an earlier one was kept.
-    fn keep_earlier(&mut self) -> io::Result<()> {
-        let mut kept = self.target.as_os_str().to_owned();
-        kept.push(".bak");
-        let kept = PathBuf::from(kept);
-        if self.target.is_file() && !is_export(self.target) && !kept.exists() {
-            fs::rename(self.target, &kept)?;
+    /// Renames a file that an export takes the place of, unless Segue wrote it.
+    fn keep_earlier(&mut self, target: &Path) -> io::Result<()> {
+        if !target.is_file() || is_export(target) {
+            return Ok(());
+        }
+        let numbers = std::iter::once(String::new()).chain((2_u64..).map(|n| n.to_string()));
+        let names = numbers.map(|n| PathBuf::from(format!("{}.bak{n}", target.display())));
+        if let Some(kept) = names.into_iter().find(|kept| kept.symlink_metadata().is_err()) {
+            fs::rename(target, &kept)?;
             self.report.notes.push(format!("the file that was there is kept as {}", kept.display()));
         }
         Ok(())
@@ -194,10 +196,19 @@ impl<'a> Output<'a> {
             return Ok(Err(cause));
         }
         match &files[..] {
-            [one] => Ok(self.keep_earlier().and_then(|()| fs::rename(one, self.target))),
+            [one] => {
+                // Of a link, what it leads to is written.
+                let target = file::end_of_links(self.target);
+                Ok(self.keep_earlier(&target).and_then(|()| put(one, &target)))
+            }
             _ => Err(FormatError::SeveralFiles { format: self.report.format, path: self.target.to_owned() }),
         }
     }
+}
+
+/// Moves a file to another folder, which may be on another disk.
+fn put(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
 /// Makes the files of one frame, and returns how they differ from the image. `open` is the video that was read last.

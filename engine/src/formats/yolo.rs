@@ -6,13 +6,16 @@ mod corners;
 mod layout;
 mod read;
 
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 use super::{
     Carries, Files, Format, FormatError, Frame, Label, Masks, Output, Read, Selection, Shape, Splits,
-    polygon, recognize::Recognize, report::Loss,
+    counted, polygon, recognize::Recognize, report::Loss,
 };
-use crate::geometry::{Point, Size};
+use crate::{
+    file::has_suffix,
+    geometry::{Point, Size},
+};
 
 pub(super) use corners::corners;
 
@@ -98,6 +101,7 @@ fn write(
             .notes
             .push("split: all images are in train, which val names too; divide them with --split".to_owned());
     }
+    note_unread(selection, output);
     let names: Vec<&str> = parts.iter().map(|(part, _)| part.unwrap_or(Splits::NAMES[0])).collect();
     output.write("data.yaml", |out| {
         // Without a path, Ultralytics looks beside this file.
@@ -116,6 +120,21 @@ fn write(
         }
         Ok(())
     })
+}
+
+/// Notes images that trainers leave out because of their names; see `IMG_FORMATS` of Ultralytics, whose later versions read
+/// a few more.
+fn note_unread(selection: &Selection<'_>, output: &mut Output<'_>) {
+    const READ: [&str; 11] =
+        ["bmp", "dng", "heic", "jpeg", "jpg", "mpo", "pfm", "png", "tif", "tiff", "webp"];
+    let is_read = |frame: &Frame<'_>| has_suffix(Path::new(&selection.name_in_export(frame)), &READ);
+    let n = selection.frames.iter().filter(|frame| !is_read(frame)).count();
+    if n > 0 && selection.files() != Files::Leave {
+        let images = counted(n, "image");
+        output.report.notes.push(format!(
+            "{images} of a kind that not all versions of Ultralytics read, such as GIF or AVIF; convert to PNG to train with all"
+        ));
+    }
 }
 
 fn suffix(selection: &Selection<'_>, frame: &Frame<'_>) -> String {

@@ -8,7 +8,7 @@ use crate::{
     nn::Tensor,
 };
 
-pub(super) use recognize::{Facts, Task};
+pub(super) use recognize::{Facts, Task, shape};
 
 /// A class of a higher number is none.
 const MAX_CLASSES: usize = 100_000;
@@ -54,6 +54,8 @@ pub(super) enum Extras {
     Angle,
     /// So many columns that nothing is known of.
     Columns(usize),
+    /// So many outputs that nothing is known of.
+    Outputs(usize),
 }
 
 impl Extras {
@@ -67,6 +69,8 @@ impl Extras {
                 "angles of this oriented model are ignored: boxes are the upright bounds of turned ones"
                     .to_owned()
             }
+            Self::Outputs(1) => "1 output of this model is ignored".to_owned(),
+            Self::Outputs(n) => format!("{n} outputs of this model are ignored"),
             Self::Columns(1) => "1 column of this model's output is ignored".to_owned(),
             Self::Columns(n) => format!("{n} columns of this model's output are ignored"),
         })

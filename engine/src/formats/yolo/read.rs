@@ -152,15 +152,15 @@ fn is_pose(sample: &[Vec<f64>]) -> bool {
             })
             && points.chunks(3).any(|point| point[2] == 2.0)
     };
-    !sample.is_empty() && (sample.iter().all(is_label) || sample.iter().all(is_predicted_pose))
+    !sample.is_empty() && (sample.iter().all(is_label) || sample.iter().all(|row| is_predicted_pose(row)))
 }
 
 /// True if a row is a box in the image and keypoints with scores; those that are likely fill a good part of the box.
-fn is_predicted_pose(row: &Vec<f64>) -> bool {
+fn is_predicted_pose(row: &[f64]) -> bool {
     const MIN_POINTS: usize = 5;
     /// Those of COCO's persons.
     const USUAL_POINTS: usize = 17;
-    let [_, x, y, width, height, points @ ..] = &row[..] else { return false };
+    let [_, x, y, width, height, points @ ..] = row else { return false };
     let points = points.chunks_exact(3);
     let likely: Vec<&[f64]> = points.clone().filter(|point| point[2] >= 0.5).collect();
     let spread = |axis: usize| {

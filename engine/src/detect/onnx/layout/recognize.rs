@@ -11,6 +11,9 @@ const MAX_FEW: usize = 1000;
 /// names they are likelier than a detector of 16 classes.
 const DOTA: usize = 4 + 15 + 1;
 
+/// The greatest id of a category of COCO.
+const COCO_IDS: usize = 91;
+
 /// What a model does, as Ultralytics writes it into the metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect::onnx) enum Task {
@@ -50,15 +53,40 @@ impl Layout {
             format!("its outputs are none that Segue knows ({told}); export it as DETR, RF-DETR or YOLO do")
         };
         let with_extras = |kind| Self { kind, extras: named_extras(outputs) };
-        separate(outputs, facts)
+        let layout = separate(outputs, facts)
             .or_else(|| detr(outputs, facts))
             .map(with_extras)
-            .or_else(|| single(outputs, facts, probe))
-            .ok_or_else(unknown)
+            .or_else(|| single(outputs, facts, probe));
+        let Some(mut layout) = layout else { return Err(unknown()) };
+        if is_grid(&layout, probe) {
+            return Err("its boxes are offsets in a grid, as YOLOX exports them, which Segue does not read"
+                .to_owned());
+        }
+        let n_unused = outputs.len() - layout.n_outputs();
+        if layout.extras == Extras::Nothing && n_unused > 0 {
+            layout.extras = Extras::Outputs(n_unused);
+        }
+        Ok(layout)
+    }
+
+    /// The number of outputs that are read.
+    fn n_outputs(&self) -> usize {
+        match self.kind {
+            Kind::Separate { count, .. } => 3 + usize::from(count.is_some()),
+            Kind::Detr { .. } => 2,
+            Kind::Yolo { .. } | Kind::EndToEnd { .. } | Kind::EndToEndBatch { .. } | Kind::Shares { .. } => 1,
+        }
     }
 }
 
-fn shape(dims: &[Option<usize>]) -> String {
+/// True if widths or heights of boxes are negative, since they are logarithms.
+fn is_grid(layout: &Layout, probe: Probe<'_>) -> bool {
+    let Kind::Yolo { output, first_score: 5, boxes_last: false, .. } = layout.kind else { return false };
+    let outputs = probe().unwrap_or_default();
+    Rows::of(&outputs, output).iter().any(|row| row.iter().skip(2).take(2).any(|side| *side < 0.0))
+}
+
+pub(in crate::detect::onnx) fn shape(dims: &[Option<usize>]) -> String {
     let dims = dims.iter().map(|dim| dim.map_or_else(|| "?".to_owned(), |n| n.to_string()));
     format!("[{}]", dims.collect::<Vec<_>>().join(", "))
 }
@@ -99,7 +127,8 @@ fn detr(outputs: &[Port], facts: &Facts) -> Option<Kind> {
         return None;
     }
     let is_rf_detr = outputs[boxes].name == "dets";
-    let has_nothing = facts.n_named.is_some_and(|n| n + 1 == columns);
+    // Without names, COCO's 91 ids and nothing are the original DETR's.
+    let has_nothing = facts.n_named.map_or(columns == COCO_IDS + 1, |n| n + 1 == columns);
     let kind = match () {
         // Without names its last column is left out as well: it never means anything.
         () if is_rf_detr && (has_nothing || facts.n_named.is_none()) => DetrKind::RfDetr,
@@ -136,11 +165,12 @@ impl List {
             (Some(rows), Some(columns)) => columns > rows,
             (rows, columns) => rows.is_some() && columns.is_none(),
         };
-        // `[1, prototypes, height, width]`
-        let prototypes = outputs.iter().find(|port| port.shape.len() == 4);
-        let n_prototypes = prototypes.and_then(|port| port.shape[1]);
         let list = |boxes_last: bool| {
             let (n_columns, n_boxes) = if boxes_last { (rows?, columns) } else { (columns?, rows) };
+            // `[1, prototypes, height, width]`; each has a coefficient among the columns.
+            let mut prototypes =
+                outputs.iter().filter(|port| port.shape.len() == 4).filter_map(|port| port.shape[1]);
+            let n_prototypes = prototypes.find(|n| n + 4 < n_columns);
             let is_few = !boxes_last && n_boxes.is_none_or(|n| n <= MAX_FEW);
             Some(Self { output, n_columns, boxes_last, is_few, n_prototypes })
         };
@@ -193,7 +223,8 @@ fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
         return Some(Layout { kind: Kind::EndToEndBatch { output }, extras: Extras::Nothing });
     }
     let lists = List::of(outputs, output)?;
-    let mut layouts = lists.into_iter().filter_map(|list| {
+    let n_lists = if facts.n_named.is_some() { lists.len() } else { 1 };
+    let mut layouts = lists.into_iter().take(n_lists).filter_map(|list| {
         let few = if list.is_few { few(&list, facts, probe) } else { None };
         few.or_else(|| many(&list, facts, probe))
     });

@@ -1,3 +1,5 @@
+//! Tests of reading COCO files.
+
 use std::{collections::BTreeMap, io::Write as _, path::Path, sync::Arc};
 
 use proptest::prelude::*;
