@@ -268,3 +268,41 @@ fn scores_are_written_in_formats_that_hold_them() {
     detect("yolo", "yolo");
     assert_eq!(text("yolo/labels/train/photo.txt"), "1 0.5 0.5 0.25 0.25 0.75\n");
 }
+
+/// Outputs of these shapes, which hold zeros.
+fn zeros(shapes: &[(&str, &[usize])]) -> Made {
+    Made::described(&[], |graph, _| {
+        for (name, shape) in shapes {
+            let values = vec![0.0; shape.iter().product()];
+            let value = constant(graph, name, shape, &values);
+            graph.output(name, &value);
+        }
+    })
+}
+
+#[test]
+fn columns_of_boxes_are_no_classes() {
+    // MMDetection, YOLO-NAS.
+    for shapes in [
+        &[("dets", &[1, 100, 5][..]), ("labels", &[1, 100])][..],
+        &[("boxes", &[1, 2000, 4]), ("scores", &[1, 2000, 80])],
+    ] {
+        let error = zeros(shapes).load().map(|_| ()).unwrap_err();
+        assert!(error.contains("its outputs are none that Segue knows"), "{error}");
+    }
+    // YOLOX, whose sides are logarithms.
+    let grid = made(&[], [N, 85], &row(&[&[0.4, 0.6, -1.2, -0.9, 0.9], &[0.5; 80]]), 0);
+    assert!(grid.load().map(|_| ()).unwrap_err().contains("offsets in a grid"));
+    // YOLOv8 with a feature map that is no prototypes.
+    let maps = Made::described(&[], |graph, _| {
+        let values = turned(&rows(N, &row(&[&CENTERED, &[0.1, 0.8, 0.2]])), 7);
+        let value = constant(graph, "output0", &[1, 7, N], &values);
+        graph.output("output0", &value);
+        let value = constant(graph, "map", &[1, 256, 2, 2], &[0.0; 1024]);
+        graph.output("map", &value);
+    });
+    assert_boxes(&maps, 1, 0.8, 3, "1 output of this model is ignored");
+    // The original DETR without a configuration: 91 ids, and nothing.
+    let detr = zeros(&[("logits", &[1, 100, 92]), ("pred_boxes", &[1, 100, 4])]);
+    assert_eq!(detr.load().unwrap().classes().len(), 91);
+}

@@ -322,3 +322,82 @@ fn nothing_of_a_person_is_overwritten() {
     assert!(!folder.join("mine.json.bak").exists());
     assert_eq!(fs::read_to_string(folder.join("other.xml.bak")).unwrap(), "<mine/>");
 }
+
+#[test]
+fn export_into_its_own_input_is_refused() {
+    let case = Case::new(&[("c.json", &coco(&[""])), ("a.png", "")]);
+    let succeed = |words: &[&str]| segue::succeed(case.folder.path(), words);
+    succeed(&["export", "c.json", "--format", "coco", "--files", "copy", "--out", "set"]);
+    let before = walk(case.folder.path());
+    succeed(&["import", "set", "--into", "p.segue", "--media", "set/images"]);
+    for words in [
+        &["export", "set/annotations/instances_default.json", "--format", "yolo", "--out", "set"][..],
+        &["check", "set", "--fix", "set"],
+        &["export", "p.segue", "--format", "coco", "--out", "set"],
+        &["detect", "set/images", "--example", "a.png:1,1,9,9", "--out", "set"],
+    ] {
+        segue::fail(case.folder.path(), words, 1, "choose another folder");
+    }
+    std::fs::remove_file(case.path("p.segue")).unwrap();
+    assert_eq!(walk(case.folder.path()), before);
+}
+
+#[test]
+fn every_file_of_a_person_is_kept() {
+    let case =
+        Case::new(&[("c.json", &coco(&[""])), ("a.png", ""), ("o.json", "first"), ("real.json", "linked")]);
+    let export = |out: &str| {
+        segue::succeed(case.folder.path(), &["export", "c.json", "--format", "coco", "--out", out])
+    };
+    export("o.json");
+    case.bytes("o.json", b"second");
+    export("o.json");
+    let text = |name: &str| fs::read_to_string(case.path(name)).unwrap();
+    assert_eq!([text("o.json.bak"), text("o.json.bak2")], ["first", "second"]);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("real.json", case.path("link.json")).unwrap();
+        export("link.json");
+        assert!(case.path("link.json").is_symlink() && text("real.json").contains("annotations"));
+        assert_eq!(text("real.json.bak"), "linked");
+    }
+}
+
+#[test]
+fn decomposed_names_of_an_export_are_found_again() {
+    let name = "e\u{301}.png";
+    let text = coco(&[""]).replace("a.png", name);
+    let case = Case::new(&[("c.json", &text), (name, "")]);
+    segue::succeed(
+        case.folder.path(),
+        &["export", "c.json", "--format", "coco", "--files", "copy", "--out", "o"],
+    );
+    segue::succeed(case.folder.path(), &["check", "o"]);
+    let said = segue::succeed(
+        case.folder.path(),
+        &["export", "o", "--format", "yolo", "--files", "copy", "--out", "y"],
+    );
+    assert!(said.contains("with 1 image file"), "{said}");
+}
+
+#[test]
+fn images_that_trainers_do_not_read_are_counted() {
+    let text = coco(&[""]).replace("a.png", "a.ppm");
+    let case = Case::new(&[("c.json", &text)]);
+    image::RgbImage::new(100, 80).save(case.path("a.ppm")).unwrap();
+    let words = ["export", "c.json", "--format", "yolo", "--files", "copy", "--out", "y"];
+    let said = segue::succeed(case.folder.path(), &words);
+    assert!(said.contains("1 image of a kind that not all versions of Ultralytics read"), "{said}");
+}
+
+#[test]
+fn image_that_cannot_be_read_is_not_exported_as_empty() {
+    let case = Case::new(&[("im/a.png", ""), ("example.png", "")]);
+    let whole = fs::read(case.path("im/a.png")).unwrap();
+    case.bytes("im/b.png", &whole[..whole.len() / 2]);
+    let words = ["detect", "im", "--example", "example.png:10,10,40,40", "--out", "d.json"];
+    let output = segue::run(case.folder.path(), &words);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let images = read_json(&case.path("d.json"))["images"].as_array().unwrap().len();
+    assert_eq!(images, 1);
+}

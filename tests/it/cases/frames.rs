@@ -220,3 +220,90 @@ fn labels_without_a_video_are_of_the_only_one() {
     case.bytes("task/seqinfo.ini", b"[Sequence]\nname=other\n");
     refused("task", &["--media", "v/clip.mp4"]);
 }
+
+/// A video in YouTube-VIS whose frames have these names; the left edge of a label is ten times its place in the list.
+fn youtube_vis(names: &[&str]) -> String {
+    let boxes: Vec<Json> = (0..names.len()).map(|place| json!([10 * place, 10, 20, 20])).collect();
+    json!({"videos": [{"id": 1, "file_names": names, "width": 200, "height": 80, "length": names.len()}],
+        "annotations": [{"id": 1, "video_id": 1, "category_id": 1, "bboxes": boxes}],
+        "categories": [{"id": 1, "name": "cat"}]})
+    .to_string()
+}
+
+#[test]
+fn names_of_frames_count_before_their_order() {
+    let case = case();
+    let names = ["clip/00003.jpg", "clip/00006.jpg", "clip/00009.jpg", "clip/00012.jpg"];
+    case.bytes("y.json", youtube_vis(&names).as_bytes());
+    for number in [0, 3, 6, 9] {
+        let from = case.path(&format!("from0/clip/{number:06}.jpg"));
+        std::fs::copy(from, case.path(&format!("gaps/clip/{number:05}.jpg"))).unwrap();
+    }
+    let (found, told, said) = frames(&case, "y.json", &["--media", "v/clip.mp4"]);
+    assert_eq!((&found[..], &told[..]), (&[3, 6, 9][..], &[0, 1, 2][..]), "{said}");
+    assert!(
+        said.contains("clip/00012.jpg is not taken: its video ends before it, after 12 frames"),
+        "{said}"
+    );
+    let (found, told, said) = frames(&case, "y.json", &["--frames", "gaps/clip"]);
+    assert_eq!((&found[..], &told[..]), (&[1, 2, 3][..], &[0, 1, 2][..]), "{said}");
+}
+
+#[test]
+fn cvat_counts_frames_from_0_whatever_the_last_one_is() {
+    let case = case();
+    let shape = |frame: usize| {
+        let x = 10 * frame;
+        format!(
+            r#"<box frame="{frame}" outside="0" keyframe="1" xtl="{x}" ytl="10" xbr="{}" ybr="30"/>"#,
+            x + 20
+        )
+    };
+    let tracks: String =
+        [9, 12].map(|frame| format!(r#"<track id="{frame}" label="cat">{}</track>"#, shape(frame))).concat();
+    let meta = "<meta><source>clip.mp4</source></meta>";
+    case.bytes("a.xml", format!("<annotations>{meta}{tracks}</annotations>").as_bytes());
+    let (found, told, said) = frames(&case, "a.xml", &["--media", "v/clip.mp4"]);
+    assert_eq!((found, told), (vec![9], vec![9]), "{said}");
+    assert!(said.contains("its video ends before it"), "{said}");
+}
+
+#[test]
+fn rule_for_numbers_of_frames_is_said() {
+    let case = case();
+    for number in 0..12 {
+        let from = case.path(&format!("from0/clip/{number:06}.jpg"));
+        std::fs::copy(from, case.path(&format!("late/clip/{:06}.jpg", number + 5))).unwrap();
+    }
+    let row = |frame: usize| format!("{frame},1,{},11,20,20,1,1,1\n", 10 * frame + 1);
+    // As numbers of files 5 to 16, and as positions 1 to 12.
+    for (rows, want, how) in
+        [([6, 8], [1, 3], "the numbers in the names"), ([1, 12], [0, 11], "the order of its images")]
+    {
+        case.bytes("clip/gt/gt.txt", rows.map(row).concat().as_bytes());
+        let (found, _, said) = frames(&case, "clip", &["--frames", "late/clip"]);
+        assert_eq!(found, want, "{said}");
+        assert!(said.contains(how), "{said}");
+    }
+}
+
+#[test]
+fn track_of_a_longer_file_continues() {
+    let case = case();
+    let rows = |frames: &[usize]| -> String {
+        frames.iter().map(|frame| format!("{frame},7,11,11,20,20,1,1,1\n")).collect()
+    };
+    case.bytes("clip/gt/gt.txt", rows(&[1, 2]).as_bytes());
+    case.import("clip", &["--media", "v/clip.mp4"]);
+    case.bytes("clip/gt/gt.txt", rows(&[1, 2, 3]).as_bytes());
+    let said = case.import("clip", &[]);
+    assert!(said.contains("1 annotation on 1 image added; already in the project: 2"), "{said}");
+    let coco = case.coco("p.segue");
+    let tracks: std::collections::BTreeSet<i64> = coco["annotations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|label| label["track_id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(tracks.len(), 1, "{coco}");
+}

@@ -274,3 +274,128 @@ fn class_masks_may_name_their_background() {
         assert_eq!(labels, want, "{names}");
     }
 }
+
+#[test]
+fn predictions_of_ultralytics_are_told_apart() {
+    // A polygon of three corners, its score and its track; a pose of COCO's 17 keypoints, each with a score.
+    let polygon = |track: u32| format!("0 0.1 0.1 0.3 0.1 0.3 0.3 0.87 {track}\n");
+    let keypoints: Vec<String> = (0..17).map(|i| format!("{} 0.5 0.9", 0.4 + 0.01 * f64::from(i))).collect();
+    let pose = format!("0 0.5 0.5 0.25 0.25 {} 0.88\n", keypoints.join(" "));
+    let case = Case::new(&[
+        ("seg/images/a.png", ""),
+        ("seg/labels/a.txt", &(polygon(1) + &polygon(2))),
+        ("pose/images/a.png", ""),
+        ("pose/labels/a.txt", &pose),
+    ]);
+    for (folder, n, side) in [("seg", 2, [20.0, 16.0]), ("pose", 1, [25.0, 20.0])] {
+        let coco = case.coco(folder);
+        let found = labels(&coco);
+        assert_eq!(found.len(), n, "{folder}: {coco}");
+        for (label, item) in found.iter().zip(coco["annotations"].as_array().unwrap()) {
+            let [_, _, width, height] = label.2;
+            assert!((width - side[0]).abs() <= 1.0 && (height - side[1]).abs() <= 1.0, "{folder}: {label:?}");
+            assert!(item["score"].as_f64().unwrap() > 0.86, "{item}");
+        }
+    }
+}
+
+#[test]
+fn boxes_as_shares_of_sides_are_scaled() {
+    let text = coco(&[""]).replace("[10, 10, 30, 20]", "[0.1, 0.25, 0.3, 0.5]");
+    let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+    let (found, said) = case.imported("c.json", &["--media", "a.png"]);
+    assert_eq!(found, [label("a.png", "cat", [10.0, 20.0, 30.0, 40.0])]);
+    assert!(said.contains("shares of the image's sides"), "{said}");
+    // A whole image of one pixel is in pixels.
+    let text = coco(&[""]).replace("[10, 10, 30, 20]", "[0, 0, 1, 1]");
+    let case = Case::new(&[("c.json", &text), ("a.png", "")]);
+    assert_eq!(
+        case.imported("c.json", &["--media", "a.png"]).0,
+        [label("a.png", "cat", [0.0, 0.0, 1.0, 1.0])]
+    );
+}
+
+#[test]
+fn mot_of_cvat_counts_pixels_from_0_and_keeps_suffixes() {
+    let case = Case::new(&[
+        ("t/gt/gt.txt", "1,1,0,0,100,80,1,1,1.0\n2,1,1,2,10,10,1,2,1.0\n"),
+        ("t/gt/labels.txt", "person\ncar\n"),
+        ("t/img1/000001.png", ""),
+        ("t/img1/000002.png", ""),
+    ]);
+    let (found, said) = case.imported("t", &[]);
+    let want = [
+        label("t/img1/000001.png", "person", [0.0, 0.0, 100.0, 80.0]),
+        label("t/img1/000002.png", "car", [1.0, 2.0, 10.0, 10.0]),
+    ];
+    assert_eq!(found, want, "{said}");
+}
+
+#[test]
+fn damaged_lines_do_not_hide_the_format() {
+    let mut files = vec![(
+        "m/v.txt".to_owned(),
+        "frame,id,x,y,w,h\n1,1,11,11,20,20,1,1,1\n2,1,11,11,20,20,1,1,1\n3,1,11,11,20,20,1,1,1\n4,1,1"
+            .to_owned(),
+    )];
+    for n in 0..4 {
+        files.push((format!("y/{n}.png"), String::new()));
+        let width = if n == 2 { "1.3" } else { "0.5" };
+        files.push((format!("y/{n}.txt"), format!("0 0.5 0.5 {width} 0.5\n")));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let case = Case::new(&files);
+    for (labels, format) in [("m/v.txt", "MOT: 3 annotations"), ("y", "YOLO detection: 4 annotations")] {
+        let said = segue::run(case.folder.path(), &["check", labels]);
+        assert!(String::from_utf8_lossy(&said.stdout).contains(format), "{labels}: {said:?}");
+    }
+}
+
+#[test]
+fn labelme_file_of_another_size_takes_no_other_with_it() {
+    let file = |width: u32, x: u32| {
+        format!(
+            r#"{{"version": "5", "imagePath": "a.png", "imageData": null, "imageWidth": {width}, "imageHeight": 80,
+            "shapes": [{{"label": "cat", "points": [[{x}, 2], [9, 9]], "shape_type": "rectangle"}}]}}"#
+        )
+    };
+    let case = Case::new(&[("l/a.png", ""), ("l/0.json", &file(640, 1)), ("l/b.json", &file(100, 2))]);
+    let (found, said) = case.imported("l", &["--media", "l"]);
+    assert_eq!(found, [label("l/a.png", "cat", [2.0, 2.0, 7.0, 7.0])]);
+    assert!(
+        said.contains("0.json is not taken: b.json is of the same image a.png, in another size"),
+        "{said}"
+    );
+}
+
+#[test]
+fn encoding_that_is_named_counts_and_a_guess_is_said() {
+    let (gbk, _, _) = encoding_rs::GBK.encode("\u{732b}");
+    // By chance, these two bytes are valid UTF-8 as well.
+    assert_eq!(std::str::from_utf8(&gbk), Ok("\u{e8}"));
+    let bytes = |name: &[u8]| {
+        let text = coco(&[""]);
+        let (start, end) = text.split_once("\"cat\"").unwrap();
+        [start.as_bytes(), b"\"", name, b"\"", end.as_bytes()].concat()
+    };
+    let case = Case::new(&[("im/a.png", "")]);
+    case.bytes("g.json", &bytes(&gbk));
+    assert_eq!(case.imported("g.json", &["--media", "im", "--encoding", "gbk"]).0[0].1, "\u{732b}");
+    case.bytes("h.json", &bytes(b"caf\xe9 cr\xe8me"));
+    let (found, said) = case.imported("h.json", &["--media", "im"]);
+    assert_eq!(found[0].1, "caf\u{e9} cr\u{e8}me");
+    assert!(said.contains("h.json: read as windows-1252, the likely encoding"), "{said}");
+}
+
+#[test]
+fn proposals_are_said_wherever_they_do_not_count() {
+    let case = Case::new(&[
+        ("v.txt", "1,1,11,11,20,20,-1,-1,-1,-1\n"),
+        ("v/img1/000001.png", ""),
+        ("v/img1/000002.png", ""),
+    ]);
+    let said = case.import("v.txt", &["--frames", "v/img1"]);
+    assert!(said.contains("(1 of them proposals, to accept or reject in the window)"), "{said}");
+    let said = segue::run(case.folder.path(), &["stats", "p.segue"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("1 proposal, to accept or reject"), "{said:?}");
+}

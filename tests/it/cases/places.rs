@@ -412,3 +412,75 @@ fn labels_of_photos_called_like_metadata_are_read() {
     let (labels, _) = case.imported("flat", &["--media", "flat"]);
     assert_eq!(labels, [label("flat/classes.png", "class 0", rect)]);
 }
+
+#[test]
+fn results_take_their_images_from_the_file_beside_them() {
+    let images = [("c.png", 1), ("a.png", 3), ("b.png", 2)];
+    let list: Vec<String> =
+        images.map(|(name, id)| format!(r#"{{"id": {id}, "file_name": "{name}"}}"#)).to_vec();
+    let truth = format!(
+        r#"{{"images": [{}], "annotations": [], "categories": [{{"id": 7, "name": "cat"}}]}}"#,
+        list.join(", ")
+    );
+    let result = |(_, id): (&str, u32)| {
+        format!(r#"{{"image_id": {id}, "category_id": 7, "bbox": [{id}, 2, 3, 4], "score": 0.5}}"#)
+    };
+    let results = format!("[{}]", images.map(result).join(", "));
+    let case = Case::new(&[
+        ("im/a.png", ""),
+        ("im/b.png", ""),
+        ("im/c.png", ""),
+        ("l/gt.json", &truth),
+        ("l/res.json", &results),
+        ("alone/res.json", &results),
+    ]);
+    let said =
+        segue::run(case.folder.path(), &["import", "l/res.json", "--into", "p.segue", "--media", "im"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("3 of them proposals"), "{said:?}");
+    // Labels are exported from the file itself, for proposals wait for a person.
+    let want = [("a.png", 3.0), ("b.png", 2.0), ("c.png", 1.0)];
+    let want = want.map(|(name, x)| label(&format!("im/{name}"), "cat", [x, 2.0, 3.0, 4.0]));
+    std::fs::rename(case.path("im"), case.path("l/im")).unwrap();
+    assert_eq!(labels(&case.coco("l/res.json")).len(), want.len());
+    let words = ["import", "alone/res.json", "--into", "q.segue", "--media", "l/im"];
+    segue::fail(case.folder.path(), &words, 1, "only its id is known");
+}
+
+#[test]
+fn labels_of_a_split_stay_off_photos_of_another() {
+    let coco = coco(&[""]);
+    let voc = r"<annotation><filename>a.png</filename><object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin>
+        <xmax>5</xmax><ymax>5</ymax></bndbox></object></annotation>";
+    let cvat = r#"<annotations><image id="0" name="a.png" subset="Val" width="100" height="80">
+        <box label="cat" xtl="1" ytl="1" xbr="5" ybr="5"/></image></annotations>"#;
+    let datumaro = r#"{"categories": {"label": {"labels": [{"name": "cat"}]}}, "items": [{"id": "a",
+        "image": {"path": "a.png", "size": [80, 100]},
+        "annotations": [{"type": "bbox", "label_id": 0, "bbox": [1, 1, 4, 4]}]}]}"#;
+    let case = Case::new(&[
+        ("train/a.png", ""),
+        ("coco/annotations/instances_val2017.json", &coco),
+        ("roboflow/valid/_annotations.coco.json", &coco),
+        ("voc/val/Annotations/a.xml", voc),
+        ("cvat/annotations.xml", cvat),
+        ("datumaro/annotations/val.json", datumaro),
+    ]);
+    for labels in ["coco", "coco/annotations/instances_val2017.json", "roboflow", "voc", "cvat", "datumaro"] {
+        let words = ["import", labels, "--into", "p.segue", "--media", "train"];
+        segue::fail(case.folder.path(), &words, 1, "its labels are of the split val");
+    }
+    case.image("val/a.png", 100, 80);
+    for labels in ["coco", "roboflow", "voc", "cvat", "datumaro"] {
+        let (found, said) = case.imported(labels, &["--media", "."]);
+        assert_eq!(found.iter().map(|(image, ..)| &**image).collect::<Vec<_>>(), ["val/a.png"], "{said}");
+    }
+}
+
+#[test]
+fn masks_of_videos_are_read_from_any_folder() {
+    let case = Case::new(&[]);
+    frames(&case, "seq/0002", 1);
+    // A square of 2 x 2 pixels in an image of 128 x 96, by pycocotools.
+    case.bytes("lists/0002.txt", b"3 1001 1 96 128 Zl12n20fm9\n");
+    let said = segue::run(case.folder.path(), &["check", "lists/0002.txt"]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("MOTS"), "{said:?}");
+}

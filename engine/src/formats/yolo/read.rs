@@ -51,13 +51,13 @@ pub(super) fn task(path: &Path, texts: &Texts) -> Option<&'static str> {
     if let Some(task) = ["detect", "segment", "obb"].into_iter().find(|task| Some(*task) == named) {
         return (description.names.is_some()).then_some(task);
     }
-    // Numbers alone may be anything; without names there must be images, or nearly all must be shares.
+    // Numbers alone may be anything; without names there must be images, or most rows must be shares.
     let is_shares = |row: &&Vec<f64>| row[1..5].iter().all(|number| (-0.05..=1.05).contains(number));
     let n_shares = sample.iter().filter(is_shares).count();
     let is_likely = description.names.is_some()
         || description.broken.is_some()
         || folder.join("images").is_dir()
-        || n_shares * 10 >= sample.len() * 9;
+        || n_shares * 2 >= sample.len();
     if sample.is_empty() || !is_likely {
         return (description.names.is_some() && folder.join("labels").is_dir()).then_some("detect");
     }
@@ -106,18 +106,13 @@ impl Rows {
         let length = sample.first().map_or(0, Vec::len);
         let is_even = sample.iter().all(|row| row.len() == length);
         // Of polygons, not all would have four corners.
-        if is_even
-            && (length == 9 || length == 10 && sample.iter().all(|row| (0.0..=1.0).contains(&row[9])))
-            && !is_pose(sample)
-        {
-            return Self::Corners;
-        }
-        if is_even && is_pose(sample) {
-            Self::Pose((length - 5) / 3 * 3)
-        } else if is_tracked(sample) {
-            Self::Tracked
-        } else {
-            Self::Shapes
+        let is_score = |row: &Vec<f64>| (0.0..=1.0).contains(&row[9]);
+        let may_be_corners = is_even && (length == 9 || length == 10 && sample.iter().all(is_score));
+        match () {
+            () if is_even && is_pose(sample) => Self::Pose((length - 5) / 3 * 3),
+            () if is_tracked(sample) => Self::Tracked,
+            () if may_be_corners => Self::Corners,
+            () => Self::Shapes,
         }
     }
 }

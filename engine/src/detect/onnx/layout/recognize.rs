@@ -158,7 +158,7 @@ const MAX_KEYPOINT_COLUMNS: usize = 3 * 133;
 
 impl List {
     /// The ways in which an output may lie, the likelier first.
-    fn of(outputs: &[Port], output: usize) -> Option<Vec<Self>> {
+    fn of(outputs: &[Port], output: usize, facts: &Facts) -> Option<Vec<Self>> {
         let [_, rows, columns] = outputs[output].shape[..] else { return None };
         // The axis of boxes is the longer one, or the one that is not known.
         let boxes_last = match (rows, columns) {
@@ -168,9 +168,15 @@ impl List {
         let list = |boxes_last: bool| {
             let (n_columns, n_boxes) = if boxes_last { (rows?, columns) } else { (columns?, rows) };
             // `[1, prototypes, height, width]`; each has a coefficient among the columns.
-            let mut prototypes =
-                outputs.iter().filter(|port| port.shape.len() == 4).filter_map(|port| port.shape[1]);
-            let n_prototypes = prototypes.find(|n| n + 4 < n_columns);
+            let is_prototypes = |n: &usize| match facts.n_named {
+                Some(named) => {
+                    let sums = [4 + named + n, 5 + named + n, 6 + n];
+                    [rows, columns].iter().flatten().any(|columns| sums.contains(columns))
+                }
+                None => n + 4 < n_columns,
+            };
+            let mut maps = outputs.iter().filter(|port| port.shape.len() == 4);
+            let n_prototypes = maps.find_map(|port| port.shape[1].filter(is_prototypes));
             let is_few = !boxes_last && n_boxes.is_none_or(|n| n <= MAX_FEW);
             Some(Self { output, n_columns, boxes_last, is_few, n_prototypes })
         };
@@ -222,7 +228,15 @@ fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
     if let [_, Some(7)] = outputs[output].shape[..] {
         return Some(Layout { kind: Kind::EndToEndBatch { output }, extras: Extras::Nothing });
     }
-    let lists = List::of(outputs, output)?;
+    // Scores or classes of the same boxes in another output: what this one holds is not known.
+    let n_rows = outputs[output].shape.get(1).copied().flatten();
+    let is_partner = |(i, port): (usize, &Port)| {
+        i != output && is_list(port) && n_rows.is_some() && port.shape.get(1).copied().flatten() == n_rows
+    };
+    if outputs.iter().enumerate().any(is_partner) {
+        return None;
+    }
+    let lists = List::of(outputs, output, facts)?;
     let n_lists = if facts.n_named.is_some() { lists.len() } else { 1 };
     let mut layouts = lists.into_iter().take(n_lists).filter_map(|list| {
         let few = if list.is_few { few(&list, facts, probe) } else { None };
