@@ -236,7 +236,7 @@ mod tests {
             "annotation 4 (line 14) is not taken: its image, 9, is not in the file",
             "annotation 1 (line 8): its bbox is 1, 1, 4, 2, that of its mask 1, 1, 2, 2",
             "annotation 2 (line 10): its area is 9, that of its mask 4",
-            "annotation 3 (line 12): its bbox reaches out of the image",
+            "annotation 3 (line 12): its bbox reaches out of the image; its part there is taken",
             "two categories called cat",
             "a.png is listed twice",
             "b.png is 4x6 here and 6x4 on the disk",

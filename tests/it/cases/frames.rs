@@ -214,7 +214,8 @@ fn labels_without_a_video_are_of_the_only_one() {
         let words = [&["import", labels, "--into", "p.segue"], media].concat();
         crate::segue::fail(case.folder.path(), &words, 1, "nothing was added");
     };
-    refused("task", &["--media", "v/clip.mp4", "--frames", "from0/clip"]);
+    let two = ["import", "task", "--into", "p.segue", "--media", "v/clip.mp4", "--frames", "from0/clip"];
+    crate::segue::fail(case.folder.path(), &two, 1, "it may be ");
     case.bytes("long/gt.txt", b"13,1,11,11,20,20,1,1,1\n");
     refused("long", &["--media", "v/clip.mp4"]);
     case.bytes("task/seqinfo.ini", b"[Sequence]\nname=other\n");

@@ -233,6 +233,10 @@ fn boxes_that_reach_out_of_their_images_are_named_in_every_format() {
         let (labels, _) = case.imported(name, &["--media", "a.png"]);
         assert_eq!(labels, [label("a.png", "cat", [80.0, 10.0, 20.0, 30.0])], "{name}");
     }
+    let text = coco(&[""]).replace("[10, 10, 30, 20]", "[80, 10, 50, 30]");
+    let case = Case::new(&[("a.png", ""), ("c.json", &text)]);
+    let (_, said) = case.imported("c.json", &["--media", "a.png"]);
+    assert!(said.contains("reaches out of the image"), "{said}");
 }
 
 #[test]
@@ -398,4 +402,16 @@ fn proposals_are_said_wherever_they_do_not_count() {
     assert!(said.contains("(1 of them proposals, to accept or reject in the window)"), "{said}");
     let said = segue::run(case.folder.path(), &["stats", "p.segue"]);
     assert!(String::from_utf8_lossy(&said.stdout).contains("1 proposal, to accept or reject"), "{said:?}");
+}
+
+#[test]
+fn box_survives_a_bad_mask_of_cvat() {
+    let mask = r#"<mask label="cat" rle="3, 900" left="5" top="6" width="4" height="2"/>"#;
+    let text = format!(
+        r#"<annotations><image id="0" name="a.png" width="100" height="80">{mask}</image></annotations>"#
+    );
+    let case = Case::new(&[("a.xml", &text), ("a.png", "")]);
+    let (found, said) = case.imported("a.xml", &["--media", "a.png"]);
+    assert_eq!(found, [label("a.png", "cat", [5.0, 6.0, 4.0, 2.0])]);
+    assert!(said.contains("the mask of shape 1 of a.png is not taken"), "{said}");
 }

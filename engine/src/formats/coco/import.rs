@@ -269,7 +269,10 @@ impl Dataset {
         let doubt = doubt.or_else(|| {
             told.has_bad_box.then(|| "its bbox is not four numbers; its mask is kept".to_owned())
         });
-        let doubt = doubt.or_else(|| context.checks.then(|| misstated(&told, &shape, size)).flatten());
+        let doubt = doubt.or_else(|| match shape {
+            Shape::Box(_) => out_of_image(told.rect, size),
+            Shape::Mask(_) => context.checks.then(|| misstated(&told, &shape)).flatten(),
+        });
         let mut attributes = told.attributes;
         if let Some(score) = told.score.filter(|_| !context.is_results) {
             attributes.insert(SCORE.to_owned(), score.to_string());
@@ -335,8 +338,18 @@ fn shape(
     }
 }
 
-/// Returns what a file states of a shape that is not so: its box, its area.
-fn misstated(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -> Option<String> {
+/// Returns a sentence on a box that reaches out of its image, beyond rounding.
+fn out_of_image(rect: Option<Rect>, size: Option<Size>) -> Option<String> {
+    let (rect, size) = (rect?, size?);
+    let is_out = rect.x0 < -1.0
+        || rect.y0 < -1.0
+        || rect.x1 > size.width as f32 + 1.0
+        || rect.y1 > size.height as f32 + 1.0;
+    is_out.then(|| "its bbox reaches out of the image; its part there is taken".to_owned())
+}
+
+/// Returns what a file states of a mask that is not so: its box, its area.
+fn misstated(annotation: &item::Annotation, shape: &Shape) -> Option<String> {
     /// Boxes are rounded, and polygons have other areas than their pixels.
     const PIXEL: f64 = 1.01;
     const SHARE: f64 = 0.2;
@@ -345,15 +358,7 @@ fn misstated(annotation: &item::Annotation, shape: &Shape, size: Option<Size>) -
         [x0, y0, x1 - x0, y1 - y0].map(f64::from)
     };
     let said = annotation.rect.map(bbox);
-    let Shape::Mask(mask) = shape else {
-        let is_out = size.zip(annotation.rect).is_some_and(|(size, rect)| {
-            rect.x0 < -1.0
-                || rect.y0 < -1.0
-                || rect.x1 > size.width as f32 + 1.0
-                || rect.y1 > size.height as f32 + 1.0
-        });
-        return is_out.then(|| "its bbox reaches out of the image".to_owned());
-    };
+    let Shape::Mask(mask) = shape else { return None };
     let own = mask.bbox().map(f64::from);
     if let Some(said) = said.filter(|said| said.iter().zip(own).any(|(a, b)| (a - b).abs() > PIXEL)) {
         let list = |numbers: [f64; 4]| numbers.map(|v| v.to_string()).join(", ");

@@ -9,13 +9,14 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    SCORE,
     document::{measures, write_list},
     export::image_id,
     reading::File,
 };
 use crate::{
     file::{folder_of, has_suffix},
-    formats::{FormatError, Id, Output, Reading, Selection, Shape},
+    formats::{FormatError, Id, Label, Output, Reading, Selection, Shape},
     mask::Rle,
 };
 
@@ -77,6 +78,12 @@ struct Result<'a> {
     score: f32,
 }
 
+/// The score that a file of labels states; of others, 1 if a person made them.
+fn score(label: &Label<'_>) -> f32 {
+    let stated = label.object.attributes.get(SCORE).and_then(|score| score.parse().ok());
+    stated.unwrap_or(if label.segment.is_given() { 1.0 } else { label.segment.iou })
+}
+
 pub(super) fn write(
     selection: &Selection<'_>,
     output: &mut Output<'_>,
@@ -97,8 +104,7 @@ pub(super) fn write(
                     Shape::Box(_) => None,
                 },
                 bbox: measures(&label.shape).0,
-                // What a person made is sure.
-                score: if label.segment.is_given() { 1.0 } else { label.segment.iou },
+                score: score(label),
             })
         });
         output.write_steps(&name, |out, _, step| write_list(out, results, step))?;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     meta::Meta,
-    shape::{Outline, without_area},
+    shape::{Outline, box_of_mask, without_area},
     track::Track,
 };
 use crate::{
@@ -109,7 +109,15 @@ impl Reader<'_> {
             }
             let label = shape.attribute("label").filter(|label| !label.is_empty());
             let label = label.ok_or_else(|| "it has no label".to_owned());
-            match label.and_then(|label| Ok((label, Outline::parse(shape)?.shape(size)?))) {
+            let mut outline = || {
+                Outline::parse(shape).and_then(|outline| outline.shape(size)).or_else(|why| {
+                    let rect = box_of_mask(shape).ok_or_else(|| why.clone())?;
+                    builder
+                        .refuse(format_args!("the mask of {what}"), format_args!("{why}; its box is kept"));
+                    Ok::<_, String>(rect)
+                })
+            };
+            match label.and_then(|label| Ok((label, outline()?))) {
                 Ok((label, outline)) => {
                     let category = builder.category(label);
                     if let Some(annotation) = builder.annotate(what, image, category, outline) {

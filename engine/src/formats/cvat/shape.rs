@@ -96,6 +96,14 @@ impl Outline {
     }
 }
 
+/// The box that a mask lies in, which its element states.
+pub(super) fn box_of_mask(element: &Element) -> Option<Shape> {
+    let [left, top, width, height] = ["left", "top", "width", "height"].map(|name| element.number(name).ok());
+    let (left, top) = (left?, top?);
+    let shape = outlines::upright([left, top, left + width?, top + height?]);
+    shape.ok().filter(|_| element.name == "mask")
+}
+
 fn points(element: &Element) -> Result<Vec<f64>, String> {
     let text = element.attribute("points").ok_or("it has no points")?;
     let numbers = text.split([';', ',']).filter(|number| !number.trim().is_empty());

@@ -152,13 +152,19 @@ impl Matcher<'_> {
             (numbering.is_of_files, numbering.may_be_from_1) = (true, true);
             lookups.of_names.insert(medium, self.lookup(medium, &numbering));
         }
+        let is_lost =
+            |video: &usize| dataset.unnamed_videos.contains(video) && !lookups.of_videos.contains_key(video);
         let ambiguous = |(video, path): (usize, &String)| match self.videos.index.find(path) {
+            _ if is_lost(&video) && self.videos.ids.len() > 1 => {
+                Some((video, [0, 1].map(|place| self.videos.index.path(place).to_owned())))
+            }
             Found::Several(a, b) => {
                 Some((video, [a, b].map(|place| self.videos.index.path(place).to_owned())))
             }
             _ => None,
         };
-        lookups.ambiguous = dataset.videos.iter().enumerate().filter_map(ambiguous).collect();
+        let ambiguous = dataset.videos.iter().enumerate().filter_map(ambiguous).collect();
+        lookups.ambiguous = ambiguous;
         lookups
     }
 
