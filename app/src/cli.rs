@@ -81,7 +81,7 @@ pub(super) enum OutputKind {
 
 /// Refuses an output that would overwrite an input, or a project, photo or video that no earlier run can have written.
 ///
-/// A folder holds its inputs if these lie in it; an export there would replace files while they are read.
+/// An output folder that contains an input is refused, too, since an export would replace files that are being read.
 pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> anyhow::Result<()> {
     let name = out.display();
     let real = |path: &Path| path.canonicalize().ok();
@@ -110,7 +110,7 @@ pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> an
     Ok(())
 }
 
-/// The same for what is made of labels, which may be any file of a folder.
+/// Refuses an output that is the label file, or a file in the folder of labels; otherwise as [`check_output`].
 pub(super) fn check_output_of_labels(out: &Path, labels: &Path) -> anyhow::Result<()> {
     check_output(out, &[labels], OutputKind::Labels)?;
     let is_among = out.is_file()

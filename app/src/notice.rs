@@ -76,33 +76,24 @@ impl Notices {
         self.all.push(Notice { level, text, details, made: Instant::now() });
     }
 
-    /// Those whose time is not over.
+    /// All notices that have not expired.
     pub fn shown(&self) -> &[Notice] {
         &self.all
     }
 
-    /// Those that no dialog covers: all, or those that were added since one is open.
+    /// Notices to draw: all, or, while a dialog is open, those added since it opened.
     pub fn uncovered(&self) -> impl Iterator<Item = &Notice> {
         self.all.iter().filter(|notice| self.dialog.is_none_or(|since| notice.made >= since))
     }
 
-    /// Says at `now` whether a dialog is open. Notices that it covers are shown for their whole time when it is closed.
+    /// Records whether a dialog is open.
     pub fn set_dialog(&mut self, is_open: bool, now: Instant) {
-        match self.dialog {
-            None if is_open => self.dialog = Some(now),
-            Some(since) if !is_open => {
-                self.all.iter_mut().filter(|notice| notice.made < since).for_each(|notice| notice.made = now);
-                self.dialog = None;
-            }
-            _ => {}
-        }
+        self.dialog = is_open.then(|| self.dialog.unwrap_or(now));
     }
 
     /// Forgets those whose time is over.
     pub fn expire(&mut self, now: Instant) {
-        let dialog = self.dialog;
-        let is_covered = |notice: &Notice| dialog.is_some_and(|since| notice.made < since);
-        self.all.retain(|notice| is_covered(notice) || notice.is_fresh(now));
+        self.all.retain(|notice| notice.is_fresh(now));
     }
 
     /// Shows all for their whole time from `now` on, since somebody reads them.
@@ -110,6 +101,12 @@ impl Notices {
         let dialog = self.dialog;
         let is_shown = |notice: &&mut Notice| dialog.is_none_or(|since| notice.made >= since);
         self.all.iter_mut().filter(is_shown).for_each(|notice| notice.made = now);
+    }
+
+    /// Forgets those that no dialog covers.
+    pub fn close_uncovered(&mut self) {
+        let dialog = self.dialog;
+        self.all.retain(|notice| dialog.is_some_and(|since| notice.made < since));
     }
 
     /// Forgets all, such as those of a project that is closed.

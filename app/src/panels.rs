@@ -49,7 +49,8 @@ pub(crate) use self::{
     welcome::welcome_ui,
 };
 
-/// A dialog, below popups: otherwise a list that it opened once would open behind it.
+/// A modal dialog. Its order keeps it below the lists of its combo boxes, which egui otherwise draws behind it when they open
+/// again.
 fn dialog(name: &str) -> Modal {
     let id = Id::unique(name);
     Modal::new(id).area(Modal::default_area(id).order(Order::Middle))

@@ -368,7 +368,7 @@ impl Format {
             let photos = self.is_of_videos && !project.media.is_empty();
             let why = match () {
                 () if project.media.is_empty() => {
-                    "there are no images; of labels, none is found beside them, and they state no sizes"
+                    "there are no images; no image file was found near the labels, and the labels state no image sizes"
                 }
                 () if photos => "this format has videos only",
                 () if report.left_out.contains_key(&LeftOut::Boxes) => {
@@ -420,7 +420,7 @@ impl Format {
         let of_file = |file: &Path| {
             let mut dataset = (read.read)(&reading.at(file))?;
             if let Some(split) = files::split_of(file, path) {
-                dataset.set_split(split);
+                dataset.set_default_split(split);
             }
             Ok(dataset)
         };

@@ -207,7 +207,7 @@ impl Detect {
         if read.is_empty() {
             return complain(&unread);
         }
-        // An image that cannot be read is not one with nothing on it.
+        // Exported without annotations, unreadable images would count as negatives.
         let options = Options { unconfirmed: true, scores: true, media: Some(read), ..Options::default() };
         let report = with_progress("export", &cancel, |progress| {
             self.format.export(&project, &ImageFiles::of_project(&folder), &options, &out, progress)

@@ -45,7 +45,7 @@ pub(crate) fn notices_ui(ctx: &Context, notices: &mut Notices, lower_right: egui
         notices.hold(Instant::now());
     }
     match closed {
-        _ if shown.inner => notices.clear(),
+        _ if shown.inner => notices.close_uncovered(),
         Some(closed) => notices.close(&closed),
         None => {}
     }

@@ -41,6 +41,9 @@ impl Session {
         self.keep_what_jobs_found();
         self.queue_writes();
         self.saving.before = self.file.take().map(|file| file.path);
+        if self.saving.before.is_some() {
+            self.notices.clear();
+        }
         self.forget_project();
         self.saving.unsent.push(Storing::Open(paths));
     }
@@ -54,7 +57,6 @@ impl Session {
 
     pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
         self.forget_project();
-        self.notices.clear();
         self.saving.before = None;
         self.history = history;
         self.file = Some(ProjectFile::new(path));
@@ -78,6 +80,7 @@ impl Session {
         self.keep_what_jobs_found();
         self.queue_writes();
         self.saving.unsent.push(Storing::Close);
+        self.notices.clear();
         self.forget_project();
     }
 

@@ -1,4 +1,4 @@
-//! Folders that are made beside their target, and put in its place when they are complete.
+//! Atomic replacement of folders: a staging folder is filled beside the target and then renamed to it.
 
 use std::{
     collections::BTreeSet,
@@ -12,42 +12,44 @@ use serde_json::Value;
 
 use super::{end_of_links, folder_of, has_suffix, write_atomically};
 
-/// The names of folders in the making begin like this.
+/// Prefix of the names of staging folders.
 const PREFIX: &str = ".segue-staging-";
+/// Prefix of the name that a target has while two folders are swapped in several steps.
+const PREVIOUS: &str = ".segue-previous-";
 /// The key of the list of files in a manifest.
 const PATHS: &str = "paths";
-/// Staging folders are locked at once when they are made; older ones without a lock are of runs that were killed.
+/// Time from creating a staging folder to locking it. An older folder without a lock was left by a killed process.
 const LOCKED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Why a folder is not put in its place.
+/// Reasons why a staging folder cannot replace its target.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentences are the documentation")]
 pub enum StagingError {
-    #[error("{} is not empty and no earlier export of Segue; choose another folder", .0.display())]
+    #[error("{} is not empty and was not exported by Segue; choose another folder", .0.display())]
     NotEmpty(PathBuf),
 
-    #[error("{} is an export of an older Segue that lists no files; delete it or choose another folder", .0.display())]
+    #[error("{} was exported by an older version of Segue, which kept no list of its files; delete it or choose another folder", .0.display())]
     Unlisted(PathBuf),
 
     #[error("{} holds the project {}; choose another folder", folder.display(), project.display())]
     Project { folder: PathBuf, project: PathBuf },
 
-    #[error("{} is in the way and was not written by Segue; move it or choose another folder", .0.display())]
+    #[error("cannot replace {}: Segue did not write it; move it or choose another folder", .0.display())]
     InTheWay(PathBuf),
 
     #[error("cannot write {}: {cause}", path.display())]
     Write { path: PathBuf, cause: io::Error },
 }
 
-/// A folder in the making. It becomes `target`, in which files that an earlier run did not write stay.
+/// A staging folder. [`Staging::put`] renames it to `target` and keeps the files there that no earlier run wrote.
 ///
-/// A file in the folder, the manifest, lists all files, so that a later run knows which ones it may replace.
+/// A manifest in the folder lists its files, so that a later run knows which ones it may replace.
 #[derive(Debug)]
 pub(crate) struct Staging {
     folder: tempfile::TempDir,
     target: PathBuf,
     manifest: &'static str,
-    /// Shows other runs that this one is alive; where folders cannot be locked, staging folders of killed runs stay.
+    /// Lock that marks this run as alive. Where folders cannot be locked, staging folders of killed runs are never removed.
     _lock: Option<fs::File>,
 }
 
@@ -84,12 +86,15 @@ impl Staging {
         let writing = |cause| StagingError::Write { path: self.target.clone(), cause };
         let (mut files, _) = walk(self.path()).map_err(writing)?;
         files.insert(PathBuf::from(self.manifest));
-        let name = |path: &PathBuf| Value::from(path.to_string_lossy().replace('\\', "/"));
+        let name = |path: &PathBuf| {
+            let path = path.to_string_lossy();
+            Value::from(if cfg!(windows) { path.replace('\\', "/") } else { path.into_owned() })
+        };
         about[PATHS] = files.iter().map(name).collect();
         let manifest = self.path().join(self.manifest);
         let json = serde_json::to_vec_pretty(&about).map_err(io::Error::from);
         json.and_then(|json| write_atomically(&manifest, |out| out.write_all(&json))).map_err(writing)?;
-        allow_reading(self.path()).map_err(writing)?;
+        allow_reading(self.path(), &self.target).map_err(writing)?;
         if !self.target.exists() {
             return fs::rename(self.path(), &self.target).map_err(writing);
         }
@@ -98,16 +103,39 @@ impl Staging {
         let (there, folders) = walk(&self.target).map_err(writing)?;
         let (replaced, others): (Vec<PathBuf>, Vec<PathBuf>) =
             there.into_iter().partition(|file| earlier.contains(file));
-        if let Some(other) = others.iter().find(|other| self.path().join(other).symlink_metadata().is_ok()) {
+        // A file of the target has the path of a new file or folder, or lies where a new file is.
+        let is_in_the_way = |other: &&PathBuf| {
+            self.path().join(other).symlink_metadata().is_ok()
+                || other.ancestors().skip(1).any(|folder| files.contains(folder))
+        };
+        let folder_in_the_way = || folders.iter().find(|folder| files.contains(*folder));
+        if let Some(other) = others.iter().find(is_in_the_way).or_else(folder_in_the_way) {
             return Err(StagingError::InTheWay(self.target.join(other)));
         }
-        let placed = match link(&others, &folders, &replaced, &self.target, self.path()) {
-            // What is now in the staging folder, the earlier contents, goes with it.
-            Ok(()) => exchange(self.path(), &self.target),
-            Err(_) => replace(&files, &replaced, self.path(), &self.target),
-        };
-        placed.map_err(writing)
+        match link(&others, &folders, &replaced, &self.target, self.path()) {
+            Ok(()) => exchange(self.path(), &self.target).map_err(writing)?,
+            Err(error) if lacks_links(&error) => {
+                return replace(&files, &replaced, self.path(), &self.target).map_err(writing);
+            }
+            Err(error) => return Err(writing(error)),
+        }
+        // The staging folder now has the old contents, and goes with them; but not with files that were added meanwhile.
+        let (old, _) = walk(self.path()).map_err(writing)?;
+        let others: BTreeSet<PathBuf> = others.into_iter().collect();
+        for late in old.iter().filter(|file| !earlier.contains(*file) && !others.contains(*file)) {
+            let to = self.target.join(late);
+            fs::create_dir_all(folder_of(&to))
+                .and_then(|()| fs::rename(self.path().join(late), to))
+                .map_err(writing)?;
+        }
+        Ok(())
     }
+}
+
+/// True if a file system has no hard links.
+fn lacks_links(error: &io::Error) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, Unsupported};
+    matches!(error.kind(), CrossesDevices | PermissionDenied | Unsupported)
 }
 
 /// Checks that a folder may take the place of `target`.
@@ -115,17 +143,22 @@ fn check(target: &Path, manifest: &str) -> Result<(), StagingError> {
     if !target.is_dir() {
         return Ok(());
     }
-    let (files, folders) =
-        walk(target).map_err(|cause| StagingError::Write { path: target.to_owned(), cause })?;
-    let project = files.iter().find(|file| has_suffix(file, &["segue"]));
-    let is_empty = files.is_empty() && folders.is_empty();
-    match project {
-        Some(project) => Err(StagingError::Project { folder: target.to_owned(), project: project.clone() }),
-        None if is_empty => Ok(()),
-        None if !files.contains(Path::new(manifest)) => Err(StagingError::NotEmpty(target.to_owned())),
-        None if listed(&target.join(manifest)).is_none() => Err(StagingError::Unlisted(target.to_owned())),
-        None => Ok(()),
+    let writing = |cause| StagingError::Write { path: target.to_owned(), cause };
+    if fs::read_dir(target).map_err(writing)?.next().is_none() {
+        return Ok(());
     }
+    let manifest = target.join(manifest);
+    if !manifest.is_file() {
+        return Err(StagingError::NotEmpty(target.to_owned()));
+    }
+    let (files, _) = walk(target).map_err(writing)?;
+    if let Some(project) = files.iter().find(|file| has_suffix(file, &["segue"])) {
+        return Err(StagingError::Project { folder: target.to_owned(), project: project.clone() });
+    }
+    if listed(&manifest).is_none() {
+        return Err(StagingError::Unlisted(target.to_owned()));
+    }
+    Ok(())
 }
 
 /// The files that a manifest lists; none if it has no list.
@@ -153,8 +186,7 @@ fn walk(root: &Path) -> io::Result<(BTreeSet<PathBuf>, Vec<PathBuf>)> {
     Ok((files, folders))
 }
 
-/// Gives the other files of the target a second name in the staging folder, and makes folders there that hold none of the
-/// replaced files.
+/// Hard-links the files to keep into the staging folder, and recreates folders there that hold no replaced file.
 fn link(
     others: &[PathBuf],
     folders: &[PathBuf],
@@ -162,8 +194,8 @@ fn link(
     target: &Path,
     staging: &Path,
 ) -> io::Result<()> {
-    let is_kept = |folder: &&PathBuf| !replaced.iter().any(|file| file.starts_with(folder));
-    for folder in folders.iter().filter(is_kept) {
+    let emptied: BTreeSet<&Path> = replaced.iter().flat_map(|file| file.ancestors().skip(1)).collect();
+    for folder in folders.iter().filter(|folder| !emptied.contains(folder.as_path())) {
         fs::create_dir_all(staging.join(folder))?;
     }
     for other in others {
@@ -182,7 +214,8 @@ fn exchange(a: &Path, b: &Path) -> io::Result<()> {
             return Ok(());
         }
     }
-    let aside = a.with_extension("before");
+    let name = a.file_name().unwrap_or_default().to_string_lossy().replace(PREFIX, "");
+    let aside = a.with_file_name(format!("{PREVIOUS}{name}"));
     fs::rename(b, &aside)?;
     if let Err(error) = fs::rename(a, b) {
         fs::rename(&aside, b)?;
@@ -222,13 +255,16 @@ fn remove_abandoned(parent: &Path) {
     }
 }
 
-/// Temporary folders are their owner's alone.
-fn allow_reading(folder: &Path) -> io::Result<()> {
+/// Gives a staging folder the permissions of its target, or those of a new folder: temporary folders are their owner's alone.
+fn allow_reading(folder: &Path, target: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        let known = target.metadata().map(|metadata| metadata.permissions());
+        fs::set_permissions(folder, known.unwrap_or(fs::Permissions::from_mode(0o755)))?;
     }
+    #[cfg(not(unix))]
+    let _ = (folder, target);
     Ok(())
 }
 
@@ -288,8 +324,13 @@ mod tests {
         put(&target.join("a/2"), "mine");
         let before = texts(&target);
         let error = export(&target, &[("a/1", "new"), ("a/2", "new")]).unwrap_err().to_string();
-        assert!(error.contains("a/2 is in the way"), "{error}");
+        assert!(error.contains("a/2: Segue did not write it"), "{error}");
         assert_eq!(texts(&target), before);
+        // A new file where the target has a folder.
+        put(&target.join("b/mine"), "mine");
+        let error = export(&target, &[("b", "new")]).unwrap_err().to_string();
+        assert!(error.contains("Segue did not write it"), "{error}");
+        assert_eq!(fs::read_to_string(target.join("a/1")).unwrap(), "old");
     }
 
     #[test]

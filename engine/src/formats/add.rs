@@ -105,6 +105,8 @@ impl Dataset {
         let known = if repeat { HashMap::default() } else { known_labels(project) };
         let mut tracks: HashMap<(MediumId, CategoryId, Id), ObjectId> = HashMap::new();
         let mut has_got = vec![false; self.images.len()];
+        // One photo may be an image of several splits, which list the same labels.
+        let mut taken_of: HashMap<LabelKey, usize> = HashMap::new();
         let mut next = project.new_object();
         let mut annotations = mem::take(&mut self.annotations);
         annotations.reverse();
@@ -131,6 +133,13 @@ impl Dataset {
                 // What is new of the track continues the object.
                 tracks.extend(track.map(|track| (track, *object)));
                 continue;
+            }
+            if !self.splits.is_empty() {
+                let first = *taken_of.entry(label_key(at, category, &segment)).or_insert(image);
+                if first != image && !repeat {
+                    taken.n_known += 1;
+                    continue;
+                }
             }
             let begun = track.as_ref().and_then(|track| tracks.get(track).copied());
             let object = begun.filter(|object| project.segment(*object, at.frame).is_none());

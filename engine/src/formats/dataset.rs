@@ -30,7 +30,7 @@ pub struct Dataset {
     pub videos: Vec<String>,
     /// Videos whose frame indices are the numbers in the file names; counting starts at 0 or 1.
     pub file_numbered_videos: BTreeSet<usize>,
-    /// The splits of images that their paths do not say: `train`, `val` or `test`.
+    /// Splits (`train`, `val` or `test`) of images, by image index, as named by label files.
     pub splits: BTreeMap<usize, &'static str>,
     /// Videos that the labels do not name; their paths are those of the label files.
     pub unnamed_videos: BTreeSet<usize>,
@@ -190,7 +190,7 @@ impl Builder {
         place
     }
 
-    /// Says which split an image is of, if that is known.
+    /// Sets the split of an image, if it is known.
     pub(super) fn set_split(&mut self, image: usize, split: Option<&'static str>) {
         self.dataset.splits.extend(split.map(|split| (image, split)));
     }
@@ -392,8 +392,8 @@ fn reach(rect: Rect, inner: Rect) -> f32 {
 }
 
 impl Dataset {
-    /// Says which split its images are of whose split is not known.
-    pub(super) fn set_split(&mut self, split: &'static str) {
+    /// Sets the split of all images that have none.
+    pub(super) fn set_default_split(&mut self, split: &'static str) {
         for image in 0..self.images.len() {
             self.splits.entry(image).or_insert(split);
         }
@@ -404,7 +404,7 @@ impl Dataset {
     pub fn to_project(&mut self, files: &ImageFiles) -> (Project, Taken) {
         let mut project = Project::default();
         for annotation in &mut self.annotations {
-            // Nobody has to accept what a file of labels has.
+            // A score would make the annotation a proposal, which labels from a file are not.
             if let Some(score) = annotation.score.take() {
                 annotation.attributes.insert(coco::SCORE.to_owned(), score.to_string());
             }

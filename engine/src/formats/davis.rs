@@ -126,8 +126,8 @@ fn pictures(path: &Path) -> Pictures {
             || RESOLUTIONS.iter().any(|name| real.ends_with(Path::new(ANNOTATIONS).join(name)))
     };
     let is_video = !is_inner(&real) && !RESOLUTIONS.iter().any(|name| real.ends_with(name));
-    if let (Some(root), true) = (path.parent(), is_video && real.parent().is_some_and(is_inner)) {
-        return Pictures { folder: path.to_owned(), root: root.to_owned() };
+    if let Some(root) = real.parent().filter(|root| is_video && is_inner(root)) {
+        return Pictures { folder: real.clone(), root: root.to_owned() };
     }
     let folder = if is_inner(&real) { path.to_owned() } else { path.join(ANNOTATIONS) };
     let of_resolution = RESOLUTIONS.iter().map(|name| folder.join(name)).find(|folder| folder.is_dir());

@@ -85,17 +85,20 @@ pub struct ImageFiles {
 #[derive(Debug)]
 struct KnownImages {
     index: PathIndex,
-    /// As the file system has them.
+    /// Paths in the spelling of the file system, in the order of `index`.
     paths: Vec<PathBuf>,
 }
 
-/// Returns the split that a label file is called after, such as `instances_val2017.json`, or lies in below `root`.
+/// Returns the split in the name of a label file, such as `instances_val2017.json`, or in the names of its folders below `root`.
 pub(super) fn split_of(labels: &Path, root: &Path) -> Option<&'static str> {
     let stem = labels.file_stem()?.to_string_lossy();
-    let inner = labels.strip_prefix(root).ok().and_then(Path::parent);
-    let named = stem.split(['_', '-', '.', ' ']).find_map(split_named);
-    let mut folders = inner.into_iter().flat_map(Path::iter);
-    named.or_else(|| folders.find_map(|folder| split_named(&folder.to_string_lossy())))
+    stem.split(['_', '-', '.', ' ']).find_map(split_named).or_else(|| split_of_folders(labels, root))
+}
+
+/// Returns the split in the names of the folders of a label file below `root`.
+pub(super) fn split_of_folders(labels: &Path, root: &Path) -> Option<&'static str> {
+    let mut folders = labels.strip_prefix(root).ok()?.parent()?.iter();
+    folders.find_map(|folder| split_named(&folder.to_string_lossy()))
 }
 
 /// Folders that hold labels beside a folder of images.

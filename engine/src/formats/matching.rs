@@ -6,7 +6,7 @@ mod numbering;
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Component, Path, PathBuf},
 };
 
@@ -71,7 +71,7 @@ enum Misplaced {
     AmbiguousId([String; 2]),
     /// Nothing but its id is known.
     Nameless,
-    /// It is of a split, and photos of its name are of others, such as this one.
+    /// The image belongs to a split, and the only photos of its name lie in folders of other splits; one of them is given.
     OfOtherSplit(&'static str, String),
     /// Its frame lies behind the end of a video of so many frames.
     Beyond(usize),
@@ -100,7 +100,7 @@ pub(super) fn places(
         let video = &project.media[medium].path;
         let how = match lookup {
             FrameLookup::Name => "the numbers in the names of its images, not their order",
-            FrameLookup::Index { .. } | FrameLookup::Number { .. } => {
+            FrameLookup::Index { .. } | FrameLookup::Number => {
                 "the order of its images, not the numbers in their names"
             }
         };
@@ -171,7 +171,9 @@ pub(super) fn places(
                 None
             }
             Err(Misplaced::OfOtherSplit(split, photo)) => {
-                let why = format_args!("its labels are of the split {split}, {photo} is of another");
+                let why = format_args!(
+                    "its labels are of the split {split}, but {photo} is of another; move the photo or rename the label file"
+                );
                 refused.refuse(dataset.title(image), why);
                 None
             }
@@ -245,12 +247,12 @@ impl<'a> Matcher<'a> {
         let (Ok(project), Ok(dataset)) = (project.canonicalize(), dataset.canonicalize()) else { return };
         let dataset = file_key(&dataset);
         let mut files: HashMap<PathBuf, MediumId> = HashMap::new();
-        let mut doubles = Vec::new();
+        let mut doubles = HashSet::new();
         for (id, medium) in self.project.media.iter().filter(|(_, medium)| !medium.is_video()) {
             let file = file_key(&path_of(&project, medium));
-            // Labels do not tell a composed name from the same decomposed.
+            // Names that differ only in Unicode normalization have the same key, so that labels cannot name one of them.
             if files.insert(file.clone(), *id).is_some() {
-                doubles.push(file);
+                doubles.insert(file);
             }
         }
         files.retain(|file, _| !doubles.contains(file));
@@ -288,8 +290,8 @@ impl<'a> Matcher<'a> {
         Some(FrameId { medium: self.photos.ids[place], frame: 0 })
     }
 
-    /// Returns the image that had an id in an export. A project without categories was not exported, and ids of photos are
-    /// small numbers that any file may have; those of frames are not.
+    /// Returns the image that had an id in an export. Ids of photos are small numbers that any file may contain, so that they
+    /// count only if the project has categories, without which it cannot have been exported.
     fn exported(&self, id: &Id) -> Option<FrameId> {
         let at = coco::exported(id, self.project)?;
         let is_frame = self.project.media[&at.medium].is_video();
@@ -384,7 +386,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Finds a photo that does not lie in the folder of another split, if the image's own is known.
+    /// Finds a photo, and skips photos in folders of other splits if the split of the image is known.
     fn photo_of_split(&self, path: &str, split: Option<&'static str>) -> Result<Found, Misplaced> {
         let index = &self.photos.index;
         let found = index.find(path);

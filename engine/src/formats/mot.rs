@@ -223,7 +223,7 @@ fn read_file(
     let beside = folder_of(file).join("labels.txt");
     let in_sequence = sequence.folder.as_ref().map(|folder| folder.join("gt/labels.txt"));
     let labels = [Some(beside), in_sequence].into_iter().flatten().find(|labels| labels.is_file());
-    // CVAT and Datumaro write names of classes, no seqinfo.ini, and pixels counted from 0.
+    // CVAT and Datumaro export labels.txt without seqinfo.ini, and their coordinates start at 0, not 1.
     let shift = if labels.is_some() && !sequence.info.is_there { 1.0 } else { 0.0 };
     let labels = labels.map(|labels| reading.texts.read(&labels).unwrap_or_default()).unwrap_or_default();
     let labels: Vec<&str> = labels.lines().map(str::trim).collect();
@@ -281,7 +281,7 @@ struct Row {
 }
 
 impl Row {
-    /// True if a line has the fields of MOTChallenge. Lists of VisDrone have eight numbers; those of ICDAR eight, and a text.
+    /// True if a line has the number of fields of MOTChallenge (6, 7, 9 or 10). VisDrone has 8 numbers, ICDAR 8 numbers and a text.
     fn is_like(line: &str) -> bool {
         let fields: Vec<&str> = line.split(',').map(str::trim).collect();
         let is_like = match fields[..] {

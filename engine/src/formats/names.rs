@@ -53,7 +53,8 @@ fn within_folder(path: &str, reserved: &[&str]) -> String {
     if name.is_empty() { "medium".to_owned() } else { name }
 }
 
-/// Returns a name that files can have on Windows, too; see "Naming Files, Paths, and Namespaces" in its documentation.
+/// Returns a name that files can have on Windows, too; see [Naming Files, Paths, and
+/// Namespaces](https://learn.microsoft.com/windows/win32/fileio/naming-a-file).
 fn portable(name: &str) -> String {
     let plain = |c: char| if c.is_control() || r#"<>:"|?*"#.contains(c) { '_' } else { c };
     let mut name: String = name.chars().map(plain).collect();
@@ -66,7 +67,11 @@ fn portable(name: &str) -> String {
         name.push('_');
     }
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_lowercase();
-    let is_port = |kind| stem.strip_prefix(kind).is_some_and(|n| matches!(n.as_bytes(), [b'1'..=b'9']));
+    let is_port = |kind| {
+        stem.strip_prefix(kind).is_some_and(|n| {
+            matches!(n, "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "\u{b9}" | "\u{b2}" | "\u{b3}")
+        })
+    };
     let is_device = ["con", "prn", "aux", "nul"].contains(&&*stem) || is_port("com") || is_port("lpt");
     if is_device { format!("_{name}") } else { name }
 }

@@ -181,8 +181,12 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         let numbers = std::iter::once(String::new()).chain((2_u64..).map(|n| n.to_string()));
-        let names = numbers.map(|n| PathBuf::from(format!("{}.bak{n}", target.display())));
-        if let Some(kept) = names.into_iter().find(|kept| kept.symlink_metadata().is_err()) {
+        let mut names = numbers.map(|n| {
+            let mut name = target.as_os_str().to_owned();
+            name.push(format!(".bak{n}"));
+            PathBuf::from(name)
+        });
+        if let Some(kept) = names.find(|kept| kept.symlink_metadata().is_err()) {
             fs::rename(target, &kept)?;
             self.report.notes.push(format!("the file that was there is kept as {}", kept.display()));
         }
@@ -197,18 +201,13 @@ impl<'a> Output<'a> {
         }
         match &files[..] {
             [one] => {
-                // Of a link, what it leads to is written.
+                // Write through symbolic links.
                 let target = file::end_of_links(self.target);
-                Ok(self.keep_earlier(&target).and_then(|()| put(one, &target)))
+                Ok(self.keep_earlier(&target).and_then(|()| fs::rename(one, &target)))
             }
             _ => Err(FormatError::SeveralFiles { format: self.report.format, path: self.target.to_owned() }),
         }
     }
-}
-
-/// Moves a file to another folder, which may be on another disk.
-fn put(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
 /// Makes the files of one frame, and returns how they differ from the image. `open` is the video that was read last.

@@ -31,7 +31,7 @@ pub const FORMAT: Format = Format {
     }),
 };
 
-/// SA-V annotates one frame in so many; see `sav_dataset/README.md` of SAM 2.
+/// Distance between annotated frames; see `sav_dataset/README.md` of SAM 2.
 const STRIDE: usize = 4;
 
 /// What our files add: SA-V's own have one frame in four.
@@ -126,7 +126,7 @@ fn read(reading: &Reading<'_>) -> Result<Dataset, FormatError> {
     if n_frames.is_none() && indices.is_null() {
         return Err(lacks("video_frame_count"));
     }
-    // Of 24 frames a second SA-V annotates 6, but other files may have another part of the frames.
+    // Other files may use another stride.
     let n_listed = masklet.len().max(1);
     let stride = n_frames.map_or(1, |n| match (n / n_listed as f64).round() as usize {
         _ if (n as usize).div_ceil(STRIDE) == n_listed => STRIDE,

@@ -34,7 +34,7 @@ pub struct Stats {
     pub total: CategoryStats,
     /// How many images have so many objects; there are no more than the last.
     pub objects_per_image: Vec<usize>,
-    /// Proposals, which nobody has accepted or rejected, on frames.
+    /// Segments of proposals, which nobody has accepted or rejected.
     pub proposals: usize,
     /// Pairs of masks on one image of which the smaller lies half in the other.
     pub overlapping_pairs: usize,

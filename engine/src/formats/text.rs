@@ -42,7 +42,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// The text files in a folder, in the encoding that the user names where they are not Unicode.
+    /// The text files in a folder, in the encoding that the user names where they have no byte order mark.
     pub(super) fn new(folder: &Path, named: Option<&'static Encoding>) -> Self {
         Self { named, folder: folder.to_owned(), shared: OnceLock::new(), guessed: Mutex::default() }
     }
@@ -76,7 +76,8 @@ impl Texts {
         let mut file = files::open(path).map_err(reading)?;
         let encoding = match unicode(&mut file).map_err(reading)? {
             Some(encoding) if encoding == UTF_8 => match self.named {
-                Some(_) if !is_marked(path).map_err(reading)? => self.legacy(path)?,
+                // Of one data set, some files may be UTF-8 all the same.
+                Some(_) if !is_marked(path).map_err(reading)? => self.legacy(path).unwrap_or(UTF_8),
                 _ => declared_instead(path).map_err(reading)?.unwrap_or(UTF_8),
             },
             Some(encoding) => encoding,

@@ -309,7 +309,7 @@ fn boxes_as_shares_of_sides_are_scaled() {
     let case = Case::new(&[("c.json", &text), ("a.png", "")]);
     let (found, said) = case.imported("c.json", &["--media", "a.png"]);
     assert_eq!(found, [label("a.png", "cat", [10.0, 20.0, 30.0, 40.0])]);
-    assert!(said.contains("shares of the image's sides"), "{said}");
+    assert!(said.contains("all boxes are normalized"), "{said}");
     // A whole image of one pixel is in pixels.
     let text = coco(&[""]).replace("[10, 10, 30, 20]", "[0, 0, 1, 1]");
     let case = Case::new(&[("c.json", &text), ("a.png", "")]);

@@ -52,9 +52,9 @@ pub(super) enum Extras {
     Keypoints,
     /// The angle of each box, in radians and clockwise, as the last column.
     Angle,
-    /// So many columns that nothing is known of.
+    /// Number of unrecognized columns.
     Columns(usize),
-    /// So many outputs that nothing is known of.
+    /// Number of unrecognized outputs.
     Outputs(usize),
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     item::{self, CROWD, Flaw, UNNAMED, Video},
     reading::{ByIds, File, Told},
-    results::add_truth,
+    results::add_ground_truth,
     segmentation::Segmentation,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(in crate::formats) fn read(reading: &Reading<'_>) -> Result<Dataset, FormatE
         None => None,
     };
     let mut file = file;
-    let truth = if file.is_results { add_truth(&mut file, reading) } else { None };
+    let truth = if file.is_results { add_ground_truth(&mut file, reading) } else { None };
     let n_read = file.annotations.n_good;
     let mut imported = Dataset::of(file, reading, || (reading.progress)(total, total))?;
     if imported.is_empty() {
@@ -119,9 +119,11 @@ impl Dataset {
         let mut batches = annotations.into_batches();
         imported.add_unlisted(&batches, is_results, &mut by_ids);
         imported.take_sizes_of_masks(&batches, &by_ids.images);
-        if !is_results && are_shares(&batches) {
-            imported.scale_shares(&mut batches, &by_ids.images);
-            notes.say("all boxes are shares of the image's sides, as Azure Machine Learning writes them; they are scaled to pixels");
+        if !is_results && are_normalized(&batches) {
+            imported.scale_normalized(&mut batches, &by_ids.images);
+            notes.say(
+                "all boxes are normalized, as Azure Machine Learning exports them; they are scaled to pixels",
+            );
         }
         let context = Context { lists: &by_ids, is_results, checks: reading.checks };
         let (mut n_keypoints, mut n_crowds) = (0, 0);
@@ -207,8 +209,8 @@ impl Dataset {
         }
     }
 
-    /// Scales boxes and polygons that are shares of the sides of their images to pixels.
-    fn scale_shares(&self, annotations: &mut [Vec<Told<item::Annotation>>], images: &ByIds) {
+    /// Scales normalized boxes and polygons to pixels.
+    fn scale_normalized(&self, annotations: &mut [Vec<Told<item::Annotation>>], images: &ByIds) {
         for annotation in annotations.iter_mut().flatten().filter_map(|told| told.item.as_mut().ok()) {
             let place = images.places.get(&annotation.image);
             let Some(size) = place.and_then(|place| self.images[*place].size) else {
@@ -282,13 +284,18 @@ impl Dataset {
     }
 }
 
-/// True if all boxes lie between 0 and 1, where those in pixels would be smaller than a pixel.
-fn are_shares(annotations: &[Vec<Told<item::Annotation>>]) -> bool {
+/// True if all boxes are normalized: all coordinates lie between 0 and 1, and one is not a whole number.
+fn are_normalized(annotations: &[Vec<Told<item::Annotation>>]) -> bool {
     let items = || annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok());
     let corners = || items().filter_map(|annotation| Some(<[f32; 4]>::from(annotation.rect?)));
     let is_share = |corners: [f32; 4]| corners.iter().all(|v| (-0.001..=1.001).contains(v));
-    let is_polygon =
-        |annotation: &item::Annotation| !matches!(annotation.segmentation, Segmentation::Mask(_));
+    let is_polygon = |annotation: &item::Annotation| match &annotation.segmentation {
+        Segmentation::Mask(_) => false,
+        Segmentation::Polygons { polygons, .. } => {
+            polygons.iter().flatten().all(|v| (-0.001..=1.001).contains(v))
+        }
+        _ => true,
+    };
     corners().all(is_share) && corners().flatten().any(|v| v.fract() != 0.0) && items().all(is_polygon)
 }
 

@@ -20,12 +20,12 @@ use crate::{
     mask::Rle,
 };
 
-/// Files beside results that may list their images.
-const MAX_TRUTHS: usize = 20;
+/// Maximum number of JSON files in the folder of the results that are searched for their images.
+const MAX_SEARCHED: usize = 20;
 
-/// Gives results, which know images by their ids only, the images and categories of the file beside them that lists all these
-/// images. Returns its path; none if there is no such file, or if two of them name other images.
-pub(super) fn add_truth(results: &mut File, reading: &Reading<'_>) -> Option<PathBuf> {
+/// Adds the images and categories of the annotation file in the same folder that lists all image ids of the results. Returns
+/// the path of that file; none if there is no such file, or if two such files disagree.
+pub(super) fn add_ground_truth(results: &mut File, reading: &Reading<'_>) -> Option<PathBuf> {
     let ids: Vec<Id> = results
         .annotations
         .items()
@@ -63,7 +63,7 @@ fn json_files_beside(results: &Path) -> Vec<PathBuf> {
         .filter(|path| path.file_name() != own && has_suffix(path, &["json"]));
     let mut files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
     files.sort();
-    files.truncate(MAX_TRUTHS);
+    files.truncate(MAX_SEARCHED);
     files
 }
 
@@ -81,6 +81,7 @@ struct Result<'a> {
 /// The score that a file of labels states; of others, 1 if a person made them.
 fn score(label: &Label<'_>) -> f32 {
     let stated = label.object.attributes.get(SCORE).and_then(|score| score.parse().ok());
+    let stated = stated.filter(|score| (0.0..=1.0).contains(score));
     stated.unwrap_or(if label.segment.is_given() { 1.0 } else { label.segment.iou })
 }
 

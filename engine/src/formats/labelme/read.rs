@@ -55,7 +55,8 @@ struct Reader<'a> {
 /// The outcome of reading a file.
 enum Outcome {
     Done,
-    /// It states another size than its image has. It is read after the files that do not, which may be of the same image.
+    /// The file states another size than its image has. It is read last, so that a file with the right size for the same
+    /// image is preferred.
     Waits,
 }
 

@@ -57,9 +57,9 @@ impl Matcher<'_> {
         let n_frames = self.project.media[&medium].n_frames;
         let frame = match (lookup, name) {
             (FrameLookup::Name, Some(name)) => self.folders.get(&medium).and_then(|folder| folder.find(name)),
-            (FrameLookup::Number { from }, Some(name)) => number_of(name).and_then(|n| n.checked_sub(from)),
+            (FrameLookup::Number, Some(name)) => number_of(name),
             (FrameLookup::Index { from }, _) => index.checked_sub(from),
-            (FrameLookup::Name | FrameLookup::Number { .. }, None) => Some(index),
+            (FrameLookup::Name | FrameLookup::Number, None) => Some(index),
         };
         match frame.ok_or(Misplaced::Missing)? {
             frame if frame < n_frames => Ok(FrameId { medium, frame }),

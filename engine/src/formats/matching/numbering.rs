@@ -7,8 +7,8 @@ use super::{frame_folder::FrameFolder, frames::number_of};
 pub(super) enum FrameLookup {
     /// By index; `from` is the index of the first frame.
     Index { from: usize },
-    /// By the number in the name; `from` is the number of the first frame.
-    Number { from: usize },
+    /// By the number in the name, from 0.
+    Number,
     /// By the name of the file.
     Name,
 }
@@ -45,7 +45,7 @@ impl<'a> Numbering<'a> {
         // these frames only.
         let is_numbered = self.offset().is_none() && self.n_indices() != n_frames;
         match self.increasing_numbers().filter(|_| is_numbered).as_deref() {
-            Some([_, _, ..]) => FrameLookup::Number { from: 0 },
+            Some([_, _, ..]) => FrameLookup::Number,
             _ => FrameLookup::Index { from: 0 },
         }
     }
@@ -54,8 +54,8 @@ impl<'a> Numbering<'a> {
     pub(super) fn lookup_in_folder(&self, folder: &FrameFolder, n_frames: usize) -> FrameLookup {
         let is_by_name = |path| folder.has(path);
         let Some(first @ (0 | 1)) = folder.first() else {
-            // Numbers in a folder with gaps, or one that starts later, are more than positions. Names that only repeat the
-            // index are still of positions if one of them is not there, and the indices cover the folder exactly.
+            // The folder has gaps or starts later, so that file numbers differ from positions. Match by name, except if none of
+            // the names exists, or names only repeat the index, one is missing, and the indices cover the folder exactly.
             let n_indices = self.n_indices();
             let is_covered =
                 self.offset().is_some() && n_indices == n_frames && !self.paths().all(is_by_name);
@@ -79,22 +79,22 @@ impl<'a> Numbering<'a> {
         }
     }
 
-    /// True if a video of so many frames has all frames, counted from 0 or 1.
+    /// True if all labeled frames exist in a video of `n_frames` frames, counted from 0 or 1.
     pub(super) fn fits(&self, n_frames: usize) -> bool {
         let end = n_frames + usize::from(!self.has(0));
         self.frames.iter().all(|(index, _)| *index < end)
     }
 
-    /// True if frames of a folder could be found by name as well as by index, with another outcome.
+    /// True if matching by name and by index are both possible and give different frames.
     pub(super) fn is_doubtful(&self, folder: &FrameFolder, n_frames: usize) -> bool {
         let is_by_name = self.paths().any(|path| folder.has(path));
         let is_repeated = self.offset().is_some();
         !matches!(folder.first(), Some(0 | 1)) && is_repeated && is_by_name && self.n_indices() <= n_frames
     }
 
-    /// The greatest index and one.
+    /// Maximum index plus one; 0 without frames.
     fn n_indices(&self) -> usize {
-        self.frames.iter().map(|(index, _)| index + 1).max().unwrap_or(0)
+        self.frames.iter().map(|(index, _)| index.saturating_add(1)).max().unwrap_or(0)
     }
 
     fn has(&self, index: usize) -> bool {

@@ -16,7 +16,7 @@ use crate::{
     formats::{
         Dataset, FormatError, Reading, Shape, counted,
         dataset::Builder,
-        files::split_of,
+        files::split_of_folders,
         number::whole,
         outlines,
         paths::{last_name, normalized, split, without_suffix},
@@ -117,7 +117,8 @@ impl Reader<'_> {
         let Self { reading, builder, taken, .. } = self;
         let size = reading.size_of(&path, stated);
         let image = builder.image(&path, size);
-        builder.set_split(image, split_of(&place.file, reading.path));
+        // The name of the file is that of its image.
+        builder.set_split(image, split_of_folders(&place.file, reading.path));
         if let Some(other) = taken.insert(image, place.name.clone()) {
             if builder.size(image) != size {
                 return Err(format!("{other} is of the same image {path}, in another size"));

@@ -173,7 +173,7 @@ fn is_predicted_pose(row: &[f64]) -> bool {
         && (points.len() == USUAL_POINTS || spread(0) >= 0.3 * width && spread(1) >= 0.3 * height)
 }
 
-/// True if a point lies in the box of a row, or so near.
+/// True if a point lies in the box of a row, enlarged by `margin` on each side.
 fn is_in_box(point: &[f64], row: &[f64], margin: f64) -> bool {
     let is_in = |axis: usize| (point[axis] - row[1 + axis]).abs() <= row[3 + axis] / 2.0 + margin;
     is_in(0) && is_in(1)

@@ -24,7 +24,8 @@ pub(super) fn header(path: &Path, kind: ImageKind) -> Result<ImageHeader, MediaE
     let mut header = ImageHeader::of(kind);
     let size = meta.size(meta.primary).ok_or_else(|| image_error(path, "it does not say how large it is"))?;
     header.size = turns(&meta).fold(size, turned);
-    // Pillow and OpenCV show the pixels as stored. Which turn it is does not matter, since its size is set.
+    // Pillow and OpenCV return the pixels as stored. Only whether the image is turned matters here, since its size already
+    // includes the rotation.
     header.orientation = turns(&meta).last().unwrap_or(Orientation::NoTransforms);
     header.bytes_per_pixel = if meta.alpha_of(meta.primary).is_some() { 4 } else { 3 };
     header.n_channels = header.bytes_per_pixel;

@@ -11,7 +11,7 @@ const MAX_FEW: usize = 1000;
 /// names they are likelier than a detector of 16 classes.
 const DOTA: usize = 4 + 15 + 1;
 
-/// The greatest id of a category of COCO.
+/// Ids of categories of COCO, from 0 to 90.
 const COCO_IDS: usize = 91;
 
 /// What a model does, as Ultralytics writes it into the metadata.
@@ -79,7 +79,7 @@ impl Layout {
     }
 }
 
-/// True if widths or heights of boxes are negative, since they are logarithms.
+/// True if a width or height is negative: YOLOX exports logarithms relative to grid cells.
 fn is_grid(layout: &Layout, probe: Probe<'_>) -> bool {
     let Kind::Yolo { output, first_score: 5, boxes_last: false, .. } = layout.kind else { return false };
     let outputs = probe().unwrap_or_default();
@@ -127,7 +127,7 @@ fn detr(outputs: &[Port], facts: &Facts) -> Option<Kind> {
         return None;
     }
     let is_rf_detr = outputs[boxes].name == "dets";
-    // Without names, COCO's 91 ids and nothing are the original DETR's.
+    // Without class names, 92 columns are the original DETR: COCO's ids 0 to 90 and the no-object class.
     let has_nothing = facts.n_named.map_or(columns == COCO_IDS + 1, |n| n + 1 == columns);
     let kind = match () {
         // Without names its last column is left out as well: it never means anything.
@@ -228,7 +228,8 @@ fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
     if let [_, Some(7)] = outputs[output].shape[..] {
         return Some(Layout { kind: Kind::EndToEndBatch { output }, extras: Extras::Nothing });
     }
-    // Scores or classes of the same boxes in another output: what this one holds is not known.
+    // Another list output with as many rows holds scores or classes of the same boxes, so that the columns of this one are
+    // unknown.
     let n_rows = outputs[output].shape.get(1).copied().flatten();
     let is_partner = |(i, port): (usize, &Port)| {
         i != output && is_list(port) && n_rows.is_some() && port.shape.get(1).copied().flatten() == n_rows
