@@ -58,7 +58,10 @@ pub enum ExportError {
     /// It is an ONNX file already.
     #[error("{} is an ONNX file as it is, which servers read; Segue itself runs it here: give its path to --detector", .0.display())]
     Onnx(PathBuf),
-    /// The folder is not made, or something else is where it should go.
+    /// Something else is where it should go.
+    #[error("{} is there already and no earlier export of a model; give another place", .0.display())]
+    Taken(PathBuf),
+    /// The staging folder could not be created, or it could not replace the target.
     #[error(transparent)]
     Staging(#[from] StagingError),
     /// The disk.
@@ -120,7 +123,11 @@ impl Exportable {
             let path = path.to_owned();
             move |cause| ExportError::Disk { path, cause }
         };
-        let staging = Staging::beside(target, LIST)?;
+        fs::metadata(file::folder_of(target)).map_err(disk(target))?;
+        let staging = Staging::beside(target, LIST).map_err(|error| match error {
+            StagingError::NotEmpty(path) => ExportError::Taken(path),
+            error => error.into(),
+        })?;
         let total = self.parts.iter().map(|(_, graph)| graph.n_packed_bytes()).sum();
         let (mut parts, mut done) = (Vec::new(), 0);
         for (part, graph) in self.parts {

@@ -119,7 +119,7 @@ impl Dataset {
         let mut batches = annotations.into_batches();
         imported.add_unlisted(&batches, is_results, &mut by_ids);
         imported.take_sizes_of_masks(&batches, &by_ids.images);
-        if !is_results && are_normalized(&batches) {
+        if !is_results && imported.has_no_tiny_image() && are_normalized(&batches) {
             imported.scale_normalized(&mut batches, &by_ids.images);
             notes.say(
                 "all boxes are normalized, as Azure Machine Learning exports them; they are scaled to pixels",
@@ -207,6 +207,13 @@ impl Dataset {
                 image.size = image.size.or(image.file_name.is_some().then(|| mask.size()));
             }
         }
+    }
+
+    /// True if all images are so large that nobody labels just the first pixel of each.
+    fn has_no_tiny_image(&self) -> bool {
+        const MIN_SIDE: usize = 32;
+        let mut sizes = self.images.iter().filter_map(|image| image.size);
+        sizes.all(|size| size.width.min(size.height) >= MIN_SIDE)
     }
 
     /// Scales normalized boxes and polygons to pixels.
