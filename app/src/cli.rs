@@ -84,19 +84,16 @@ pub(super) enum OutputKind {
 /// An output folder that contains an input is refused, too, since an export would replace files that are being read.
 pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> anyhow::Result<()> {
     let name = out.display();
-    let real = |path: &Path| path.canonicalize().ok();
     if out.is_dir() {
-        let is_inside =
-            |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| input.starts_with(out));
         anyhow::ensure!(
-            !inputs.iter().any(is_inside),
+            !inputs.iter().any(|input| lies_in(input, out)),
             "{name} is or holds an input; choose another folder to write"
         );
     }
     if !out.is_file() {
         return Ok(());
     }
-    let is_input = |input: &&Path| real(out).zip(real(input)).is_some_and(|(out, input)| out == input);
+    let is_input = |input: &&Path| input.is_file() && lies_in(out, input);
     anyhow::ensure!(!inputs.iter().any(is_input), "{name} is an input; choose another file to write");
     let may_be_output = match kind {
         OutputKind::Labels => false,
@@ -110,15 +107,18 @@ pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> an
     Ok(())
 }
 
+/// True if both exist, and one is the other or lies below it, through links or not.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    path.canonicalize()
+        .ok()
+        .zip(folder.canonicalize().ok())
+        .is_some_and(|(path, folder)| path.starts_with(folder))
+}
+
 /// Refuses an output that is the label file, or a file in the folder of labels; otherwise as [`check_output`].
 pub(super) fn check_output_of_labels(out: &Path, labels: &Path) -> anyhow::Result<()> {
     check_output(out, &[labels], OutputKind::Labels)?;
-    let is_among = out.is_file()
-        && out
-            .canonicalize()
-            .ok()
-            .zip(labels.canonicalize().ok())
-            .is_some_and(|(out, labels)| out.starts_with(labels));
+    let is_among = out.is_file() && lies_in(out, labels);
     anyhow::ensure!(!is_among, "{} is an input; choose another file to write", out.display());
     Ok(())
 }

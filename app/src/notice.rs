@@ -37,6 +37,11 @@ impl Notice {
         };
         now.duration_since(self.made) < shown
     }
+
+    /// True if it was made before the open dialog, if any, opened.
+    fn is_covered(&self, dialog: Option<Instant>) -> bool {
+        dialog.is_some_and(|since| self.made < since)
+    }
 }
 
 /// The sentences so far, the latest last.
@@ -83,7 +88,7 @@ impl Notices {
 
     /// Notices to draw: all, or, while a dialog is open, those added since it opened.
     pub fn uncovered(&self) -> impl Iterator<Item = &Notice> {
-        self.all.iter().filter(|notice| self.dialog.is_none_or(|since| notice.made >= since))
+        self.all.iter().filter(|notice| !notice.is_covered(self.dialog))
     }
 
     /// Records whether a dialog is open.
@@ -99,14 +104,13 @@ impl Notices {
     /// Shows all for their whole time from `now` on, since somebody reads them.
     pub fn hold(&mut self, now: Instant) {
         let dialog = self.dialog;
-        let is_shown = |notice: &&mut Notice| dialog.is_none_or(|since| notice.made >= since);
-        self.all.iter_mut().filter(is_shown).for_each(|notice| notice.made = now);
+        self.all.iter_mut().filter(|notice| !notice.is_covered(dialog)).for_each(|notice| notice.made = now);
     }
 
     /// Forgets those that no dialog covers.
     pub fn close_uncovered(&mut self) {
         let dialog = self.dialog;
-        self.all.retain(|notice| dialog.is_some_and(|since| notice.made < since));
+        self.all.retain(|notice| notice.is_covered(dialog));
     }
 
     /// Forgets all, such as those of a project that is closed.

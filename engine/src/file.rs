@@ -11,8 +11,8 @@ use std::{
 pub(crate) use staging::Staging;
 pub use staging::StagingError;
 
-/// Writes `path`, whose folder is made if it is missing, through a temporary file beside it, so that `path` holds its old contents until the new are complete. What
-/// is no file, such as a pipe, is written itself, and of a link what it leads to.
+/// Writes a file atomically: to a temporary file in the same folder, which is then renamed. Creates the folder if it is missing.
+/// Writes through symbolic links, and directly to pipes and devices.
 ///
 /// # Errors
 /// Whatever `write`, the disk or the folder says; `path` is then as it was.

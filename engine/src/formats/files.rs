@@ -89,10 +89,14 @@ struct KnownImages {
     paths: Vec<PathBuf>,
 }
 
-/// Returns the split in the name of a label file, such as `instances_val2017.json`, or in the names of its folders below `root`.
+/// Returns the split in the name of a label file, or in the names of its folders below `root`.
 pub(super) fn split_of(labels: &Path, root: &Path) -> Option<&'static str> {
-    let stem = labels.file_stem()?.to_string_lossy();
-    stem.split(['_', '-', '.', ' ']).find_map(split_named).or_else(|| split_of_folders(labels, root))
+    split_of_name(labels).or_else(|| split_of_folders(labels, root))
+}
+
+/// Returns the split in the name of a label file, such as `instances_val2017.json`.
+fn split_of_name(labels: &Path) -> Option<&'static str> {
+    labels.file_stem()?.to_string_lossy().split(['_', '-', '.', ' ']).find_map(split_named)
 }
 
 /// Returns the split in the names of the folders of a label file below `root`.
@@ -239,7 +243,7 @@ impl ImageFiles {
         match self.find(&nearby) {
             Some(file) => self.relative(&file),
             None => {
-                let of_split = split_of(labels, labels).map(|split| format!("{split}/{plain}"));
+                let of_split = split_of_name(labels).map(|split| format!("{split}/{plain}"));
                 of_split.filter(|path| self.find(path).is_some()).unwrap_or(plain)
             }
         }

@@ -29,8 +29,8 @@ pub(super) fn add_ground_truth(results: &mut File, reading: &Reading<'_>) -> Opt
     let ids: Vec<Id> = results
         .annotations
         .items()
-        .filter(|told| told.file_name.is_none())
-        .map(|told| told.image.clone())
+        .filter(|result| result.file_name.is_none())
+        .map(|result| result.image.clone())
         .collect();
     if ids.is_empty() || results.images.n_good > 0 {
         return None;

@@ -110,15 +110,12 @@ impl<'de> Visitor<'de> for ToldVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Told, A::Error> {
         let mut polygons = Vec::new();
-        while let Some(mut polygon) = list.next_element::<Vec<f64>>()? {
+        while let Some(polygon) = list.next_element::<Vec<f64>>()? {
             if polygon.len() % 2 == 1 || polygon.len() < 6 {
                 return Err(de::Error::custom("this needs a closer look"));
             }
-            polygon.shrink_to_fit();
             polygons.push(polygon);
         }
-        // All annotations of a file are held until its images are known.
-        polygons.shrink_to_fit();
         Ok(Told(if polygons.is_empty() {
             Segmentation::None
         } else {
