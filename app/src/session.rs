@@ -123,8 +123,10 @@ pub struct Cache {
 pub enum Thumbnail {
     /// Here it is.
     Picture(Arc<RgbImage>),
-    /// The file cannot be read.
+    /// There is no file, as the message says.
     Missing(String),
+    /// The file cannot be read, for the reason that the message gives.
+    Unreadable(String),
 }
 
 /// The mask that a click would give.

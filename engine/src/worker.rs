@@ -26,7 +26,7 @@ use crate::{
     detector::Detector,
     formats::{Dataset, Format, Options, Report, Stats},
     mask::Rle,
-    media::Sources,
+    media::{MediaError, Sources},
     models::{Added, KnownModel, OwnModel, Shelf, State},
     nn::Cancel,
     picture::Picture,
@@ -227,7 +227,7 @@ pub enum Event {
     /// A frame's pixels, or why there are none; read from this file.
     Read(FrameId, PathBuf, Result<Arc<Picture>, String>),
     /// A small picture of a medium, and what its file holds; read from this file.
-    Thumbnail(MediumId, PathBuf, Result<(RgbImage, Content), String>),
+    Thumbnail(MediumId, PathBuf, Result<(RgbImage, Content), MediaError>),
     /// The project is open.
     Opened {
         /// Its file.

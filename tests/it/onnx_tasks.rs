@@ -293,6 +293,18 @@ fn columns_of_boxes_are_no_classes() {
     // YOLOX, whose sides are logarithms.
     let grid = made(&[], [N, 85], &row(&[&[0.4, 0.6, -1.2, -0.9, 0.9], &[0.5; 80]]), 0);
     assert!(grid.load().map(|_| ()).unwrap_err().contains("offsets in a grid"));
+    // TensorFlow's Object Detection API and its EfficientDet, whose boxes begin with y.
+    let boxes = [("detection_boxes", &[1, 100, 4][..]), ("num_detections", &[1])];
+    let of_boxes = [("detection_scores", &[1, 100][..]), ("detection_classes", &[1, 100])];
+    let error = zeros(&[boxes, of_boxes].concat()).load().map(|_| ()).unwrap_err();
+    assert!(error.contains("y before x"), "{error}");
+    let efficient = Made::described(&[], |graph, _| {
+        let values = [0.0, 10.0, 20.0, 200.0, 300.0, 0.9, 1.0].repeat(100);
+        let value = constant(graph, "detections", &[1, 100, 7], &values);
+        graph.output("detections", &value);
+    });
+    let error = efficient.load().map(|_| ()).unwrap_err();
+    assert!(error.contains("score"), "{error}");
     // YOLOv8 with a feature map that is no prototypes.
     let maps = Made::described(&[], |graph, _| {
         let values = turned(&rows(N, &row(&[&CENTERED, &[0.1, 0.8, 0.2]])), 7);

@@ -1,6 +1,6 @@
 //! What a session does: commands in, project out.
 
-use std::time::Duration;
+use std::{fs::File, time::Duration};
 
 use engine::{
     mask::{Outline, Rle},
@@ -10,7 +10,7 @@ use engine::{
 use segue::{
     command::{Command, Export, Proposals, Scope, Tool},
     notice::Level,
-    session::Progress,
+    session::{Progress, Thumbnail},
 };
 
 use crate::{
@@ -391,9 +391,24 @@ fn a_moved_folder_is_opened_as_it_was_and_a_moved_file_is_found() {
     let mut desk = desk.restart(fake());
     desk.seen.thumbnails = desk.media();
     let gone = desk.media()[1];
-    desk.until("it is missed", |s| matches!(s.thumbnail(gone), Some(segue::session::Thumbnail::Missing(_))));
+    desk.until("it is missed", |s| matches!(s.thumbnail(gone), Some(Thumbnail::Missing(_))));
     desk.step([Command::FindMedia(folder)]);
     assert_eq!(desk.session.project().media[&gone].path, "moved/photo-1.png");
+}
+
+#[test]
+fn a_thumbnail_says_whether_a_file_is_missing_or_unreadable() {
+    let mut desk = Desk::new(2, fake());
+    let [cut, gone] = desk.media()[..] else { panic!("there are two photos") };
+    desk.settle();
+    let folder = desk.folder.path();
+    File::options().write(true).open(folder.join("photo-0.png")).unwrap().set_len(60).unwrap();
+    std::fs::remove_file(folder.join("photo-1.png")).unwrap();
+    let mut desk = desk.restart(fake());
+    desk.seen.thumbnails = desk.media();
+    desk.until("both are there", |s| s.thumbnail(cut).is_some() && s.thumbnail(gone).is_some());
+    assert!(matches!(desk.session.thumbnail(cut), Some(Thumbnail::Unreadable(_))));
+    assert!(matches!(desk.session.thumbnail(gone), Some(Thumbnail::Missing(_))));
 }
 
 #[test]

@@ -101,15 +101,10 @@ impl Strip {
                 let place = Rect::from_center_size(rect.center(), size * scale);
                 painter.image(texture.id(), place, whole, Color32::WHITE);
             }
-            Some(Thumbnail::Missing(_)) => {
+            Some(failed) => {
+                let text = if matches!(failed, Thumbnail::Missing(_)) { "missing" } else { "unreadable" };
                 let color = ui.visuals().error_fg_color;
-                painter.text(
-                    rect.center(),
-                    Align2::CENTER_CENTER,
-                    "missing",
-                    FontId::proportional(12.0),
-                    color,
-                );
+                painter.text(rect.center(), Align2::CENTER_CENTER, text, FontId::proportional(12.0), color);
             }
             None => {}
         }
@@ -137,7 +132,7 @@ impl Strip {
             pane.push(Command::GoTo(id));
         }
         response.on_hover_text(match thumbnail {
-            Some(Thumbnail::Missing(why)) => why.clone(),
+            Some(Thumbnail::Missing(why) | Thumbnail::Unreadable(why)) => why.clone(),
             _ => format!("{}  {}", medium.path, medium.size),
         });
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine::{
+    media::MediaError,
     picture::Picture,
     project::{Content, FrameId, Medium, MediumId, ObjectId, Question},
     segmenter::Answer,
@@ -103,13 +104,14 @@ impl Session {
         self.cache.pictures.insert(at, picture);
     }
 
-    fn thumbnailed(&mut self, id: MediumId, thumbnail: Result<(RgbImage, Content), String>) {
+    fn thumbnailed(&mut self, id: MediumId, thumbnail: Result<(RgbImage, Content), MediaError>) {
         let thumbnail = match thumbnail {
             Ok((picture, content)) => {
                 self.compare_content(id, content);
                 Thumbnail::Picture(Arc::new(picture))
             }
-            Err(why) => Thumbnail::Missing(why),
+            Err(error) if error.is_missing() => Thumbnail::Missing(error.to_string()),
+            Err(error) => Thumbnail::Unreadable(error.to_string()),
         };
         self.cache.thumbnails.insert(id, thumbnail);
     }

@@ -368,7 +368,7 @@ impl Session {
         if wanted.is_empty() {
             let categories: BTreeSet<_> = find.examples.iter().map(|example| example.category).collect();
             let unlike = categories.iter().flat_map(|id| self.project().latest_rejected(*id, N_UNLIKE));
-            for (at, rect) in unlike.filter(|(at, _)| !self.is_missing(at.medium)) {
+            for (at, rect) in unlike.filter(|(at, _)| !self.is_unreadable(at.medium)) {
                 add(at, rect, Kind { role: Role::Unlike, ..Kind::named("rejected") });
             }
         }

@@ -127,7 +127,8 @@ impl Session {
         self.history.edit(title, |project| project.media.insert(id, Arc::new(medium)));
     }
 
-    pub(super) fn is_missing(&self, medium: MediumId) -> bool {
-        matches!(self.cache.thumbnails.get(&medium), Some(Thumbnail::Missing(_)))
+    pub(super) fn is_unreadable(&self, medium: MediumId) -> bool {
+        let thumbnail = self.cache.thumbnails.get(&medium);
+        matches!(thumbnail, Some(Thumbnail::Missing(_) | Thumbnail::Unreadable(_)))
     }
 }

@@ -131,6 +131,14 @@ impl Session {
         Some(time(from.frame).flatten().zip(to).map(|(from, to)| (to - from).abs()))
     }
 
+    /// Returns the time of the shown frame in seconds after the first, by the average rate until the frame is read; `None`
+    /// if it is not of a video or there is no rate.
+    pub fn time(&self) -> Option<f64> {
+        let (at, video) = self.frame().zip(self.video())?;
+        let read = self.cache.pictures.get(&at).and_then(|picture| picture.as_ref().ok()?.time);
+        read.or_else(|| video.fps.map(|fps| at.frame as f64 / fps))
+    }
+
     /// Seconds to the next frame on the way, or 0 where that is not known.
     fn gap_to_next(&self, at: FrameId, direction: Direction, n_frames: usize) -> f64 {
         let next = direction.ahead(at.frame, 1, n_frames);

@@ -17,7 +17,7 @@ use crate::{
     geometry::{Rect, Size},
     nn::{Cancel, Model, Port, PortKind, Runtime, Tensor, ops::IMAGENET},
 };
-use layout::{Boxes, Facts, Layout};
+use layout::{Boxes, Facts, Layout, Probe};
 
 /// The side of images where neither the file nor anybody else tells it.
 const USUAL_SIDE: usize = 640;
@@ -64,11 +64,14 @@ impl OnnxDetector {
         };
         let outputs = model.outputs();
         let gray = RgbImage::from_pixel(input.size.width as u32, input.size.height as u32, GRAY);
-        let mut probe = || {
-            let pixels = input.pixels(&gray, false).ok()?;
-            model.run(&[(input.port.name.as_str(), &pixels)], &Cancel::default()).ok()
+        let mut compute = || {
+            let pixels = input.pixels(&gray, false).ok();
+            let outputs = pixels.and_then(|pixels| {
+                model.run(&[(input.port.name.as_str(), &pixels)], &Cancel::default()).ok()
+            });
+            outputs.unwrap_or_default()
         };
-        let layout = Layout::of(&outputs, &facts, &mut probe).map_err(bad)?;
+        let layout = Layout::of(&outputs, &facts, Probe::new(&mut compute)).map_err(bad)?;
         let classes = match (named, layout.n_classes()) {
             (Some(named), Some(n)) if named.len() != n => {
                 return Err(bad(format!("it tells {n} classes apart and {} are named", named.len())));

@@ -114,14 +114,14 @@ impl Shape {
 pub enum Id {
     /// A whole number, or a text that is one.
     Number(i64),
-    /// Any other text.
-    Text(Box<str>),
+    /// Any other text. Boxed twice, which keeps ids small: files have millions, nearly all of them numbers.
+    Text(Box<Box<str>>),
 }
 
 impl Id {
     /// The id that a text is.
     pub(super) fn of(text: &str) -> Self {
-        text.parse().map_or_else(|_| Self::Text(text.into()), Self::Number)
+        text.parse().map_or_else(|_| Self::Text(Box::new(text.into())), Self::Number)
     }
 
     /// The id that a JSON value is, a whole number or a text; none if it is neither.

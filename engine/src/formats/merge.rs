@@ -75,7 +75,7 @@ impl Merger {
                 let is_other = self.tracks.contains(&id);
                 let (_, track) = &id;
                 let own = if is_other {
-                    Id::Text(format!("{track}#{}", self.n_files).into())
+                    Id::of(&format!("{track}#{}", self.n_files))
                 } else {
                     track.clone()
                 };

@@ -101,6 +101,11 @@ pub enum MediaError {
 }
 
 impl MediaError {
+    /// True if there is no file at the path.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The frame whose data are damaged, if that is what is wrong: the others can be worked with.
     pub fn damaged_frame(&self) -> Option<usize> {
         match self {

@@ -74,8 +74,9 @@ pub(super) fn thumbnails(inbox: &Receiver<Vec<(MediumId, PathBuf)>>, sources: &S
             let kind = source.picture_kind();
             Ok(Picture::new(at, kind, pixels).shown(0.0, source.pixel_aspect()))
         });
-        let thumbnail = first.map_err(|error| error.to_string()).and_then(|picture| {
-            let content = content_of(&path).map_err(|error| error.to_string())?;
+        let thumbnail = first.and_then(|picture| {
+            let content =
+                content_of(&path).map_err(|cause| MediaError::Read { path: path.clone(), cause })?;
             Ok((picture.thumbnail(THUMBNAIL), content))
         });
         if !out.report(Event::Thumbnail(medium, path, thumbnail)) {

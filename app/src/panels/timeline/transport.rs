@@ -35,8 +35,8 @@ fn play_ui(ui: &mut Ui, pane: &mut Pane<'_>, video: &Medium) {
         pane.push(Command::GoToFrame(frame));
     }
     ui.weak(format!("/ {}", video.n_frames - 1));
-    if let Some(fps) = video.fps {
-        ui.weak(clock(player.frame as f64 / fps));
+    if let Some(time) = pane.session.time() {
+        ui.weak(clock(time));
     }
     if player.plays() || player.speed() != 1.0 {
         ui.weak(format!("{} x", player.speed()));

@@ -8,7 +8,7 @@ use crate::{
     nn::Tensor,
 };
 
-pub(super) use recognize::{Facts, Task, shape};
+pub(super) use recognize::{Facts, Probe, Task, shape};
 
 /// A class of a higher number is none.
 const MAX_CLASSES: usize = 100_000;

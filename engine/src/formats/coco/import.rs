@@ -115,7 +115,8 @@ impl Dataset {
             ..Self::default()
         };
         let mut by_ids = Lists { images: images_by_id, categories: categories_by_id };
-        let mut taken = Vec::with_capacity(annotations.n_good);
+        // In batches, which take the memory of those that are done with.
+        let mut taken: Vec<Vec<Annotation>> = Vec::new();
         let mut batches = annotations.into_batches();
         imported.add_unlisted(&batches, is_results, &mut by_ids);
         imported.take_sizes_of_masks(&batches, &by_ids.images);
@@ -138,16 +139,18 @@ impl Dataset {
                 Ok(())
             },
             |batch| imported.check_all(batch, &context),
-            |Checked { good, flawed, doubtful, n_keypoints: n }| {
+            |Checked { mut good, flawed, doubtful, n_keypoints: n }| {
                 n_keypoints += n;
                 n_crowds +=
                     good.iter().filter(|annotation| annotation.attributes.contains_key(CROWD)).count();
-                taken.extend(good);
+                let mut batch = Vec::with_capacity(good.len());
+                batch.append(&mut good);
+                taken.push(batch);
                 flawed.into_iter().for_each(|(title, flaw)| refused.refuse(title, flaw));
                 doubtful.into_iter().for_each(|(title, doubt)| doubts.remark(title, doubt));
             },
         )?;
-        if is_results && taken.is_empty() {
+        if is_results && taken.iter().all(Vec::is_empty) {
             imported.images.clear();
             imported.categories.clear();
         }
@@ -159,7 +162,8 @@ impl Dataset {
         let crowd =
             "iscrowd is kept; pycocotools ignores matches with a crowd, and most trainers leave it out";
         notes.count_many("crowd annotation", crowd, n_crowds);
-        imported.annotations = taken;
+        imported.annotations.reserve_exact(taken.iter().map(Vec::len).sum());
+        taken.into_iter().for_each(|batch| imported.annotations.extend(batch));
         (imported.refused, imported.doubts, imported.notes) = (refused, doubts, notes);
         Ok(imported)
     }

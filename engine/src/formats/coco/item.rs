@@ -2,7 +2,7 @@
 
 mod quick;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
@@ -65,10 +65,29 @@ pub(in crate::formats) enum Flaw {
     Polygon(#[from] PolygonError),
 }
 
+/// The kind of an item.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Image,
+    Video,
+    Category,
+    Annotation,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Category => "category",
+            Self::Annotation => "annotation",
+        })
+    }
+}
+
 /// Something that a list of a file holds.
 pub(super) trait Item: Sized {
-    /// What people call it.
-    const KIND: &'static str;
+    const KIND: Kind;
 
     fn of(item: Value) -> Result<Self, Flaw>;
 
@@ -141,7 +160,7 @@ impl Category {
 pub(super) struct Annotation {
     pub(super) image: Id,
     /// The image's path, which some tools write into results.
-    pub(super) file_name: Option<String>,
+    pub(super) file_name: Option<Box<str>>,
     pub(super) category: Id,
     pub(super) track: Option<Id>,
     pub(super) score: Option<f32>,
@@ -156,7 +175,7 @@ pub(super) struct Annotation {
 }
 
 impl Item for Image {
-    const KIND: &'static str = "image";
+    const KIND: Kind = Kind::Image;
 
     fn of(item: Value) -> Result<Self, Flaw> {
         let video = Id::of_json(&item["video_id"]);
@@ -177,7 +196,7 @@ impl Item for Image {
 }
 
 impl Item for Video {
-    const KIND: &'static str = "video";
+    const KIND: Kind = Kind::Video;
 
     fn of(item: Value) -> Result<Self, Flaw> {
         id(&item, "id")?;
@@ -186,7 +205,7 @@ impl Item for Video {
 }
 
 impl Item for Category {
-    const KIND: &'static str = "category";
+    const KIND: Kind = Kind::Category;
 
     fn of(item: Value) -> Result<Self, Flaw> {
         Self::read(&item)
@@ -198,7 +217,7 @@ impl Item for Category {
 }
 
 impl Item for Annotation {
-    const KIND: &'static str = "annotation";
+    const KIND: Kind = Kind::Annotation;
 
     fn quick(text: &[u8]) -> Option<(Option<Id>, Self)> {
         quick::annotation(text)
@@ -221,7 +240,7 @@ impl Item for Annotation {
         let has_keypoints = item["keypoints"].as_array().is_some_and(|points| !points.is_empty());
         Ok(Self {
             image: id(&item, "image_id")?,
-            file_name: text(&item, "file_name").ok(),
+            file_name: text(&item, "file_name").ok().map(Into::into),
             category: id(&item, "category_id")?,
             track: Id::of_json(&item["track_id"]).or_else(|| track_among(&mut attributes)),
             score: json_float(&item["score"]).map(|score| score.clamp(0.0, 1.0) as f32),

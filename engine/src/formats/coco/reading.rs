@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::item::{Annotation, Category, Flaw, Image, Item, Video};
+use super::item::{Annotation, Category, Flaw, Image, Item, Kind, Video};
 use crate::formats::{
     Id,
     json::{self, Cut, Piece, Stop, cut_lists},
@@ -67,7 +67,7 @@ pub(super) struct Told<T> {
 
 /// What to call an item in a sentence.
 pub(super) struct Title {
-    kind: &'static str,
+    kind: Kind,
     id: Option<Id>,
     /// From 1.
     place: u32,

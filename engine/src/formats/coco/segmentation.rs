@@ -25,12 +25,14 @@ pub(in crate::formats) enum Segmentation {
         /// A flaw of the spelling that does not keep it from being read.
         doubt: Option<&'static str>,
     },
-    /// Run lengths that do not cover an image of their size, or have none.
-    Runs {
-        size: Option<Size>,
-        runs: Vec<u32>,
-    },
-    Bad(Flaw),
+    Runs(Box<Runs>),
+    Bad(Box<Flaw>),
+}
+
+/// Run lengths that do not cover an image of their size, or have none.
+pub(in crate::formats) struct Runs {
+    size: Option<Size>,
+    runs: Vec<u32>,
 }
 
 /// A box may differ from that of its mask by so many pixels: it is rounded.
@@ -41,7 +43,7 @@ type Masked = (Arc<Rle>, Option<&'static str>);
 
 impl Segmentation {
     pub(in crate::formats) fn of(value: Value) -> Self {
-        Self::parse(value).unwrap_or_else(Self::Bad)
+        Self::parse(value).unwrap_or_else(|flaw| Self::Bad(flaw.into()))
     }
 
     fn parse(value: Value) -> Result<Self, Flaw> {
@@ -119,7 +121,7 @@ impl Segmentation {
         }
         match size.map(|size| Rle::from_runs(size, runs.iter().copied())) {
             Some(Ok(mask)) => Ok(Self::Mask(mask.into())),
-            _ => Ok(Self::Runs { size, runs }),
+            _ => Ok(Self::Runs(Box::new(Runs { size, runs }))),
         }
     }
 
@@ -141,7 +143,7 @@ impl Segmentation {
         let taken = |mask: Rle, doubt| Some((Arc::new(mask), Some(doubt)));
         match self {
             Self::None => Ok(None),
-            Self::Bad(flaw) => Err(flaw.clone()),
+            Self::Bad(flaw) => Err(Flaw::clone(flaw)),
             Self::Polygons { polygons, doubt } => {
                 let mask = rasterize(polygons, image.ok_or(Flaw::PolygonWithoutSize)?)?;
                 Ok(Some((mask.into(), *doubt)))
@@ -154,7 +156,8 @@ impl Segmentation {
                 let turned = Some(turned).filter(fills).ok_or_else(other)?;
                 Ok(taken(turned, "the size of its run lengths is width, height instead of height, width"))
             }
-            Self::Runs { size, runs } => {
+            Self::Runs(told) => {
+                let Runs { size, runs } = &**told;
                 let size = match (size, image) {
                     (Some(size), _) if is_image(*size) || !is_turned(*size) => *size,
                     (_, Some(image)) => image,

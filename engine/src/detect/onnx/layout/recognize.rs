@@ -37,15 +37,29 @@ pub(in crate::detect::onnx) struct Facts {
     pub is_told_size: bool,
 }
 
-/// Makes the outputs for some image, where only their numbers tell what they are.
-type Probe<'a> = &'a mut dyn FnMut() -> Option<Vec<Tensor>>;
+/// The outputs for a gray image, computed at most once, where only their numbers tell what they are.
+pub(in crate::detect::onnx) struct Probe<'a> {
+    compute: &'a mut dyn FnMut() -> Vec<Tensor>,
+    outputs: Option<Vec<Tensor>>,
+}
+
+impl<'a> Probe<'a> {
+    /// Makes a probe from a function that runs the model, which returns no outputs if it fails.
+    pub(in crate::detect::onnx) fn new(compute: &'a mut dyn FnMut() -> Vec<Tensor>) -> Self {
+        Self { compute, outputs: None }
+    }
+
+    fn outputs(&mut self) -> &[Tensor] {
+        self.outputs.get_or_insert_with(&mut self.compute)
+    }
+}
 
 impl Layout {
     /// The layout of these outputs.
     pub(in crate::detect::onnx) fn of(
         outputs: &[Port],
         facts: &Facts,
-        probe: Probe<'_>,
+        mut probe: Probe<'_>,
     ) -> Result<Self, String> {
         let unknown = || {
             let told = outputs.iter().map(|port| format!("{} {}", port.name, shape(&port.shape)));
@@ -56,11 +70,21 @@ impl Layout {
         let layout = separate(outputs, facts)
             .or_else(|| detr(outputs, facts))
             .map(with_extras)
-            .or_else(|| single(outputs, facts, probe));
+            .or_else(|| single(outputs, facts, &mut probe));
         let Some(mut layout) = layout else { return Err(unknown()) };
-        if is_grid(&layout, probe) {
+        if is_grid(&layout, &mut probe) {
             return Err("its boxes are offsets in a grid, as YOLOX exports them, which Segue does not read"
                 .to_owned());
+        }
+        if matches!(layout.kind, Kind::Separate { boxes, .. } if outputs[boxes].name.contains("detection_boxes"))
+        {
+            return Err("its boxes have y before x, as the Object Detection API of TensorFlow exports them, which \
+                        Segue does not read"
+                .to_owned());
+        }
+        // Where the outputs had to be computed, they must be what the layout says.
+        if let Some(Err(error)) = probe.outputs.as_ref().map(|outputs| layout.read(outputs, 0.0)) {
+            return Err(error.to_string());
         }
         let n_unused = outputs.len() - layout.n_outputs();
         if layout.extras == Extras::Nothing && n_unused > 0 {
@@ -80,10 +104,9 @@ impl Layout {
 }
 
 /// True if a width or height is negative: YOLOX exports logarithms relative to grid cells.
-fn is_grid(layout: &Layout, probe: Probe<'_>) -> bool {
+fn is_grid(layout: &Layout, probe: &mut Probe<'_>) -> bool {
     let Kind::Yolo { output, first_score: 5, boxes_last: false, .. } = layout.kind else { return false };
-    let outputs = probe().unwrap_or_default();
-    Rows::of(&outputs, output).iter().any(|row| row.iter().skip(2).take(2).any(|side| *side < 0.0))
+    Rows::of(probe.outputs(), output).iter().any(|row| row.iter().skip(2).take(2).any(|side| *side < 0.0))
 }
 
 pub(in crate::detect::onnx) fn shape(dims: &[Option<usize>]) -> String {
@@ -222,7 +245,7 @@ impl List {
 }
 
 /// A layout with one row a box.
-fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
+fn single(outputs: &[Port], facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let is_list = |port: &Port| matches!(port.shape.len(), 2 | 3);
     let output = outputs.iter().position(is_list)?;
     if let [_, Some(7)] = outputs[output].shape[..] {
@@ -250,7 +273,7 @@ fn single(outputs: &[Port], facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
 }
 
 /// Suppressed boxes, or queries.
-fn few(list: &List, facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
+fn few(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let List { output, n_columns, .. } = *list;
     let end_to_end = n_columns.checked_sub(6).and_then(|n| list.extras(n, facts));
     let end_to_end = end_to_end.map(|extras| Layout { kind: Kind::EndToEnd { output }, extras });
@@ -264,23 +287,21 @@ fn few(list: &List, facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
         // Both have six columns with two classes; of that RT-DETR there are far fewer.
         (Some(layout), Some(_)) if n_columns == 6 => Some(layout),
         (Some(end_to_end), Some(shares)) => {
-            let outputs = probe().unwrap_or_default();
             let is_class = |v: &f32| *v >= 0.0 && v.fract() == 0.0;
             let is_end_to_end = |row: &[f32]| row.get(5).is_some_and(is_class);
-            Some(if Rows::of(&outputs, output).iter().all(is_end_to_end) { end_to_end } else { shares })
+            Some(if Rows::of(probe.outputs(), output).iter().all(is_end_to_end) { end_to_end } else { shares })
         }
         (None, Some(shares)) if facts.n_named.is_none() => {
             // Anchors of a small image are as few as queries, but measured in pixels.
-            let outputs = probe().unwrap_or_default();
             let is_share = |row: &[f32]| row.iter().take(4).all(|v| v.is_nan() || v.abs() <= 2.0);
-            Rows::of(&outputs, output).iter().all(is_share).then_some(shares)
+            Rows::of(probe.outputs(), output).iter().all(is_share).then_some(shares)
         }
         (end_to_end, shares) => end_to_end.or(shares),
     }
 }
 
 /// Boxes of all anchors.
-fn many(list: &List, facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
+fn many(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let List { output, n_columns, boxes_last, .. } = *list;
     let layout = |first_score: usize, n_classes: usize, extras| Layout {
         kind: Kind::Yolo { output, first_score, n_classes, boxes_last },
@@ -303,8 +324,11 @@ fn many(list: &List, facts: &Facts, probe: Probe<'_>) -> Option<Layout> {
     let first = firsts[0];
     let n_behind = n_columns.checked_sub(first).filter(|n| *n > 0)?;
     let n_extras = list.n_extras(facts).unwrap_or_else(|| {
-        let Some(outputs) = probe() else { return 0 };
-        let rows = Rows::of(&outputs, output);
+        let outputs = probe.outputs();
+        if outputs.is_empty() {
+            return 0;
+        }
+        let rows = Rows::of(outputs, output);
         let rows = if boxes_last { rows.turned() } else { rows };
         match n_behind - n_scores(&rows, first) {
             0 if boxes_last && n_columns == DOTA => 1,

@@ -69,7 +69,7 @@ struct Plain {
     keypoints: Option<IgnoredAny>,
     num_keypoints: Option<u32>,
     attributes: Option<BTreeMap<String, Value>>,
-    file_name: Option<String>,
+    file_name: Option<Box<str>>,
 }
 
 struct Told(Segmentation);
