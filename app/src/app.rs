@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, time::Instant};
 
-use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
+use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui, ViewportCommand};
 use engine::{
     file::has_suffix,
     models::Shelf,
@@ -19,7 +19,7 @@ use crate::{
     panels::{
         ExportScreen, FindPanel, ModelsScreen, NewCategory, NewNumber, Palette, Pane, Purpose,
         SettingsScreen, Strip, Timeline, TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui,
-        statistics_ui, status_ui, tools_ui, welcome_ui,
+        statistics_ui, status_ui, tools_ui, unsaved_ui, welcome_ui,
     },
     preferences::Preferences,
     session::{Model, Seen, Session},
@@ -161,7 +161,7 @@ impl App {
                 self.screen = selected.map(Screen::NewNumber);
             }
             Command::OpenDemo => self.dialogs.make_demo(),
-            Command::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            Command::ChooseSaveElsewhere => self.dialogs.ask(Purpose::SaveElsewhere, &self.session),
             Command::Fit => self.change_view(ctx, ViewChange::Fit),
             Command::ActualSize => self.change_view(ctx, ViewChange::ActualSize),
             Command::ZoomIn => self.change_view(ctx, ViewChange::Zoom(1.25)),
@@ -205,10 +205,11 @@ impl App {
 
     /// What the user has said: keys, answers to dialogs, files dropped on the window.
     fn hear(&mut self, ctx: &Context) {
-        if self.screen.is_none() && !ctx.text_edit_focused() {
+        let is_asked = self.screen.is_some() || self.session.is_asking();
+        if !is_asked && !ctx.text_edit_focused() {
             self.canvas.keys(ctx, &mut self.commands);
         }
-        if self.screen.is_none() {
+        if !is_asked {
             self.review_keys(ctx);
             self.copy_and_paste(ctx);
             self.commands.extend(self.preferences.keymap().pressed(ctx));
@@ -321,6 +322,7 @@ impl App {
 
     fn screens(&mut self, ctx: &Context) {
         let Self { session, preferences, screen, commands, .. } = self;
+        unsaved_ui(ctx, &mut Pane { session, preferences, commands });
         if let Some(Screen::Settings(settings)) = screen {
             if !settings.ui(ctx, preferences) {
                 *screen = None;
@@ -348,6 +350,10 @@ impl App {
 impl eframe::App for App {
     fn logic(&mut self, ctx: &Context, _: &mut eframe::Frame) {
         self.hear(ctx);
+        if ctx.input(|input| input.viewport().close_requested()) && !self.session.is_over() {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            self.commands.push(Command::Quit);
+        }
         let commands = std::mem::take(&mut self.commands);
         for command in &commands {
             self.execute(ctx, command);
@@ -359,6 +365,9 @@ impl eframe::App for App {
         let now = Instant::now();
         self.seen.elapsed = self.turned.replace(now).map_or_else(Default::default, |turned| now - turned);
         self.session.turn(&self.engine, commands, &self.seen);
+        if self.session.is_over() {
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
         if let Some(failure) = self.preferences.failure() {
             self.session.notices.error(failure.to_string());
         }

@@ -125,6 +125,18 @@ pub enum Command {
     CloseProject,
     /// End the program.
     Quit,
+    /// Do not leave the project, which is not saved.
+    Stay,
+    /// Try again to save the project.
+    SaveAgain,
+    /// Leave the project and lose what is not saved.
+    LoseUnsaved,
+    /// Ask where else to keep the project.
+    ChooseSaveElsewhere,
+    /// Write the project to another path and go on there.
+    SaveElsewhere(PathBuf),
+    /// Do without a project that cannot be kept in its place.
+    GiveUpProject,
 
     // Edit
     /// Take the last step back.

@@ -101,6 +101,9 @@ fn paths(purpose: Purpose, folder: Option<&std::path::Path>) -> Option<Vec<PathB
             Some(vec![dialog.add_filter("Detectors", &["onnx", "safetensors"]).pick_file()?])
         }
         Purpose::Model => Some(vec![dialog.add_filter("Models", &["pt", "pth", "safetensors"]).pick_file()?]),
+        Purpose::SaveElsewhere => Some(vec![
+            dialog.add_filter("Segue projects", &["segue"]).set_file_name("project.segue").save_file()?,
+        ]),
         Purpose::Import => Some(vec![
             dialog
                 .add_filter("Labels", &suffixes(&["data", "json", "txt", "xml", "yaml", "yml"]))

@@ -18,6 +18,7 @@ mod strip;
 mod timeline;
 mod tools;
 mod typed;
+mod unsaved;
 mod welcome;
 
 use egui::{Button, Color32, Id, Modal, Order, Response, Role, Sense, Stroke, Ui, Vec2, WidgetInfo};
@@ -46,6 +47,7 @@ pub(crate) use self::{
     timeline::Timeline,
     tools::tools_ui,
     typed::{Purpose, TypedPath},
+    unsaved::unsaved_ui,
     welcome::welcome_ui,
 };
 

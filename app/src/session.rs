@@ -15,6 +15,7 @@ mod objects;
 mod player;
 mod proposals;
 mod review;
+mod saving;
 mod sweep;
 mod tracking;
 mod tracks;
@@ -43,6 +44,7 @@ pub use jobs::shown_job;
 pub use media::Progress;
 pub use models::{Models, Stage};
 pub use player::Player;
+pub use saving::{Homeless, Unsaved};
 
 use crate::{
     command::{Command, Tool},
@@ -75,7 +77,9 @@ pub struct Session {
     /// What the user should know.
     pub notices: Notices,
     asked: needs::Asked,
-    saving: files::Saving,
+    saving: saving::Saving,
+    /// True once the user has quit and nothing is left to be saved.
+    is_over: bool,
     model: Model,
     models: Models,
 }
@@ -188,7 +192,8 @@ impl Default for Session {
             next_job: 1,
             notices: Notices::default(),
             asked: needs::Asked::default(),
-            saving: files::Saving::default(),
+            saving: saving::Saving::default(),
+            is_over: false,
             model: Model::Loading,
             models: Models::default(),
         }
@@ -368,6 +373,11 @@ impl Session {
         &self.model
     }
 
+    /// True once the user has quit, and all that was wanted is saved.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Whether all steps are in the project file.
     pub fn is_saved(&self) -> bool {
         self.saving.is_done()
@@ -388,6 +398,7 @@ impl Session {
         self.forget_media_that_are_gone();
         self.keep_selection_true();
         self.take_preview();
+        self.leave_once_saved();
         self.save(engine);
         self.ask_for_what_is_missing(engine, seen);
         self.tell_what_to_track(engine);
@@ -412,6 +423,12 @@ impl Session {
             Command::Export(export) => self.export(*export),
             Command::FindMedia(folder) => self.find_media(folder),
             Command::CloseProject => self.close(),
+            Command::Quit => self.quit(),
+            Command::Stay => self.stay(),
+            Command::SaveAgain => self.save_again(),
+            Command::LoseUnsaved => self.lose(),
+            Command::SaveElsewhere(path) => self.save_elsewhere(path),
+            Command::GiveUpProject => self.give_up(),
             Command::Undo => self.undo(),
             Command::Redo => self.redo(),
 
@@ -542,7 +559,7 @@ impl Session {
             | Command::UseModel(_)
             | Command::UseDetector(_)
             | Command::OpenDemo
-            | Command::Quit
+            | Command::ChooseSaveElsewhere
             | Command::NewCategory
             | Command::Fit
             | Command::ActualSize

@@ -5,8 +5,10 @@ mod staging;
 use std::{
     fs, io,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
 };
+
+use percent_encoding::percent_decode_str;
 
 pub(crate) use staging::Staging;
 pub use staging::StagingError;
@@ -66,6 +68,23 @@ pub fn user_folders() -> Option<directories::ProjectDirs> {
     directories::ProjectDirs::from("", "", "segue")
 }
 
+/// Returns the path that is meant by a text, as a person types it or pastes it from a file manager or a shell: it may be
+/// quoted, begin with `~`, or be a `file:` address.
+pub fn typed_path(text: &str) -> PathBuf {
+    let text = text.trim();
+    let unquoted = ['\'', '"'].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
+    let text = unquoted.unwrap_or(text);
+    if let Some(address) = text.strip_prefix("file://") {
+        let path = address.find('/').map_or(address, |start| &address[start..]);
+        return PathBuf::from(&*percent_decode_str(path).decode_utf8_lossy());
+    }
+    let in_home = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(is_separator));
+    match in_home.zip(directories::BaseDirs::new()) {
+        Some((rest, home)) => home.home_dir().join(rest.trim_start_matches(is_separator)),
+        None => PathBuf::from(text),
+    }
+}
+
 /// The folder that `path` is in.
 pub fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
@@ -114,6 +133,24 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), "after");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn typed_paths_may_be_quoted_begin_in_the_home_or_be_addresses() {
+        let home = directories::BaseDirs::new().map(|home| home.home_dir().to_owned()).unwrap_or("~".into());
+        for (text, path) in [
+            (" /a/b c ", Path::new("/a/b c")),
+            ("'/a/b c'", Path::new("/a/b c")),
+            ("\"/a\"", Path::new("/a")),
+            ("file:///a/b%20c", Path::new("/a/b c")),
+            ("file://host/a", Path::new("/a")),
+            ("a'b", Path::new("a'b")),
+            ("~x", Path::new("~x")),
+            ("~", &*home),
+            ("~/x", &*home.join("x")),
+        ] {
+            assert_eq!(typed_path(text), path, "{text}");
+        }
     }
 
     #[test]

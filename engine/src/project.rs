@@ -38,7 +38,7 @@ pub use media::{content_of, path_of, told_from};
 pub use proposals::{KNOWN, Rejected};
 pub use run::{Extent, Run, RunId};
 pub use scan::Scan;
-pub use store::{Opened, Store, StoreError};
+pub use store::{Opened, Store, StoreError, open_copy, rescue};
 
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

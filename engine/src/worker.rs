@@ -125,8 +125,24 @@ pub enum Task {
 pub enum Storing {
     /// Open a project, or the project of a folder or of files, made if there is none; the one before is closed.
     Open(Vec<PathBuf>),
+    /// Open the project in this file, made if there is none; the one before is closed.
+    OpenAt {
+        /// The file.
+        path: PathBuf,
+        /// Media to add to a new project.
+        media: Vec<PathBuf>,
+        /// A project of which the file is to be a copy.
+        from: Option<PathBuf>,
+    },
     /// Write this down, all or nothing.
     Write(Vec<Write>),
+    /// Write the whole project to another path, and open it there.
+    SaveElsewhere {
+        /// The path, where there must be no file.
+        path: PathBuf,
+        /// The project as it is, in case the file can no longer be read.
+        project: Arc<Project>,
+    },
     /// Read back the steps before this one.
     Older(StepId),
     /// Close it.
@@ -237,14 +253,25 @@ pub enum Event {
         /// Folders and files that it was opened for, which may have media that it lacks.
         media: Vec<PathBuf>,
     },
-    /// The project cannot be opened, and why.
-    NotOpened(String),
+    /// The project cannot be opened.
+    NotOpened {
+        /// Its file.
+        path: PathBuf,
+        /// Media that a new project would have got.
+        media: Vec<PathBuf>,
+        /// True if it could perhaps be kept elsewhere: nothing can be written there.
+        is_place: bool,
+        /// Why.
+        why: String,
+    },
     /// Steps before one that were read back, and whether there are more.
     Older(StepId, Vec<Step>, bool),
     /// Written down; how many writes since the project was opened.
     Written(u64),
     /// Cannot be written down.
     NotWritten(String),
+    /// The file was gone from its path, where the whole project is written anew.
+    Restored(PathBuf),
     /// Tracking found something, in this opening of a project.
     Tracked(u64, Tracked),
     /// What needs a look in a video.

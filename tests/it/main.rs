@@ -33,6 +33,7 @@ mod photos;
 mod pillow;
 mod proposals;
 mod remote;
+mod saving;
 mod segmenter;
 mod session;
 mod slow;

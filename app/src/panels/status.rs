@@ -30,7 +30,13 @@ pub(crate) fn status_ui(ui: &mut Ui, pane: &mut Pane<'_>, pointer: Option<Point>
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             model_ui(ui, session);
             if session.file().is_some() {
-                ui.weak(if session.is_saved() { "Saved" } else { "Saving…" });
+                match session.save_failure() {
+                    Some(why) => {
+                        let text = RichText::new("Not saved").color(ui.visuals().error_fg_color);
+                        ui.label(text).on_hover_text(why);
+                    }
+                    None => _ = ui.weak(if session.is_saved() { "Saved" } else { "Saving…" }),
+                }
             }
             jobs_ui(ui, pane);
         });

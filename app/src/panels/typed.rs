@@ -1,6 +1,6 @@
 //! A path to type, where the system has no dialog for files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use egui::{Context, Key};
 
@@ -19,6 +19,7 @@ pub(crate) enum Purpose {
     Frames,
     Detector,
     Model,
+    SaveElsewhere,
 }
 
 impl Purpose {
@@ -34,6 +35,23 @@ impl Purpose {
             Self::Detector => "A detector: .onnx, or .safetensors with its config.json",
             Self::Model => "A model's file: .pt or .safetensors",
             Self::FindMedia => "Folder in which the missing media are",
+            Self::SaveElsewhere => "Project file (.segue) to make",
+        }
+    }
+
+    /// Returns why a path is no answer, if it is none.
+    fn problem(self, path: &Path) -> Option<&'static str> {
+        let is_folder = match self {
+            Self::SaveElsewhere => {
+                return path.exists().then_some("There is already a file or folder with this name");
+            }
+            Self::Folder | Self::ImportFolder | Self::ExportFolder | Self::FindMedia | Self::Frames => true,
+            Self::Files | Self::Import | Self::Detector | Self::Model => false,
+        };
+        match path.metadata() {
+            Err(_) => Some("There is no such file or folder"),
+            Ok(metadata) if is_folder && !metadata.is_dir() => Some("This is a file, not a folder"),
+            Ok(_) => None,
         }
     }
 
@@ -47,6 +65,7 @@ impl Purpose {
             Self::Frames => Command::AddFrames(paths.pop()?),
             Self::Detector => Command::UseDetector(paths.pop()?),
             Self::Model => Command::AddModel(paths.pop()?),
+            Self::SaveElsewhere => Command::SaveElsewhere(paths.pop()?),
         })
     }
 }
@@ -55,12 +74,14 @@ impl Purpose {
 pub(crate) struct TypedPath {
     purpose: Purpose,
     text: String,
+    /// Why the text was no answer.
+    problem: Option<&'static str>,
 }
 
 impl TypedPath {
     /// With a proposal.
     pub(crate) fn new(purpose: Purpose, text: String) -> Self {
-        Self { purpose, text }
+        Self { purpose, text, problem: None }
     }
 
     /// False once it is answered.
@@ -69,13 +90,27 @@ impl TypedPath {
             ui.set_width(460.0);
             let label = ui.strong(self.purpose.title());
             let field = egui::TextEdit::singleline(&mut self.text).desired_width(f32::INFINITY);
-            ui.add(field.hint_text("Path")).labelled_by(label.id).request_focus();
-            let entered = ui.input(|input| input.key_pressed(Key::Enter));
-            let chosen = (ui.button("OK").clicked() || entered) && !self.text.trim().is_empty();
-            if chosen && let Some(command) = self.purpose.command(vec![PathBuf::from(self.text.trim())]) {
-                pane.push(command);
+            let field = ui.add(field.hint_text("Path")).labelled_by(label.id);
+            field.request_focus();
+            if field.changed() {
+                self.problem = None;
             }
-            chosen
+            if let Some(problem) = self.problem {
+                ui.colored_label(ui.visuals().error_fg_color, problem);
+            }
+            let entered = ui.input(|input| input.key_pressed(Key::Enter));
+            ui.horizontal(|ui| {
+                let is_given = ui.button("OK").clicked() || entered;
+                if is_given && !self.text.trim().is_empty() {
+                    let path = engine::file::typed_path(&self.text);
+                    self.problem = self.purpose.problem(&path);
+                    let command = self.purpose.command(vec![path]).filter(|_| self.problem.is_none());
+                    pane.commands.extend(command.clone());
+                    return command.is_some();
+                }
+                ui.button("Cancel").clicked()
+            })
+            .inner
         });
         !modal.inner && !modal.should_close()
     }

@@ -11,7 +11,7 @@ use engine::{
 };
 use image::RgbImage;
 
-use super::{Model, Preview, Session, Thumbnail};
+use super::{Homeless, Model, Preview, Session, Thumbnail};
 
 impl Session {
     pub(super) fn on_event(&mut self, event: Event) {
@@ -38,10 +38,14 @@ impl Session {
             }
             Event::Read(..) | Event::Thumbnail(..) => {}
             Event::Opened { path, history, media } => self.opened(path, *history, media),
-            Event::NotOpened(why) => self.not_opened(why),
+            Event::NotOpened { path, media, is_place, why } => {
+                let homeless = is_place.then(|| Homeless { why: why.clone(), path, media });
+                self.not_opened(why, homeless);
+            }
             Event::Older(before, steps, has_older) => self.history.add_older(before, steps, has_older),
             Event::Written(n) => self.written(n),
-            Event::NotWritten(why) => self.not_written(&why),
+            Event::NotWritten(why) => self.not_written(why),
+            Event::Restored(path) => self.restored(&path),
             Event::Reviewed(medium, review) => self.reviewed(medium, review),
             Event::Tracked(opening, report) => self.tracked(opening, report),
             Event::Progress { job, done, total } => self.progressed(job, done, total),

@@ -1,11 +1,11 @@
-//! Opening, closing and saving: every step goes to the project file as it is made.
+//! The project that is open, and what is added to it.
 
 use std::path::PathBuf;
 
 use engine::{
     formats::counted,
-    project::{Category, CategoryId, History, Project, Scan, StepId, category_color},
-    worker::{Engine, Errand, Storing},
+    project::{Category, CategoryId, History, Project, Scan, category_color},
+    worker::Errand,
 };
 
 use super::{Cache, Finding, Player, Session};
@@ -15,49 +15,10 @@ use crate::{
     notice::Level,
 };
 
-/// What the project file is still to be told.
-#[derive(Default)]
-pub(super) struct Saving {
-    /// Requests that did not fit into the engine's inbox yet, the next first.
-    unsent: Vec<Storing>,
-    /// Writes given to the engine since the project was opened, and those that it has written.
-    n_sent: u64,
-    n_written: u64,
-    /// The project that was open before, while another is being opened.
-    before: Option<PathBuf>,
-    /// The step before which older ones were asked for.
-    older_asked: Option<StepId>,
-}
-
-impl Saving {
-    pub(super) fn is_done(&self) -> bool {
-        self.unsent.is_empty() && self.n_sent == self.n_written
-    }
-}
-
 impl Session {
-    /// The project before is closed, and opened again if this cannot be.
-    pub(super) fn open(&mut self, paths: Vec<PathBuf>) {
-        self.keep_what_jobs_found();
-        self.queue_writes();
-        self.saving.before = self.file.take().map(|file| file.path);
-        if self.saving.before.is_some() {
-            self.notices.clear();
-        }
-        self.forget_project();
-        self.saving.unsent.push(Storing::Open(paths));
-    }
-
-    pub(super) fn not_opened(&mut self, why: String) {
-        self.notices.error(why);
-        if let Some(before) = self.saving.before.take() {
-            self.saving.unsent.push(Storing::Open(vec![before]));
-        }
-    }
-
     pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
+        let view = self.saving.is_moving.then_some((self.shown, self.player));
         self.forget_project();
-        self.saving.before = None;
         self.history = history;
         self.file = Some(ProjectFile::new(path));
         if self.project().categories.is_empty() {
@@ -69,6 +30,9 @@ impl Session {
         self.category = self.project().categories.keys().next().copied();
         let unfinished = self.project().media.iter().find(|(_, medium)| !medium.done);
         self.shown = unfinished.or(self.project().media.iter().next()).map(|(id, _)| *id);
+        if let Some((shown, player)) = view {
+            (self.shown, self.player) = (shown, player);
+        }
         self.await_go();
         if self.project().media.is_empty() {
             // Later, what was taken out of the project would come back.
@@ -76,15 +40,7 @@ impl Session {
         }
     }
 
-    pub(super) fn close(&mut self) {
-        self.keep_what_jobs_found();
-        self.queue_writes();
-        self.saving.unsent.push(Storing::Close);
-        self.notices.clear();
-        self.forget_project();
-    }
-
-    fn forget_project(&mut self) {
+    pub(super) fn forget_project(&mut self) {
         self.jobs.retain(|job| {
             if !job.is_of_models {
                 job.cancel.cancel();
@@ -103,47 +59,7 @@ impl Session {
         self.visibility.hidden.clear();
         self.cache = Cache::default();
         self.asked.forget();
-        self.saving.n_sent = 0;
-        self.saving.n_written = 0;
-        self.saving.older_asked = None;
-    }
-
-    /// Puts what is new before whatever is asked of the file next.
-    fn queue_writes(&mut self) {
-        let writes = self.history.take_unwritten();
-        if !writes.is_empty() && self.file.is_some() {
-            self.saving.n_sent += writes.len() as u64;
-            match self.saving.unsent.last_mut() {
-                Some(Storing::Write(waiting)) => waiting.extend(writes),
-                _ => self.saving.unsent.push(Storing::Write(writes)),
-            }
-        }
-    }
-
-    /// Hands what is new to the thread that owns the file.
-    pub(super) fn save(&mut self, engine: &Engine) {
-        self.queue_writes();
-        if let Some(before) = self.history.needs_older()
-            && self.saving.older_asked != Some(before)
-        {
-            self.saving.older_asked = Some(before);
-            self.saving.unsent.push(Storing::Older(before));
-        }
-        let mut unsent = std::mem::take(&mut self.saving.unsent).into_iter();
-        while let Some(request) = unsent.next() {
-            if let Err(request) = engine.store(request) {
-                self.saving.unsent = std::iter::once(request).chain(unsent).collect();
-                break;
-            }
-        }
-    }
-
-    pub(super) fn written(&mut self, n: u64) {
-        self.saving.n_written = n;
-    }
-
-    pub(super) fn not_written(&mut self, error: &str) {
-        self.notices.error(format!("Work is not being saved: {error}"));
+        self.saving.forget();
     }
 
     pub(super) fn add_media(&mut self, paths: Vec<PathBuf>) {

@@ -74,11 +74,7 @@ impl Merger {
                 let id = (video, track);
                 let is_other = self.tracks.contains(&id);
                 let (_, track) = &id;
-                let own = if is_other {
-                    Id::of(&format!("{track}#{}", self.n_files))
-                } else {
-                    track.clone()
-                };
+                let own = if is_other { Id::of(&format!("{track}#{}", self.n_files)) } else { track.clone() };
                 tracks.push(id);
                 own
             });

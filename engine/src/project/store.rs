@@ -3,10 +3,12 @@
 //! Its lock is SQLite's own and goes with the process. On Unix it also goes when this process opens the file by other
 //! means and closes it again, so nothing else in Segue opens a project file.
 
+mod place;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -17,6 +19,8 @@ use rusqlite::{
     types::FromSqlError,
 };
 use serde::de::DeserializeOwned;
+
+pub use place::{open_copy, rescue};
 
 use super::{
     CategoryId, Change, Entry, History, Key, MediumId, ObjectId, Project, RunId, Step, StepId, Write,
@@ -37,6 +41,8 @@ const MIGRATIONS: &[&str] = &[
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    path: PathBuf,
+    identity: place::Identity,
 }
 
 /// A project file with what it holds.
@@ -79,6 +85,20 @@ pub enum StoreError {
         /// What SQLite said.
         cause: rusqlite::Error,
     },
+    /// Another file is at its path.
+    #[error("cannot save project: another file is in its place; save the project elsewhere: {}", path.display())]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
+    /// No file can be put at its path.
+    #[error("cannot save project: {}: {}", why(cause), path.display())]
+    Put {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// Nothing of the writes is in the file.
     #[error("cannot save project: {}", reason(.0))]
     Write(rusqlite::Error),
@@ -88,6 +108,20 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// True if nothing can be written where the file is or would be, but perhaps elsewhere.
+    pub fn is_of_place(&self) -> bool {
+        let Self::Open { cause, .. } = self else { return matches!(self, Self::Put { .. }) };
+        let code = cause.sqlite_error_code();
+        matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::DiskFull))
+    }
+
+    /// True if the open file can no longer be read, such as on a disk that was unplugged.
+    pub fn is_of_reading(&self) -> bool {
+        let Self::Write(cause) = self else { return false };
+        let code = cause.sqlite_error_code();
+        matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::CannotOpen))
+    }
+
     fn opening(path: &Path, cause: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match cause.sqlite_error_code() {
@@ -95,6 +129,18 @@ impl StoreError {
             Some(ErrorCode::NotADatabase) => Self::NotProject { path },
             _ => Self::Open { path, cause },
         }
+    }
+}
+
+/// What the system says of a file, for people.
+fn why(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "its folder is no longer there".to_owned(),
+        io::ErrorKind::StorageFull => "the disk is full; make room first".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "its folder may not be written".to_owned()
+        }
+        _ => cause.to_string(),
     }
 }
 
@@ -124,7 +170,12 @@ impl Store {
         }
         let history = history(&db).map_err(opening)?;
         use_log(&db).map_err(opening)?;
-        Ok(Opened { store: Self { db }, history })
+        let store = Self::of(db, path).map_err(|cause| StoreError::Put { path: path.to_owned(), cause })?;
+        Ok(Opened { store, history })
+    }
+
+    fn of(db: Connection, path: &Path) -> io::Result<Self> {
+        Ok(Self { db, path: path.to_owned(), identity: place::identity(path)? })
     }
 
     /// Writes down what [`History::take_unwritten`] gave: all or nothing.
@@ -160,9 +211,7 @@ enum Found {
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // What is refused stays as it is, with the log that it came with; one that only began here goes again.
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let has_log = Path::new(&log).exists();
+    let has_log = place::log_of(path).exists();
     let db = Connection::open(path)?;
     if db.is_readonly("main")? {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));

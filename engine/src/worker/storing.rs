@@ -10,89 +10,159 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::{Event, Reporter, Storing};
 use crate::{
     file::{folder_of, has_suffix},
-    project::{Opened, Store, Write},
+    project::{Opened, Project, Store, StoreError, Write, open_copy, rescue},
 };
 
 /// So many steps are read back at once.
 const STRETCH: usize = 500;
-/// How long until what could not be written is tried again, if nothing else is to be written.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Time between two looks whether the file is still in its place and what could not be written can be.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The project file that is open, and what is still to be written into it.
 #[derive(Default)]
 struct ProjectFile {
     store: Option<Store>,
-    /// What could not be written yet; what comes after builds on it.
+    path: PathBuf,
+    /// Writes that failed; later ones build on them.
     left: Vec<Write>,
     n_written: u64,
+    /// True if the last write failed.
+    has_failed: bool,
 }
 
 pub(super) fn run(inbox: &Receiver<Storing>, out: &Reporter) {
     let mut file = ProjectFile::default();
     loop {
-        let request = match file.left.is_empty() {
-            true => inbox.recv().map_err(RecvTimeoutError::from),
-            false => inbox.recv_timeout(PAUSE),
+        let request = match file.store {
+            None => inbox.recv().map_err(RecvTimeoutError::from),
+            Some(_) => inbox.recv_timeout(PAUSE),
         };
-        let event = match request {
-            Ok(Storing::Open(paths)) => {
-                let (path, media) = project_of(paths);
-                // The old project first, for it may be the same.
-                if let Err(error) = file.close() {
-                    // What is left in the inbox is saved even if nobody listens any more.
-                    let _heard = out.report(Event::NotWritten(error));
+        match request {
+            Ok(Storing::Open(paths)) => match paths.iter().find(|path| !path.exists()) {
+                Some(missing) => {
+                    let why = format!("cannot open {}: there is no such file or folder", missing.display());
+                    let (path, media) = (missing.clone(), Vec::new());
+                    report(out, Event::NotOpened { path, media, is_place: false, why });
                 }
-                match Store::open(&path) {
-                    Ok(Opened { store, history }) => {
-                        file.store = Some(store);
-                        Event::Opened { path, history: Box::new(history), media }
-                    }
-                    Err(error) => Event::NotOpened(error.to_string()),
+                None => {
+                    let (path, media) = project_of(paths);
+                    file.open(out, media, &path, || Store::open(&path));
                 }
+            },
+            Ok(Storing::OpenAt { path, media, from }) => {
+                file.open(out, media, &path, || match &from {
+                    Some(from) => open_copy(from, &path),
+                    None => Store::open(&path),
+                });
             }
-            Ok(Storing::Write(writes)) => match file.write(writes) {
-                Ok(n_written) => Event::Written(n_written),
-                Err(error) => Event::NotWritten(error),
-            },
-            // That it still cannot be written was said.
-            Err(RecvTimeoutError::Timeout) => match file.write(Vec::new()) {
-                Ok(n_written) => Event::Written(n_written),
-                Err(_) => continue,
-            },
+            Ok(Storing::SaveElsewhere { path, project }) => file.save_elsewhere(out, &path, &project),
+            Ok(Storing::Write(writes)) => file.write(out, writes, true),
+            Err(RecvTimeoutError::Timeout) => file.look(out),
             Ok(Storing::Older(before)) => match file.store.as_mut().map(|store| store.older(before, STRETCH))
             {
-                Some(Ok((steps, has_older))) => Event::Older(before, steps, has_older),
-                Some(Err(error)) => Event::NotWritten(error.to_string()),
-                None => continue,
+                Some(Ok((steps, has_older))) => report(out, Event::Older(before, steps, has_older)),
+                Some(Err(error)) => report(out, Event::NotWritten(error.to_string())),
+                None => {}
             },
-            Ok(Storing::Close) => match file.close() {
-                Ok(()) => continue,
-                Err(error) => Event::NotWritten(error),
-            },
+            Ok(Storing::Close) => file.close(out),
             Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let _heard = out.report(event);
+        }
     }
-    // Nobody listens any more.
-    file.close().ok();
+    file.close(out);
+}
+
+/// Reports an event. What is left in the inbox is saved even if nobody listens any more.
+fn report(out: &Reporter, event: Event) {
+    let _heard = out.report(event);
 }
 
 impl ProjectFile {
-    /// Writes what was left before, and this; how much was written since the file was opened.
-    fn write(&mut self, writes: Vec<Write>) -> Result<u64, String> {
-        let store = self.store.as_mut().ok_or("no project is open")?;
+    /// Opens a project, after closing the one before, which may be the same.
+    fn open(
+        &mut self,
+        out: &Reporter,
+        media: Vec<PathBuf>,
+        path: &Path,
+        open: impl FnOnce() -> Result<Opened, StoreError>,
+    ) {
+        self.close(out);
+        report(
+            out,
+            match open() {
+                Ok(opened) => self.opened(opened, path, media),
+                Err(error) => {
+                    let path = path.to_owned();
+                    Event::NotOpened { is_place: error.is_of_place(), path, media, why: error.to_string() }
+                }
+            },
+        );
+    }
+
+    fn opened(&mut self, Opened { store, history }: Opened, path: &Path, media: Vec<PathBuf>) -> Event {
+        *self = Self { store: Some(store), path: path.to_owned(), ..Self::default() };
+        Event::Opened { path: path.to_owned(), history: Box::new(history), media }
+    }
+
+    /// Writes what was left before, and this. `says_failure`: whether a failure is news.
+    fn write(&mut self, out: &Reporter, writes: Vec<Write>, says_failure: bool) {
         self.left.extend(writes);
+        match self.try_to_write() {
+            Ok(is_restored) => {
+                self.has_failed = false;
+                if is_restored {
+                    report(out, Event::Restored(self.path.clone()));
+                }
+                report(out, Event::Written(self.n_written));
+            }
+            Err(error) => {
+                self.has_failed = true;
+                if says_failure {
+                    report(out, Event::NotWritten(error));
+                }
+            }
+        }
+    }
+
+    /// Returns true if the project was written anew, since its file was gone.
+    fn try_to_write(&mut self) -> Result<bool, String> {
+        let store = self.store.as_mut().ok_or("no project is open")?;
+        let is_restored = store.restore().map_err(|error| error.to_string())?;
         store.write(&self.left).map_err(|error| error.to_string())?;
         self.n_written += self.left.len() as u64;
         self.left.clear();
-        Ok(self.n_written)
+        Ok(is_restored)
+    }
+
+    /// Writes the project anew if its file is gone, and tries again what could not be written.
+    fn look(&mut self, out: &Reporter) {
+        let is_in_place = self.store.as_ref().is_none_or(Store::is_in_place);
+        if !is_in_place || self.has_failed {
+            self.write(out, Vec::new(), !self.has_failed);
+        }
+    }
+
+    /// Writes the whole project to another path, where it is then open.
+    fn save_elsewhere(&mut self, out: &Reporter, path: &Path, project: &Project) {
+        let Some(store) = &self.store else { return };
+        let elsewhere = match store.save_elsewhere(path, &self.left) {
+            Err(error) if error.is_of_reading() => rescue(project, &folder_of(&self.path), path),
+            elsewhere => elsewhere,
+        };
+        let event = match elsewhere {
+            Ok(opened) => self.opened(opened, path, Vec::new()),
+            Err(error) => Event::NotWritten(error.to_string()),
+        };
+        report(out, event);
     }
 
     /// Tries for the last time to write what is left.
-    fn close(&mut self) -> Result<(), String> {
-        let closed = if self.left.is_empty() { Ok(()) } else { self.write(Vec::new()).map(drop) };
+    fn close(&mut self, out: &Reporter) {
+        if !self.left.is_empty()
+            && let Err(error) = self.try_to_write()
+        {
+            report(out, Event::NotWritten(error));
+        }
         *self = Self::default();
-        closed
     }
 }
 
@@ -121,25 +191,30 @@ mod tests {
     use super::*;
     use crate::project::{Category, CategoryId, History};
 
+    fn category(history: &mut History, id: u32, name: &str) -> Vec<Write> {
+        let category = Category::new(name, [0; 3]);
+        history.edit("Add", |project| project.categories.insert(CategoryId(id), category.into()));
+        history.take_unwritten()
+    }
+
     #[test]
     fn what_a_full_disk_did_not_take_is_written_once_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.segue");
         let Opened { store, mut history } = Store::open(&path).unwrap();
         let mut file = ProjectFile { store: Some(store), ..ProjectFile::default() };
-        let mut add = |id: u32, name: &str| {
-            let category = Category::new(name, [0; 3]);
-            history.edit("Add", |project| project.categories.insert(CategoryId(id), category.into()));
-            history.take_unwritten()
+        let mut write = |file: &mut ProjectFile, id: u32, name: &str| {
+            file.left.extend(category(&mut history, id, name));
+            file.try_to_write().map(|_| file.n_written)
         };
-        assert_eq!(file.write(add(1, "small")), Ok(1));
+        assert_eq!(write(&mut file, 1, "small"), Ok(1));
         file.store.as_ref().unwrap().limit_pages(1);
-        let error = file.write(add(2, &"large".repeat(100_000))).unwrap_err();
+        let error = write(&mut file, 2, &"large".repeat(100_000)).unwrap_err();
         assert!(error.contains("the disk is full"), "{error}");
-        assert!(file.write(add(3, "next")).is_err(), "what comes after waits for it");
+        assert!(write(&mut file, 3, "next").is_err(), "what comes after waits for it");
         file.store.as_ref().unwrap().limit_pages(1 << 20);
-        assert_eq!(file.write(Vec::new()), Ok(3));
-        assert_eq!(file.write(add(4, "last")), Ok(4));
+        assert_eq!(file.try_to_write().map(|_| file.n_written), Ok(3));
+        assert_eq!(write(&mut file, 4, "last"), Ok(4));
         let now = history.now().clone();
         drop(file);
         let history: History = Store::open(&path).unwrap().history;

@@ -78,9 +78,11 @@ impl Layout {
         }
         if matches!(layout.kind, Kind::Separate { boxes, .. } if outputs[boxes].name.contains("detection_boxes"))
         {
-            return Err("its boxes have y before x, as the Object Detection API of TensorFlow exports them, which \
+            return Err(
+                "its boxes have y before x, as the Object Detection API of TensorFlow exports them, which \
                         Segue does not read"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         // Where the outputs had to be computed, they must be what the layout says.
         if let Some(Err(error)) = probe.outputs.as_ref().map(|outputs| layout.read(outputs, 0.0)) {
@@ -289,7 +291,11 @@ fn few(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
         (Some(end_to_end), Some(shares)) => {
             let is_class = |v: &f32| *v >= 0.0 && v.fract() == 0.0;
             let is_end_to_end = |row: &[f32]| row.get(5).is_some_and(is_class);
-            Some(if Rows::of(probe.outputs(), output).iter().all(is_end_to_end) { end_to_end } else { shares })
+            Some(if Rows::of(probe.outputs(), output).iter().all(is_end_to_end) {
+                end_to_end
+            } else {
+                shares
+            })
         }
         (None, Some(shares)) if facts.n_named.is_none() => {
             // Anchors of a small image are as few as queries, but measured in pixels.

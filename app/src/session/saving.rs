@@ -1,0 +1,269 @@
+//! Saving, and leaving a project: every step goes to the project file as it is made, and a project is only left once all is
+//! written, or its user gives up what is not.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use engine::{
+    file::has_suffix,
+    project::{StepId, Write},
+    worker::{Engine, Storing},
+};
+
+use super::Session;
+
+/// What the project file is still to be told.
+#[derive(Default)]
+pub(super) struct Saving {
+    /// Requests that did not fit into the engine's inbox yet, the next first.
+    unsent: Vec<Storing>,
+    /// What was given to the engine and is not written yet, by the titles of the steps; `None` for what is no step.
+    unwritten: VecDeque<Option<Arc<str>>>,
+    /// Writes that the engine has written since the project was opened.
+    n_written: u64,
+    /// Why nothing can be written now.
+    failure: Option<String>,
+    /// What is to be done once all is written.
+    leaving: Option<Leaving>,
+    /// The project that was open before, while another is being opened.
+    before: Option<PathBuf>,
+    /// The step before which older ones were asked for.
+    older_asked: Option<StepId>,
+    /// A project that can perhaps be kept elsewhere.
+    homeless: Option<Homeless>,
+    /// True while the project is being written to another path.
+    pub(super) is_moving: bool,
+}
+
+impl Saving {
+    pub(super) fn is_done(&self) -> bool {
+        self.unsent.is_empty() && self.unwritten.is_empty() && self.failure.is_none()
+    }
+
+    /// Forgets the file that was open, but not what is to be asked of the next.
+    pub(super) fn forget(&mut self) {
+        let unsent = std::mem::take(&mut self.unsent);
+        *self = Self { unsent, before: self.before.take(), ..Self::default() };
+    }
+}
+
+/// Why a project is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Leaving {
+    Open(Vec<PathBuf>),
+    Close,
+    Quit,
+}
+
+/// A project that cannot be kept in its place, where nothing can be written.
+#[derive(Clone, Debug)]
+pub struct Homeless {
+    /// Why not.
+    pub why: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Media that it would have got.
+    pub media: Vec<PathBuf>,
+}
+
+/// Work that would be lost if the project was left now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaved {
+    /// The titles of the steps, the first first.
+    pub steps: Vec<Arc<str>>,
+    /// Why they are not saved; `None` while they are being saved.
+    pub why: Option<String>,
+    /// True if the window is to close.
+    pub quits: bool,
+}
+
+impl Session {
+    /// The project before is closed once it is saved, and opened again if this cannot be.
+    pub(super) fn open(&mut self, paths: Vec<PathBuf>) {
+        self.leave(Leaving::Open(paths));
+    }
+
+    /// Closes the project once it is saved.
+    pub(super) fn close(&mut self) {
+        self.leave(Leaving::Close);
+    }
+
+    /// Ends the session once the project is saved.
+    pub(super) fn quit(&mut self) {
+        self.leave(Leaving::Quit);
+    }
+
+    fn leave(&mut self, leaving: Leaving) {
+        self.keep_what_jobs_found();
+        self.saving.leaving = Some(leaving);
+        self.leave_once_saved();
+    }
+
+    /// Leaves the project if that was wanted and nothing is lost.
+    pub(super) fn leave_once_saved(&mut self) {
+        if self.saving.leaving.is_none() {
+            return;
+        }
+        // What is made meanwhile is not lost either.
+        self.queue_writes();
+        if self.file.is_none() || self.saving.is_done() {
+            self.leave_now();
+        }
+    }
+
+    fn leave_now(&mut self) {
+        match self.saving.leaving.take() {
+            Some(Leaving::Open(paths)) => {
+                self.saving.before = self.file.take().map(|file| file.path);
+                if self.saving.before.is_some() {
+                    self.notices.clear();
+                }
+                self.forget_project();
+                self.saving.unsent.push(Storing::Open(paths));
+            }
+            Some(Leaving::Close) => {
+                self.saving.unsent.push(Storing::Close);
+                self.notices.clear();
+                self.forget_project();
+            }
+            Some(Leaving::Quit) => self.is_over = true,
+            None => {}
+        }
+    }
+
+    /// Stays in the project.
+    pub(super) fn stay(&mut self) {
+        self.saving.leaving = None;
+    }
+
+    /// Leaves the project and loses what is not saved.
+    pub(super) fn lose(&mut self) {
+        self.history.take_unwritten();
+        self.saving.unsent.clear();
+        self.saving.unwritten.clear();
+        self.saving.failure = None;
+        self.leave_now();
+    }
+
+    /// Tries again to write what could not be written.
+    pub(super) fn save_again(&mut self) {
+        self.saving.unsent.push(Storing::Write(Vec::new()));
+    }
+
+    /// Writes the whole project to another path and goes on there; of a project that could not be kept in its place, opens it
+    /// there.
+    pub(super) fn save_elsewhere(&mut self, path: PathBuf) {
+        let path = if has_suffix(&path, &["segue"]) { path } else { path.with_added_extension("segue") };
+        if let Some(Homeless { path: from, media, .. }) = self.saving.homeless.take() {
+            let from = Some(from).filter(|from| from.exists());
+            self.saving.unsent.push(Storing::OpenAt { path, media, from });
+        } else if self.file.is_some() {
+            self.queue_writes();
+            let project = self.project().clone();
+            self.saving.unsent.push(Storing::SaveElsewhere { path, project });
+            self.saving.is_moving = true;
+        }
+    }
+
+    /// Returns why the project cannot be saved now.
+    pub fn save_failure(&self) -> Option<&str> {
+        self.saving.failure.as_deref()
+    }
+
+    /// Returns the work that would be lost, if the project is to be left.
+    pub fn leaving(&self) -> Option<Unsaved> {
+        let leaving = self.saving.leaving.as_ref()?;
+        let steps = self.saving.unwritten.iter().flatten().cloned().collect();
+        Some(Unsaved { steps, why: self.saving.failure.clone(), quits: *leaving == Leaving::Quit })
+    }
+
+    /// True while the user is asked what is to become of a project.
+    pub fn is_asking(&self) -> bool {
+        self.saving.leaving.is_some() || self.saving.homeless.is_some()
+    }
+
+    /// Returns a project that cannot be kept in its place, and perhaps elsewhere.
+    pub fn homeless(&self) -> Option<&Homeless> {
+        self.saving.homeless.as_ref()
+    }
+
+    /// Does without a project that cannot be kept in its place.
+    pub(super) fn give_up(&mut self) {
+        self.saving.homeless = None;
+    }
+
+    pub(super) fn not_opened(&mut self, why: String, homeless: Option<Homeless>) {
+        match homeless {
+            Some(homeless) => self.saving.homeless = Some(homeless),
+            None => self.notices.error(why),
+        }
+        if let Some(before) = self.saving.before.take() {
+            self.saving.unsent.push(Storing::Open(vec![before]));
+        }
+    }
+
+    /// Puts what is new before whatever is asked of the file next.
+    fn queue_writes(&mut self) {
+        let writes = self.history.take_unwritten();
+        if !writes.is_empty() && self.file.is_some() {
+            self.saving.unwritten.extend(writes.iter().map(title));
+            match self.saving.unsent.last_mut() {
+                Some(Storing::Write(waiting)) => waiting.extend(writes),
+                _ => self.saving.unsent.push(Storing::Write(writes)),
+            }
+        }
+    }
+
+    /// Hands what is new to the thread that owns the file.
+    pub(super) fn save(&mut self, engine: &Engine) {
+        self.queue_writes();
+        if let Some(before) = self.history.needs_older()
+            && self.saving.older_asked != Some(before)
+        {
+            self.saving.older_asked = Some(before);
+            self.saving.unsent.push(Storing::Older(before));
+        }
+        let mut unsent = std::mem::take(&mut self.saving.unsent).into_iter();
+        while let Some(request) = unsent.next() {
+            if let Err(request) = engine.store(request) {
+                self.saving.unsent = std::iter::once(request).chain(unsent).collect();
+                break;
+            }
+        }
+    }
+
+    pub(super) fn written(&mut self, n: u64) {
+        let n_new = n.saturating_sub(self.saving.n_written) as usize;
+        self.saving.unwritten.drain(..n_new.min(self.saving.unwritten.len()));
+        self.saving.n_written = n;
+        self.saving.failure = None;
+    }
+
+    pub(super) fn not_written(&mut self, error: String) {
+        self.saving.is_moving = false;
+        if self.saving.leaving.is_none() {
+            self.notices.error(format!("Work is not being saved: {error}"));
+        }
+        self.saving.failure = Some(error);
+    }
+
+    pub(super) fn restored(&mut self, path: &Path) {
+        let path = path.display();
+        self.notices.warn(format!(
+            "The project file was moved or deleted; the whole project is written again: {path}"
+        ));
+    }
+}
+
+/// The title of a step that is written.
+fn title(write: &Write) -> Option<Arc<str>> {
+    match write {
+        Write::Step(step) => Some(step.title.clone()),
+        Write::Undo(_) => Some("Undo".into()),
+        Write::Redo(_) => Some("Redo".into()),
+        Write::Amend { .. } => None,
+    }
+}

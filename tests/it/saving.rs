@@ -1,0 +1,82 @@
+//! Work is saved, or its user knows that it is not.
+
+use std::{fs, path::Path};
+
+use engine::project::Store;
+use segue::command::Command;
+
+use crate::desk::{Desk, click, fake};
+
+/// Puts another project at the path of the one that is open.
+fn replace(desk: &Desk) {
+    let other = desk.folder.path().join("other.segue");
+    drop(Store::open(&other).unwrap());
+    fs::rename(other, desk.file()).unwrap();
+}
+
+fn n_objects(project: &Path) -> usize {
+    Store::open(project).unwrap().history.now().objects.len()
+}
+
+#[test]
+fn a_project_whose_file_is_deleted_is_written_again_also_when_nothing_is_done() {
+    let mut desk = Desk::new(1, fake());
+    desk.step([click(50.0, 50.0)]);
+    let file = desk.file();
+    fs::remove_file(&file).unwrap();
+    desk.step([click(110.0, 50.0)]);
+    assert!(file.exists() && desk.says("written again"), "{:?}", desk.session.notices.shown());
+    fs::remove_file(&file).unwrap();
+    desk.until("it is there again", |_| file.exists());
+    desk.settle();
+    let n = desk.objects().len();
+    let Desk { engine, folder: _folder, .. } = desk;
+    drop(engine);
+    assert_eq!(n_objects(&file), n);
+}
+
+#[test]
+fn a_project_that_cannot_be_saved_is_left_only_if_its_user_gives_it_up() {
+    let mut desk = Desk::new(2, fake());
+    desk.settle();
+    let folder = desk.folder.path().to_owned();
+    replace(&desk);
+    desk.run([click(50.0, 50.0)]);
+    desk.until("it is said", |s| s.save_failure().is_some());
+    assert!(!desk.session.is_saved() && desk.says("another file is in its place"));
+    for leave in [Command::CloseProject, Command::Open(vec![folder]), Command::Quit] {
+        desk.run([leave.clone()]);
+        let unsaved = desk.session.leaving().unwrap();
+        assert!(unsaved.steps.iter().any(|title| title.contains("object")), "{:?}", unsaved.steps);
+        assert!(unsaved.why.unwrap().contains("another file"));
+        assert_eq!(unsaved.quits, leave == Command::Quit);
+        desk.run([Command::Stay]);
+        assert!(desk.session.leaving().is_none() && desk.objects().len() == 1);
+    }
+    desk.run([Command::Quit]);
+    assert!(!desk.session.is_over());
+    desk.run([Command::LoseUnsaved]);
+    assert!(desk.session.is_over());
+}
+
+#[test]
+fn a_project_goes_on_where_it_is_saved_elsewhere() {
+    let mut desk = Desk::new(2, fake());
+    let second = desk.media()[1];
+    desk.step([Command::GoTo(second)]);
+    replace(&desk);
+    desk.run([click(50.0, 50.0), Command::Quit]);
+    desk.until("it is asked", |s| s.leaving().is_some_and(|unsaved| unsaved.why.is_some()));
+    desk.run([Command::Stay]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("mine.segue");
+    desk.run([Command::SaveElsewhere(elsewhere.path().join("mine"))]);
+    desk.until("it is saved", |s| s.is_saved() && s.file().is_some_and(|open| open.path == file));
+    assert_eq!(desk.session.shown(), Some(second));
+    desk.until("the photo is read", |s| s.picture().is_some());
+    desk.step([click(110.0, 50.0), Command::Quit]);
+    desk.until("it is over", |s| s.is_over());
+    let n = desk.objects().len();
+    drop(desk);
+    assert_eq!(n_objects(&file), n);
+}
