@@ -7,7 +7,7 @@ use engine::{
     file::folder_of,
     formats::counted,
     media::Sources,
-    project::{path_of, scan},
+    project::{Store, path_of, scan},
 };
 
 use super::{ModelArgs, detect::complain, say, track_project::Desk};
@@ -22,6 +22,9 @@ pub(super) fn run(source: &Path, project: &Path, find: Find, model: ModelArgs) -
         scan(std::slice::from_ref(&source), &folder_of(project), &Sources::default(), &|_, _| true).media;
     let is_video = matches!(&media[..], [medium] if medium.is_video());
     ensure!(is_video, "tracks are for videos; {} is none", source.display());
+    if !project.exists() {
+        drop(Store::open(project)?);
+    }
     let mut desk = Desk::open(project, model)?;
     desk.say(Command::AddMedia(vec![source.clone()]))?;
     desk.until(|session| session.jobs().is_empty())?;

@@ -106,7 +106,7 @@ fn medium(session: &Session, name: Option<&str>) -> anyhow::Result<MediumId> {
 }
 
 impl Desk {
-    /// With a project open, made if there is none, and the model loaded.
+    /// With a project open, and the model loaded.
     pub(super) fn open(project: &Path, model: ModelArgs) -> anyhow::Result<Self> {
         let engine = Engine::start(super::load(model), || ()).context("cannot start the engine")?;
         let mut desk = Self { session: Session::default(), engine, cancel: cancel_on_interrupt()? };
@@ -124,7 +124,8 @@ impl Desk {
     /// What the window would show as an error ends the command.
     fn complain(&self) -> anyhow::Result<()> {
         let errors = self.session.notices.shown().iter().filter(|notice| notice.level == Level::Error);
-        errors.map(|notice| notice.text.clone()).next().map_or(Ok(()), |error| bail!(error))
+        let not_opened = self.session.homeless().map(|project| project.why.clone());
+        errors.map(|notice| notice.text.clone()).next().or(not_opened).map_or(Ok(()), |error| bail!(error))
     }
 
     pub(super) fn until(&mut self, is_so: impl Fn(&Session) -> bool) -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use crate::{
 
 impl Session {
     pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
-        let view = self.saving.is_moving.then_some((self.shown, self.player));
+        let view = (self.saving.moves_to.as_ref() == Some(&path)).then_some((self.shown, self.player));
         self.forget_project();
         self.history = history;
         self.file = Some(ProjectFile::new(path));

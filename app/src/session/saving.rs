@@ -34,8 +34,8 @@ pub(super) struct Saving {
     older_asked: Option<StepId>,
     /// A project that can perhaps be kept elsewhere.
     homeless: Option<Homeless>,
-    /// True while the project is being written to another path.
-    pub(super) is_moving: bool,
+    /// The path to which the whole project is being written.
+    pub(super) moves_to: Option<PathBuf>,
 }
 
 impl Saving {
@@ -163,8 +163,8 @@ impl Session {
         } else if self.file.is_some() {
             self.queue_writes();
             let project = self.project().clone();
+            self.saving.moves_to = Some(path.clone());
             self.saving.unsent.push(Storing::SaveElsewhere { path, project });
-            self.saving.is_moving = true;
         }
     }
 
@@ -243,7 +243,6 @@ impl Session {
     }
 
     pub(super) fn not_written(&mut self, error: String) {
-        self.saving.is_moving = false;
         if self.saving.leaving.is_none() {
             self.notices.error(format!("Work is not being saved: {error}"));
         }
