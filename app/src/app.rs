@@ -22,7 +22,7 @@ use crate::{
         statistics_ui, status_ui, tools_ui, unsaved_ui, welcome_ui,
     },
     preferences::Preferences,
-    session::{Model, Seen, Session},
+    session::{AGAIN, Model, Seen, Session},
     settings::ModelChoice,
     theme,
 };
@@ -212,7 +212,11 @@ impl App {
         if !is_asked {
             self.review_keys(ctx);
             self.copy_and_paste(ctx);
-            self.commands.extend(self.preferences.keymap().pressed(ctx));
+            let pressed = self.preferences.keymap().pressed(ctx);
+            // While a button is held, other keys than that for undo would pull away what it is held for.
+            let is_dragging = self.canvas.is_dragging();
+            self.commands
+                .extend(pressed.into_iter().filter(|command| !is_dragging || *command == Command::Undo));
         }
         if let Some(answer) = self.dialogs.answer() {
             match answer {
@@ -354,7 +358,8 @@ impl eframe::App for App {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             self.commands.push(Command::Quit);
         }
-        let commands = std::mem::take(&mut self.commands);
+        let mut commands = std::mem::take(&mut self.commands);
+        commands.retain(|command| *command != Command::Undo || !self.canvas.take_back());
         for command in &commands {
             self.execute(ctx, command);
         }
@@ -381,6 +386,9 @@ impl eframe::App for App {
         }
         if self.session.player().plays() || self.session.lit().next().is_some() {
             ctx.request_repaint();
+        }
+        if self.session.misses_files() {
+            ctx.request_repaint_after(AGAIN);
         }
         if *self.session.model() == Model::Loading {
             ctx.request_repaint_after(std::time::Duration::from_millis(100));

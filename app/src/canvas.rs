@@ -2,16 +2,22 @@
 
 mod draw;
 mod gpu;
+mod modes;
 mod mouse;
 mod outline;
 mod textures;
 mod view;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use eframe::egui_wgpu::RenderState;
 use egui::{Rect, Response, Role, Sense, Ui, WidgetInfo};
-use engine::{geometry::Point, mask::Rle, project::MediumId, prompt::Label};
+use engine::{
+    geometry::Point,
+    mask::Rle,
+    project::{FrameId, MediumId},
+    prompt::Label,
+};
 
 use self::{
     outline::{CornerId, Corners, Ring},
@@ -30,10 +36,14 @@ pub struct Canvas {
     view: View,
     textures: Option<Textures>,
     gesture: Gesture,
-    /// A polygon that is not finished, while another tool is used.
-    unfinished: Gesture,
-    /// The medium that the view and the gesture are of.
+    /// The frame that the gesture is of.
+    at: Option<FrameId>,
+    /// A polygon that is not finished, while another tool is used or another frame is shown, and its frame.
+    unfinished: Option<(FrameId, Gesture)>,
+    /// The medium that the view is of.
     shown: Option<MediumId>,
+    /// Since when the picture of another frame is on the screen.
+    waits_since: Option<Instant>,
     rect: Rect,
     pointer: Option<Point>,
     /// Corners that can be moved, of the selected object's mask.
@@ -53,6 +63,8 @@ enum Gesture {
     Polygon { points: Vec<Point>, label: Label },
     /// Moving a corner of the selected object's outline.
     Corner { rings: Vec<Ring>, corner: CornerId },
+    /// A drag that was given up, while its button is still down.
+    Canceled,
 }
 
 /// How masks are painted.
@@ -82,8 +94,10 @@ impl Canvas {
             view: View::default(),
             textures: render_state.map(|state| Textures::new(gpu::Gpu::new(state))),
             gesture: Gesture::None,
-            unfinished: Gesture::None,
+            at: None,
+            unfinished: None,
             shown: None,
+            waits_since: None,
             rect: Rect::NOTHING,
             pointer: None,
             corners: None,
@@ -128,8 +142,12 @@ impl Canvas {
         let painter = ui.painter_at(rect);
         painter.rect_filled(rect, 0.0, theme::canvas_background(ui.visuals().dark_mode));
         self.rect = rect;
+        self.leave_frame(session.frame());
         if self.shown != session.shown() {
-            *self = Self { shown: session.shown(), textures: self.textures.take(), rect, ..Self::new(None) };
+            let (textures, unfinished) = (self.textures.take(), self.unfinished.take());
+            let (gesture, at) = (std::mem::take(&mut self.gesture), self.at);
+            let kept = Self { textures, unfinished, gesture, at, ..Self::new(None) };
+            *self = Self { shown: session.shown(), rect, ..kept };
         }
         let size = session.size()?;
         self.view.set_aspect(session.pixel_aspect());
@@ -141,32 +159,71 @@ impl Canvas {
         let settings = pane.preferences.settings();
         let paint = Paint { opacity: settings.mask_opacity, preview: settings.preview };
         self.draw(ui, &painter, &response, size, session, paint);
+        modes::modes_ui(ui, rect, pane);
         hover
     }
 
-    /// Whether Enter, Escape and Backspace mean the polygon that is being drawn, and what they do to it.
+    /// True while a button is held for a gesture.
+    pub fn is_dragging(&self) -> bool {
+        !matches!(self.gesture, Gesture::None | Gesture::Polygon { .. })
+    }
+
+    /// Takes back the last corner of a polygon, or gives up a drag. Returns false if there is no gesture.
+    pub fn take_back(&mut self) -> bool {
+        match &mut self.gesture {
+            Gesture::None => return false,
+            Gesture::Polygon { points, .. } => {
+                points.pop();
+                if points.is_empty() {
+                    self.gesture = Gesture::None;
+                }
+            }
+            _ => self.gesture = Gesture::Canceled,
+        }
+        true
+    }
+
+    /// Ends a gesture whose frame is no longer shown; a polygon goes on once it is shown again.
+    fn leave_frame(&mut self, now: Option<FrameId>) {
+        if self.at == now {
+            return;
+        }
+        match (std::mem::take(&mut self.gesture), self.at) {
+            (Gesture::None, _) => {}
+            (polygon @ Gesture::Polygon { .. }, Some(at)) => self.unfinished = Some((at, polygon)),
+            _ => self.gesture = Gesture::Canceled,
+        }
+        self.at = now;
+    }
+
+    /// Whether Enter, Escape and Backspace mean the gesture, and what they do to it.
     pub fn keys(&mut self, ctx: &egui::Context, commands: &mut Vec<Command>) {
-        let Gesture::Polygon { points, label } = &mut self.gesture else { return };
         let pressed = |key| ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
+        if self.is_dragging() && pressed(egui::Key::Escape) {
+            self.take_back();
+        }
+        let Gesture::Polygon { points, label } = &mut self.gesture else { return };
         if pressed(egui::Key::Enter) {
             commands.push(Command::FillPolygon { points: std::mem::take(points), label: *label });
             self.gesture = Gesture::None;
         } else if pressed(egui::Key::Escape) {
             self.gesture = Gesture::None;
         } else if pressed(egui::Key::Backspace) {
-            points.pop();
-            if points.is_empty() {
-                self.gesture = Gesture::None;
-            }
+            self.take_back();
         }
     }
 
     /// Other tools could do nothing as long as a polygon is not finished; it goes on with its own tool.
     fn put_polygon_aside(&mut self, tool: Tool) {
         match (&self.gesture, tool) {
-            (Gesture::None, Tool::Polygon) => self.gesture = std::mem::take(&mut self.unfinished),
+            (Gesture::None, Tool::Polygon) => {
+                let of_frame = self.unfinished.take_if(|(at, _)| Some(*at) == self.at);
+                self.gesture = of_frame.map(|(_, polygon)| polygon).unwrap_or_default();
+            }
             (_, Tool::Polygon) => {}
-            (Gesture::Polygon { .. }, _) => self.unfinished = std::mem::take(&mut self.gesture),
+            (Gesture::Polygon { .. }, _) => {
+                self.unfinished = self.at.map(|at| (at, std::mem::take(&mut self.gesture)));
+            }
             (Gesture::Corner { .. }, _) => self.gesture = Gesture::None,
             _ => {}
         }

@@ -110,6 +110,7 @@ impl Keymap {
         if is_typing(ctx) || egui::Popup::is_any_open(ctx) {
             return Vec::new();
         }
+        let is_quiet = is_quiet(ctx);
         let has_focus = ctx.memory(|memory| memory.focused().is_some());
         let mut commands = Vec::new();
         let mut took_any = false;
@@ -118,7 +119,8 @@ impl Keymap {
             input.events.retain(|event| {
                 match event {
                     &Event::Key { key, modifiers, pressed: true, repeat, .. } => {
-                        let named = self.command_for(key, modifiers);
+                        let types = is_quiet && !modifiers.command && !modifiers.alt && !is_for_focus(key);
+                        let named = self.command_for(key, modifiers).filter(|_| !types);
                         let named = named.filter(|_| !(has_focus && is_for_focus(key)));
                         let fires = named.filter(|named| !repeat || named.command.repeats());
                         commands.extend(fires.map(|named| named.command.clone()));
@@ -139,13 +141,41 @@ impl Keymap {
     }
 }
 
+/// Seconds in which letters mean no commands after a text field was left without an answer, or a letter came in this time:
+/// somebody types on and has not seen that the field is gone.
+const QUIET: f64 = 1.0;
+
 /// Whether a text field has the keyboard, or had it until Escape was pressed in this turn.
 fn is_typing(ctx: &egui::Context) -> bool {
     let was_typing_id = Id::unique("keymap: a text field had the keyboard");
     let is_typing = ctx.text_edit_focused();
     let was_typing =
         ctx.data_mut(|data| std::mem::replace(data.get_temp_mut_or_default(was_typing_id), is_typing));
+    if was_typing && !is_typing && !ctx.input(|input| input.key_pressed(Key::Enter)) {
+        be_quiet(ctx);
+    }
     is_typing || was_typing && ctx.input(|input| input.key_pressed(Key::Escape))
+}
+
+fn quiet_id() -> Id {
+    Id::unique("keymap: until when letters mean nothing")
+}
+
+fn be_quiet(ctx: &egui::Context) {
+    let until = ctx.input(|input| input.time) + QUIET;
+    ctx.data_mut(|data| data.insert_temp(quiet_id(), until));
+}
+
+/// True while letters mean nothing.
+fn is_quiet(ctx: &egui::Context) -> bool {
+    let until = ctx.data(|data| data.get_temp::<f64>(quiet_id())).unwrap_or(0.0);
+    let (time, types) = ctx
+        .input(|input| (input.time, input.events.iter().any(|event| matches!(event, egui::Event::Text(_)))));
+    let is_quiet = time < until;
+    if is_quiet && types {
+        be_quiet(ctx);
+    }
+    is_quiet
 }
 
 /// The keys with which egui moves the focus and uses the widget that has it.

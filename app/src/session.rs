@@ -43,6 +43,7 @@ pub use finding::{Finding, Row};
 pub use jobs::shown_job;
 pub use media::Progress;
 pub use models::{Models, Stage};
+pub use needs::AGAIN;
 pub use player::Player;
 pub use saving::{Homeless, Unsaved};
 
@@ -114,6 +115,8 @@ pub struct Visibility {
 #[derive(Default)]
 pub struct Cache {
     pictures: BTreeMap<FrameId, Result<Arc<Picture>, String>>,
+    /// Frames whose files are missing.
+    missing: BTreeSet<FrameId>,
     aspects: BTreeMap<MediumId, PixelAspect>,
     thumbnails: BTreeMap<MediumId, Thumbnail>,
     encoded: BTreeSet<FrameId>,
@@ -233,6 +236,11 @@ impl Session {
             Some(Ok(picture)) => Some(picture.at),
             _ => self.frame(),
         }
+    }
+
+    /// True if the pixels on the screen are those of the shown frame, so that clicks mean what is seen.
+    pub fn is_on_screen(&self) -> bool {
+        matches!(self.picture(), Some(Ok(_)))
     }
 
     /// The size of what is shown, in pixels.
@@ -373,11 +381,6 @@ impl Session {
         &self.model
     }
 
-    /// True once the user has quit, and all that was wanted is saved.
-    pub fn is_over(&self) -> bool {
-        self.is_over
-    }
-
     /// Whether all steps are in the project file.
     pub fn is_saved(&self) -> bool {
         self.saving.is_done()
@@ -411,6 +414,14 @@ impl Session {
     }
 
     fn execute(&mut self, command: Command) {
+        // What is made is seen.
+        if let Command::AddPoint { .. }
+        | Command::SetBox(_)
+        | Command::Stroke { .. }
+        | Command::FillPolygon { .. } = &command
+        {
+            self.visibility.masks = true;
+        }
         match command {
             Command::Open(paths) => self.open(paths),
             Command::AddMedia(paths) => self.add_media(paths),

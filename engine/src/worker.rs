@@ -241,7 +241,7 @@ pub enum Event {
         answer: Answer,
     },
     /// A frame's pixels, or why there are none; read from this file.
-    Read(FrameId, PathBuf, Result<Arc<Picture>, String>),
+    Read(FrameId, PathBuf, Result<Arc<Picture>, MediaError>),
     /// A small picture of a medium, and what its file holds; read from this file.
     Thumbnail(MediumId, PathBuf, Result<(RgbImage, Content), MediaError>),
     /// The project is open.

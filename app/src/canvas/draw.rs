@@ -1,5 +1,7 @@
 //! Drawing the image, its masks, and what the user is in the middle of.
 
+use std::time::{Duration, Instant};
+
 use egui::{
     Align2, Color32, CursorIcon, FontId, Painter, Response, Shape, Stroke, StrokeKind, Ui,
     epaint::EllipseShape,
@@ -37,9 +39,10 @@ impl Canvas {
         self.draw_pixels(ui, painter, transform, session, paint);
         self.draw_boxes(painter, transform, session);
         draw_scores(painter, transform, session);
-        self.draw_outline(painter, transform);
+        self.draw_outline(painter, transform, session);
         self.draw_prompt(painter, transform, session);
         self.draw_gesture(painter, response, transform, session);
+        self.dim(ui, painter, session);
         draw_state(ui, painter, session);
         if is_over(response) {
             let icon = match session.tools().tool {
@@ -61,11 +64,9 @@ impl Canvas {
     ) {
         let (canvas, pixels_per_point) = (self.rect, ui.ctx().pixels_per_point());
         let Some(textures) = &mut self.textures else { return };
-        textures.begin();
-        let mut quads = Vec::new();
-        if let Some(Ok(picture)) = session.nearest_picture() {
-            textures.picture(picture, transform, canvas, pixels_per_point, &mut quads);
-        }
+        textures.begin(session.frame_on_screen());
+        // Masks are made first, and drawn over the picture.
+        let mut masks = Vec::new();
         for (id, object, segment) in session.segments_on_screen().filter(|(id, ..)| session.is_visible(*id)) {
             let Some(mask) = &segment.mask else { continue };
             let is_selected = session.selection().contains(&id);
@@ -74,7 +75,7 @@ impl Canvas {
                 outline: if is_selected { SELECTED_OUTLINE } else { OUTLINE },
                 is_hatched: object.proposal.is_some(),
             };
-            textures.mask(MaskId::Object(id), mask, transform, canvas, style, &mut quads);
+            textures.mask(MaskId::Object(id), mask, transform, canvas, style, &mut masks);
         }
         let ghost = |opacity| {
             let color = match session.selected() {
@@ -89,7 +90,7 @@ impl Canvas {
             if hovers && paint.preview && session.tools().tool == Tool::Point {
                 // Over a mask that is there already only the outline tells anything.
                 let fill = if session.selected().is_some() { 0.0 } else { 0.35 };
-                textures.mask(MaskId::Preview, &preview.mask, transform, canvas, ghost(fill), &mut quads);
+                textures.mask(MaskId::Preview, &preview.mask, transform, canvas, ghost(fill), &mut masks);
             }
         }
         if let Gesture::Stroke { mask: Some(mask), label, .. } = &self.gesture {
@@ -99,8 +100,13 @@ impl Canvas {
                     gpu::Style::Mask { color: [0.9, 0.2, 0.2, 0.5], outline: OUTLINE, is_hatched: true }
                 }
             };
-            textures.mask(MaskId::Stroke, mask, transform, canvas, style, &mut quads);
+            textures.mask(MaskId::Stroke, mask, transform, canvas, style, &mut masks);
         }
+        let mut quads = Vec::new();
+        if let Some(Ok(picture)) = session.nearest_picture() {
+            textures.picture(picture, transform, canvas, pixels_per_point, &mut quads);
+        }
+        quads.append(&mut masks);
         let frame = session.frame_on_screen();
         textures.keep_masks(|id| match id {
             MaskId::Object(id) => frame.is_some_and(|at| session.project().segment(id, at.frame).is_some()),
@@ -114,7 +120,7 @@ impl Canvas {
 
     /// Boxes of which no mask is known, and boxes that prompts have.
     fn draw_boxes(&self, painter: &Painter, transform: Transform, session: &Session) {
-        for (id, object, segment) in session.segments().filter(|(id, ..)| session.is_visible(*id)) {
+        for (id, object, segment) in session.segments_on_screen().filter(|(id, ..)| session.is_visible(*id)) {
             let is_selected = session.selection().contains(&id);
             let shown = if segment.mask.is_none() { segment.bounds() } else { segment.question.prompt.rect };
             let Some(rect) = shown.filter(|_| is_selected || segment.mask.is_none()) else { continue };
@@ -130,8 +136,8 @@ impl Canvas {
     }
 
     /// Corners that can be moved.
-    fn draw_outline(&self, painter: &Painter, transform: Transform) {
-        let Some(corners) = &self.corners else { return };
+    fn draw_outline(&self, painter: &Painter, transform: Transform, session: &Session) {
+        let Some(corners) = self.corners.as_ref().filter(|_| session.is_on_screen()) else { return };
         let rings = match &self.gesture {
             Gesture::Corner { rings, .. } => rings,
             _ => &corners.rings,
@@ -145,12 +151,27 @@ impl Canvas {
         }
     }
 
+    /// Dims the picture while it is of another frame than the one that is meant, unless that takes but a moment.
+    fn dim(&mut self, ui: &Ui, painter: &Painter, session: &Session) {
+        const MOMENT: Duration = Duration::from_millis(150);
+        if session.is_on_screen() {
+            self.waits_since = None;
+            return;
+        }
+        let since = *self.waits_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= MOMENT {
+            painter.rect_filled(self.rect, 0.0, Color32::from_black_alpha(110));
+        } else {
+            ui.ctx().request_repaint_after(MOMENT);
+        }
+    }
+
     fn draw_prompt(&self, painter: &Painter, transform: Transform, session: &Session) {
         let Some((id, _, segment)) = session.selected().filter(|_| session.tools().tool == Tool::Point)
         else {
             return;
         };
-        if !session.is_visible(id) {
+        if !session.is_visible(id) || !session.is_on_screen() {
             return;
         }
         for point in &segment.question.prompt.points {
@@ -204,8 +225,9 @@ impl Canvas {
 
 /// What proposals are, and how sure the machine is of them.
 fn draw_scores(painter: &Painter, transform: Transform, session: &Session) {
-    let proposals =
-        session.segments().filter(|(id, object, _)| object.proposal.is_some() && session.is_visible(*id));
+    let proposals = session
+        .segments_on_screen()
+        .filter(|(id, object, _)| object.proposal.is_some() && session.is_visible(*id));
     for (id, object, segment) in proposals {
         let (Some(score), Some(rect)) = (object.proposal, segment.bounds()) else { continue };
         let rect = transform.rect_to_screen(rect);

@@ -55,6 +55,14 @@ impl Canvas {
         if ui.input(|input| input.modifiers.alt) {
             return None;
         }
+        if matches!(self.gesture, Gesture::Canceled) && !ui.input(|input| input.pointer.any_down()) {
+            self.gesture = Gesture::None;
+            return None;
+        }
+        // What is seen is not what a click would be on.
+        if !session.is_on_screen() {
+            return None;
+        }
         let transform = self.view.transform(size, self.rect);
         let mut turn = Turn { ui, response, transform, size, session, commands };
         match session.tools().tool {
@@ -103,7 +111,7 @@ impl Canvas {
         } else if response.secondary_clicked() && is_inside(at, size) {
             turn.commands.push(Command::AddPoint { at, label: Label::Negative });
         }
-        if response.drag_started_by(PointerButton::Primary) {
+        if response.drag_started_by(PointerButton::Primary) && matches!(self.gesture, Gesture::None) {
             let from = turn.origin().unwrap_or(pointer);
             self.gesture = Gesture::Box { from: transform.to_image(from), to: at };
         }
@@ -188,7 +196,7 @@ impl Canvas {
             return false;
         };
         let from = || corners.rings.clone();
-        if response.drag_started_by(PointerButton::Primary) {
+        if response.drag_started_by(PointerButton::Primary) && matches!(self.gesture, Gesture::None) {
             let origin = turn.origin().unwrap_or(pointer);
             let held = corners.corner_at(origin, transform).map(|corner| (from(), corner));
             if let Some((rings, corner)) = held.or_else(|| corners.with_corner_at(origin, transform)) {

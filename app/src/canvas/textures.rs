@@ -1,6 +1,7 @@
 //! Textures of what is on the screen: tiles of the picture at the size it is seen, and masks.
 //!
-//! Making one takes time, so that a turn makes only as many as fit into it; meanwhile a coarser picture is shown.
+//! Making one takes time, so that a turn makes only as many as fit into it; meanwhile a coarser picture is shown. What is drawn
+//! in one turn is always of one frame.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use egui::Rect;
 use engine::{
     mask::{Patch, Rle},
     picture::Picture,
-    project::ObjectId,
+    project::{FrameId, ObjectId},
 };
 use image::RgbImage;
 
@@ -27,8 +28,10 @@ const TILE: u32 = 510;
 const TILES: usize = 400;
 /// Edge of a mask's largest texture.
 const MASK_TILE: usize = 4096;
-/// Time that a turn spends on making textures.
+/// Time that a turn spends on making tiles and on renewing masks.
 const BUDGET: Duration = Duration::from_millis(3);
+/// Time that a turn spends on the masks of a frame that was not on the screen before.
+const MASK_BUDGET: Duration = Duration::from_millis(30);
 
 /// Names a tile: level, column, row.
 type Place = (usize, u32, u32);
@@ -38,9 +41,12 @@ pub(super) struct Textures {
     gpu: Gpu,
     picture: Option<Arc<Picture>>,
     tiles: HashMap<Place, (Texture, u64)>,
-    masks: HashMap<MaskId, (Arc<Rle>, Vec<MaskTile>)>,
+    masks: HashMap<MaskId, MaskTexture>,
+    /// The frame that is drawn.
+    at: Option<FrameId>,
     turn: u64,
     deadline: Instant,
+    mask_deadline: Instant,
     /// Whether something is still to be made.
     is_incomplete: bool,
 }
@@ -53,6 +59,13 @@ pub(super) enum MaskId {
     Preview,
     /// What the brush paints.
     Stroke,
+}
+
+struct MaskTexture {
+    mask: Arc<Rle>,
+    /// The frame that it is of.
+    at: Option<FrameId>,
+    tiles: Vec<MaskTile>,
 }
 
 struct MaskTile {
@@ -69,17 +82,20 @@ impl Textures {
             picture: None,
             tiles: HashMap::new(),
             masks: HashMap::new(),
+            at: None,
             turn: 0,
             deadline: Instant::now(),
+            mask_deadline: Instant::now(),
             is_incomplete: false,
         }
     }
 
-    /// A new turn begins.
-    pub(super) fn begin(&mut self) {
+    /// Begins a turn in which a frame is drawn.
+    pub(super) fn begin(&mut self, at: Option<FrameId>) {
         self.turn += 1;
-        self.deadline = Instant::now() + BUDGET;
-        self.is_incomplete = false;
+        let now = Instant::now();
+        (self.deadline, self.mask_deadline) = (now + BUDGET, now + MASK_BUDGET);
+        (self.at, self.is_incomplete) = (at, false);
     }
 
     /// Whether another turn is needed to make the rest.
@@ -87,8 +103,8 @@ impl Textures {
         self.is_incomplete
     }
 
-    fn has_time(&mut self) -> bool {
-        let has_time = Instant::now() < self.deadline;
+    fn has_time(&mut self, deadline: Instant) -> bool {
+        let has_time = Instant::now() < deadline;
         self.is_incomplete |= !has_time;
         has_time
     }
@@ -128,6 +144,8 @@ impl Textures {
         quads: &mut Vec<Quad>,
     ) {
         let image = &picture.levels()[level];
+        // Of the coarsest level there are a few tiles, and without them parts of another frame would be seen.
+        let is_due = level + 1 == picture.levels().len();
         let image_pixels = (1 << level) as f32;
         let at = |x: u32, y: u32| {
             let (x, y) = (x as f32 * image_pixels, y as f32 * image_pixels);
@@ -141,7 +159,7 @@ impl Textures {
                 if !rect.intersects(canvas) {
                     continue;
                 }
-                if let Some(texture) = self.tile((level, column, row), image, [x0, y0, x1, y1]) {
+                if let Some(texture) = self.tile((level, column, row), image, [x0, y0, x1, y1], is_due) {
                     let texels = [1.0, 1.0, (x1 - x0 + 1) as f32, (y1 - y0 + 1) as f32];
                     quads.push(Quad { texture, rect, texels, style: Style::Picture });
                 }
@@ -149,13 +167,14 @@ impl Textures {
         }
     }
 
-    fn tile(&mut self, place: Place, image: &RgbImage, part: [u32; 4]) -> Option<Texture> {
+    /// Returns a tile; `None` if it is to be made and neither is due in this turn nor fits into it.
+    fn tile(&mut self, place: Place, image: &RgbImage, part: [u32; 4], is_due: bool) -> Option<Texture> {
         let turn = self.turn;
         if let Some((texture, used)) = self.tiles.get_mut(&place) {
             *used = turn;
             return Some(texture.clone());
         }
-        if !self.has_time() {
+        if !is_due && !self.has_time(self.deadline) {
             return None;
         }
         let [x0, y0, x1, y1] = part;
@@ -175,14 +194,19 @@ impl Textures {
         style: Style,
         quads: &mut Vec<Quad>,
     ) {
-        let is_known = self.masks.get(&id).is_some_and(|(known, _)| Arc::ptr_eq(known, mask));
-        if !is_known && self.has_time() {
-            let tiles = self.mask_tiles(mask);
-            self.masks.insert(id, (mask.clone(), tiles));
+        let known = self.masks.get(&id).filter(|known| known.at == self.at);
+        let is_of_frame = known.is_some();
+        if !known.is_some_and(|known| Arc::ptr_eq(&known.mask, mask)) {
+            // Until there is time, an earlier mask of the same frame is better than none.
+            if self.has_time(if is_of_frame { self.deadline } else { self.mask_deadline }) {
+                let tiles = self.mask_tiles(mask);
+                self.masks.insert(id, MaskTexture { mask: mask.clone(), at: self.at, tiles });
+            } else if !is_of_frame {
+                return;
+            }
         }
-        // Until there is time, the mask before it is still better than none.
-        let Some((_, tiles)) = self.masks.get(&id) else { return };
-        for MaskTile { texture, corner: [x, y], size: [width, height] } in tiles {
+        let Some(known) = self.masks.get(&id) else { return };
+        for MaskTile { texture, corner: [x, y], size: [width, height] } in &known.tiles {
             let (x0, y0) = (*x as f32, *y as f32);
             let (x1, y1) = (x0 + *width as f32, y0 + *height as f32);
             let rect = transform.rect_to_screen(engine::geometry::Rect { x0, y0, x1, y1 });

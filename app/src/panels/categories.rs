@@ -1,6 +1,6 @@
 //! The list of categories: choose, add, rename, color, key, attributes.
 
-use egui::{Key, RichText, ScrollArea, Ui};
+use egui::{Key, Popup, PopupCloseBehavior, RichText, ScrollArea, Ui};
 use engine::project::{Attribute, Category, CategoryId};
 
 use super::{Pane, dialog};
@@ -34,10 +34,13 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: CategoryId, category: &Category) {
         if name.clicked() {
             pane.push(Command::SetCategory(id));
         }
-        name.context_menu(|ui| edit_ui(ui, pane, id, category));
-        ui.menu_button("…", |ui| edit_ui(ui, pane, id, category))
-            .response
-            .on_hover_text("Rename, key, attributes");
+        Popup::context_menu(&name)
+            .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
+            .show(|ui| edit_ui(ui, pane, id, category));
+        let menu = ui.button("…").on_hover_text("Rename, key, attributes");
+        Popup::menu(&menu)
+            .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
+            .show(|ui| edit_ui(ui, pane, id, category));
     });
 }
 

@@ -91,7 +91,13 @@ impl Session {
         }
     }
 
-    fn read(&mut self, at: FrameId, picture: Result<Arc<Picture>, String>) {
+    fn read(&mut self, at: FrameId, picture: Result<Arc<Picture>, MediaError>) {
+        if picture.as_ref().is_err_and(MediaError::is_missing) {
+            self.cache.missing.insert(at);
+        } else {
+            self.cache.missing.remove(&at);
+        }
+        let picture = picture.map_err(|error| error.to_string());
         if let (Ok(picture), Some(medium)) = (&picture, self.project().media.get(&at.medium))
             && picture.size() != medium.size
         {

@@ -80,7 +80,14 @@ impl Session {
         let Scan { media, n_refused, refused, remarks } = scan;
         let count_videos = |project: &Project| project.media.values().filter(|m| m.is_video()).count();
         let n_videos = count_videos(self.project());
-        let n_new = self.history.edit("Add media", |project| project.add_media(media));
+        // Of a project that is new, nobody wants to take the media back.
+        let is_new = self.project().media.is_empty() && self.history.undoable().is_none();
+        let mut n_new = 0;
+        if is_new {
+            self.history.amend(|project| n_new = project.add_media(media));
+        } else {
+            n_new = self.history.edit("Add media", |project| project.add_media(media));
+        }
         let what = match count_videos(self.project()) - n_videos {
             0 => "image",
             n if n == n_new => "video",

@@ -118,6 +118,7 @@ impl Session {
         let is_there = |medium: &MediumId| !gone.contains(medium);
         self.cache.thumbnails.retain(|medium, _| is_there(medium));
         self.cache.pictures.retain(|at, _| is_there(&at.medium));
+        self.cache.missing.retain(|at| is_there(&at.medium));
         self.cache.aspects.retain(|medium, _| is_there(medium));
         self.cache.encoded.retain(|at| is_there(&at.medium));
         self.finding.forget_media(&gone);

@@ -3,8 +3,11 @@
 //! Nothing here knows what has just happened. What is wanted is worked out from what is, and told to the engine as a whole
 //! whenever it is not what the engine was told last.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use engine::{
     frame::Direction,
@@ -14,7 +17,7 @@ use engine::{
     worker::{Engine, Reads, Wants},
 };
 
-use super::{Cache, Seen, Session};
+use super::{Cache, Seen, Session, Thumbnail};
 use crate::command::Tool;
 
 /// What the engine was told last.
@@ -24,6 +27,8 @@ pub(super) struct Asked {
     thumbnails: Vec<MediumId>,
     looks: Looks,
     cancel: Cancel,
+    /// When missing files were last looked for.
+    looked: Option<Instant>,
     /// Questions that have no answer, so that they are not asked for ever.
     failed: BTreeMap<ObjectId, Question>,
 }
@@ -38,6 +43,8 @@ struct Looks {
 
 /// Bytes of pixels that are kept of images that are not shown.
 const PICTURES: usize = 1 << 30;
+/// Time between two looks for missing files.
+pub const AGAIN: Duration = Duration::from_secs(2);
 /// Frames that are read ahead while a video plays.
 const PLAYED_AHEAD: usize = 8;
 /// Thumbnails that are kept.
@@ -47,6 +54,16 @@ impl Asked {
     pub(super) fn forget(&mut self) {
         self.cancel.cancel();
         *self = Self::default();
+    }
+
+    /// True now and then: files that are missing may be there again.
+    fn looks_again(&mut self) -> bool {
+        let now = Instant::now();
+        let is_due = self.looked.is_none_or(|looked| now - looked >= AGAIN);
+        if is_due {
+            self.looked = Some(now);
+        }
+        is_due
     }
 
     /// Another model was told nothing.
@@ -72,10 +89,17 @@ impl Cache {
 }
 
 impl Session {
+    /// True if files that were wanted are missing; they are looked for again.
+    pub fn misses_files(&self) -> bool {
+        let is_missing = |thumbnail: &Thumbnail| matches!(thumbnail, Thumbnail::Missing(_));
+        !self.cache.missing.is_empty() || self.cache.thumbnails.values().any(is_missing)
+    }
+
     pub(super) fn ask_for_what_is_missing(&mut self, engine: &Engine, seen: &Seen) {
         let near = self.near(seen.ahead);
-        self.ask_for_pictures(engine, &near);
-        self.ask_for_thumbnails(engine, &seen.thumbnails);
+        let looks_again = self.asked.looks_again();
+        self.ask_for_pictures(engine, &near, looks_again);
+        self.ask_for_thumbnails(engine, &seen.thumbnails, looks_again);
         self.ask_the_model(engine, &near, seen);
         self.forget_far(&near, &seen.thumbnails);
     }
@@ -112,26 +136,32 @@ impl Session {
         Some(path_of(&self.file.as_ref()?.folder, self.project().media.get(&medium)?))
     }
 
-    fn ask_for_pictures(&mut self, engine: &Engine, near: &[FrameId]) {
+    fn ask_for_pictures(&mut self, engine: &Engine, near: &[FrameId], looks_again: bool) {
         // What would be forgotten again at once is not asked for.
         let here: usize =
             near.iter().filter_map(|at| self.cache.pictures.get(at)?.as_ref().ok()).map(|p| p.bytes()).sum();
         let room = here < PICTURES / 2;
         let wanted = near.iter().filter(|at| room || Some(**at) == self.frame());
-        let missing = wanted.filter(|at| !self.cache.pictures.contains_key(at));
+        let missing = wanted.filter(|at| {
+            !self.cache.pictures.contains_key(at) || looks_again && self.cache.missing.contains(at)
+        });
         let frames = missing.filter_map(|at| Some((*at, self.path_of(at.medium)?))).collect();
         let reads = Reads { frames };
-        if reads != self.asked.reads && engine.read(reads.clone()) {
+        if (looks_again || reads != self.asked.reads) && engine.read(reads.clone()) {
             self.asked.reads = reads;
         }
     }
 
-    fn ask_for_thumbnails(&mut self, engine: &Engine, seen: &[MediumId]) {
-        let missing = seen.iter().filter(|id| !self.cache.thumbnails.contains_key(id));
+    fn ask_for_thumbnails(&mut self, engine: &Engine, seen: &[MediumId], looks_again: bool) {
+        let missing = seen.iter().filter(|id| match self.cache.thumbnails.get(id) {
+            None => true,
+            Some(Thumbnail::Missing(_)) => looks_again,
+            Some(_) => false,
+        });
         let wanted: Vec<(MediumId, PathBuf)> =
             missing.filter_map(|id| Some((*id, self.path_of(*id)?))).collect();
         let ids: Vec<MediumId> = wanted.iter().map(|(id, _)| *id).collect();
-        if ids != self.asked.thumbnails && engine.thumbnails(wanted) {
+        if (looks_again || ids != self.asked.thumbnails) && engine.thumbnails(wanted) {
             self.asked.thumbnails = ids;
         }
     }

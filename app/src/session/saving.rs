@@ -180,6 +180,11 @@ impl Session {
         Some(Unsaved { steps, why: self.saving.failure.clone(), quits: *leaving == Leaving::Quit })
     }
 
+    /// True once the user has quit, and all that was wanted is saved.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// True while the user is asked what is to become of a project.
     pub fn is_asking(&self) -> bool {
         self.saving.leaving.is_some() || self.saving.homeless.is_some()

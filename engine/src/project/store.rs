@@ -15,7 +15,7 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, ErrorCode, Params, Row, TransactionBehavior, config::DbConfig, ffi, params,
+    Connection, ErrorCode, OpenFlags, Params, Row, TransactionBehavior, config::DbConfig, ffi, params,
     types::FromSqlError,
 };
 use serde::de::DeserializeOwned;
@@ -212,7 +212,9 @@ enum Found {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // What is refused stays as it is, with the log that it came with; one that only began here goes again.
     let has_log = place::log_of(path).exists();
-    let db = Connection::open(path)?;
+    // Without SQLITE_OPEN_URI: a path that begins with `file:` is a path.
+    let flags = OpenFlags::default().difference(OpenFlags::SQLITE_OPEN_URI);
+    let db = Connection::open_with_flags(path, flags)?;
     if db.is_readonly("main")? {
         return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None));
     }

@@ -139,14 +139,14 @@ impl Reader {
         &mut self,
         wanted: &[Wanted],
         go_on: &mut dyn FnMut() -> bool,
-    ) -> Option<(Wanted, Result<Arc<Picture>, String>)> {
+    ) -> Option<(Wanted, Result<Arc<Picture>, MediaError>)> {
         let (first, path) = wanted.first()?;
         if let Some(picture) = self.reported(*first, path) {
             return Some(((*first, path.clone()), Ok(picture)));
         }
         let mut opened = match self.open(path) {
             Ok(opened) => opened,
-            Err(error) => return Some(((*first, path.clone()), Err(error.to_string()))),
+            Err(error) => return Some(((*first, path.clone()), Err(error))),
         };
         let at = |frame: usize| FrameId { medium: first.medium, frame };
         let is_there = |frame: usize| self.reported(at(frame), path).is_some();
@@ -162,7 +162,7 @@ impl Reader {
             self.reported.retain(|(_, picture)| picture.strong_count() > 0);
             self.reported.push(((at(frame), path.clone()), Arc::downgrade(picture)));
         }
-        Some(((at(frame), path.clone()), picture.map_err(|error| error.to_string())))
+        Some(((at(frame), path.clone()), picture))
     }
 
     fn reported(&self, at: FrameId, path: &Path) -> Option<Arc<Picture>> {
