@@ -16,6 +16,7 @@ use crate::{
     canvas::{Canvas, ViewChange},
     command::Command,
     dialogs::Dialogs,
+    keymap::watch_typing,
     panels::{
         ExportScreen, FindPanel, ModelsScreen, NewCategory, NewNumber, Palette, Pane, Purpose,
         SettingsScreen, Strip, Timeline, TypedPath, categories_ui, help_ui, menu_ui, notices_ui, objects_ui,
@@ -209,7 +210,9 @@ impl App {
         if !is_asked && !ctx.text_edit_focused() {
             self.canvas.keys(ctx, &mut self.commands);
         }
-        if !is_asked {
+        if is_asked {
+            watch_typing(ctx);
+        } else {
             self.review_keys(ctx);
             self.copy_and_paste(ctx);
             let pressed = self.preferences.keymap().pressed(ctx);

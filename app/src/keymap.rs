@@ -107,7 +107,7 @@ impl Keymap {
     /// None while someone types or a menu is open. Before any widget is drawn, since Tab and the arrows would move the
     /// focus otherwise; a widget that has the focus keeps the keys that move and use it.
     pub fn pressed(&self, ctx: &egui::Context) -> Vec<Command> {
-        if is_typing(ctx) || egui::Popup::is_any_open(ctx) {
+        if watch_typing(ctx) || egui::Popup::is_any_open(ctx) {
             return Vec::new();
         }
         let is_quiet = is_quiet(ctx);
@@ -145,8 +145,9 @@ impl Keymap {
 /// somebody types on and has not seen that the field is gone.
 const QUIET: f64 = 1.0;
 
-/// Whether a text field has the keyboard, or had it until Escape was pressed in this turn.
-fn is_typing(ctx: &egui::Context) -> bool {
+/// Whether a text field has the keyboard, or had it until Escape was pressed in this turn. To be called once a turn, since it
+/// also notes when somebody stops typing.
+pub fn watch_typing(ctx: &egui::Context) -> bool {
     let was_typing_id = Id::unique("keymap: a text field had the keyboard");
     let is_typing = ctx.text_edit_focused();
     let was_typing =

@@ -96,11 +96,11 @@ impl Window {
         self.settle();
     }
 
-    fn to_screen(&self, at: Point) -> Pos2 {
+    pub(crate) fn to_screen(&self, at: Point) -> Pos2 {
         self.harness.state().to_screen(at).unwrap()
     }
 
-    fn button(&mut self, pos: Pos2, button: PointerButton, pressed: bool) {
+    pub(crate) fn button(&mut self, pos: Pos2, button: PointerButton, pressed: bool) {
         self.button_with(pos, button, pressed, Modifiers::NONE);
     }
 
@@ -149,6 +149,11 @@ impl Window {
     fn mask(&self, i: usize) -> Rle {
         let (.., segment) = self.session().segments().nth(i).unwrap();
         (**segment.mask.as_ref().unwrap()).clone()
+    }
+
+    pub(crate) fn say(&mut self, command: Command) {
+        self.harness.state_mut().say(command);
+        self.settle();
     }
 
     fn n_objects(&self) -> usize {

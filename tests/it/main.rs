@@ -18,6 +18,7 @@ mod everything;
 mod finding;
 mod foreign_labels;
 mod formats;
+mod gestures;
 mod gui;
 mod gui_video;
 mod look;
