@@ -32,7 +32,7 @@ use engine::{
     media::is_named_as_image,
     models as weights,
     nn::{Cancel, Place, Runtime},
-    project::{VIDEO_SUFFIXES, is_named_as_work},
+    project::{VIDEO_SUFFIXES, is_work},
     sam2::{Look, Weights},
     segmenter::Sam2Segmenter,
     worker::Load,
@@ -79,7 +79,8 @@ pub(super) enum OutputKind {
     Video,
 }
 
-/// Refuses an output that would overwrite an input, or a project, photo or video that no earlier run can have written.
+/// Refuses an output that would overwrite an input, or a project, photo or video that no earlier run can have written, or that
+/// is a file which SQLite keeps beside a project.
 ///
 /// An output folder that contains an input is refused, too, since an export would replace files that are being read.
 pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> anyhow::Result<()> {
@@ -101,7 +102,7 @@ pub(super) fn check_output(out: &Path, inputs: &[&Path], kind: OutputKind) -> an
         OutputKind::Video => has_suffix(out, &VIDEO_SUFFIXES),
     };
     anyhow::ensure!(
-        may_be_output || !is_named_as_work(out),
+        may_be_output || !is_work(out),
         "{name} already exists and is a project, photo or video; choose another file to write"
     );
     Ok(())

@@ -44,6 +44,18 @@ pub fn has_suffix(path: &Path, suffixes: &[&str]) -> bool {
     suffixes.iter().any(|suffix| own.eq_ignore_ascii_case(suffix))
 }
 
+/// Opens a regular file to read it: opening a pipe would wait for whoever writes to it, and a device may never end.
+///
+/// # Errors
+/// If it cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<fs::File> {
+    match path.metadata()? {
+        metadata if metadata.is_file() => fs::File::open(path),
+        metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device or a pipe, not a file")),
+    }
+}
+
 /// Returns the file or folder that a path leads to through links.
 pub(crate) fn end_of_links(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())

@@ -204,6 +204,14 @@ impl fmt::Display for Messages {
     }
 }
 
+/// Returns the first characters of a text, with an ellipsis if there are more.
+pub(crate) fn shortened(text: &str, n_characters: usize) -> String {
+    if text.chars().count() <= n_characters {
+        return text.to_owned();
+    }
+    text.chars().take(n_characters - 1).chain(['…']).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,14 +31,14 @@ use crate::{
     prompt::Prompt,
 };
 
-pub use find::{VIDEO_SUFFIXES, is_named_as_work, locate, scan, scan_frames};
+pub use find::{VIDEO_SUFFIXES, check_has_media, is_work, locate, scan, scan_frames};
 pub use history::{History, Step, StepId, Write};
 pub use identities::RenumberError;
 pub use media::{content_of, path_of, told_from};
 pub use proposals::{KNOWN, Rejected};
 pub use run::{Extent, Run, RunId};
 pub use scan::Scan;
-pub use store::{Opened, Store, StoreError, open_copy, rescue};
+pub use store::{Opened, Store, StoreError, open_copy, read_project, rescue};
 
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(

@@ -466,7 +466,8 @@ impl Engine {
             "thumbnails",
             Box::new(move |out| reader::thumbnails(&thumbnails_inbox, &of_thumbnails, &out)),
         )?;
-        start("storing", Box::new(move |out| storing::run(&storing_inbox, &out)))?;
+        let of_storing = sources.clone();
+        start("storing", Box::new(move |out| storing::run(&storing_inbox, &of_storing, &out)))?;
         let (ends, of_errands) = (ending.clone(), sources.clone());
         start("errands", Box::new(move |out| files::run(&errands_inbox, &of_errands, &ends, &out)))?;
         let ends = ending.clone();

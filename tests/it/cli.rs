@@ -89,6 +89,42 @@ fn many_prompts_are_answered_with_their_ids_and_failures_do_not_stop_the_rest() 
     assert_eq!(answers.iter().filter(|a| a["millis"].is_object()).filter(encoded).count(), 1, "encoded once");
 }
 
+#[test]
+fn outputs_replace_no_model_project_or_photo_whatever_it_is_called() {
+    let folder = folder();
+    segue::succeed(folder.path(), &["new", "p.segue", "--media", "photo.png"]);
+    for (from, to) in [("photo.png", "photo"), ("p.segue", "project.db"), ("p.segue", "p.segue-wal")] {
+        std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
+    }
+    write(folder.path(), "m.safetensors", "weights");
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let point = ["segment", "photo.png", "--point", "40,36", "--out"];
+    for out in ["photo", "project.db", "p.segue-wal"] {
+        let before = bytes(out);
+        segue::fail(folder.path(), &[&point[..], &[out]].concat(), 1, "is a project, photo or video");
+        assert!(bytes(out) == before, "{out}");
+    }
+    let words = [&point[..], &["m.safetensors", "--model", "m.safetensors"]].concat();
+    segue::fail(folder.path(), &words, 1, "m.safetensors is an input");
+    assert_eq!(bytes("m.safetensors"), b"weights");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file_to_read() {
+    let folder = folder();
+    let pipe = folder.path().join("pipe.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for words in [
+        &["check", "pipe.json"][..],
+        &["stats", "pipe.json"],
+        &["track", "clip", "--prompts", "pipe.json", "--out", "out.json"],
+        &["segment", "photo.png", "--point", "4,4", "--model", "pipe.json"],
+    ] {
+        segue::fail(folder.path(), words, 1, "it is a device or a pipe, not a file");
+    }
+}
+
 /// A disk on frame 0 and what tracking makes of it, read by pycocotools.
 #[test]
 fn tracks_are_coco_that_pycocotools_reads() {

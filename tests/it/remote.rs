@@ -56,6 +56,10 @@ enum Manner {
     SendsAway,
     /// Is a server of something else.
     WebPage,
+    /// Makes NaN.
+    NotNumbers,
+    /// Describes its model at length.
+    LongDescription,
 }
 
 /// A server of a model that makes twice its numbers.
@@ -139,6 +143,9 @@ fn answer(stream: TcpStream, manner: Manner, log: &Mutex<Vec<String>>) -> std::i
         let extensions = if manner == Manner::Bytes { json!(["binary_tensor_data"]) } else { json!([]) };
         return say("200 OK", "", json!({"name": "fake", "extensions": extensions}).to_string().as_bytes());
     }
+    if manner == Manner::LongDescription && path != "/v2" {
+        return say("200 OK", "", &vec![b' '; 64 << 20]);
+    }
     if !path.ends_with("/infer") {
         if manner == Manner::HasNoModel {
             return say("400 Bad Request", "", br#"{"error":"Request for unknown model: 'x' is not found"}"#);
@@ -183,6 +190,9 @@ fn answer(stream: TcpStream, manner: Manner, log: &Mutex<Vec<String>>) -> std::i
         .collect();
     if manner == Manner::OtherAnswer {
         (shape, numbers) = (json!([1, 3]), vec![0; 12]);
+    }
+    if manner == Manner::NotNumbers {
+        numbers[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     }
     let stated = numbers.len() + if manner == Manner::LiesAboutNumbers { 4 } else { 0 };
     let output = json!({"name": "y", "datatype": "FP32", "shape": shape,
@@ -290,6 +300,8 @@ fn a_server_that_answers_badly_is_told_in_one_sentence() {
     fails(Manner::LiesAboutJson, None, "gives no sensible answer for the double: it states");
     fails(Manner::LiesAboutNumbers, None, "y has 20 bytes, and 16 are left");
     fails(Manner::OtherAnswer, None, "y is [1, 3] of FP32, not [any, 2] of FP32");
+    fails(Manner::NotNumbers, None, "y holds values that are no numbers (NaN or infinity)");
+    fails(Manner::LongDescription, None, "it is longer than 4194304 bytes");
     fails(Manner::Fails, Some(TOKEN), "500 Internal Server Error: no room for Bearer …; its own log");
 }
 

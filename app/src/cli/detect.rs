@@ -145,7 +145,9 @@ impl Detect {
         if let Some(out) = &self.out {
             // Hours later would be late.
             check_target(out)?;
-            check_output(out, &[&self.source], OutputKind::Labels)?;
+            let detector = self.detector.iter().map(Path::new);
+            let inputs = detector.chain([&*self.source, Path::new(&self.model.model)]);
+            check_output(out, &inputs.collect::<Vec<_>>(), OutputKind::Labels)?;
         }
         let cancel = cancel_on_interrupt()?;
         let examples = self.examples.iter().map(read_example).collect::<anyhow::Result<Vec<_>>>()?;

@@ -1,9 +1,6 @@
 //! `segue export`: a project, or labels in any format, in a format that training code reads.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::{
@@ -14,7 +11,7 @@ use engine::{
     file::write_atomically,
     formats::{self, FORMATS, Files, Format, Frames, Options, Splits, counted},
     nn::Cancel,
-    project::{Opened, Project, Store},
+    project::Project,
 };
 
 use super::{cancel_on_interrupt, check::Source, check_output_of_labels, say, stats};
@@ -181,12 +178,6 @@ fn parser(is_listed: fn(&Format) -> bool) -> impl TypedValueParser<Value = &'sta
     let values = formats.map(|format| PossibleValue::new(format.name).help(format.title));
     PossibleValuesParser::new(values)
         .try_map(|name| formats::named(&name).ok_or_else(|| format!("there is no format {name}")))
-}
-
-/// A project that is there.
-pub(super) fn open(path: &Path) -> anyhow::Result<Opened> {
-    ensure!(path.is_file(), "there is no project {}", path.display());
-    Ok(Store::open(path)?)
 }
 
 /// Does work that tells how far it is, with a bar, until it is done or Ctrl+C is pressed.

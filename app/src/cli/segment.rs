@@ -96,7 +96,8 @@ impl Segment {
     pub(super) fn run(self) -> anyhow::Result<()> {
         if let Some(out) = &self.out {
             let read = [&self.photo, &self.mask, &self.input];
-            let read: Vec<&Path> = read.into_iter().flatten().map(PathBuf::as_path).collect();
+            let mut read: Vec<&Path> = read.into_iter().flatten().map(PathBuf::as_path).collect();
+            read.push(Path::new(&self.model.model));
             let is_png = file::has_suffix(out, &["png"]);
             let is_image = is_png && self.input.is_none();
             check_output(out, &read, if is_image { OutputKind::Image } else { OutputKind::Labels })?;

@@ -2,18 +2,18 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use anyhow::ensure;
 use clap::Args;
 use engine::{
     file::has_suffix,
     formats::{ImageFiles, Stats},
     nn::Cancel,
-    project::Project,
+    project::{Project, read_project},
 };
 
 use super::{
     cancel_on_interrupt,
     check::{Labels, ReadingArgs, Source},
-    export::open,
     say,
 };
 
@@ -51,7 +51,8 @@ pub(super) fn project(source: &Source<'_>, cancel: &Cancel) -> anyhow::Result<Co
     let path = source.labels;
     if has_suffix(path, &["segue"]) {
         let folder = engine::file::folder_of(path);
-        let project = (**open(path)?.history.now()).clone();
+        ensure!(path.is_file(), "there is no project {}", path.display());
+        let project = (**read_project(path)?.now()).clone();
         return Ok(Counted { project, files: ImageFiles::of_project(&folder).into(), n_refused: 0 });
     }
     let Labels { mut dataset, files, .. } = source.read(None, cancel)?;

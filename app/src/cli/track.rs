@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
@@ -115,6 +115,13 @@ impl Track {
                 "--from, --to, --overlay, --max-cond-frames and --non-overlap are for videos, not for projects"
             );
             let objects = self.prompts.as_deref().map_or(Ok(Vec::new()), read_prompts)?;
+            if let Some(out) = &self.out {
+                // Hours later would be late.
+                let prompts = self.prompts.as_deref().into_iter();
+                let inputs = prompts.chain([&*self.media, Path::new(&self.model.model)]);
+                check_output(out, &inputs.collect::<Vec<_>>(), OutputKind::Labels)?;
+                check_writable(out).with_context(|| format!("cannot write {}", out.display()))?;
+            }
             return track_project::run(
                 &self.media,
                 self.video.as_deref(),
@@ -129,9 +136,10 @@ impl Track {
         ensure!(self.video.is_none(), "--video is for projects; {} is a video itself", self.media.display());
         let objects = read_prompts(prompts)?;
         // Hours later would be late.
-        check_output(out, &[&self.media, prompts], OutputKind::Labels)?;
+        let inputs = [&self.media, prompts, Path::new(&self.model.model)];
+        check_output(out, &inputs, OutputKind::Labels)?;
         if let Some(overlay) = &self.overlay {
-            check_output(overlay, &[&self.media, prompts], OutputKind::Video)?;
+            check_output(overlay, &inputs, OutputKind::Video)?;
         }
         for path in std::iter::once(out).chain(&self.overlay) {
             check_writable(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -180,8 +188,8 @@ impl Track {
 #[expect(clippy::disallowed_methods, reason = "the command line may wait")]
 fn read_prompts(path: &Path) -> anyhow::Result<Vec<ObjectPrompts>> {
     let reading = || format!("cannot read prompts: {}", path.display());
-    let json = fs::read(path).with_context(reading)?;
-    let TrackPrompts { objects } = serde_json::from_slice(&json).with_context(reading)?;
+    let json = engine::file::open_regular(path).and_then(io::read_to_string).with_context(reading)?;
+    let TrackPrompts { objects } = serde_json::from_str(&json).with_context(reading)?;
     ensure!(!objects.is_empty(), "there are no objects in {}", path.display());
     let mut ids = BTreeSet::new();
     for ObjectPrompts { id, prompts, .. } in &objects {

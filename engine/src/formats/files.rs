@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Mutex, OnceLock, PoisonError},
 };
@@ -17,19 +17,6 @@ use crate::{
     media::{frame_files, image_size, is_named_as_image},
     project::{Medium, mask_folders::is_mask_folder, path_of},
 };
-
-/// Opens a regular file: reading a device or a pipe may never end.
-///
-/// # Errors
-/// What the system says, or that it is not a regular file.
-pub(super) fn open(path: &Path) -> io::Result<fs::File> {
-    let file = fs::File::open(path)?;
-    match file.metadata()? {
-        metadata if metadata.is_file() => Ok(file),
-        metadata if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a device or a pipe, not a file")),
-    }
-}
 
 /// Lists the files of a folder and its folders with a suffix in any case, in the order of their paths.
 pub(super) fn with_suffix(folder: &Path, suffix: &str) -> Vec<PathBuf> {

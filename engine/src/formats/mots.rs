@@ -19,7 +19,7 @@ use super::{
     report::Loss,
     valid_size,
 };
-use crate::{mask::Rle, project::ObjectId};
+use crate::{file::open_regular, mask::Rle, project::ObjectId};
 
 /// KITTI MOTS.
 pub const FORMAT: Format = Format {
@@ -67,7 +67,7 @@ fn sequences(path: &Path) -> Vec<PathBuf> {
 
 /// True if the first line of a text file has a mask as MOTS writes it.
 pub(super) fn is_lines(file: &Path) -> bool {
-    let Ok(file) = files::open(file) else { return false };
+    let Ok(file) = open_regular(file) else { return false };
     let mut lines = io::BufReader::new(file.take(1 << 20)).lines().map_while(Result::ok);
     lines.find(|line| !line.trim().is_empty()).is_some_and(|line| parse(&line).is_ok())
 }

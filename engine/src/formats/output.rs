@@ -11,14 +11,14 @@ use std::{
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 
 use super::{
-    Files, FormatError, Frame, ImageFiles, Report, Selection, files,
+    Files, FormatError, Frame, ImageFiles, Report, Selection,
     photo::{JPEG_QUALITY, Photo},
     report::Change,
 };
 use crate::{
     file::{self, Staging},
     media::FrameSource,
-    project::{FrameId, Medium, MediumId, is_named_as_work},
+    project::{FrameId, Medium, MediumId, is_work},
 };
 
 /// The report within an export, which lists the files that another export may replace.
@@ -53,7 +53,7 @@ pub(super) const MARK: &str = "Made with Segue";
 /// True if a file is an earlier export, or empty.
 fn is_export(file: &Path) -> bool {
     let mut start = Vec::new();
-    let read = files::open(file).and_then(|file| file.take(1 << 10).read_to_end(&mut start));
+    let read = file::open_regular(file).and_then(|file| file.take(1 << 10).read_to_end(&mut start));
     read.is_ok() && (start.is_empty() || String::from_utf8_lossy(&start).contains(MARK))
 }
 
@@ -64,7 +64,7 @@ fn staging(target: &Path) -> Result<Staging, FormatError> {
         if target.extension().is_none() {
             return Err(FormatError::NoFolder { path });
         }
-        if is_named_as_work(target) {
+        if is_work(target) {
             return Err(FormatError::Exists { path });
         }
     }

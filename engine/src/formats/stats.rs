@@ -8,7 +8,10 @@ use std::{
 use serde::Serialize;
 
 use super::counted;
-use crate::project::{CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment};
+use crate::{
+    messages::shortened,
+    project::{CategoryId, FrameId, Medium, MediumId, Object, ObjectId, Project, Segment},
+};
 
 /// Areas from which on COCO calls an object medium, and large, in pixels.
 const MEDIUM_AREA: u64 = 32 * 32;
@@ -193,6 +196,9 @@ fn n_overlapping(segments: &[&Segment]) -> usize {
     masks.iter().enumerate().map(overlap).sum()
 }
 
+/// Characters of a category's name in the table.
+const LONGEST_NAME: usize = 40;
+
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (photos, videos) = (counted(self.photos, "photo"), counted(self.videos, "video"));
@@ -205,7 +211,8 @@ impl fmt::Display for Stats {
         }
         let pairs = counted(self.overlapping_pairs, "pair");
         writeln!(f, "{pairs} of masks of which the smaller lies half in the other")?;
-        let width = self.categories.keys().map(|name| name.chars().count()).max().unwrap_or(0).max(8);
+        let names: Vec<String> = self.categories.keys().map(|name| shortened(name, LONGEST_NAME)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(8);
         writeln!(
             f,
             "\n{:width$} {:>8} {:>11} {:>6} {:>9} {:>20} {:>22} {:>16}",
@@ -218,7 +225,8 @@ impl fmt::Display for Stats {
             "area least/mid/most",
             "frames of tracks"
         )?;
-        for (name, category) in self.categories.iter().chain([(&"all".to_owned(), &self.total)]) {
+        let rows = names.iter().zip(self.categories.values());
+        for (name, category) in rows.chain([(&"all".to_owned(), &self.total)]) {
             let CategoryStats {
                 objects,
                 annotations,

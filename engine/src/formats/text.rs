@@ -18,7 +18,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 
 use super::{FormatError, files};
-use crate::file::has_suffix;
+use crate::file::{has_suffix, open_regular};
 
 /// A longer text file is refused, except where its items are read one by one.
 const LONGEST: u64 = 256 << 20;
@@ -73,7 +73,7 @@ impl Texts {
     /// If it cannot be read, is not a regular file, or its encoding cannot be detected.
     pub(super) fn open(&self, path: &Path) -> Result<DecodeReaderBytes<fs::File, Vec<u8>>, FormatError> {
         let reading = |error| FormatError::reading(path, error);
-        let mut file = files::open(path).map_err(reading)?;
+        let mut file = open_regular(path).map_err(reading)?;
         let encoding = match unicode(&mut file).map_err(reading)? {
             Some(encoding) if encoding == UTF_8 => match self.named {
                 // Of one data set, some files may be UTF-8 all the same.
@@ -83,7 +83,7 @@ impl Texts {
             Some(encoding) => encoding,
             None => self.legacy(path)?,
         };
-        let file = files::open(path).map_err(reading)?;
+        let file = open_regular(path).map_err(reading)?;
         let mut builder = DecodeReaderBytesBuilder::new();
         builder.strip_bom(true).bom_override(true);
         if encoding == UTF_8 {
@@ -176,7 +176,7 @@ fn unicode(file: &mut fs::File) -> io::Result<Option<&'static Encoding>> {
 
 fn is_marked(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
-    files::open(path)?.take(4).read_to_end(&mut start)?;
+    open_regular(path)?.take(4).read_to_end(&mut start)?;
     Ok(Encoding::for_bom(&start).is_some())
 }
 
@@ -218,7 +218,7 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
 
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    files::open(path)?.take(DETECTED as u64).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(DETECTED as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -18,11 +18,8 @@ pub enum MediaError {
     #[error("cannot read file: it is empty: {}", path.display())]
     Empty { path: PathBuf },
 
-    #[error(
-        "cannot read image: it is not an image file that Segue knows (starts with '{}'): {}",
-        start.escape_ascii(), path.display()
-    )]
-    UnknownImage { path: PathBuf, start: Vec<u8> },
+    #[error("cannot read image: it is not an image file that Segue knows: {}", path.display())]
+    UnknownImage { path: PathBuf },
 
     #[error("cannot read image: the file ends too early: {}", path.display())]
     TruncatedImage { path: PathBuf },

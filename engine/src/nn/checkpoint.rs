@@ -8,7 +8,7 @@ mod safetensors_file;
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,7 @@ use super::{
     graph::Required,
     pickle::{MAX_DIMENSIONS, PickleError},
 };
+use crate::{file::open_regular, messages::shortened};
 use entry::Entry;
 pub(super) use names::quoted;
 use names::unwrapped;
@@ -130,13 +131,6 @@ pub(crate) fn refusal(what: &str, cause: &dyn fmt::Display, path: &Path) -> Stri
     if n_path > n_left { format!("{what}: {cause}: …{end}") } else { format!("{what}: {cause}: {path}") }
 }
 
-fn shortened(text: &str, n_characters: usize) -> String {
-    if text.chars().count() <= n_characters {
-        return text.to_owned();
-    }
-    text.chars().take(n_characters - 1).chain(['…']).collect()
-}
-
 fn not_floats(name: &str, what: &str) -> String {
     format!("{} is {}, not a tensor of floats", quoted(name), quoted(what))
 }
@@ -224,10 +218,7 @@ impl Checkpoint {
         let open_error = |cause| CheckpointError::Open { path: path.to_owned(), cause };
         // ONNX Runtime reads weights beside the real file, not beside a link to it.
         let path = &path.canonicalize().map_err(open_error)?;
-        let file = fs::File::open(path).map_err(open_error)?;
-        if !file.metadata().map_err(open_error)?.is_file() {
-            return Err(open_error(io::Error::other("it is not a file")));
-        }
+        let file = open_regular(path).map_err(open_error)?;
         #[expect(unsafe_code, reason = "weights are too large to copy")]
         // SAFETY: As with every map, another program that cuts the file short meanwhile ends this one.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(open_error)?;

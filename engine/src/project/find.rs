@@ -1,5 +1,11 @@
 //! Finding media files on the disk: new ones for a project, and those that were moved.
 
+mod fit;
+mod work;
+
+pub use fit::check_has_media;
+pub use work::is_work;
+
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, HashSet},
@@ -287,11 +293,6 @@ fn is_hidden(path: &Path) -> bool {
 /// True for an image whose name has no suffix.
 fn is_unnamed_image(path: &Path) -> bool {
     path.extension().is_none() && ImageKind::of_file(path).is_ok_and(|kind| kind.is_some())
-}
-
-/// True if the name of a file is that of a project, photo or video, which no other output may replace.
-pub fn is_named_as_work(path: &Path) -> bool {
-    is_named_as_image(path) || has_suffix(path, &VIDEO_SUFFIXES) || has_suffix(path, &["segue"])
 }
 
 /// True for a file with a suffix of videos. Those that TypeScript has too are of a video only if its packets show.

@@ -20,11 +20,11 @@ use rusqlite::{
 };
 use serde::de::DeserializeOwned;
 
-pub use place::{open_copy, rescue};
+pub use place::{open_copy, read_project, rescue};
 
 use super::{
-    CategoryId, Change, Entry, History, Key, MediumId, ObjectId, Project, RunId, Step, StepId, Write,
-    history::HELD,
+    CategoryId, Change, Entry, History, Key, Medium, MediumId, MediumKind, ObjectId, Project, RunId, Step,
+    StepId, Write, history::HELD,
 };
 
 /// "SEGU": marks the database as a project.
@@ -441,6 +441,22 @@ fn json(entry: Option<&Entry>) -> rusqlite::Result<Option<String>> {
     json.transpose().map_err(|cause| rusqlite::Error::ToSqlConversionFailure(cause.into()))
 }
 
+/// Frames of a video, of which a project from elsewhere may claim any number: 155 hours at 30 a second.
+const MAX_FRAMES: usize = 1 << 24;
+
+/// Refuses a medium that cannot be.
+fn checked(medium: Arc<Medium>) -> rusqlite::Result<Arc<Medium>> {
+    let is_possible = match medium.kind {
+        MediumKind::Image => medium.n_frames == 1,
+        MediumKind::Video => (1..=MAX_FRAMES).contains(&medium.n_frames),
+    };
+    if is_possible && medium.size.area() > 0 {
+        return Ok(medium);
+    }
+    let what = format!("{} frames of {} pixels are no image or video", medium.n_frames, medium.size);
+    Err(FromSqlError::Other(what.into()).into())
+}
+
 /// The entry of this key in a column of a row.
 fn entry(key: Key, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Entry>> {
     fn parse<T: DeserializeOwned>(json: &str) -> rusqlite::Result<Arc<T>> {
@@ -448,7 +464,7 @@ fn entry(key: Key, row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Entr
     }
     let Some(json) = row.get_ref(column)?.as_str_or_null()? else { return Ok(None) };
     Ok(Some(match key {
-        Key::Medium(_) => Entry::Medium(parse(json)?),
+        Key::Medium(_) => Entry::Medium(checked(parse(json)?)?),
         Key::Category(_) => Entry::Category(parse(json)?),
         Key::Object(..) => Entry::Object(parse(json)?),
         Key::Segment(..) => Entry::Segment(parse(json)?),

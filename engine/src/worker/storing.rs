@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::{Event, Reporter, Storing};
 use crate::{
     file::{folder_of, has_suffix},
-    project::{Opened, Project, Store, StoreError, Write, open_copy, rescue},
+    media::Sources,
+    project::{Opened, Project, Store, StoreError, Write, check_has_media, open_copy, rescue},
 };
 
 /// So many steps are read back at once.
@@ -30,7 +31,7 @@ struct ProjectFile {
     has_failed: bool,
 }
 
-pub(super) fn run(inbox: &Receiver<Storing>, out: &Reporter) {
+pub(super) fn run(inbox: &Receiver<Storing>, sources: &Sources, out: &Reporter) {
     let mut file = ProjectFile::default();
     loop {
         let request = match file.store {
@@ -38,17 +39,14 @@ pub(super) fn run(inbox: &Receiver<Storing>, out: &Reporter) {
             Some(_) => inbox.recv_timeout(PAUSE),
         };
         match request {
-            Ok(Storing::Open(paths)) => match paths.iter().find(|path| !path.exists()) {
-                Some(missing) => {
-                    let why = format!("cannot open {}: there is no such file or folder", missing.display());
-                    let (path, media) = (missing.clone(), Vec::new());
-                    report(out, Event::NotOpened { path, media, is_place: false, why });
+            Ok(Storing::Open(paths)) => {
+                let is_fit = check_fit(&paths, sources);
+                let (path, media) = project_of(paths);
+                match is_fit {
+                    Ok(()) => file.open(out, media, &path, || Store::open(&path)),
+                    Err(why) => report(out, Event::NotOpened { path, media, is_place: false, why }),
                 }
-                None => {
-                    let (path, media) = project_of(paths);
-                    file.open(out, media, &path, || Store::open(&path));
-                }
-            },
+            }
             Ok(Storing::OpenAt { path, media, from }) => {
                 file.open(out, media, &path, || match &from {
                     Some(from) => open_copy(from, &path),
@@ -164,6 +162,14 @@ impl ProjectFile {
         }
         *self = Self::default();
     }
+}
+
+/// Checks that there is something to open: a project, or images or videos for a new one.
+fn check_fit(paths: &[PathBuf], sources: &Sources) -> Result<(), String> {
+    if let Some(missing) = paths.iter().find(|path| !path.exists()) {
+        return Err(format!("cannot open {}: there is no such file or folder", missing.display()));
+    }
+    if project_of(paths.to_vec()).0.exists() { Ok(()) } else { check_has_media(paths, sources) }
 }
 
 /// What project files are called.

@@ -147,11 +147,7 @@ fn what_is_no_image_is_refused() {
     check_error(read_image(&path), &path, "cannot read file: it is empty");
     check_error(FrameSource::open(&path), &path, "cannot read file: it is empty");
     write(&path, b"hello, world");
-    check_error(
-        read_image(&path),
-        &path,
-        "cannot read image: it is not an image file that Segue knows (starts with 'hell')",
-    );
+    check_error(read_image(&path), &path, "cannot read image: it is not an image file that Segue knows");
 }
 
 /// A BMP or PNG whose header says that it is larger than its data.

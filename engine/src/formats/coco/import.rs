@@ -264,7 +264,7 @@ impl Dataset {
     /// Returns the annotation, and what is wrong with it nevertheless.
     fn check(
         &self,
-        told: item::Annotation,
+        mut told: item::Annotation,
         context: &Context<'_>,
     ) -> Result<(Annotation, Option<String>), Flaw> {
         let Lists { images, categories } = context.lists;
@@ -278,13 +278,15 @@ impl Dataset {
         let image = place(images, told.image.clone(), Flaw::NoImage, Flaw::ManyImages)?;
         let category = place(categories, told.category.clone(), Flaw::NoCategory, Flaw::ManyCategories)?;
         let size = self.images[image].size;
-        let (shape, doubt) = shape(&told.segmentation, told.rect, size)?;
+        let is_exact = matches!(told.segmentation, Segmentation::Mask(_));
+        let segmentation = std::mem::replace(&mut told.segmentation, Segmentation::None);
+        let (shape, doubt) = shape(segmentation, told.rect, size)?;
         let doubt = doubt.or_else(|| {
             told.has_bad_box.then(|| "its bbox is not four numbers; its mask is kept".to_owned())
         });
         let doubt = doubt.or_else(|| match shape {
             Shape::Box(_) => out_of_image(told.rect, size),
-            Shape::Mask(_) => context.checks.then(|| misstated(&told, &shape)).flatten(),
+            Shape::Mask(_) => context.checks.then(|| misstated(&told, &shape, is_exact)).flatten(),
         });
         let mut attributes = told.attributes;
         if let Some(score) = told.score.filter(|_| !context.is_results) {
@@ -337,7 +339,7 @@ struct Checked {
 
 /// Returns the mask if it has a pixel, else the box, and what is wrong with the mask.
 fn shape(
-    segmentation: &Segmentation,
+    segmentation: Segmentation,
     rect: Option<Rect>,
     image: Option<Size>,
 ) -> Result<(Shape, Option<String>), Flaw> {
@@ -366,8 +368,8 @@ fn out_of_image(rect: Option<Rect>, size: Option<Size>) -> Option<String> {
     is_out.then(|| "its bbox reaches out of the image; its part there is taken".to_owned())
 }
 
-/// Returns what a file states of a mask that is not so: its box, its area.
-fn misstated(annotation: &item::Annotation, shape: &Shape) -> Option<String> {
+/// Returns what a file states of a mask that is not so: its box, its area. `is_exact`: whether the file has its pixels.
+fn misstated(annotation: &item::Annotation, shape: &Shape, is_exact: bool) -> Option<String> {
     /// Boxes are rounded, and polygons have other areas than their pixels.
     const PIXEL: f64 = 1.01;
     const SHARE: f64 = 0.2;
@@ -383,7 +385,6 @@ fn misstated(annotation: &item::Annotation, shape: &Shape) -> Option<String> {
         return Some(format!("its bbox is {}, that of its mask {}", list(said), list(own)));
     }
     let own = mask.area() as f64;
-    let is_exact = matches!(annotation.segmentation, Segmentation::Mask(_));
     let slack = if is_exact { 0.5 } else { (SHARE * own).max(4.0 * (own.sqrt() + 1.0)) };
     let said = annotation.area.filter(|said| (said - own).abs() > slack)?;
     Some(format!("its area is {said}, that of its mask {own}"))

@@ -18,7 +18,7 @@ use crate::{
 /// A segmentation as a file has it.
 pub(in crate::formats) enum Segmentation {
     None,
-    Mask(Arc<Rle>),
+    Mask(Rle),
     Polygons {
         /// Each as `x, y, x, y, …`, in full precision, since a last digit decides how they are rounded.
         polygons: Vec<Vec<f64>>,
@@ -106,7 +106,7 @@ impl Segmentation {
             Value::String(text) => {
                 let text = bytes_text(text.trim());
                 if let Some(Ok(mask)) = size.map(|size| Rle::from_counts(size, &text)) {
-                    return Ok(Self::Mask(mask.into()));
+                    return Ok(Self::Mask(mask));
                 }
                 Rle::parse_counts(&text)?
             }
@@ -120,7 +120,7 @@ impl Segmentation {
             return Ok(Self::None);
         }
         match size.map(|size| Rle::from_runs(size, runs.iter().copied())) {
-            Some(Ok(mask)) => Ok(Self::Mask(mask.into())),
+            Some(Ok(mask)) => Ok(Self::Mask(mask)),
             _ => Ok(Self::Runs(Box::new(Runs { size, runs }))),
         }
     }
@@ -128,7 +128,7 @@ impl Segmentation {
     /// The mask on an image, if its size is known; none of none. Run lengths of the wrong size or number are taken if the mask
     /// then fills the annotation's box, and the doubt says what was wrong.
     pub(in crate::formats) fn mask(
-        &self,
+        self,
         image: Option<Size>,
         rect: Option<Rect>,
     ) -> Result<Option<Masked>, Flaw> {
@@ -143,12 +143,12 @@ impl Segmentation {
         let taken = |mask: Rle, doubt| Some((Arc::new(mask), Some(doubt)));
         match self {
             Self::None => Ok(None),
-            Self::Bad(flaw) => Err(Flaw::clone(flaw)),
+            Self::Bad(flaw) => Err(*flaw),
             Self::Polygons { polygons, doubt } => {
-                let mask = rasterize(polygons, image.ok_or(Flaw::PolygonWithoutSize)?)?;
-                Ok(Some((mask.into(), *doubt)))
+                let mask = rasterize(&polygons, image.ok_or(Flaw::PolygonWithoutSize)?)?;
+                Ok(Some((mask.into(), doubt)))
             }
-            Self::Mask(mask) if is_image(mask.size()) || mask.is_empty() => Ok(Some((mask.clone(), None))),
+            Self::Mask(mask) if is_image(mask.size()) || mask.is_empty() => Ok(Some((mask.into(), None))),
             Self::Mask(mask) => {
                 let other = || Flaw::OtherSize { mask: mask.size(), image: image.unwrap_or(mask.size()) };
                 let image = image.filter(|_| is_turned(mask.size())).ok_or_else(other)?;
@@ -157,9 +157,9 @@ impl Segmentation {
                 Ok(taken(turned, "the size of its run lengths is width, height instead of height, width"))
             }
             Self::Runs(told) => {
-                let Runs { size, runs } = &**told;
+                let Runs { size, runs } = *told;
                 let size = match (size, image) {
-                    (Some(size), _) if is_image(*size) || !is_turned(*size) => *size,
+                    (Some(size), _) if is_image(size) || !is_turned(size) => size,
                     (_, Some(image)) => image,
                     (_, None) => return Err(Flaw::NoMaskSize),
                 };
@@ -169,7 +169,7 @@ impl Segmentation {
                 if let Ok(mask) = Rle::from_runs(size, runs.iter().copied()) {
                     return Ok(taken(mask, "its run lengths have no size; the image's is taken"));
                 }
-                let mended = Rle::from_runs(size, mended(runs, size))?;
+                let mended = Rle::from_runs(size, mended(&runs, size))?;
                 let covered: u64 = runs.iter().map(|run| u64::from(*run)).sum();
                 let wrong = Flaw::Covered { covered, size };
                 let is_longer = covered > size.area() as u64;

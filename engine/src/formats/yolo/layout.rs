@@ -10,7 +10,7 @@ use std::{
 use serde_yaml_ng::Value;
 
 use crate::{
-    file::{folder_of, has_suffix},
+    file::{folder_of, has_suffix, open_regular},
     formats::{
         FormatError, ImageFiles, files,
         number::{float, json_whole, whole},
@@ -207,7 +207,7 @@ fn begins_with_row(text: &str) -> bool {
 
 /// True if a text file that is called like a list of names or a readme is the label of an image of its name.
 fn is_of_image(file: &Path) -> bool {
-    let is_row = files::open(file).is_ok_and(|mut file| {
+    let is_row = open_regular(file).is_ok_and(|mut file| {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).is_ok() && begins_with_row(&String::from_utf8_lossy(&bytes))
     });
@@ -250,7 +250,7 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn has_names(yaml: &Path) -> bool {
-    let text = files::open(yaml).and_then(|mut file| {
+    let text = open_regular(yaml).and_then(|mut file| {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(bytes)

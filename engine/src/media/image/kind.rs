@@ -106,11 +106,8 @@ impl ImageKind {
 
     /// As [`Self::of_file`], with an error for files that are not images.
     pub(super) fn require(path: &Path) -> Result<Self, MediaError> {
-        let mut head = head_of(path)?;
-        Self::of_head(&head).ok_or_else(|| {
-            head.truncate(4);
-            MediaError::UnknownImage { path: path.into(), start: head }
-        })
+        let head = head_of(path)?;
+        Self::of_head(&head).ok_or_else(|| MediaError::UnknownImage { path: path.into() })
     }
 
     /// The format's name as people write it.

@@ -43,9 +43,25 @@ impl Array {
     }
 
     /// Whether it is what a graph makes there.
+    fn is_finite(&self) -> bool {
+        match self.kind {
+            PortKind::Float => {
+                self.bytes.as_chunks().0.iter().all(|value| f32::from_le_bytes(*value).is_finite())
+            }
+            // Halves whose exponent is all ones are no numbers.
+            PortKind::Half => {
+                self.bytes.as_chunks().0.iter().all(|value| u16::from_le_bytes(*value) & 0x7c00 != 0x7c00)
+            }
+            _ => true,
+        }
+    }
+
     pub(super) fn is_for(&self, port: &Port) -> Result<(), String> {
         let fits = self.shape.len() == port.shape.len()
             && self.shape.iter().zip(&port.shape).all(|(n, wanted)| wanted.is_none_or(|wanted| wanted == *n));
+        if fits && self.kind == port.kind && !self.is_finite() {
+            return Err(format!("{} holds values that are no numbers (NaN or infinity)", port.name));
+        }
         if fits && self.kind == port.kind {
             return Ok(());
         }

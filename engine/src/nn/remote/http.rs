@@ -1,7 +1,6 @@
 //! The protocol over HTTP: each request on a thread of its own, so that whoever waits can end waiting.
 
 use std::{
-    io::Read as _,
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::Instant,
@@ -22,8 +21,13 @@ use super::{
 
 /// The header that says how many bytes of a body are JSON.
 const N_JSON: &str = "Inference-Header-Content-Length";
-/// No answer is longer, in bytes: a server that goes on for ever would fill the memory.
-const LONGEST: u64 = 1 << 30;
+/// No answer on the state of a server or the form of a model is longer, in bytes: a server that goes on for ever would fill
+/// the memory.
+const LONGEST: u64 = 1 << 22;
+/// Characters of a number as JSON.
+const LONGEST_NUMBER: u64 = 32;
+/// No answer with arrays of shapes that are not known is longer, in bytes.
+const LONGEST_ARRAYS: u64 = 1 << 30;
 
 /// Speaks with one server.
 pub(super) struct Client {
@@ -76,7 +80,7 @@ impl Client {
     }
 
     pub(super) fn is_ready(&self) -> Result<bool, Broken> {
-        let reply = self.ask("v2/health/ready", None, &Cancel::default())?;
+        let reply = self.ask("v2/health/ready", None, LONGEST, &Cancel::default())?;
         match reply.status {
             status if status.is_success() => Ok(true),
             // Some say so with 400; 404 is from a server of something else.
@@ -87,7 +91,7 @@ impl Client {
 
     /// None if it has no such model.
     pub(super) fn metadata(&self, model: &str) -> Result<Option<Metadata>, Broken> {
-        let reply = self.ask(&format!("v2/models/{model}"), None, &Cancel::default())?;
+        let reply = self.ask(&format!("v2/models/{model}"), None, LONGEST, &Cancel::default())?;
         if reply.status.is_success() {
             return json::metadata(&reply.body).map(Some).map_err(Broken::Wrong);
         }
@@ -106,18 +110,19 @@ impl Client {
         cancel: &Cancel,
     ) -> Result<Vec<Named>, Broken> {
         let path = format!("v2/models/{model}/infer");
+        let longest = longest_answer(outputs);
         let known = *self.takes_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let stated = match known {
             Some(takes_bytes) => takes_bytes,
             None => {
-                let server = self.ask("v2", None, cancel)?;
+                let server = self.ask("v2", None, LONGEST, cancel)?;
                 server.status.is_success() && json::takes_bytes(&server.body)
             }
         };
         if stated || known.is_none() {
             // Not all that read bytes say so: what they refuse is asked again as text.
             let (body, n_json) = json::question_with_bytes(inputs, outputs);
-            let reply = self.ask(&path, Some(Question { body, n_json: Some(n_json) }), cancel)?;
+            let reply = self.ask(&path, Some(Question { body, n_json: Some(n_json) }), longest, cancel)?;
             if stated || reply.status.is_success() {
                 let arrays = self.arrays(&reply)?;
                 self.remember(true);
@@ -125,7 +130,7 @@ impl Client {
             }
         }
         let body = json::question(inputs, outputs).map_err(Broken::Refused)?.into_bytes();
-        let reply = self.ask(&path, Some(Question { body, n_json: None }), cancel)?;
+        let reply = self.ask(&path, Some(Question { body, n_json: None }), longest, cancel)?;
         let arrays = self.arrays(&reply)?;
         self.remember(false);
         Ok(arrays)
@@ -157,11 +162,17 @@ impl Client {
     }
 
     /// Asks and waits, at most until it is canceled; a request whose answer nobody waits for ends by itself.
-    fn ask(&self, path: &str, question: Option<Question>, cancel: &Cancel) -> Result<Reply, Broken> {
+    fn ask(
+        &self,
+        path: &str,
+        question: Option<Question>,
+        longest: u64,
+        cancel: &Cancel,
+    ) -> Result<Reply, Broken> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let (agent, url) = (self.agent.clone(), format!("{}/{path}", self.url));
         let token = self.access.token.as_ref().map(|token| token.bearer());
-        let body = move || sender.send(exchange(&agent, &url, question, token)).ok();
+        let body = move || sender.send(exchange(&agent, &url, question, token, longest)).ok();
         let thread = thread::Builder::new().name("server".to_owned()).spawn(body);
         thread.map_err(|error| Broken::Connection(error.to_string()))?;
         let end = Instant::now() + self.patience.connect + 2 * self.patience.answer;
@@ -170,6 +181,9 @@ impl Client {
                 Ok(answer) => {
                     return answer.map_err(|error| match error {
                         ureq::Error::Timeout(timeout) if !is_of_connecting(timeout) => Broken::Silent,
+                        ureq::Error::BodyExceedsLimit(n) => {
+                            Broken::Wrong(format!("it is longer than {n} bytes"))
+                        }
                         error => Broken::Connection(self.access.quoted(&error.to_string())),
                     });
                 }
@@ -181,6 +195,16 @@ impl Client {
     }
 }
 
+/// Returns how long an answer with these arrays can be, in bytes.
+fn longest_answer(outputs: &[Port]) -> u64 {
+    let n_numbers = |port: &Port| {
+        let mut dims = port.shape.iter().map(|dim| dim.and_then(|n| u64::try_from(n).ok()));
+        dims.try_fold(LONGEST_NUMBER, |n, dim| n.checked_mul(dim?))
+    };
+    let longest = outputs.iter().try_fold(LONGEST, |n, port| n.checked_add(n_numbers(port)?));
+    longest.map_or(LONGEST_ARRAYS, |longest| longest.min(LONGEST_ARRAYS))
+}
+
 fn is_of_connecting(timeout: ureq::Timeout) -> bool {
     matches!(timeout, ureq::Timeout::Connect | ureq::Timeout::Resolve)
 }
@@ -190,6 +214,7 @@ fn exchange(
     url: &str,
     question: Option<Question>,
     token: Option<String>,
+    longest: u64,
 ) -> Result<Reply, ureq::Error> {
     let authorization = token.map(HeaderValue::try_from).transpose().map_err(ureq::http::Error::from)?;
     let authorization = authorization.map(|mut value| {
@@ -220,7 +245,6 @@ fn exchange(
         }
     };
     let n_json = response.headers().get(N_JSON).and_then(|n| n.to_str().ok()?.parse().ok());
-    let mut body = Vec::new();
-    response.body_mut().with_config().limit(LONGEST).reader().read_to_end(&mut body)?;
+    let body = response.body_mut().with_config().limit(longest).read_to_vec()?;
     Ok(Reply { status: response.status(), n_json, body })
 }

@@ -113,15 +113,38 @@ pub fn rescue(project: &Project, folder: &Path, path: &Path) -> Result<Opened, S
 pub fn open_copy(from: &Path, path: &Path) -> Result<Opened, StoreError> {
     let failed = |cause| StoreError::Put { path: path.to_owned(), cause };
     let folder = tempfile::Builder::new().prefix(".segue-").tempdir_in(folder_of(path)).map_err(failed)?;
-    let whole = folder.path().join("copy.segue");
-    fs::copy(from, &whole).map_err(failed)?;
-    if log_of(from).exists() {
-        fs::copy(log_of(from), log_of(&whole)).map_err(failed)?;
-    }
-    let mut store = Store::open(&whole)?.store;
+    let mut store = Store::open(&copy_into(folder.path(), from).map_err(failed)?)?.store;
     // The paths of media are told from where the project was.
     store.path = from.to_owned();
     store.save_elsewhere(path, &[])
+}
+
+/// Reads a project. Where nothing can be written beside its file, a copy in a temporary folder is read.
+///
+/// # Errors
+/// If it cannot be read, or is no project.
+pub fn read_project(path: &Path) -> Result<History, StoreError> {
+    let opened = match Store::open(path) {
+        Err(error) if error.is_of_place() => {
+            let failed = |cause| StoreError::Put { path: path.to_owned(), cause };
+            let folder = tempfile::tempdir().map_err(failed)?;
+            Store::open(&copy_into(folder.path(), path).map_err(failed)?)
+        }
+        opened => opened,
+    };
+    opened.map(|opened| opened.history)
+}
+
+/// Copies a project file and its log into a folder, and returns the path of the copy.
+fn copy_into(folder: &Path, from: &Path) -> io::Result<PathBuf> {
+    let copy = folder.join("copy.segue");
+    // Not with its permissions, which may be those to read only.
+    let copy_file = |from: &Path, to: &Path| io::copy(&mut fs::File::open(from)?, &mut fs::File::create(to)?);
+    copy_file(from, &copy)?;
+    if log_of(from).exists() {
+        copy_file(&log_of(from), &log_of(&copy))?;
+    }
+    Ok(copy)
 }
 
 /// Returns the path of the log of a database.
@@ -163,6 +186,8 @@ fn moved_medium(medium: &Medium, from: &Path, to: &Path) -> Medium {
 #[cfg(test)]
 #[cfg(unix)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::{
         geometry::Size,
@@ -279,6 +304,14 @@ mod tests {
         let opened = open_copy(&path, &copy).unwrap();
         assert_eq!(opened.history.now(), history.now());
         drop(store);
+        assert_eq!(read_project(&path).unwrap().now(), history.now());
+        let read_only = fs::Permissions::from_mode(0o555);
+        fs::set_permissions(folder.path(), read_only).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        // The administrator may write everywhere.
+        assert_eq!(read_project(&path).unwrap().now(), history.now());
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let rescued = folder.path().join("rescued.segue");
         assert_eq!(rescue(history.now(), folder.path(), &rescued).unwrap().history.now(), history.now());
         assert!(rescue(history.now(), folder.path(), &rescued).is_err());

@@ -327,6 +327,8 @@ fn damaged_projects_are_refused() {
         "UPDATE categories SET id = -1",
         "UPDATE changes SET kind = 'bee'",
         "UPDATE changes SET after = 'null'",
+        "UPDATE media SET value = json_set(value, '$.n_frames', 4611686018427387904)",
+        "UPDATE media SET value = json_set(value, '$.n_frames', 0)",
         "PRAGMA user_version = -1",
     ]
     .into_iter()

@@ -103,9 +103,7 @@ impl<'de> Visitor<'de> for ToldVisitor {
             }
         }
         let (size, text): (Size, _) = size.zip(text).ok_or_else(wrong)?;
-        Rle::from_counts(size, &text)
-            .map(|mask| Told(Segmentation::Mask(mask.into())))
-            .map_err(de::Error::custom)
+        Rle::from_counts(size, &text).map(|mask| Told(Segmentation::Mask(mask))).map_err(de::Error::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Told, A::Error> {
