@@ -185,7 +185,6 @@ impl Track {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line may wait")]
 fn read_prompts(path: &Path) -> anyhow::Result<Vec<ObjectPrompts>> {
     let reading = || format!("cannot read prompts: {}", path.display());
     let json = engine::file::open_regular(path).and_then(io::read_to_string).with_context(reading)?;
