@@ -388,6 +388,9 @@ fn the_demo_writes_what_it_says() {
     {
         assert!(folder.path().join("demo").join(file).exists(), "{file}");
     }
+    write(folder.path(), "clip.json", "mine");
+    segue::fail(folder.path(), &["demo", "--out", "."], 1, "is there already and not of an earlier demo");
+    assert_eq!(std::fs::read_to_string(folder.path().join("clip.json")).unwrap(), "mine");
 }
 
 /// What is left of a video that was cut off before its pictures: its header, which says that there is a stream.

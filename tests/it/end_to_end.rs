@@ -73,7 +73,7 @@ impl Drop for Screen {
     }
 }
 
-/// Steps and masks that are in the project file, read as SQLite says, beside the program.
+/// Numbers of media and masks that are in the project file, read as SQLite says, beside the program.
 fn counts(project: &Path) -> (usize, usize) {
     let script = "
 import shutil, sqlite3, sys, tempfile, os
@@ -85,9 +85,9 @@ with tempfile.TemporaryDirectory() as folder:
             shutil.copy(sys.argv[1] + end, copy + end)
     try:
         db = sqlite3.connect(copy)
-        n_steps = db.execute('select count(*) from steps').fetchone()[0]
+        n_media = db.execute('select count(*) from media').fetchone()[0]
         n_masks = db.execute(\"select count(*) from segments where value like '%counts%'\").fetchone()[0]
-        print(f'[{n_steps}, {n_masks}]')
+        print(f'[{n_media}, {n_masks}]')
     except sqlite3.Error:
         print('[0, 0]')
 ";

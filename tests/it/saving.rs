@@ -68,15 +68,32 @@ fn a_project_goes_on_where_it_is_saved_elsewhere() {
     desk.run([click(50.0, 50.0), Command::Quit]);
     desk.until("it is asked", |s| s.leaving().is_some_and(|unsaved| unsaved.why.is_some()));
     desk.run([Command::Stay]);
+    assert!(desk.says("Work is not being saved"));
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("mine.segue");
     desk.run([Command::SaveElsewhere(elsewhere.path().join("mine"))]);
     desk.until("it is saved", |s| s.is_saved() && s.file().is_some_and(|open| open.path == file));
     assert_eq!(desk.session.shown(), Some(second));
+    assert!(!desk.says("Work is not being saved") && desk.says("The project is now"));
     desk.until("the photo is read", |s| s.picture().is_some());
     desk.step([click(110.0, 50.0), Command::Quit]);
     desk.until("it is over", |s| s.is_over());
     let n = desk.objects().len();
     drop(desk);
     assert_eq!(n_objects(&file), n);
+}
+
+#[test]
+fn quitting_goes_on_once_the_project_is_saved_elsewhere() {
+    let mut desk = Desk::new(1, fake());
+    desk.settle();
+    replace(&desk);
+    desk.run([click(50.0, 50.0), Command::Quit]);
+    desk.until("it is asked", |s| s.leaving().is_some_and(|unsaved| unsaved.why.is_some()));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("mine.segue");
+    desk.run([Command::SaveElsewhere(file.clone())]);
+    desk.until("it is over", |s| s.is_over());
+    drop(desk);
+    assert_eq!(n_objects(&file), 1);
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use engine::{
+    file::write_atomically,
     frame::{Frames as _, PictureKind},
     geometry::Point,
     mask::{Mask, Rle},
@@ -36,6 +37,12 @@ pub(crate) struct Demo {
     model: ModelArgs,
 }
 
+/// The results.
+const RESULTS: [&str; 6] =
+    ["photo.png", "photo-mask.png", "photo-overlay.png", "clip.mp4", "clip.json", "clip-overlay.mp4"];
+/// The file that marks a folder as one of results, which the next demo may replace.
+const MARK: &str = ".segue-demo";
+
 /// The frames on which the ball is behind the wall, and whole again.
 const OUT_OF_SIGHT: usize = 23;
 const OUT_AGAIN: usize = 38;
@@ -43,7 +50,17 @@ const OUT_AGAIN: usize = 38;
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let out = &self.out;
+        let mark = out.join(MARK);
+        if !mark.exists()
+            && let Some(other) = RESULTS.iter().map(|name| out.join(name)).find(|path| path.exists())
+        {
+            bail!(
+                "{} is there already and not of an earlier demo; choose another folder with --out",
+                other.display()
+            );
+        }
         std::fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+        write_atomically(&mark, |_| Ok(())).with_context(|| format!("cannot write {}", mark.display()))?;
         let cancel = cancel_on_interrupt()?;
         let (runtime, weights) = self.model.open()?;
         say(format_args!("model {} on {}", self.model.model, runtime.place()))?;

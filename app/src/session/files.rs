@@ -17,7 +17,11 @@ use crate::{
 
 impl Session {
     pub(super) fn opened(&mut self, path: PathBuf, history: History, media: Vec<PathBuf>) {
-        let view = (self.saving.moves_to.as_ref() == Some(&path)).then_some((self.shown, self.player));
+        let has_moved = self.saving.moves_to.as_ref() == Some(&path);
+        let view = has_moved.then_some((self.shown, self.player));
+        if has_moved {
+            self.saved_elsewhere(&path);
+        }
         self.forget_project();
         self.history = history;
         self.file = Some(ProjectFile::new(path));

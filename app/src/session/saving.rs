@@ -43,10 +43,11 @@ impl Saving {
         self.unsent.is_empty() && self.unwritten.is_empty() && self.failure.is_none()
     }
 
-    /// Forgets the file that was open, but not what is to be asked of the next.
+    /// Forgets the file that was open, but not what is to be asked of the next, nor why the project is left.
     pub(super) fn forget(&mut self) {
-        let unsent = std::mem::take(&mut self.unsent);
-        *self = Self { unsent, before: self.before.take(), ..Self::default() };
+        let (unsent, before, leaving) =
+            (std::mem::take(&mut self.unsent), self.before.take(), self.leaving.take());
+        *self = Self { unsent, before, leaving, ..Self::default() };
     }
 }
 
@@ -244,12 +245,24 @@ impl Session {
         let n_new = n.saturating_sub(self.saving.n_written) as usize;
         self.saving.unwritten.drain(..n_new.min(self.saving.unwritten.len()));
         self.saving.n_written = n;
-        self.saving.failure = None;
+        self.no_longer_fails();
+    }
+
+    /// The project is now at another path.
+    pub(super) fn saved_elsewhere(&mut self, path: &Path) {
+        self.no_longer_fails();
+        self.notices.info(format!("The project is now {}", path.display()));
+    }
+
+    fn no_longer_fails(&mut self) {
+        if let Some(failure) = self.saving.failure.take() {
+            self.notices.close(&not_saved(&failure));
+        }
     }
 
     pub(super) fn not_written(&mut self, error: String) {
         if self.saving.leaving.is_none() {
-            self.notices.error(format!("Work is not being saved: {error}"));
+            self.notices.error(not_saved(&error));
         }
         self.saving.failure = Some(error);
     }
@@ -260,6 +273,10 @@ impl Session {
             "The project file was moved or deleted; the whole project is written again: {path}"
         ));
     }
+}
+
+fn not_saved(error: &str) -> String {
+    format!("Work is not being saved: {error}")
 }
 
 /// The title of a step that is written.

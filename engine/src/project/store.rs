@@ -254,8 +254,28 @@ fn prepare(db: &mut Connection, migrations: &[&str]) -> rusqlite::Result<Found> 
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", migrations.len() as u32)?;
     }
+    // A file from elsewhere may hold tables, indexes or columns with expressions that compute without end.
+    let mut own = Connection::open_in_memory()?;
+    let made = own.transaction()?;
+    migrations.iter().try_for_each(|migration| made.execute_batch(migration))?;
+    if schema(&transaction)? != schema(&made)? {
+        return Ok(Found::Other);
+    }
     transaction.commit()?;
     Ok(Found::Project)
+}
+
+/// What a database consists of: names, and how each was made.
+fn schema(db: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    // SQLite's own tables are named so; nothing else can be.
+    let all = "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               ORDER BY name";
+    let mut statement = db.prepare(all)?;
+    let rows = statement.query_map([], |row| {
+        let sql: String = row.get(1)?;
+        Ok((row.get(0)?, sql.split_whitespace().collect::<Vec<_>>().join(" ")))
+    })?;
+    rows.collect()
 }
 
 /// From here on, what is written goes to a log beside the file, which is folded into it when it is closed.

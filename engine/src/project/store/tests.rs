@@ -270,9 +270,12 @@ fn other_files_are_refused_and_stay_as_they_are() {
     drop(other);
     check_refused(&at("other.db"), "the file is no Segue project");
 
-    // A view may compute without end, and a trigger write without end.
+    // What is not a project's may compute or write without end.
     for (name, code) in [
         ("view", "CREATE VIEW v AS SELECT 1"),
+        ("table", "CREATE TABLE other (a)"),
+        ("index", "CREATE INDEX i ON steps (length(zeroblob(id)))"),
+        ("column", "ALTER TABLE steps ADD COLUMN x TEXT CHECK (length(x) < 9)"),
         ("trigger", "CREATE TRIGGER t AFTER INSERT ON steps BEGIN INSERT INTO media VALUES (1, ''); END"),
     ] {
         let path = at(&format!("{name}.segue"));
@@ -327,8 +330,8 @@ fn damaged_projects_are_refused() {
         "UPDATE categories SET id = -1",
         "UPDATE changes SET kind = 'bee'",
         "UPDATE changes SET after = 'null'",
-        "UPDATE media SET value = json_set(value, '$.n_frames', 4611686018427387904)",
-        "UPDATE media SET value = json_set(value, '$.n_frames', 0)",
+        r#"INSERT INTO media VALUES (1, '{"path":"a","kind":"video","size":{"width":2,"height":2},"n_frames":4611686018427387904}')"#,
+        r#"INSERT INTO media VALUES (1, '{"path":"a","kind":"image","size":{"width":2,"height":2},"n_frames":2}')"#,
         "PRAGMA user_version = -1",
     ]
     .into_iter()
