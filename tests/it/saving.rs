@@ -65,9 +65,8 @@ fn a_project_goes_on_where_it_is_saved_elsewhere() {
     let second = desk.media()[1];
     desk.step([Command::GoTo(second)]);
     replace(&desk);
-    desk.run([click(50.0, 50.0), Command::Quit]);
-    desk.until("it is asked", |s| s.leaving().is_some_and(|unsaved| unsaved.why.is_some()));
-    desk.run([Command::Stay]);
+    desk.run([click(50.0, 50.0)]);
+    desk.until("it is said", |s| s.save_failure().is_some());
     assert!(desk.says("Work is not being saved"));
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("mine.segue");
