@@ -107,6 +107,8 @@ impl Dataset {
         let mut has_got = vec![false; self.images.len()];
         // One photo may be an image of several splits, which list the same labels.
         let mut taken_of: HashMap<LabelKey, usize> = HashMap::new();
+        // Objects of which nothing but the category is known are the same value.
+        let mut plain: HashMap<CategoryId, Arc<Object>> = HashMap::new();
         let mut next = project.new_object();
         let mut annotations = mem::take(&mut self.annotations);
         annotations.reverse();
@@ -146,8 +148,11 @@ impl Dataset {
             let object = object.unwrap_or_else(|| {
                 let new = next;
                 next = ObjectId(new.0 + 1);
-                let object = Object { category, proposal: score, attributes };
-                project.objects.insert((at.medium, new), Arc::new(object));
+                let is_plain = score.is_none() && attributes.is_empty();
+                let object = || Arc::new(Object { category, proposal: score, attributes });
+                let object =
+                    if is_plain { plain.entry(category).or_insert_with(object).clone() } else { object() };
+                project.objects.insert((at.medium, new), object);
                 new
             });
             tracks.extend(track.map(|track| (track, object)));
