@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use engine::project::Store;
 use segue::command::Command;
 
-use crate::desk::{Desk, click, fake};
+use crate::desk::{Desk, click, fake, photos};
 
 /// Puts another project at the path of the one that is open.
 fn replace(desk: &Desk) {
@@ -95,4 +95,27 @@ fn quitting_goes_on_once_the_project_is_saved_elsewhere() {
     desk.until("it is over", |s| s.is_over());
     drop(desk);
     assert_eq!(n_objects(&file), 1);
+}
+
+#[test]
+fn a_project_that_cannot_be_kept_in_its_folder_is_kept_elsewhere() {
+    let mut desk = Desk::new(1, fake());
+    desk.step([click(50.0, 50.0)]);
+    let own = desk.file();
+    // No file can be made where a folder is.
+    let other = photos(2);
+    let name = other.path().file_name().unwrap().to_str().unwrap();
+    fs::create_dir(other.path().join(format!("{name}.segue"))).unwrap();
+    desk.run([Command::Open(vec![other.path().to_owned()])]);
+    desk.until("it is asked, and the project before is open again", |s| {
+        s.homeless().is_some() && s.file().is_some_and(|file| file.path == own)
+    });
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("mine.segue");
+    desk.run([Command::SaveElsewhere(file.clone())]);
+    desk.until("it is open elsewhere", |s| {
+        s.file().is_some_and(|open| open.path == file) && s.project().media.len() == 2
+    });
+    assert!(desk.session.homeless().is_none());
+    desk.until("its photos are where they were", |s| s.is_on_screen());
 }

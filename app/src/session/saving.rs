@@ -43,11 +43,10 @@ impl Saving {
         self.unsent.is_empty() && self.unwritten.is_empty() && self.failure.is_none()
     }
 
-    /// Forgets the file that was open, but not what is to be asked of the next, nor why the project is left.
+    /// Forgets the file that was open, but not what is to be asked of the next, nor what the user is asked.
     pub(super) fn forget(&mut self) {
-        let (unsent, before, leaving) =
-            (std::mem::take(&mut self.unsent), self.before.take(), self.leaving.take());
-        *self = Self { unsent, before, leaving, ..Self::default() };
+        let Self { unsent, before, leaving, homeless, .. } = std::mem::take(self);
+        *self = Self { unsent, before, leaving, homeless, ..Self::default() };
     }
 }
 
@@ -159,7 +158,7 @@ impl Session {
     pub(super) fn save_elsewhere(&mut self, path: PathBuf) {
         let path = if has_suffix(&path, &["segue"]) { path } else { path.with_added_extension("segue") };
         if let Some(Homeless { path: from, media, .. }) = self.saving.homeless.take() {
-            let from = Some(from).filter(|from| from.exists());
+            let from = Some(from).filter(|from| from.is_file());
             self.saving.unsent.push(Storing::OpenAt { path, media, from });
         } else if self.file.is_some() {
             self.queue_writes();
