@@ -196,7 +196,7 @@ impl Canvas {
         self.at = now;
     }
 
-    /// Whether Enter, Escape and Backspace mean the gesture, and what they do to it.
+    /// Applies Enter, Escape and Backspace to the gesture in progress.
     pub fn keys(&mut self, ctx: &egui::Context, commands: &mut Vec<Command>) {
         let pressed = |key| ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, key));
         if self.is_dragging() && pressed(egui::Key::Escape) {

@@ -145,8 +145,8 @@ impl Keymap {
 /// somebody types on and has not seen that the field is gone.
 const QUIET: f64 = 1.0;
 
-/// Whether a text field has the keyboard, or had it until Escape was pressed in this turn. To be called once a turn, since it
-/// also notes when somebody stops typing.
+/// Returns true if a text field has the keyboard, or had it until Escape was pressed in this turn. To be called once a turn,
+/// since it also notes when somebody stops typing.
 pub fn watch_typing(ctx: &egui::Context) -> bool {
     let was_typing_id = Id::unique("keymap: a text field had the keyboard");
     let is_typing = ctx.text_edit_focused();

@@ -14,6 +14,16 @@ fn replace(desk: &Desk) {
     fs::rename(other, desk.file()).unwrap();
 }
 
+/// A project of two photos with a step that cannot be saved, since another project took the place of its file.
+fn unsaved() -> Desk {
+    let mut desk = Desk::new(2, fake());
+    desk.settle();
+    replace(&desk);
+    desk.run([click(50.0, 50.0)]);
+    desk.until("it is said", |s| s.save_failure().is_some());
+    desk
+}
+
 fn n_objects(project: &Path) -> usize {
     Store::open(project).unwrap().history.now().objects.len()
 }
@@ -37,12 +47,8 @@ fn a_project_whose_file_is_deleted_is_written_again_also_when_nothing_is_done() 
 
 #[test]
 fn a_project_that_cannot_be_saved_is_left_only_if_its_user_gives_it_up() {
-    let mut desk = Desk::new(2, fake());
-    desk.settle();
+    let mut desk = unsaved();
     let folder = desk.folder.path().to_owned();
-    replace(&desk);
-    desk.run([click(50.0, 50.0)]);
-    desk.until("it is said", |s| s.save_failure().is_some());
     assert!(!desk.session.is_saved() && desk.says("another file is in its place"));
     for leave in [Command::CloseProject, Command::Open(vec![folder]), Command::Quit] {
         desk.run([leave.clone()]);
@@ -84,10 +90,8 @@ fn a_project_goes_on_where_it_is_saved_elsewhere() {
 
 #[test]
 fn quitting_goes_on_once_the_project_is_saved_elsewhere() {
-    let mut desk = Desk::new(1, fake());
-    desk.settle();
-    replace(&desk);
-    desk.run([click(50.0, 50.0), Command::Quit]);
+    let mut desk = unsaved();
+    desk.run([Command::Quit]);
     desk.until("it is asked", |s| s.leaving().is_some_and(|unsaved| unsaved.why.is_some()));
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("mine.segue");

@@ -97,7 +97,7 @@ impl Session {
 
     pub(super) fn ask_for_what_is_missing(&mut self, engine: &Engine, seen: &Seen) {
         let near = self.near(seen.ahead);
-        let looks_again = self.asked.looks_again();
+        let looks_again = self.misses_files() && self.asked.looks_again();
         self.ask_for_pictures(engine, &near, looks_again);
         self.ask_for_thumbnails(engine, &seen.thumbnails, looks_again);
         self.ask_the_model(engine, &near, seen);

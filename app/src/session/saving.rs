@@ -15,18 +15,18 @@ use engine::{
 
 use super::Session;
 
-/// What the project file is still to be told.
+/// State of saving and leaving the project.
 #[derive(Default)]
 pub(super) struct Saving {
     /// Requests that did not fit into the engine's inbox yet, the next first.
     unsent: Vec<Storing>,
-    /// What was given to the engine and is not written yet, by the titles of the steps; `None` for what is no step.
+    /// Writes that were given to the engine and are not done yet: titles of steps, and `None` for other writes.
     unwritten: VecDeque<Option<Arc<str>>>,
     /// Writes that the engine has written since the project was opened.
     n_written: u64,
     /// Why nothing can be written now.
     failure: Option<String>,
-    /// What is to be done once all is written.
+    /// The action to take once all is written.
     leaving: Option<Leaving>,
     /// The project that was open before, while another is being opened.
     before: Option<PathBuf>,

@@ -114,7 +114,7 @@ impl Shape {
 pub enum Id {
     /// A whole number, or a text that is one.
     Number(i64),
-    /// Any other text. Boxed twice, which keeps ids small: files have millions, nearly all of them numbers.
+    /// Another text. Boxed twice to keep ids small: files have millions of them, nearly all numbers.
     Text(Box<Box<str>>),
 }
 

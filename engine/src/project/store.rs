@@ -122,6 +122,10 @@ impl StoreError {
         matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::CannotOpen))
     }
 
+    fn putting(path: &Path, cause: io::Error) -> Self {
+        Self::Put { path: path.to_owned(), cause }
+    }
+
     fn opening(path: &Path, cause: rusqlite::Error) -> Self {
         let path = path.to_owned();
         match cause.sqlite_error_code() {
@@ -170,7 +174,7 @@ impl Store {
         }
         let history = history(&db).map_err(opening)?;
         use_log(&db).map_err(opening)?;
-        let store = Self::of(db, path).map_err(|cause| StoreError::Put { path: path.to_owned(), cause })?;
+        let store = Self::of(db, path).map_err(|cause| StoreError::putting(path, cause))?;
         Ok(Opened { store, history })
     }
 

@@ -40,9 +40,8 @@ pub(super) fn run(inbox: &Receiver<Storing>, sources: &Sources, out: &Reporter) 
         };
         match request {
             Ok(Storing::Open(paths)) => {
-                let is_fit = check_fit(&paths, sources);
-                let (path, media) = project_of(paths);
-                match is_fit {
+                let (path, media) = project_of(paths.clone());
+                match check_fit(&paths, &path, sources) {
                     Ok(()) => file.open(out, media, &path, || Store::open(&path)),
                     Err(why) => report(out, Event::NotOpened { path, media, is_place: false, why }),
                 }
@@ -165,11 +164,11 @@ impl ProjectFile {
 }
 
 /// Checks that there is something to open: a project, or images or videos for a new one.
-fn check_fit(paths: &[PathBuf], sources: &Sources) -> Result<(), String> {
+fn check_fit(paths: &[PathBuf], project: &Path, sources: &Sources) -> Result<(), String> {
     if let Some(missing) = paths.iter().find(|path| !path.exists()) {
         return Err(format!("cannot open {}: there is no such file or folder", missing.display()));
     }
-    if project_of(paths.to_vec()).0.exists() { Ok(()) } else { check_has_media(paths, sources) }
+    if project.exists() { Ok(()) } else { check_has_media(paths, sources) }
 }
 
 /// What project files are called.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     item::{self, CROWD, Flaw, UNNAMED, Video},
-    reading::{ByIds, File, Told},
+    reading::{ByIds, File, Told, in_own_memory},
     results::add_ground_truth,
     segmentation::Segmentation,
 };
@@ -139,13 +139,11 @@ impl Dataset {
                 Ok(())
             },
             |batch| imported.check_all(batch, &context),
-            |Checked { mut good, flawed, doubtful, n_keypoints: n }| {
+            |Checked { good, flawed, doubtful, n_keypoints: n }| {
                 n_keypoints += n;
                 n_crowds +=
                     good.iter().filter(|annotation| annotation.attributes.contains_key(CROWD)).count();
-                let mut batch = Vec::with_capacity(good.len());
-                batch.append(&mut good);
-                taken.push(batch);
+                taken.push(in_own_memory(good));
                 flawed.into_iter().for_each(|(title, flaw)| refused.refuse(title, flaw));
                 doubtful.into_iter().for_each(|(title, doubt)| doubts.remark(title, doubt));
             },

@@ -131,10 +131,8 @@ impl File {
 }
 
 impl<T: Item> List<T> {
-    fn take(&mut self, mut told: Vec<Told<T>>) {
-        // In memory of this thread's: what another has allocated, an allocator gives to nobody else once it is free.
-        let mut batch = Vec::with_capacity(told.len());
-        batch.append(&mut told);
+    fn take(&mut self, told: Vec<Told<T>>) {
+        let mut batch = in_own_memory(told);
         for Told { item, title } in &mut batch {
             self.n_seen += 1;
             title.place = self.n_seen;
@@ -178,6 +176,14 @@ impl<T: Item> List<T> {
         by_id.retain(|id, _| !ambiguous.contains(id));
         (items, ByIds { places: by_id, ambiguous })
     }
+}
+
+/// Moves a batch from another thread into memory of this one: what the other has allocated, an allocator gives to nobody else
+/// once it is free.
+pub(super) fn in_own_memory<T>(mut batch: Vec<T>) -> Vec<T> {
+    let mut own = Vec::with_capacity(batch.len());
+    own.append(&mut batch);
+    own
 }
 
 /// Items of a list by their ids.

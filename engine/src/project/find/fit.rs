@@ -1,4 +1,4 @@
-//! Whether there is anything to make a project of.
+//! A check that there is an image or video to make a project of.
 
 use std::path::PathBuf;
 

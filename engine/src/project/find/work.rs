@@ -1,4 +1,4 @@
-//! Which files are a person's work.
+//! Recognition of files that are a person's work.
 
 use std::{
     io::{self, Read as _},

@@ -74,7 +74,7 @@ impl Store {
 
     /// Puts a database at a path, where there must be no file, and opens it.
     fn put(copy: NamedTempFile, path: &Path) -> Result<Self, StoreError> {
-        let failed = |cause| StoreError::Put { path: path.to_owned(), cause };
+        let failed = |cause| StoreError::putting(path, cause);
         copy.as_file().sync_all().map_err(failed)?;
         copy.persist_noclobber(path).map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Replaced { path: path.to_owned() },
@@ -111,7 +111,7 @@ pub fn rescue(project: &Project, folder: &Path, path: &Path) -> Result<Opened, S
 /// # Errors
 /// If `from` is no project or cannot be read, or the copy cannot be written.
 pub fn open_copy(from: &Path, path: &Path) -> Result<Opened, StoreError> {
-    let failed = |cause| StoreError::Put { path: path.to_owned(), cause };
+    let failed = |cause| StoreError::putting(path, cause);
     let folder = tempfile::Builder::new().prefix(".segue-").tempdir_in(folder_of(path)).map_err(failed)?;
     let mut store = Store::open(&copy_into(folder.path(), from).map_err(failed)?)?.store;
     // The paths of media are told from where the project was.
@@ -126,7 +126,7 @@ pub fn open_copy(from: &Path, path: &Path) -> Result<Opened, StoreError> {
 pub fn read_project(path: &Path) -> Result<History, StoreError> {
     let opened = match Store::open(path) {
         Err(error) if error.is_of_place() => {
-            let failed = |cause| StoreError::Put { path: path.to_owned(), cause };
+            let failed = |cause| StoreError::putting(path, cause);
             let folder = tempfile::tempdir().map_err(failed)?;
             Store::open(&copy_into(folder.path(), path).map_err(failed)?)
         }
@@ -156,7 +156,7 @@ pub(super) fn log_of(path: &Path) -> PathBuf {
 
 /// Copies a database, with what its log holds, into a file in the folder of `path`.
 fn copy_of(db: &Connection, path: &Path) -> Result<NamedTempFile, StoreError> {
-    let failed = |cause| StoreError::Put { path: path.to_owned(), cause };
+    let failed = |cause| StoreError::putting(path, cause);
     let copy = temporary_beside(path).map_err(failed)?;
     let name = copy.path().to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
     db.execute("VACUUM INTO ?1", [name]).map_err(StoreError::Write)?;
