@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{
-    item::{self, CROWD, Flaw, UNNAMED, Video},
+    item::{self, CROWD, Extras, Flaw, UNNAMED, Video},
     reading::{ByIds, File, Told, in_own_memory},
     results::add_ground_truth,
     segmentation::Segmentation,
@@ -181,7 +181,8 @@ impl Dataset {
         for annotation in annotations.iter().flatten().filter_map(|told| told.item.as_ref().ok()) {
             if is_results {
                 lists.images.places.entry(annotation.image.clone()).or_insert_with_key(|id| {
-                    let file_name = annotation.file_name.as_deref().map(normalized);
+                    let file_name = annotation.extras.as_ref().and_then(|extras| extras.file_name.as_deref());
+                    let file_name = file_name.map(normalized);
                     self.images.push(Image { id: id.clone(), file_name, size: None, frame: None });
                     self.images.len() - 1
                 });
@@ -286,11 +287,11 @@ impl Dataset {
             Shape::Box(_) => out_of_image(told.rect, size),
             Shape::Mask(_) => context.checks.then(|| misstated(&told, &shape, is_exact)).flatten(),
         });
-        let mut attributes = told.attributes;
-        if let Some(score) = told.score.filter(|_| !context.is_results) {
+        let Extras { mut score, mut attributes, .. } =
+            told.extras.map_or_else(Extras::default, |extras| *extras);
+        if let Some(score) = score.take_if(|_| !context.is_results) {
             attributes.insert(SCORE.to_owned(), score.to_string());
         }
-        let score = told.score.filter(|_| context.is_results);
         Ok((Annotation { image, category, track: told.track, score, shape, attributes }, doubt))
     }
 }

@@ -159,11 +159,8 @@ impl Category {
 /// An annotation of a file.
 pub(super) struct Annotation {
     pub(super) image: Id,
-    /// The image's path, which some tools write into results.
-    pub(super) file_name: Option<Box<str>>,
     pub(super) category: Id,
     pub(super) track: Option<Id>,
-    pub(super) score: Option<f32>,
     pub(super) segmentation: Segmentation,
     pub(super) rect: Option<Rect>,
     pub(super) area: Option<f64>,
@@ -171,7 +168,28 @@ pub(super) struct Annotation {
     pub(super) has_bad_box: bool,
     /// True if it has keypoints.
     pub(super) has_keypoints: bool,
+    /// None if it has none of them. Boxed, since files have millions of annotations, nearly all without.
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+/// What few annotations have.
+#[derive(Default)]
+pub(super) struct Extras {
+    /// The image's path, which some tools write into results.
+    pub(super) file_name: Option<Box<str>>,
+    pub(super) score: Option<f32>,
     pub(super) attributes: BTreeMap<String, String>,
+}
+
+impl Extras {
+    /// Moves them into a box; returns None if there are none.
+    fn boxed(self) -> Option<Box<Self>> {
+        let is_empty = matches!(
+            &self,
+            Self { file_name: None, score: None, attributes } if attributes.is_empty()
+        );
+        (!is_empty).then(|| self.into())
+    }
 }
 
 impl Item for Image {
@@ -238,18 +256,22 @@ impl Item for Annotation {
             as_told => as_told,
         };
         let has_keypoints = item["keypoints"].as_array().is_some_and(|points| !points.is_empty());
+        let track = Id::of_json(&item["track_id"]).or_else(|| track_among(&mut attributes));
+        let extras = Extras {
+            file_name: text(&item, "file_name").ok().map(Into::into),
+            score: json_float(&item["score"]).map(|score| score.clamp(0.0, 1.0) as f32),
+            attributes,
+        };
         Ok(Self {
             image: id(&item, "image_id")?,
-            file_name: text(&item, "file_name").ok().map(Into::into),
             category: id(&item, "category_id")?,
-            track: Id::of_json(&item["track_id"]).or_else(|| track_among(&mut attributes)),
-            score: json_float(&item["score"]).map(|score| score.clamp(0.0, 1.0) as f32),
+            track,
             segmentation,
             rect,
             area: json_float(&item["area"]),
             has_bad_box,
             has_keypoints: has_keypoints && json_whole(&item["num_keypoints"]) != Some(0),
-            attributes,
+            extras: extras.boxed(),
         })
     }
 }

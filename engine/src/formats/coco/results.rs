@@ -29,7 +29,7 @@ pub(super) fn add_ground_truth(results: &mut File, reading: &Reading<'_>) -> Opt
     let ids: Vec<Id> = results
         .annotations
         .items()
-        .filter(|result| result.file_name.is_none())
+        .filter(|result| result.extras.as_ref().is_none_or(|extras| extras.file_name.is_none()))
         .map(|result| result.image.clone())
         .collect();
     if ids.is_empty() || results.images.n_good > 0 {

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{Annotation, ROTATION, Segmentation, answer, mark_crowd, track_among};
+use super::{Annotation, Extras, ROTATION, Segmentation, answer, mark_crowd, track_among};
 use crate::{
     formats::{Id, number::json_float, valid_size},
     geometry::{Rect, Size},
@@ -39,18 +39,18 @@ pub(super) fn annotation(text: &[u8]) -> Option<(Option<Id>, Annotation)> {
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, answer(&value)?)));
     let mut attributes = attributes.collect();
     mark_crowd(iscrowd == Some(1), &mut attributes);
+    let track = track_id.map(Id::Number).or_else(|| track_among(&mut attributes));
+    let extras = Extras { file_name, score: score.map(|score| score.clamp(0.0, 1.0) as f32), attributes };
     let annotation = Annotation {
         image: Id::Number(image_id),
-        file_name,
         category: Id::Number(category_id),
-        track: track_id.map(Id::Number).or_else(|| track_among(&mut attributes)),
-        score: score.map(|score| score.clamp(0.0, 1.0) as f32),
+        track,
         segmentation: segmentation.map_or(Segmentation::None, |told| told.0),
         rect: bbox.map(|[x, y, width, height]| Rect::from([x, y, x + width, y + height].map(|v| v as f32))),
         area,
         has_bad_box: false,
         has_keypoints: keypoints.is_some() && num_keypoints != Some(0),
-        attributes,
+        extras: extras.boxed(),
     };
     Some((id.map(Id::Number), annotation))
 }
