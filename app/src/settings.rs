@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{file, models, nn::Place};
+use engine::{file, media::set_largest_image, models, nn::Place};
 use serde::{Deserialize, Serialize};
 
 pub use self::saver::Saver;
@@ -18,6 +18,8 @@ pub const FILE: &str = "settings.toml";
 
 const MAX_RECENT: usize = 10;
 const MAX_PREFETCH: usize = 16;
+/// In GiB.
+pub(crate) const MAX_LARGEST_IMAGE: usize = 64;
 
 /// What the user has chosen for good.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Settings {
     pub preview: bool,
     /// How many images on either side of the shown one are made ready.
     pub prefetch: usize,
+    /// The largest image that is opened, in GiB when it is decoded.
+    pub largest_image: usize,
     /// At most [`MAX_RECENT`].
     recent: Vec<PathBuf>,
 }
@@ -71,6 +75,7 @@ impl Default for Settings {
             own_colors_in_videos: true,
             preview: true,
             prefetch: 2,
+            largest_image: 1,
             recent: Vec::new(),
         }
     }
@@ -164,8 +169,14 @@ impl Settings {
             settings.mask_opacity = Self::default().mask_opacity;
         }
         settings.prefetch = settings.prefetch.min(MAX_PREFETCH);
+        settings.largest_image = settings.largest_image.clamp(1, MAX_LARGEST_IMAGE);
         settings.recent.truncate(MAX_RECENT);
         Ok(settings)
+    }
+
+    /// Lets the engine open images as large as the settings say.
+    pub fn limit_images(&self) {
+        set_largest_image(self.largest_image << 30);
     }
 
     /// The settings as TOML.

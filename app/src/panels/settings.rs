@@ -11,7 +11,7 @@ use crate::{
     command::{CATALOG, Named},
     keymap::{Preset, Shortcut},
     preferences::Preferences,
-    settings::Theme,
+    settings::{MAX_LARGEST_IMAGE, Theme},
 };
 
 /// What the settings remember while they are open.
@@ -163,6 +163,14 @@ impl SettingsScreen {
             let mut prefetch = preferences.settings().prefetch;
             if ui.add(Slider::new(&mut prefetch, 0..=16)).changed() {
                 preferences.change(|settings| settings.prefetch = prefetch);
+            }
+            ui.end_row();
+
+            ui.label("Largest image");
+            let mut largest = preferences.settings().largest_image;
+            let slider = Slider::new(&mut largest, 1..=MAX_LARGEST_IMAGE).logarithmic(true).suffix(" GiB");
+            if ui.add(slider).on_hover_text("Memory that one decoded image may take").changed() {
+                preferences.change(|settings| settings.largest_image = largest);
             }
             ui.end_row();
 

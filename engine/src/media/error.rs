@@ -28,10 +28,17 @@ pub enum MediaError {
     NoFile { path: PathBuf },
 
     #[error(
-        "cannot read image: {size} pixels are more than Segue reads ({} GiB of memory): {}",
+        "cannot read image: {size} pixels are more than Segue reads ({} GiB of memory, see the settings): {}",
         limit >> 30, path.display()
     )]
     ImageTooLarge { path: PathBuf, size: Size, limit: usize },
+
+    #[error(
+        "cannot read image: {size} pixels in a file of {length} bytes are no picture; save it again without compression \
+         if it is one: {}",
+        path.display()
+    )]
+    EmptyImage { path: PathBuf, size: Size, length: u64 },
 
     #[error("cannot read image: {cause}: {}", path.display())]
     Image { path: PathBuf, cause: String },

@@ -6,6 +6,7 @@ mod heif;
 mod jxl;
 mod kind;
 mod levels;
+mod limit;
 mod still;
 mod tiff;
 
@@ -13,18 +14,18 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, RgbImage, metadata::Orientation};
 
-use self::{animation::Animation, tiff::Tiff};
+use self::{
+    animation::Animation,
+    limit::{largest, require_readable},
+    tiff::Tiff,
+};
 pub use self::{
     complete::require_complete,
     kind::{ImageKind, image_suffixes},
+    limit::{DEFAULT_LARGEST_IMAGE, set_largest_image},
 };
 use super::MediaError;
 use crate::geometry::Size;
-
-/// Bytes that the samples of one image may take when they are decoded, at least three a pixel.
-///
-/// The one limit for all kinds of images. A panorama of 60,000 x 4,000 pixels takes 720 MB.
-const LARGEST: usize = 1 << 30;
 
 /// Frames per second where the file says nothing.
 const DEFAULT_FPS: f64 = 25.0;
@@ -44,7 +45,10 @@ pub struct ImageHeader {
     pub n_channels: usize,
     /// True if the samples have more than 8 bits, a sign or a fraction: they are scaled to be seen.
     pub is_deep: bool,
+    /// Bytes of a decoded pixel.
     bytes_per_pixel: usize,
+    /// Bits of a pixel in the file before it is compressed; fewer where compression is lossy and packs better.
+    stored_bits: usize,
     /// How a tag says that the pixels are to be turned.
     orientation: Orientation,
 }
@@ -60,6 +64,7 @@ impl ImageHeader {
             n_channels: 3,
             is_deep: false,
             bytes_per_pixel: 3,
+            stored_bits: 8,
             orientation: Orientation::NoTransforms,
         }
     }
@@ -89,7 +94,7 @@ impl ImageHeader {
 /// Transparent pixels are laid over white, as a web page shows them: their own color may be anything.
 ///
 /// # Errors
-/// The file cannot be read, is empty, ends too early, is of an unknown kind, or its pixels take more than 1 GiB.
+/// The file cannot be read, is empty, ends too early, is of an unknown kind, or its pixels take more than [`set_largest_image`] allows.
 pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
     read_image_over(path, 255)
 }
@@ -154,7 +159,7 @@ impl ImageFile {
             _ => Content::Still(still::header(path, kind)?),
         };
         let file = Self { path: path.into(), content };
-        require_readable(path, file.header().size, file.header().bytes_per_pixel)?;
+        require_readable(path, file.header())?;
         Ok(file)
     }
 
@@ -223,15 +228,6 @@ impl ImageFile {
             }
             .map(Some),
         }
-    }
-}
-
-fn require_readable(path: &Path, size: Size, bytes_per_pixel: usize) -> Result<(), MediaError> {
-    let bytes = size.width.checked_mul(size.height).and_then(|area| area.checked_mul(bytes_per_pixel.max(3)));
-    match bytes {
-        Some(0) => Err(image_error(path, "it has no pixels")),
-        Some(bytes) if bytes <= LARGEST => Ok(()),
-        _ => Err(MediaError::ImageTooLarge { path: path.into(), size, limit: LARGEST }),
     }
 }
 

@@ -71,7 +71,7 @@ impl Animation {
         let bytes_per_pixel = if n_frames > 1 { 16 } else { 4 };
         let mut header = ImageHeader { n_frames, bytes_per_pixel, ..header };
         header.is_deep = false;
-        require_readable(path, header.size, header.bytes_per_pixel)?;
+        require_readable(path, &header)?;
         let mut times = vec![0.0];
         for duration in outline.durations {
             let duration = if duration < SHORTEST { USUAL } else { duration };

@@ -9,7 +9,7 @@ use std::{
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 use jxl_oxide::{AllocTracker, EnumColourEncoding, InitializeResult, JxlImage, RenderingIntent};
 
-use super::{ImageHeader, ImageKind, LARGEST, MediaError, image_error, require_readable};
+use super::{ImageHeader, ImageKind, MediaError, image_error, largest, require_readable};
 use crate::geometry::Size;
 
 /// Bytes that are read before it is tried again whether the header is whole.
@@ -51,7 +51,7 @@ pub(super) fn read(path: &Path) -> Result<DynamicImage, MediaError> {
     let builder = JxlImage::builder().alloc_tracker(tracker());
     let mut image = builder.read(BufReader::new(file)).map_err(jxl_error)?;
     let header = header_of(&image);
-    require_readable(path, header.size, header.bytes_per_pixel)?;
+    require_readable(path, &header)?;
     if image.num_loaded_keyframes() == 0 {
         return Err(MediaError::TruncatedImage { path: path.into() });
     }
@@ -78,5 +78,5 @@ pub(super) fn read(path: &Path) -> Result<DynamicImage, MediaError> {
 
 /// Room for the largest image, and as much again for the decoder.
 fn tracker() -> AllocTracker {
-    AllocTracker::with_limit(2 * LARGEST)
+    AllocTracker::with_limit(2 * largest())
 }

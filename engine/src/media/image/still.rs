@@ -10,9 +10,9 @@ use std::{
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Pixel};
 
 use super::{
-    ImageHeader, ImageKind, LARGEST, MediaError,
+    ImageHeader, ImageKind, MediaError,
     complete::jpeg_is_complete,
-    image_error,
+    image_error, largest,
     levels::{developed, scaled},
 };
 use crate::geometry::Size;
@@ -43,6 +43,9 @@ fn header_of(bytes: impl BufRead + Seek, kind: ImageKind) -> Result<ImageHeader,
     header.turn(Size::new(width as usize, height as usize), decoder.orientation()?);
     header.n_channels = color.channel_count().into();
     header.bytes_per_pixel = color.bytes_per_pixel().into();
+    if kind != ImageKind::WebP {
+        header.stored_bits = decoder.original_color_type().bits_per_pixel().into();
+    }
     header.is_deep = color.bytes_per_pixel() > color.channel_count();
     Ok(header)
 }
@@ -79,7 +82,7 @@ fn open<'a>(bytes: impl BufRead + Seek + 'a, kind: ImageKind) -> Result<impl Ima
     let mut reader = ImageReader::with_format(bytes, format);
     let mut limits = Limits::no_limits();
     // Room for the largest image, and as much again for the decoder.
-    limits.max_alloc = Some(2 * LARGEST as u64);
+    limits.max_alloc = Some(2 * largest() as u64);
     reader.limits(limits);
     reader.into_decoder()
 }

@@ -69,6 +69,7 @@ impl Tiff {
         let header = &mut tiff.header;
         header.turn(page.size, page.orientation);
         (header.is_deep, header.n_channels) = (page.is_scaled(), page.n_samples);
+        header.stored_bits = page.n_samples * usize::from(page.bits);
         header.bytes_per_pixel = page.n_shown() * usize::from(page.bits).div_ceil(8).next_power_of_two();
         Ok(tiff)
     }
@@ -117,7 +118,7 @@ impl Tiff {
 
     fn samples(&mut self, at: u64) -> Result<(Page, Samples), MediaError> {
         let (directory, page) = self.read_page(at).map_err(|error| unreadable(&self.path, error))?;
-        require_readable(&self.path, page.size, self.header.bytes_per_pixel)?;
+        require_readable(&self.path, &ImageHeader { size: page.size, ..self.header.clone() })?;
         let (samples, bits) = match page.bits {
             bits if page.is_plain() || bits < 8 => (page.n_samples, bits),
             // The crate knows no such samples, but any number of single bits.

@@ -14,7 +14,7 @@ use super::{
     Outline, Patches,
     canvas::{Dispose, Patch},
 };
-use crate::media::image::{LARGEST, MediaError, image_error};
+use crate::media::image::{MediaError, image_error, largest};
 
 /// Reads how long each frame is shown; no frames of a PNG that is not animated.
 pub(super) fn outline(path: &Path) -> Result<Outline, MediaError> {
@@ -72,7 +72,7 @@ pub(super) struct PngPatches {
 impl PngPatches {
     pub(super) fn open(path: &Path) -> Result<Self, MediaError> {
         let file = File::open(path).map_err(|cause| MediaError::Read { path: path.into(), cause })?;
-        let mut decoder = Decoder::new_with_limits(BufReader::new(file), Limits { bytes: LARGEST });
+        let mut decoder = Decoder::new_with_limits(BufReader::new(file), Limits { bytes: largest() });
         decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
         let mut reader = decoder.read_info().map_err(|error| png_error(path, error))?;
         // Without `fcTL` before it, the first image is for programs that know no animations.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     geometry::Size,
-    media::image::{ImageHeader, ImageKind, LARGEST, MediaError, image_error},
+    media::image::{ImageHeader, ImageKind, MediaError, image_error, largest},
 };
 
 /// Reads the size, and how long each frame is shown; frames after a damaged one are missing.
@@ -117,7 +117,7 @@ fn open(path: &Path, skips: bool) -> Result<Decoder<BufReader<File>>, MediaError
     options.set_color_output(ColorOutput::RGBA);
     options.skip_frame_decoding(skips);
     options.set_memory_limit(gif::MemoryLimit::Bytes(
-        (LARGEST as u64).try_into().unwrap_or(std::num::NonZeroU64::MAX),
+        (largest() as u64).try_into().unwrap_or(std::num::NonZeroU64::MAX),
     ));
     options.read_info(BufReader::new(file)).map_err(|error| gif_error(path, error))
 }

@@ -15,7 +15,7 @@ use super::{
     Outline, Patches,
     canvas::{Dispose, Patch},
 };
-use crate::media::image::{LARGEST, MediaError, image_error};
+use crate::media::image::{MediaError, image_error, largest};
 
 /// Bytes of a chunk's name and length.
 const CHUNK: u64 = 8;
@@ -109,7 +109,7 @@ impl Patches for WebPPatches {
             self.single(&frame).map_err(|cause| MediaError::Read { path: self.path.clone(), cause })?;
         let mut reader = image::ImageReader::with_format(Cursor::new(single), ImageFormat::WebP);
         let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(2 * LARGEST as u64);
+        limits.max_alloc = Some(2 * largest() as u64);
         reader.limits(limits);
         let pixels: RgbaImage = reader.decode().map_err(|error| image_error(&self.path, error))?.into_rgba8();
         let flags = frame.head[15];

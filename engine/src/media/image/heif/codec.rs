@@ -18,7 +18,7 @@ use crate::{
     media::{
         MediaError,
         color::{Converter, Yuv},
-        image::{ImageKind, LARGEST, image_error},
+        image::{ImageKind, image_error, largest},
         start_ffmpeg,
     },
 };
@@ -64,7 +64,7 @@ pub(super) fn decode(
     };
     let decode = || {
         let options: Dictionary =
-            [("threads", "auto"), ("max_pixels", &(LARGEST / 3).to_string())].into_iter().collect();
+            [("threads", "auto"), ("max_pixels", &(largest() / 3).to_string())].into_iter().collect();
         let context = Context::new_with_codec(codec).decoder();
         let mut decoder = context.open_as_with(codec, options)?.video()?;
         decoder.send_packet(&Packet::copy(&data))?;

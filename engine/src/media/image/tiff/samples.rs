@@ -9,7 +9,7 @@ use tiff::{
 
 use super::page::{Alpha, Color, Numbers, Page};
 use crate::media::image::{
-    LARGEST,
+    largest,
     levels::{Levels, Sample, levels, span},
 };
 
@@ -73,7 +73,7 @@ impl Samples {
     /// Decodes a page, strip by strip or tile by tile; channels that are not shown are not kept.
     pub(super) fn read(page: &Page, decoder: Decoder<impl Read + Seek>) -> TiffResult<Self> {
         let mut limits = Limits::default();
-        (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (LARGEST, LARGEST);
+        (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (largest(), largest());
         limits.ifd_value_size = LARGEST_TAG;
         let mut decoder = decoder.with_limits(limits);
         let chunk = decoder.chunk_dimensions();
@@ -81,7 +81,7 @@ impl Samples {
         let bits = chunk[0]
             .checked_mul(chunk[1])
             .and_then(|area| area.checked_mul(page.n_samples * usize::from(page.bits)));
-        if bits.is_none_or(|bits| bits / 8 > LARGEST) {
+        if bits.is_none_or(|bits| bits / 8 > largest()) {
             return Err(TiffError::LimitsExceeded);
         }
         let (across, down) = (page.size.width.div_ceil(chunk[0]), page.size.height.div_ceil(chunk[1]));
