@@ -41,6 +41,10 @@ pub(crate) enum Manner {
     /// Another file after the first request.
     Changes,
     NotFound,
+    /// Sends for ever, and does not say how much.
+    Endless,
+    /// Says that there are far more bytes than the model has.
+    Huge,
 }
 
 /// A server of files.
@@ -97,6 +101,15 @@ fn answer(
     let from: usize = asked.map_or(0, |from| from.parse().unwrap());
     if manner == Manner::NotFound {
         return write!(out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    }
+    if manner == Manner::Endless {
+        write!(out, "HTTP/1.1 200 OK\r\n\r\n")?;
+        loop {
+            out.write_all(&[7; 1 << 16])?;
+        }
+    }
+    if manner == Manner::Huge {
+        return write!(out, "HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n");
     }
     if manner == Manner::Redirects && !path.starts_with("/there") {
         return write!(out, "HTTP/1.1 302 Found\r\nLocation: /there{path}\r\nContent-Length: 0\r\n\r\n");
@@ -197,6 +210,27 @@ fn a_server_that_fails_gives_way_to_the_next_and_the_last_one_is_told() {
     nowhere.sources = vec!["http://127.0.0.1:1/".to_owned()];
     let error = get(&nowhere, tempfile::tempdir().unwrap().path()).unwrap_err();
     assert!(matches!(error, DownloadError::Source { .. }), "{error}");
+}
+
+#[test]
+fn download_far_larger_than_its_model_ends_and_leaves_nothing() {
+    for (manner, says) in [
+        (Manner::Endless, "it is more and should be at most 69 MB"),
+        (Manner::Huge, "it is 900 MB and should be at most 69 MB"),
+    ] {
+        let (folder, server) = (tempfile::tempdir().unwrap(), Server::start(manner, bytes()));
+        let error = get(&model(&[&server]), folder.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!(server.n_requests(), 1, "{manner:?}: another try would bring the same");
+        let parts = files_below(folder.path());
+        assert!(parts.is_empty(), "{parts:?}");
+    }
+}
+
+/// The files below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl Downloader {
             while n_tries < TRIES {
                 let part = Part::of(target, &url);
                 let before = part.done();
-                let broken = match self.attempt(&url, file, &part, watch) {
+                let broken = match self.attempt(&url, file, &part, model.ceiling(), watch) {
                     Ok(()) => return part.finish(target),
                     Err(broken) => broken,
                 };
@@ -205,6 +205,7 @@ impl Downloader {
         url: &str,
         file: &str,
         part: &Part,
+        ceiling: u64,
         watch: &dyn Fn(&Progress) -> bool,
     ) -> Result<(), Broken> {
         let known = part.known();
@@ -223,6 +224,15 @@ impl Downloader {
         };
         let length = number(&response, header::CONTENT_LENGTH);
         let total = length.map(|length| at + length);
+        let too_long = || {
+            part.forget();
+            let (megabytes, most) = (total.map(|total| total / MEGABYTE), ceiling / MEGABYTE);
+            let megabytes = megabytes.map_or("more".to_owned(), |megabytes| format!("{megabytes} MB"));
+            Broken::Source(format!("it is {megabytes} and should be at most {most} MB"))
+        };
+        if total.is_some_and(|total| total > ceiling) {
+            return Err(too_long());
+        }
         part.has_room(file, length.unwrap_or(0))?;
         let sha256 = sha256.or(known.filter(|_| at > 0).and_then(|known| known.sha256));
         let tag = [header::ETAG, header::LAST_MODIFIED].into_iter().find_map(|name| text(&response, name));
@@ -243,6 +253,9 @@ impl Downloader {
             }
             out.write_all(&buffer[..n]).map_err(|cause| part.disk(cause))?;
             done += n as u64;
+            if done > ceiling {
+                return Err(too_long());
+            }
         }
         out.sync_all().map_err(|cause| part.disk(cause))?;
         if total.is_some_and(|total| total != done) {
@@ -283,6 +296,13 @@ impl Downloader {
             url = to.ok_or_else(|| Broken::Source("it is sent to nowhere".to_owned()))?;
         }
         Err(Broken::Source("it is sent from place to place".to_owned()))
+    }
+}
+
+impl KnownModel {
+    /// Returns the most bytes that one of its files may have: sizes of files change with their format, but not so much.
+    fn ceiling(&self) -> u64 {
+        2 * self.megabytes * MEGABYTE + SPARE
     }
 }
 

@@ -48,6 +48,14 @@ impl Default for Patience {
     }
 }
 
+impl Patience {
+    /// Time until a question on the state of a server or the form of a model is answered, which takes no work.
+    fn status(&self) -> Duration {
+        const STATUS: Duration = Duration::from_secs(15);
+        self.answer.min(STATUS)
+    }
+}
+
 /// Tries of a connection.
 const TRIES: u32 = 4;
 
@@ -153,8 +161,8 @@ pub enum RemoteError {
 enum Broken {
     /// Worth another try.
     Connection(String),
-    /// Patience has run out.
-    Silent,
+    /// The server has not answered in this time.
+    Silent(Duration),
     Denied(String),
     Refused(String),
     /// The answer is none.
@@ -283,9 +291,7 @@ impl Server {
             };
             return Err(match broken {
                 Broken::Connection(cause) => RemoteError::Unreachable { address, cause },
-                Broken::Silent => {
-                    RemoteError::Silent { address, seconds: self.patience.answer.as_secs().max(1) }
-                }
+                Broken::Silent(time) => RemoteError::Silent { address, seconds: time.as_secs().max(1) },
                 Broken::Denied(cause) => RemoteError::Denied { address, cause },
                 Broken::Refused(cause) => RemoteError::Refused { address, part, cause },
                 Broken::Wrong(cause) => RemoteError::Wrong { address, part, cause },

@@ -1,6 +1,9 @@
 //! The protocol over gRPC: asynchronous within, blocking without.
 
-use std::{future::Future, time::Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use prost::bytes::Bytes;
 use tokio::{runtime, time::timeout};
@@ -74,19 +77,23 @@ impl Client {
     }
 
     pub(super) fn is_ready(&self) -> Result<bool, Broken> {
-        let asked = self.ask("ServerReady", ServerReadyRequest {}, &Cancel::default());
+        let asked =
+            self.ask("ServerReady", ServerReadyRequest {}, self.patience.status(), &Cancel::default());
         asked.map(|answer: ServerReadyResponse| answer.ready)
     }
 
     /// None if it has no such model.
     pub(super) fn metadata(&self, model: &str) -> Result<Option<Metadata>, Broken> {
         let request = ModelMetadataRequest { name: model.to_owned(), version: String::new() };
-        let answer: ModelMetadataResponse = match self.ask("ModelMetadata", request, &Cancel::default()) {
-            Err(Broken::Refused(cause) | Broken::Connection(cause)) if super::is_of_unknown_model(&cause) => {
-                return Ok(None);
-            }
-            answer => answer?,
-        };
+        let answer: ModelMetadataResponse =
+            match self.ask("ModelMetadata", request, self.patience.status(), &Cancel::default()) {
+                Err(Broken::Refused(cause) | Broken::Connection(cause))
+                    if super::is_of_unknown_model(&cause) =>
+                {
+                    return Ok(None);
+                }
+                answer => answer?,
+            };
         let port = |tensor: TensorMetadata| super::port(tensor.name, &tensor.datatype, &tensor.shape);
         Ok(Some(Metadata {
             inputs: answer.inputs.into_iter().map(port).collect(),
@@ -101,11 +108,18 @@ impl Client {
         outputs: &[Port],
         cancel: &Cancel,
     ) -> Result<Vec<Named>, Broken> {
-        let answer = self.ask("ModelInfer", question(model, inputs, outputs), cancel)?;
+        let answer =
+            self.ask("ModelInfer", question(model, inputs, outputs), self.patience.answer, cancel)?;
         arrays(answer).map_err(|cause| Broken::Wrong(self.access.quoted(&cause)))
     }
 
-    fn ask<Q, A>(&self, method: &'static str, question: Q, cancel: &Cancel) -> Result<A, Broken>
+    fn ask<Q, A>(
+        &self,
+        method: &'static str,
+        question: Q,
+        patience: Duration,
+        cancel: &Cancel,
+    ) -> Result<A, Broken>
     where
         Q: prost::Message + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
@@ -121,31 +135,36 @@ impl Client {
             grpc.ready().await.map_err(|e| Status::unavailable(told(&e)))?;
             grpc.unary(request, path, ProstCodec::<Q, A>::default()).await
         };
-        let answer = self.runtime.block_on(self.wait(exchange, cancel))?;
-        answer.map(tonic::Response::into_inner).map_err(|status| self.broken(&status))
+        let answer = self.runtime.block_on(self.wait(exchange, patience, cancel))?;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.broken(&status, patience))
     }
 
     /// Waits, at most until it is canceled or patience has run out; the server is then told that nobody waits.
-    async fn wait<T>(&self, exchange: impl Future<Output = T>, cancel: &Cancel) -> Result<T, Broken> {
+    async fn wait<T>(
+        &self,
+        exchange: impl Future<Output = T>,
+        patience: Duration,
+        cancel: &Cancel,
+    ) -> Result<T, Broken> {
         let mut exchange = std::pin::pin!(exchange);
-        let end = Instant::now() + self.patience.connect + self.patience.answer;
+        let end = Instant::now() + self.patience.connect + patience;
         loop {
             match timeout(TICK, &mut exchange).await {
                 Ok(answer) => return Ok(answer),
                 Err(_) if cancel.is_canceled() => return Err(Broken::Canceled),
                 Err(_) if Instant::now() < end => {}
-                Err(_) => return Err(Broken::Silent),
+                Err(_) => return Err(Broken::Silent(patience)),
             }
         }
     }
 
-    fn broken(&self, status: &Status) -> Broken {
+    fn broken(&self, status: &Status, patience: Duration) -> Broken {
         let source = std::error::Error::source(status);
         let said = source.map_or_else(|| status.message().to_owned(), told);
         let cause = self.access.quoted(&format!("{}: {said}", status.code()));
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Broken::Denied(cause),
-            Code::DeadlineExceeded => Broken::Silent,
+            Code::DeadlineExceeded => Broken::Silent(patience),
             Code::Unavailable => Broken::Connection(cause),
             // What broke on the way has a cause, what the server says has none.
             _ if source.is_some() => Broken::Connection(cause),

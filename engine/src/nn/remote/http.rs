@@ -169,18 +169,20 @@ impl Client {
         longest: u64,
         cancel: &Cancel,
     ) -> Result<Reply, Broken> {
+        let answer = if question.is_some() { self.patience.answer } else { self.patience.status() };
+        // Sending a question takes time as well.
+        let end = Instant::now() + self.patience.connect + answer * if question.is_some() { 2 } else { 1 };
         let (sender, receiver) = mpsc::sync_channel(1);
         let (agent, url) = (self.agent.clone(), format!("{}/{path}", self.url));
         let token = self.access.token.as_ref().map(|token| token.bearer());
         let body = move || sender.send(exchange(&agent, &url, question, token, longest)).ok();
         let thread = thread::Builder::new().name("server".to_owned()).spawn(body);
         thread.map_err(|error| Broken::Connection(error.to_string()))?;
-        let end = Instant::now() + self.patience.connect + 2 * self.patience.answer;
         loop {
             match receiver.recv_timeout(TICK) {
-                Ok(answer) => {
-                    return answer.map_err(|error| match error {
-                        ureq::Error::Timeout(timeout) if !is_of_connecting(timeout) => Broken::Silent,
+                Ok(reply) => {
+                    return reply.map_err(|error| match error {
+                        ureq::Error::Timeout(timeout) if !is_of_connecting(timeout) => Broken::Silent(answer),
                         ureq::Error::BodyExceedsLimit(n) => {
                             Broken::Wrong(format!("it is longer than {n} bytes"))
                         }
@@ -189,7 +191,7 @@ impl Client {
                 }
                 Err(_) if cancel.is_canceled() => return Err(Broken::Canceled),
                 Err(mpsc::RecvTimeoutError::Timeout) if Instant::now() < end => {}
-                Err(_) => return Err(Broken::Silent),
+                Err(_) => return Err(Broken::Silent(answer)),
             }
         }
     }
