@@ -38,6 +38,8 @@ use engine::{
     worker::Load,
 };
 
+use crate::settings::{self, Settings};
+
 /// Label images and videos by pointing: masks from clicks and boxes, carried through videos, as COCO.
 ///
 /// Without a command it opens its window.
@@ -130,6 +132,7 @@ impl Cli {
     /// # Errors
     /// If it cannot be done, and why.
     pub fn run(self) -> anyhow::Result<()> {
+        limit_images();
         let Some(command) = self.command else { return window::Window::of(self.paths)?.run() };
         match command {
             Command::App(window) => window.run(),
@@ -231,6 +234,18 @@ fn open_detector(
         return Ok(Box::new(AlikeDetector::load(runtime)?));
     }
     Ok(detector::open(runtime, &weights::find_detector(named)?, image_size)?)
+}
+
+/// Says under which name the file is kept that an output took the place of.
+fn say_kept(kept: Option<PathBuf>) -> anyhow::Result<()> {
+    kept.map_or(Ok(()), |kept| say(format_args!("the file that was there is kept as {}", kept.display())))
+}
+
+/// Lets images be as large as the user's settings say.
+fn limit_images() {
+    let text = settings::user_folder().and_then(|folder| settings::read(&folder.join(settings::FILE)).ok());
+    // The window says what is wrong with the settings.
+    Settings::from_text(&text.unwrap_or_default()).unwrap_or_default().limit_images();
 }
 
 /// A token that Ctrl+C cancels.

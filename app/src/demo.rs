@@ -47,5 +47,6 @@ pub(crate) fn write_clip(scene: &mut Scene, path: &Path) -> anyhow::Result<()> {
     for i in 0..scene.n_frames() {
         writer.push(&scene.frame(i)?)?;
     }
-    Ok(writer.finish()?)
+    writer.finish()?;
+    Ok(())
 }

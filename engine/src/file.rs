@@ -1,5 +1,6 @@
 //! Files are written whole or not at all; and the folders of the user's that are Segue's.
 
+mod earlier;
 mod staging;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 
 use percent_encoding::percent_decode_str;
 
+pub(crate) use earlier::keep_earlier;
+pub use earlier::{MARK, is_marked};
 pub(crate) use staging::Staging;
 pub use staging::StagingError;
 
@@ -22,12 +25,25 @@ pub fn write_atomically(
     path: &Path,
     write: impl FnOnce(&mut io::BufWriter<&mut fs::File>) -> io::Result<()>,
 ) -> io::Result<()> {
+    write_output(path, |_| true, write).map(drop)
+}
+
+/// Writes a file as [`write_atomically`] does. An earlier file is kept, as [`keep_earlier`] does it, unless `is_own` says that
+/// Segue wrote it; returns the name of what is kept.
+///
+/// # Errors
+/// As of [`write_atomically`].
+pub fn write_output(
+    path: &Path,
+    is_own: impl FnOnce(&Path) -> bool,
+    write: impl FnOnce(&mut io::BufWriter<&mut fs::File>) -> io::Result<()>,
+) -> io::Result<Option<PathBuf>> {
     let path = &end_of_links(path);
     if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         let mut there = fs::OpenOptions::new().write(true).open(path)?;
         let mut out = io::BufWriter::new(&mut there);
         write(&mut out)?;
-        return out.flush();
+        return out.flush().map(|()| None);
     }
     fs::create_dir_all(folder_of(path))?;
     let mut file = temporary_beside(path)?;
@@ -35,7 +51,9 @@ pub fn write_atomically(
     write(&mut out)?;
     out.flush()?;
     drop(out);
-    persist(file, path)
+    let kept = keep_earlier(path, is_own)?;
+    persist(file, path)?;
+    Ok(kept)
 }
 
 /// True if the name of a file ends with one of these suffixes, given without the dot, in any case.

@@ -18,8 +18,8 @@ mod video;
 mod writer;
 
 pub use self::image::{
-    ImageHeader, ImageKind, decode_image, image_header, image_size, image_suffixes, read_image,
-    read_image_over, require_complete,
+    DEFAULT_LARGEST_IMAGE, ImageHeader, ImageKind, decode_image, image_header, image_size, image_suffixes,
+    read_image, read_image_over, require_complete, set_largest_image,
 };
 pub use ahead::Ahead;
 pub use aspect::PixelAspect;

@@ -28,6 +28,7 @@ mod media_change;
 mod models;
 mod onnx_detectors;
 mod onnx_tasks;
+mod outputs;
 mod packaging;
 mod parity;
 mod photos;

@@ -8,13 +8,13 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use engine::{
-    file::write_atomically,
+    file::{MARK, is_marked, write_output},
     formats::{self, FORMATS, Files, Format, Frames, Options, Splits, counted},
     nn::Cancel,
     project::Project,
 };
 
-use super::{cancel_on_interrupt, check::Source, check_output_of_labels, say, stats};
+use super::{cancel_on_interrupt, check::Source, check_output_of_labels, say, say_kept, stats};
 use crate::progress;
 
 /// Write a project in a format that training code reads
@@ -107,9 +107,10 @@ impl Export {
             self.format.export(&project, &files, &options, &self.out, progress)
         })?;
         if let Some(file) = self.report {
-            let json = serde_json::to_vec_pretty(&report)?;
-            write_atomically(&file, |out| std::io::Write::write_all(out, &json))
-                .with_context(|| format!("cannot write {}", file.display()))?;
+            let mut json = serde_json::to_value(&report)?;
+            json["about"] = MARK.into();
+            let written = write_output(&file, is_marked, |out| Ok(serde_json::to_writer_pretty(out, &json)?));
+            say_kept(written.with_context(|| format!("cannot write {}", file.display()))?)?;
         }
         let lacks_files = report.lacks_files() && !matches!(options.files, None | Some(Files::Leave));
         say(report)?;

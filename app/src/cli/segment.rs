@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -20,13 +20,13 @@ use engine::{
     prompt::Prompt,
     sam2::{ImageModel, Logits, Look, View},
 };
-use image::{GrayImage, RgbImage};
+use image::RgbImage;
 use serde::Serialize;
 
 use super::{
     ModelArgs, OutputKind, cancel_on_interrupt, check_output,
     prompts::{PhotoPrompt, PointArg, RectArg, prompt},
-    say,
+    say, say_kept,
 };
 use crate::progress;
 
@@ -139,8 +139,10 @@ impl Segment {
         };
         let json = serde_json::to_string(&answer).context("cannot write the answer as JSON")?;
         match out {
-            Some(path) => file::write_atomically(path, |file| writeln!(file, "{json}"))
-                .with_context(|| format!("cannot write {}", path.display())),
+            Some(path) => {
+                let written = file::write_output(path, holds_answers, |file| writeln!(file, "{json}"));
+                say_kept(written.with_context(|| format!("cannot write {}", path.display()))?)
+            }
             None => say(json),
         }
     }
@@ -152,7 +154,7 @@ impl Segment {
         let mut model = ImageModel::load(&runtime, &weights)?;
         let bar = progress::bar(prompts.len(), "masks");
         let mut n_failed = 0;
-        file::write_atomically(out, |file| {
+        let written = file::write_output(out, holds_answers, |file| {
             for (image, prompts) in by_image(&prompts) {
                 let mut photo =
                     media::read_image(Path::new(image)).map(|image| Photo::new(image, self.model.look()));
@@ -182,8 +184,8 @@ impl Segment {
                 }
             }
             Ok(())
-        })
-        .with_context(|| format!("cannot write {}", out.display()))?;
+        });
+        say_kept(written.with_context(|| format!("cannot write {}", out.display()))?)?;
         bar.finish_and_clear();
         if cancel.is_canceled() {
             bail!("canceled; what was finished is in {}", out.display());
@@ -194,6 +196,19 @@ impl Segment {
         Ok(())
     }
 }
+
+/// True for a file that an earlier run wrote, as its first line shows, or for an empty one.
+fn holds_answers(path: &Path) -> bool {
+    let mut line = String::new();
+    let Ok(file) = file::open_regular(path) else { return false };
+    let read = BufReader::new(file.take(MAX_FIRST_LINE)).read_line(&mut line);
+    let first: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+    let has = |key| first.get(key).is_some();
+    read.is_ok_and(|n| n == 0) || has("id") && has("image") && (has("millis") || has("error"))
+}
+
+/// Length of the longest line, in bytes, that is read to see who wrote a file.
+const MAX_FIRST_LINE: u64 = 1 << 24;
 
 fn write_line(file: &mut impl std::io::Write, line: &impl Serialize) -> std::io::Result<()> {
     serde_json::to_writer(&mut *file, line)?;
@@ -295,11 +310,14 @@ fn read_mask(path: &Path, size: Size) -> anyhow::Result<Mask> {
 
 pub(super) fn write_mask(path: &Path, mask: &Mask) -> anyhow::Result<()> {
     let size = mask.size();
-    let pixels = mask.bits().iter().map(|&on| if on { 255 } else { 0 }).collect();
-    let image = GrayImage::from_raw(size.width as u32, size.height as u32, pixels);
-    let image = image.context("a mask has a pixel for each of its bits")?;
-    let mut png = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut png, image::ImageFormat::Png).context("cannot write the mask as PNG")?;
-    file::write_atomically(path, |file| file.write_all(png.get_ref()))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let pixels: Vec<u8> = mask.bits().iter().map(|&on| if on { 255 } else { 0 }).collect();
+    let written = file::write_output(path, file::is_marked, |out| {
+        let mut encoder = png::Encoder::new(out, size.width as u32, size.height as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.add_text_chunk("Software".to_owned(), file::MARK.to_owned())?;
+        let mut png = encoder.write_header()?;
+        png.write_image_data(&pixels)?;
+        Ok(png.finish()?)
+    });
+    say_kept(written.with_context(|| format!("cannot write {}", path.display()))?)
 }

@@ -23,7 +23,7 @@ use engine::{
 use super::{
     ModelArgs, OutputKind, cancel_on_interrupt, check_output,
     prompts::{FramePrompt, ObjectPrompts, TrackPrompts, prompt},
-    say, track_project,
+    say, say_kept, track_project,
 };
 use crate::{overlay, progress};
 
@@ -430,7 +430,7 @@ pub(crate) fn write_coco(
             attributes: BTreeMap::new(),
         }),
     };
-    Ok(document.write(path)?)
+    say_kept(document.write(path)?)
 }
 
 pub(crate) fn write_overlay(
@@ -456,5 +456,5 @@ pub(crate) fn write_overlay(
         writer.push_at(&picture, source.time(frame) - first)?;
     }
     bar.finish_and_clear();
-    Ok(writer.finish()?)
+    say_kept(writer.finish()?)
 }

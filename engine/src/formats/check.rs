@@ -137,9 +137,13 @@ fn check_annotations(dataset: &Dataset, findings: &mut Findings) {
 fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
     let photos = dataset.images.iter().filter(|image| image.frame.is_none());
     let named = photos.filter_map(|image| Some((image, image.file_name.as_deref()?)));
-    let (mut n, mut missing, mut ambiguous) = (0, Vec::new(), Vec::new());
+    let (mut n, mut missing, mut ambiguous, mut outside) = (0, Vec::new(), Vec::new(), Vec::new());
     let mut problems = Messages::default();
     for (image, name) in named.take(LOOKED_FOR) {
+        if !files.may_be_copied(name) {
+            outside.push(name.to_owned());
+            continue;
+        }
         n += 1;
         let Some(file) = files.find(name) else {
             let list = if files.is_ambiguous(name) { &mut ambiguous } else { &mut missing };
@@ -167,6 +171,11 @@ fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
             findings.warning(format!("none of its images is found near it, such as {}", missing[0]));
         }
         n_missing => findings.error(format!("{} missing: {}", counted(n_missing, "image"), listed(&missing))),
+    }
+    if !outside.is_empty() {
+        let n = counted(outside.len(), "image");
+        let outside = listed(&outside);
+        findings.warning(format!("{n} outside of the folder of the labels, not looked at: {outside}"));
     }
     if !ambiguous.is_empty() {
         let n = counted(ambiguous.len(), "image");

@@ -193,6 +193,14 @@ impl ImageFiles {
         }
     }
 
+    /// True if a file, or what it is a link to, lies outside of the folder of a project, or of that of a data set and the two
+    /// above it.
+    pub(super) fn is_outside(&self, file: &Path) -> bool {
+        let Ok(root) = self.folder.canonicalize() else { return false };
+        let root = if self.is_searched { root.ancestors().take(3).last() } else { Some(&*root) };
+        root.is_some_and(|root| file.canonicalize().is_ok_and(|file| !file.starts_with(root)))
+    }
+
     /// True if several files may be meant by a path.
     pub(super) fn is_ambiguous(&self, path: &str) -> bool {
         self.is_searched && matches!(self.known().index.find(path), Found::Several(..))

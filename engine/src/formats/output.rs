@@ -1,7 +1,7 @@
 //! Where an export is written: beside its target first, and put in place when it is complete.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs, io,
     io::{Read as _, Write as _},
@@ -11,7 +11,7 @@ use std::{
 use image::{ExtendedColorType, ImageEncoder as _, codecs::jpeg::JpegEncoder};
 
 use super::{
-    Files, FormatError, Frame, ImageFiles, Report, Selection,
+    Files, FormatError, Frame, ImageFiles, Report, Selection, counted,
     photo::{JPEG_QUALITY, Photo},
     report::Change,
 };
@@ -45,16 +45,6 @@ pub struct Output<'a> {
 /// If it is a folder of other things, a file where a folder is meant, or cannot be written.
 pub fn check_target(target: &Path) -> Result<(), FormatError> {
     staging(target).map(drop)
-}
-
-/// Text near the start of a file that marks it as an export of Segue.
-pub(super) const MARK: &str = "Made with Segue";
-
-/// True if a file is an earlier export, or empty.
-fn is_export(file: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = file::open_regular(file).and_then(|file| file.take(1 << 10).read_to_end(&mut start));
-    read.is_ok() && (start.is_empty() || String::from_utf8_lossy(&start).contains(MARK))
 }
 
 /// A folder beside the target, in which what goes there is made.
@@ -145,18 +135,23 @@ impl<'a> Output<'a> {
 
     fn make_files(&mut self, selection: &Selection<'_>, files: &ImageFiles) -> Result<(), FormatError> {
         self.total += self.wanted.len();
+        let mut outside = BTreeSet::new();
         let mut open: Option<(MediumId, FrameSource)> = None;
         for (at, paths) in std::mem::take(&mut self.wanted) {
             self.step()?;
             let medium: &Medium = &selection.project.media[&at.medium];
+            let file = files.path_of(medium);
             if !files.may_be_copied(&medium.path) {
                 self.report.n_outside += 1;
-            } else if !files.path_of(medium).exists() {
+            } else if !file.exists() {
                 self.report.n_missing += 1;
             } else {
                 match make_file(selection, files, at, &paths, &mut open) {
                     Ok(changes) => {
                         self.report.files += paths.len();
+                        if files.is_outside(&file) {
+                            outside.insert(file);
+                        }
                         for change in changes {
                             *self.report.changed.entry(change).or_default() += 1;
                         }
@@ -172,23 +167,10 @@ impl<'a> Output<'a> {
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Renames a file that an export takes the place of, unless Segue wrote it.
-    fn keep_earlier(&mut self, target: &Path) -> io::Result<()> {
-        if !target.is_file() || is_export(target) {
-            return Ok(());
-        }
-        let numbers = std::iter::once(String::new()).chain((2_u64..).map(|n| n.to_string()));
-        let mut names = numbers.map(|n| {
-            let mut name = target.as_os_str().to_owned();
-            name.push(format!(".bak{n}"));
-            PathBuf::from(name)
-        });
-        if let Some(kept) = names.find(|kept| kept.symlink_metadata().is_err()) {
-            fs::rename(target, &kept)?;
-            self.report.notes.push(format!("the file that was there is kept as {}", kept.display()));
+        if let Some(first) = outside.first() {
+            let n = counted(outside.len(), "image file");
+            let first = first.display();
+            self.report.notes.push(format!("from outside of the folder: {n}, such as {first}"));
         }
         Ok(())
     }
@@ -203,11 +185,29 @@ impl<'a> Output<'a> {
             [one] => {
                 // Write through symbolic links.
                 let target = file::end_of_links(self.target);
-                Ok(self.keep_earlier(&target).and_then(|()| fs::rename(one, &target)))
+                let is_own = |target: &Path| file::is_marked(target) || is_same(one, target);
+                let replaced = file::keep_earlier(&target, is_own).and_then(|kept| {
+                    let note =
+                        |kept: PathBuf| format!("the file that was there is kept as {}", kept.display());
+                    self.report.notes.extend(kept.map(note));
+                    fs::rename(one, &target)
+                });
+                Ok(replaced)
             }
             _ => Err(FormatError::SeveralFiles { format: self.report.format, path: self.target.to_owned() }),
         }
     }
+}
+
+/// True if two files hold the same bytes.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let bytes = |path: &Path| Ok::<_, io::Error>(io::BufReader::new(file::open_regular(path)?).bytes());
+    let is_same_length = || Ok::<_, io::Error>(a.metadata()?.len() == b.metadata()?.len());
+    let is_same = || {
+        let mut pairs = bytes(a)?.zip(bytes(b)?);
+        Ok::<_, io::Error>(is_same_length()? && pairs.all(|pair| matches!(pair, (Ok(a), Ok(b)) if a == b)))
+    };
+    is_same().unwrap_or(false)
 }
 
 /// Makes the files of one frame, and returns how they differ from the image. `open` is the video that was read last.

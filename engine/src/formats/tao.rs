@@ -4,9 +4,8 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use serde_json::json;
 
-use super::{
-    Carries, Files, Format, FormatError, Output, Read, Selection, coco, output::MARK, recognize::Recognize,
-};
+use super::{Carries, Files, Format, FormatError, Output, Read, Selection, coco, recognize::Recognize};
+use crate::file::MARK;
 
 /// TAO. It is read as COCO is.
 pub const FORMAT: Format = Format {

@@ -9,10 +9,9 @@ use serde_json::{Value, json as value};
 use super::{
     Carries, Clip, Files, Format, FormatError, Frame, Label, Output, Read, Selection, Shape,
     coco::{self, list_name, measures},
-    output::MARK,
     recognize::Recognize,
 };
-use crate::project::ObjectId;
+use crate::{file::MARK, project::ObjectId};
 
 /// YouTube-VIS.
 pub const FORMAT: Format = Format {

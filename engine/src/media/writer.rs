@@ -21,7 +21,7 @@ use super::{
     color::{Converter, Yuv},
 };
 use crate::{
-    file::{persist, temporary_beside},
+    file::{MARK, is_marked, keep_earlier, persist, temporary_beside},
     geometry::Size,
 };
 
@@ -92,14 +92,15 @@ impl VideoWriter {
         self.encoding.push(image, time).map_err(|cause| MediaError::Encode { path: self.path.clone(), cause })
     }
 
-    /// Completes the file and puts it where it belongs, in the place of whatever was there.
+    /// Completes the file and puts it where it belongs. A file there that Segue did not write is kept under the returned name.
     ///
     /// # Errors
     /// The rest cannot be encoded or written; what was at the path is then as it was.
-    pub fn finish(self) -> Result<(), MediaError> {
+    pub fn finish(self) -> Result<Option<PathBuf>, MediaError> {
         let Self { path, encoding, file } = self;
         encoding.finish().map_err(|cause| MediaError::Encode { path: path.clone(), cause })?;
-        persist(file, &path).map_err(|cause| MediaError::Write { path, cause })
+        let kept = keep_earlier(&path, is_marked).and_then(|kept| persist(file, &path).map(|()| kept));
+        kept.map_err(|cause| MediaError::Write { path, cause })
     }
 }
 
@@ -167,6 +168,7 @@ impl Encoding {
             let mut stream = output.add_stream_with(&encoder)?;
             stream.set_time_base(layout.time_base);
             stream.set_avg_frame_rate(rate);
+            output.set_metadata([("comment", MARK)].into_iter().collect());
             output.write_header()?;
             Ok(Self {
                 output,

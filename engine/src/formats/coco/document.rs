@@ -1,13 +1,17 @@
 //! What a COCO file holds, and how it is written as it comes.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
 use super::{CROWD, SCORE};
 use crate::{
-    file,
-    formats::{FormatError, Shape, output::MARK},
+    file::{self, MARK, is_marked},
+    formats::{FormatError, Shape},
 };
 
 /// A video.
@@ -142,12 +146,13 @@ pub struct Document<I, A> {
 }
 
 impl<I: IntoIterator<Item = Image>, A: IntoIterator<Item = Annotation>> Document<I, A> {
-    /// Writes the file whole or not at all; images and annotations are not held in memory.
+    /// Writes the file whole or not at all; images and annotations are not held in memory. A file that Segue did not write is
+    /// kept under the returned name.
     ///
     /// # Errors
     /// What the disk or the folder says.
-    pub fn write(self, path: &Path) -> Result<(), FormatError> {
-        let written = file::write_atomically(path, |out| self.write_to(out, &mut || Ok(())));
+    pub fn write(self, path: &Path) -> Result<Option<PathBuf>, FormatError> {
+        let written = file::write_output(path, is_marked, |out| self.write_to(out, &mut || Ok(())));
         written.map_err(|error| FormatError::writing(path, error))
     }
 
