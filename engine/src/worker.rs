@@ -272,6 +272,8 @@ pub enum Event {
     NotWritten(String),
     /// The file was gone from its path, where the whole project is written anew.
     Restored(PathBuf),
+    /// The project that was opened last was saved without its steps, since its file could no longer be read.
+    Rescued,
     /// Tracking found something, in this opening of a project.
     Tracked(u64, Tracked),
     /// What needs a look in a video.

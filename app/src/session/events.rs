@@ -46,6 +46,7 @@ impl Session {
             Event::Written(n) => self.written(n),
             Event::NotWritten(why) => self.not_written(why),
             Event::Restored(path) => self.restored(&path),
+            Event::Rescued => self.rescued(),
             Event::Reviewed(medium, review) => self.reviewed(medium, review),
             Event::Tracked(opening, report) => self.tracked(opening, report),
             Event::Progress { job, done, total } => self.progressed(job, done, total),

@@ -272,6 +272,12 @@ impl Session {
             "The project file was moved or deleted; the whole project is written again: {path}"
         ));
     }
+
+    pub(super) fn rescued(&mut self) {
+        self.notices.warn(
+            "The old project file could no longer be read: the project is saved as it is, without the steps that led to it",
+        );
+    }
 }
 
 fn not_saved(error: &str) -> String {

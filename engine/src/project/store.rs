@@ -43,6 +43,9 @@ pub struct Store {
     db: Connection,
     path: PathBuf,
     identity: place::Identity,
+    stamp: place::Stamp,
+    /// True once another program has written into the file: it stays so, whatever the file is later.
+    is_changed: bool,
 }
 
 /// A project file with what it holds.
@@ -91,6 +94,12 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// Another program has written into it.
+    #[error("cannot save project: another program has written into its file; save the project elsewhere: {}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// No file can be put at its path.
     #[error("cannot save project: {}: {}", why(cause), path.display())]
     Put {
@@ -115,9 +124,9 @@ impl StoreError {
         matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::DiskFull))
     }
 
-    /// True if the open file can no longer be read, such as on a disk that was unplugged.
+    /// True if the open file can no longer be read, such as on a disk that was unplugged, or holds something else.
     pub fn is_of_reading(&self) -> bool {
-        let Self::Write(cause) = self else { return false };
+        let Self::Write(cause) = self else { return matches!(self, Self::Changed { .. }) };
         let code = cause.sqlite_error_code();
         matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::CannotOpen))
     }
@@ -179,7 +188,8 @@ impl Store {
     }
 
     fn of(db: Connection, path: &Path) -> io::Result<Self> {
-        Ok(Self { db, path: path.to_owned(), identity: place::identity(path)? })
+        let (identity, stamp) = (place::identity(path)?, place::Stamp::of(path)?);
+        Ok(Self { db, path: path.to_owned(), identity, stamp, is_changed: false })
     }
 
     /// Writes down what [`History::take_unwritten`] gave: all or nothing.
@@ -187,7 +197,10 @@ impl Store {
     /// # Errors
     /// If the disk is full or does not let itself be written.
     pub fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        write_all(&mut self.db, writes).map_err(StoreError::Write)
+        let written = write_all(&mut self.db, writes).map_err(StoreError::Write);
+        // Part of the log may be in the file also where not all was written.
+        self.stamp.renew(&self.path).map_err(|cause| StoreError::putting(&self.path, cause))?;
+        written
     }
 
     /// Lets the file have no more pages than it has, or so many.

@@ -132,7 +132,7 @@ impl ProjectFile {
 
     /// Writes the project anew if its file is gone, and tries again what could not be written.
     fn look(&mut self, out: &Reporter) {
-        let is_in_place = self.store.as_ref().is_none_or(Store::is_in_place);
+        let is_in_place = self.store.as_mut().is_none_or(Store::is_in_place);
         if !is_in_place || self.has_failed {
             self.write(out, Vec::new(), !self.has_failed);
         }
@@ -140,16 +140,20 @@ impl ProjectFile {
 
     /// Writes the whole project to another path, where it is then open.
     fn save_elsewhere(&mut self, out: &Reporter, path: &Path, project: &Project) {
-        let Some(store) = &self.store else { return };
-        let elsewhere = match store.save_elsewhere(path, &self.left) {
-            Err(error) if error.is_of_reading() => rescue(project, &folder_of(&self.path), path),
-            elsewhere => elsewhere,
+        let Some(store) = &mut self.store else { return };
+        let (elsewhere, is_rescued) = match store.save_elsewhere(path, &self.left) {
+            Err(error) if error.is_of_reading() => (rescue(project, &folder_of(&self.path), path), true),
+            elsewhere => (elsewhere, false),
         };
-        let event = match elsewhere {
-            Ok(opened) => self.opened(opened, path, Vec::new()),
-            Err(error) => Event::NotWritten(error.to_string()),
-        };
-        report(out, event);
+        match elsewhere {
+            Ok(opened) => {
+                report(out, self.opened(opened, path, Vec::new()));
+                if is_rescued {
+                    report(out, Event::Rescued);
+                }
+            }
+            Err(error) => report(out, Event::NotWritten(error.to_string())),
+        }
     }
 
     /// Tries for the last time to write what is left.

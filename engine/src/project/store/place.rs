@@ -2,11 +2,13 @@
 //! written anew, there or elsewhere.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use rusqlite::{Connection, functions::FunctionFlags};
+use rusqlite::{Connection, config::DbConfig, functions::FunctionFlags};
 use tempfile::NamedTempFile;
 
 use super::{Opened, Store, StoreError, connect, json, use_log, write_all};
@@ -31,38 +33,149 @@ pub(super) fn identity(_path: &Path) -> io::Result<Identity> {
     Ok(None)
 }
 
-impl Store {
-    /// True if the file at its path is the one that is open.
-    pub fn is_in_place(&self) -> bool {
-        identity(&self.path).is_ok_and(|identity| identity == self.identity)
+/// The bytes of a file, as they were after the last own write: those of a project that is open change by checkpoints only.
+#[derive(Debug)]
+pub(super) struct Stamp {
+    /// Open as long as the database: closing it would end the lock.
+    file: File,
+    length: u64,
+    modified: Option<SystemTime>,
+    checksum: u32,
+    /// True if its log is there.
+    has_log: bool,
+}
+
+impl Stamp {
+    /// Takes the stamp of the file at a path.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mut stamp = Self { file, length: 0, modified: None, checksum: 0, has_log: false };
+        stamp.renew(path)?;
+        Ok(stamp)
     }
 
-    /// Writes the whole project anew, with all its steps, if its file is no longer at its path. Returns true if it was so.
-    ///
-    /// # Errors
-    /// If another file is at the path, or the file cannot be written. Everything is then as it was.
-    pub fn restore(&mut self) -> Result<bool, StoreError> {
-        if self.is_in_place() {
+    /// Takes the stamp again, after an own write.
+    pub(super) fn renew(&mut self, path: &Path) -> io::Result<()> {
+        self.has_log = log_of(path).exists();
+        self.is_changed().map(drop)
+    }
+
+    /// True if the bytes are others than before.
+    fn is_changed(&mut self) -> io::Result<bool> {
+        let metadata = self.file.metadata()?;
+        let (length, modified) = (metadata.len(), metadata.modified().ok());
+        if (length, modified) == (self.length, self.modified) {
             return Ok(false);
         }
-        if self.path.exists() {
-            return Err(StoreError::Replaced { path: self.path.clone() });
+        (self.length, self.modified) = (length, modified);
+        let checksum = self.checksum()?;
+        Ok(std::mem::replace(&mut self.checksum, checksum) != checksum)
+    }
+
+    fn checksum(&mut self) -> io::Result<u32> {
+        let (mut hasher, mut piece) = (crc32fast::Hasher::new(), vec![0; 1 << 18]);
+        self.file.seek(SeekFrom::Start(0))?;
+        loop {
+            match self.file.read(&mut piece)? {
+                0 => return Ok(hasher.finalize()),
+                n => hasher.update(&piece[..n]),
+            }
+        }
+    }
+}
+
+/// What has become of an open project file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is as it was.
+    InPlace,
+    /// Its log was deleted.
+    WithoutLog,
+    /// Nothing is at its path.
+    Gone,
+    /// Another file is at its path.
+    Replaced,
+    /// Another program has written into it.
+    Changed,
+}
+
+impl Store {
+    /// True if the file at its path is the one that is open, and has what was written into it.
+    pub fn is_in_place(&mut self) -> bool {
+        self.standing() == Standing::InPlace
+    }
+
+    fn standing(&mut self) -> Standing {
+        if self.is_changed {
+            return Standing::Changed;
+        }
+        match identity(&self.path) {
+            Err(_) => Standing::Gone,
+            Ok(identity) if identity != self.identity => Standing::Replaced,
+            Ok(_) if self.stamp.is_changed().unwrap_or(true) => {
+                self.leave_alone();
+                Standing::Changed
+            }
+            Ok(_) if self.stamp.has_log && !log_of(&self.path).exists() => Standing::WithoutLog,
+            Ok(_) => Standing::InPlace,
+        }
+    }
+
+    /// Keeps what the log holds out of a file that another program has written into.
+    fn leave_alone(&mut self) {
+        self.is_changed = true;
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok();
+        fs::remove_file(log_of(&self.path)).ok();
+    }
+
+    /// Writes the whole project anew, with all its steps, if its file is no longer at its path or has lost its log. Returns
+    /// true if it was so.
+    ///
+    /// # Errors
+    /// If another file is at the path, another program has written into it, or it cannot be written. Everything is then as it
+    /// was.
+    pub fn restore(&mut self) -> Result<bool, StoreError> {
+        match self.standing() {
+            Standing::InPlace => return Ok(false),
+            Standing::Replaced => return Err(StoreError::Replaced { path: self.path.clone() }),
+            Standing::Changed => return Err(StoreError::Changed { path: self.path.clone() }),
+            Standing::WithoutLog => return self.renew_log().map(|()| true),
+            Standing::Gone => {}
         }
         let copy = copy_of(&self.db, &self.path)?;
         // The file may have been moved: it gets what its log holds, and the log, which has the new file's name, goes.
-        let checkpoint = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        checkpoint.map_err(StoreError::Write)?;
+        self.checkpoint()?;
         fs::remove_file(log_of(&self.path)).ok();
         *self = Self::put(copy, &self.path)?;
         Ok(true)
+    }
+
+    /// Writes what the deleted log holds into the file, which then gets a new log.
+    fn renew_log(&mut self) -> Result<(), StoreError> {
+        self.checkpoint()?;
+        let nothing = Connection::open_in_memory().map_err(StoreError::Write)?;
+        drop(std::mem::replace(&mut self.db, nothing));
+        // Until it is open again, there is nothing to read from.
+        self.is_changed = true;
+        self.db = connected(&self.path).map_err(StoreError::Write)?;
+        self.is_changed = false;
+        self.stamp.renew(&self.path).map_err(|cause| StoreError::putting(&self.path, cause))
+    }
+
+    /// Writes what the log holds into the file.
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(StoreError::Write)
     }
 
     /// Writes the whole project, with all its steps and what is still to be written, to another path, where there must be no
     /// file, and opens it there. The paths of media are told from there.
     ///
     /// # Errors
-    /// If there is a file, or it cannot be written. Nothing is then left there.
-    pub fn save_elsewhere(&self, path: &Path, left: &[Write]) -> Result<Opened, StoreError> {
+    /// If there is a file, it cannot be written, or another program has written into the open file. Nothing is then left there.
+    pub fn save_elsewhere(&mut self, path: &Path, left: &[Write]) -> Result<Opened, StoreError> {
+        if self.standing() == Standing::Changed {
+            return Err(StoreError::Changed { path: self.path.clone() });
+        }
         let copy = copy_of(&self.db, path)?;
         let mut db = Connection::open(copy.path()).map_err(StoreError::Write)?;
         write_all(&mut db, left).map_err(StoreError::Write)?;
@@ -80,9 +193,13 @@ impl Store {
             io::ErrorKind::AlreadyExists => StoreError::Replaced { path: path.to_owned() },
             _ => failed(error.error),
         })?;
-        let db = connect(path).and_then(|db| use_log(&db).map(|()| db)).map_err(StoreError::Write)?;
-        Self::of(db, path).map_err(failed)
+        Self::of(connected(path).map_err(StoreError::Write)?, path).map_err(failed)
     }
+}
+
+/// Opens the database at a path, which is known to be a project.
+fn connected(path: &Path) -> rusqlite::Result<Connection> {
+    connect(path).and_then(|db| use_log(&db).map(|()| db))
 }
 
 /// Writes a project whose file can no longer be read to another path, where there must be no file: what it is now, without
@@ -259,6 +376,51 @@ mod tests {
             assert_eq!(again.now(), history.now());
             while again.undo().is_some() {}
             assert!(again.now().media.is_empty());
+        }
+    }
+
+    #[test]
+    fn project_whose_log_is_deleted_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.segue");
+        let (mut store, mut history) = made(&path);
+        fs::remove_file(log_of(&path)).unwrap();
+        assert!(store.restore().unwrap() && store.is_in_place());
+        store.write(&add(&mut history, "late")).unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::InUse { .. })), "it is locked still");
+        // As a program that is killed leaves it.
+        let copy = folder.path().join("copy.segue");
+        assert_eq!(open_copy(&path, &copy).unwrap().history.now(), history.now());
+    }
+
+    #[test]
+    fn file_that_another_program_writes_into_is_left_alone() {
+        let cut = |path: &Path| File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+        let copied = |path: &Path| {
+            let other = path.with_file_name("other.segue");
+            drop(made(&other));
+            fs::copy(&other, path).unwrap();
+        };
+        for damage in [&cut as &dyn Fn(&Path), &copied] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.segue");
+            let (mut store, mut history) = made(&path);
+            // Only the time changes.
+            File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            assert!(store.is_in_place());
+            store.write(&add(&mut history, "late")).unwrap();
+            damage(&path);
+            let bytes = store.stamp.checksum().unwrap();
+            let error = store.restore().unwrap_err();
+            assert!(error.to_string().contains("another program has written into its file"), "{error}");
+            let elsewhere = folder.path().join("b.segue");
+            assert!(store.save_elsewhere(&elsewhere, &[]).unwrap_err().is_of_reading());
+            assert_eq!(store.stamp.checksum().unwrap(), bytes);
+            let rescued = rescue(history.now(), folder.path(), &elsewhere).unwrap();
+            assert_eq!(rescued.history.now(), history.now());
+            let after = fs::read(&path).unwrap();
+            drop((store, rescued));
+            assert!(fs::read(&path).unwrap() == after && names(folder.path())[..2] == ["a.segue", "b.segue"]);
         }
     }
 

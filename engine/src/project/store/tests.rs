@@ -284,7 +284,8 @@ fn other_files_are_refused_and_stay_as_they_are() {
         check_refused(&path, "the file is no Segue project");
     }
 
-    check_refused(folder.path(), "there is no such folder, or it may not be written");
+    fs::create_dir(at("folder")).unwrap();
+    check_refused(&at("folder"), "there is no such folder, or it may not be written");
     check_refused(&at("no folder/a.segue"), "there is no such folder, or it may not be written");
     check_refused(&at("a.txt/a.segue"), "there is no such folder, or it may not be written");
 }
