@@ -21,6 +21,7 @@ mod formats;
 mod gestures;
 mod gui;
 mod gui_video;
+mod kills;
 mod look;
 mod masks;
 mod media;

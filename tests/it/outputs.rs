@@ -61,7 +61,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// The bytes of all files below a folder, those behind links too.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -94,7 +94,7 @@ fn check(words: &[&str], before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<P
 }
 
 /// Makes all files as they were before.
-fn restore(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>) {
+pub(crate) fn restore(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>) {
     for path in after.keys().filter(|path| !before.contains_key(*path)) {
         fs::remove_file(path).unwrap();
     }

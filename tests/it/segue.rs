@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 /// The program that `cargo build` put beside this test.
@@ -11,6 +11,13 @@ pub(crate) fn program() -> PathBuf {
     let program = test.parent().and_then(Path::parent).unwrap().join("segue");
     assert!(program.exists(), "{} is not built; `make test` builds it", program.display());
     program
+}
+
+/// Starts `segue` with these words in `folder`; what it prints is lost.
+pub(crate) fn start(folder: &Path, words: &[&str]) -> Child {
+    let mut command = Command::new(program());
+    command.current_dir(folder).args(words).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
 }
 
 /// Runs `segue` with these words in `folder`.
