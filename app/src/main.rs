@@ -3,6 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
+use engine::messages::bounded;
 
 fn main() -> ExitCode {
     let ended = segue::cli::Cli::parse().run();
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.
-            writeln!(std::io::stderr(), "segue: {error:#}").ok();
+            writeln!(std::io::stderr(), "segue: {}", bounded(&format!("{error:#}"))).ok();
             ExitCode::FAILURE
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use engine::messages::bounded;
+
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -73,7 +75,7 @@ impl Notices {
 
     /// A sentence with more to unfold.
     pub fn add(&mut self, level: Level, text: impl Into<String>, details: Vec<String>) {
-        let text = text.into();
+        let text = bounded(&text.into());
         self.all.retain(|notice| notice.text != text);
         if self.all.len() == KEPT {
             self.all.remove(0);

@@ -10,7 +10,7 @@ pub mod file;
 pub mod frame;
 pub mod geometry;
 pub mod mask;
-mod messages;
+pub mod messages;
 pub mod prompt;
 
 pub mod formats;

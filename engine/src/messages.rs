@@ -47,6 +47,7 @@ impl Messages {
 
     /// Adds a message; those of the same reason, numbers aside, are one group.
     pub(crate) fn add(&mut self, message: String, reason: String) {
+        let (message, reason) = (bounded(&message), bounded(&reason));
         let place = self.place(&reason, || Group::Listed {
             first: Vec::new(),
             reason: reason.clone(),
@@ -212,9 +213,32 @@ pub(crate) fn shortened(text: &str, n_characters: usize) -> String {
     text.chars().take(n_characters - 1).chain(['…']).collect()
 }
 
+/// Characters of the longest message that a person gets: names and values in it may be of any length.
+const MAX_MESSAGE: usize = 300;
+
+/// Returns a message, without its middle if it is long: what failed is at its start, the file at its end.
+pub fn bounded(message: &str) -> String {
+    const END: usize = 120;
+    let n = message.chars().count();
+    if n <= MAX_MESSAGE {
+        return message.to_owned();
+    }
+    let start = message.chars().take(MAX_MESSAGE - END - 1).chain(['…']);
+    start.chain(message.chars().skip(n - END)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_messages_keep_their_start_and_their_end() {
+        let long = format!("cannot read {}: it is empty: /a/b.png", "é".repeat(1000));
+        let short = bounded(&long);
+        assert_eq!(short.chars().count(), MAX_MESSAGE);
+        assert!(short.starts_with("cannot read é") && short.ends_with(": it is empty: /a/b.png"));
+        assert_eq!(bounded(&long[..20]), long[..20]);
+    }
 
     #[test]
     fn repeated_messages_are_three_and_a_count() {

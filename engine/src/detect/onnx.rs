@@ -7,7 +7,7 @@ mod layout;
 mod literal;
 mod names;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use image::{Rgb, RgbImage};
 
@@ -15,7 +15,7 @@ use super::{DetectError, Detection, Place, Suppression};
 use crate::{
     frame::resized,
     geometry::{Rect, Size},
-    nn::{Cancel, Model, Port, PortKind, Runtime, Tensor, ops::IMAGENET},
+    nn::{Cancel, Model, Port, PortKind, Runtime, RuntimeError, Tensor, ops::IMAGENET},
 };
 use layout::{Boxes, Facts, Layout, Probe};
 
@@ -42,6 +42,11 @@ struct Input {
     channels_last: bool,
 }
 
+/// Time for the run that shows what a file makes of an image.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+/// Time for one image.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
+
 impl OnnxDetector {
     /// Loads it, for images of `image_size` where the file leaves that open.
     ///
@@ -64,14 +69,21 @@ impl OnnxDetector {
         };
         let outputs = model.outputs();
         let gray = RgbImage::from_pixel(input.size.width as u32, input.size.height as u32, GRAY);
+        let mut too_slow = None;
         let mut compute = || {
-            let pixels = input.pixels(&gray, false).ok();
-            let outputs = pixels.and_then(|pixels| {
-                model.run(&[(input.port.name.as_str(), &pixels)], &Cancel::default()).ok()
-            });
-            outputs.unwrap_or_default()
+            let Ok(pixels) = input.pixels(&gray, false) else { return Vec::new() };
+            let inputs = [(input.port.name.as_str(), &pixels)];
+            let outputs = model.run_within(PROBE_LIMIT, &inputs, &Cancel::default());
+            outputs.unwrap_or_else(|error| {
+                too_slow = Some(error).filter(|error| matches!(error, RuntimeError::TooSlow { .. }));
+                Vec::new()
+            })
         };
-        let layout = Layout::of(&outputs, &facts, Probe::new(&mut compute)).map_err(bad)?;
+        let layout = Layout::of(&outputs, &facts, Probe::new(&mut compute));
+        if let Some(error) = too_slow {
+            return Err(error.into());
+        }
+        let layout = layout.map_err(bad)?;
         let classes = match (named, layout.n_classes()) {
             (Some(named), Some(n)) if named.len() != n => {
                 return Err(bad(format!("it tells {n} classes apart and {} are named", named.len())));
@@ -120,7 +132,7 @@ impl OnnxDetector {
             told = Tensor::from_integers(&[1, 2], vec![size.width as i64, size.height as i64])?;
             inputs.push((port.name.as_str(), &told));
         }
-        let outputs = self.model.run(&inputs, cancel)?;
+        let outputs = self.model.run_within(RUN_LIMIT, &inputs, cancel)?;
         let found = self.layout.read(&outputs, least)?;
         let in_picture = |[x0, y0, x1, y1]: [f32; 4]| match found.boxes {
             Boxes::InPicture => Rect { x0, y0, x1, y1 },

@@ -5,7 +5,9 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -217,6 +219,41 @@ impl Model {
         }
     }
 
+    /// Runs a file of others as [`Self::run`] does: its loops may have no end, so that it is ended after `limit`.
+    ///
+    /// # Errors
+    /// As of [`Self::run`], or [`RuntimeError::TooSlow`].
+    pub fn run_within(
+        &mut self,
+        limit: Duration,
+        inputs: &[(&str, &Tensor)],
+        cancel: &Cancel,
+    ) -> Result<Vec<Tensor>, RuntimeError> {
+        const TICK: Duration = Duration::from_millis(50);
+        let either = Cancel::default();
+        let end = Instant::now() + limit;
+        thread::scope(|scope| {
+            let (done, is_done) = mpsc::channel::<()>();
+            let watched = either.clone();
+            scope.spawn(move || {
+                while is_done.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    if cancel.is_canceled() || Instant::now() >= end {
+                        watched.cancel();
+                        break;
+                    }
+                }
+            });
+            let outcome = self.run(inputs, &either);
+            drop(done);
+            match outcome {
+                Err(RuntimeError::Canceled) if !cancel.is_canceled() => {
+                    Err(RuntimeError::TooSlow { name: self.name.clone(), seconds: limit.as_secs() })
+                }
+                outcome => outcome,
+            }
+        })
+    }
+
     /// [`Self::run`] for `n` objects at once. For more than one it stays where it is if that fails, so that fewer can be tried
     /// there.
     ///
@@ -393,6 +430,21 @@ mod tests {
     /// The processor plays a device that was found or, if `is_forced`, one that was asked for.
     fn runtime(is_forced: bool) -> Runtime {
         Runtime::start(is_forced.then_some(Device::Cpu), Some(1)).unwrap()
+    }
+
+    #[test]
+    fn run_that_takes_too_long_is_ended() {
+        const SIDE: usize = 512;
+        let mut graph = Graph::new("long");
+        let x = graph.input("x", &[SIDE.into(), SIDE.into()]);
+        let y = (0..2000).fold(x.clone(), |y, _| graph.matmul(&y, &x));
+        graph.output("y", &y);
+        let onnx = graph.bind(&Checkpoint::default(), Precision::Full).unwrap();
+        let mut model =
+            Model::of_onnx(&runtime(false), Device::Cpu, "long".into(), &onnx, Path::new("")).unwrap();
+        let x = Tensor::from_floats(&[SIDE, SIDE], vec![0.0; SIDE * SIDE]).unwrap();
+        let ended = model.run_within(Duration::ZERO, &[("x", &x)], &Cancel::default()).err().unwrap();
+        assert!(matches!(ended, RuntimeError::TooSlow { .. }), "{ended}");
     }
 
     #[test]

@@ -24,6 +24,16 @@ pub use array::datatype;
 
 use super::{runtime::Cancel, tensor::Port};
 
+/// Reads bytes as the replies to all questions, to see what breaks.
+#[cfg(fuzzing)]
+pub fn read_reply(body: &[u8], n_json: Option<usize>) {
+    drop(json::metadata(body));
+    json::takes_bytes(body);
+    drop(json::answer(body, n_json));
+    json::error(body);
+    grpc::read_reply(body);
+}
+
 /// How often it is looked whether somebody waits still.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -103,9 +113,8 @@ pub enum RemoteError {
     },
     /// It has not what is to run.
     #[error(
-        "the server {address} has no model {name}, the {part} that is wanted, or has not loaded it yet; \
-         `segue models export MODEL --out DIR` writes it, MODEL and --size being those of this command, and the server \
-         has to load DIR"
+        "the server {address} has no model {name} (the {part}), or has not loaded it; write it with `segue models export \
+         MODEL --out DIR`, with the same MODEL and --size, and have the server load DIR"
     )]
     NoPart {
         /// The server.
@@ -117,8 +126,8 @@ pub enum RemoteError {
     },
     /// What it has is something else.
     #[error(
-        "the model {name} of the server {address} is not the {part} that is wanted: {cause}; write it anew with `segue \
-         models export MODEL --out DIR` and have the server load DIR"
+        "the model {name} of the server {address} is not the {part}: {cause}; write it anew with `segue models export MODEL \
+         --out DIR` and have the server load DIR"
     )]
     OtherPart {
         /// The server.

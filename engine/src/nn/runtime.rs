@@ -68,6 +68,14 @@ pub enum RuntimeError {
     /// The server does not do it.
     #[error(transparent)]
     Remote(Box<RemoteError>),
+    /// It has not ended in time.
+    #[error("{name} has not ended within {seconds} s; it may have a loop without end")]
+    TooSlow {
+        /// What was run.
+        name: String,
+        /// The time.
+        seconds: u64,
+    },
     /// Its [`Cancel`] was used.
     #[error("canceled")]
     Canceled,

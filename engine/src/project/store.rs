@@ -26,6 +26,7 @@ use super::{
     CategoryId, Change, Entry, History, Key, Medium, MediumId, MediumKind, ObjectId, Project, RunId, Step,
     StepId, Write, history::HELD,
 };
+use crate::{file::folder_of, messages::shortened};
 
 /// "SEGU": marks the database as a project.
 const APPLICATION: i32 = 0x5345_4755;
@@ -81,7 +82,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It cannot be reached or is damaged.
-    #[error("cannot open project: {}: {}", reason(cause), path.display())]
+    #[error("cannot open project: {}: {}", reason_at(cause, path), path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -157,14 +158,28 @@ fn why(cause: &io::Error) -> String {
     }
 }
 
+/// What SQLite says of opening a file, for people.
+fn reason_at(cause: &rusqlite::Error, path: &Path) -> String {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if path.is_dir() => "it is a folder".to_owned(),
+        Some(ErrorCode::CannotOpen) if !folder_of(path).is_dir() => "its folder is not there".to_owned(),
+        Some(ErrorCode::CannotOpen) => "it may not be written there".to_owned(),
+        _ => reason(cause),
+    }
+}
+
 /// What SQLite says, for people.
 fn reason(cause: &rusqlite::Error) -> String {
     match cause.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; make room first".to_owned(),
         Some(ErrorCode::ReadOnly) => "the file may not be written".to_owned(),
         Some(ErrorCode::CannotOpen) => "there is no such folder, or it may not be written".to_owned(),
-        Some(_) => cause.to_string(),
-        None => format!("the file is damaged ({cause})"),
+        // Without the statement, which says nothing to people.
+        Some(_) => match cause {
+            rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+            cause => cause.to_string(),
+        },
+        None => format!("the file is damaged ({})", shortened(&cause.to_string(), 100)),
     }
 }
 

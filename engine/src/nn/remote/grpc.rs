@@ -197,6 +197,14 @@ fn question(model: &str, inputs: &[(&str, &Array)], outputs: &[Port]) -> ModelIn
 }
 
 /// What an answer holds, raw or number by number.
+/// Reads bytes as an answer with arrays, to see what breaks.
+#[cfg(fuzzing)]
+pub(super) fn read_reply(body: &[u8]) {
+    if let Ok(answer) = <ModelInferResponse as prost::Message>::decode(body) {
+        drop(arrays(answer));
+    }
+}
+
 fn arrays(answer: ModelInferResponse) -> Result<Vec<Named>, String> {
     let ModelInferResponse { outputs, raw_output_contents: raw, .. } = answer;
     if !raw.is_empty() && raw.len() != outputs.len() {

@@ -1,0 +1,29 @@
+//! Any bytes as what an inference server says: `make fuzz`.
+//!
+//! The first byte says how much of it the server calls JSON.
+
+#![no_main]
+
+use std::{env, fs, path::PathBuf};
+
+use engine::nn::remote::read_reply;
+use libfuzzer_sys::fuzz_target;
+
+const SEEDS: [&[u8]; 3] = [
+    br#"0{"name": "v2", "version": "2", "extensions": ["binary_tensor_data"]}"#,
+    br#"0{"name": "a", "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, -1]}], "outputs": []}"#,
+    br#"0{"outputs": [{"name": "y", "datatype": "FP32", "shape": [2], "data": [1.0, 2.0]}]}"#,
+];
+
+fn write_seeds() {
+    let seeds = PathBuf::from(env::var("SEEDS").expect("SEEDS is a folder"));
+    fs::create_dir_all(&seeds).expect("a folder for seeds");
+    for (i, seed) in SEEDS.iter().enumerate() {
+        fs::write(seeds.join(i.to_string()), seed).expect("a seed");
+    }
+}
+
+fuzz_target!(init: write_seeds(), |bytes: &[u8]| {
+    let Some((which, bytes)) = bytes.split_first() else { return };
+    read_reply(bytes, (which % 2 == 1).then(|| bytes.len() * usize::from(*which) / 255));
+});
