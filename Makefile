@@ -37,7 +37,7 @@ bench: setup
 study: setup
 	cargo bench --package tests --bench study
 
-# Any bytes at all to the readers of all formats.
+# Any bytes to everything that reads files and replies of others, ten minutes each.
 fuzz: setup
 	packaging/fuzz.sh
 

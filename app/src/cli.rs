@@ -236,12 +236,12 @@ fn open_detector(
     Ok(detector::open(runtime, &weights::find_detector(named)?, image_size)?)
 }
 
-/// Says under which name the file is kept that an output took the place of.
+/// Prints the path of the backup of a replaced file, if one was made.
 fn say_kept(kept: Option<PathBuf>) -> anyhow::Result<()> {
     kept.map_or(Ok(()), |kept| say(format_args!("the file that was there is kept as {}", kept.display())))
 }
 
-/// Lets images be as large as the user's settings say.
+/// Applies the image size limit of the user's settings.
 fn limit_images() {
     let text = settings::user_folder().and_then(|folder| settings::read(&folder.join(settings::FILE)).ok());
     // The window says what is wrong with the settings.

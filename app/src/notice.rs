@@ -122,6 +122,7 @@ impl Notices {
 
     /// Forgets one.
     pub fn close(&mut self, text: &str) {
+        let text = bounded(text);
         self.all.retain(|notice| notice.text != text);
     }
 }

@@ -174,7 +174,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Lets the engine open images as large as the settings say.
+    /// Applies the image size limit.
     pub fn limit_images(&self) {
         set_largest_image(self.largest_image << 30);
     }

@@ -28,8 +28,8 @@ pub fn write_atomically(
     write_output(path, |_| true, write).map(drop)
 }
 
-/// Writes a file as [`write_atomically`] does. An earlier file is kept, as [`keep_earlier`] does it, unless `is_own` says that
-/// Segue wrote it; returns the name of what is kept.
+/// Writes a file as [`write_atomically`] does, but keeps an existing file as `.bak` unless `is_own` returns true; returns the
+/// path of that backup.
 ///
 /// # Errors
 /// As of [`write_atomically`].

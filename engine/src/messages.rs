@@ -213,7 +213,7 @@ pub(crate) fn shortened(text: &str, n_characters: usize) -> String {
     text.chars().take(n_characters - 1).chain(['…']).collect()
 }
 
-/// Characters of the longest message that a person gets: names and values in it may be of any length.
+/// Maximum number of characters of a message to users: names and values in it may be of any length.
 const MAX_MESSAGE: usize = 300;
 
 /// Returns a message, without its middle if it is long: what failed is at its start, the file at its end.

@@ -269,10 +269,15 @@ pub enum Event {
     /// Written down; how many writes since the project was opened.
     Written(u64),
     /// Cannot be written down.
-    NotWritten(String),
+    NotWritten {
+        /// Why.
+        why: String,
+        /// True if not even earlier steps are in the project's file.
+        is_whole_project: bool,
+    },
     /// The file was gone from its path, where the whole project is written anew.
     Restored(PathBuf),
-    /// The project that was opened last was saved without its steps, since its file could no longer be read.
+    /// The project just opened was saved without its undo history, since its old file cannot be read or was changed.
     Rescued,
     /// Tracking found something, in this opening of a project.
     Tracked(u64, Tracked),

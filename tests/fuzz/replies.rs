@@ -9,10 +9,11 @@ use std::{env, fs, path::PathBuf};
 use engine::nn::remote::read_reply;
 use libfuzzer_sys::fuzz_target;
 
-const SEEDS: [&[u8]; 3] = [
+const SEEDS: [&[u8]; 4] = [
     br#"0{"name": "v2", "version": "2", "extensions": ["binary_tensor_data"]}"#,
     br#"0{"name": "a", "inputs": [{"name": "x", "datatype": "FP32", "shape": [1, -1]}], "outputs": []}"#,
     br#"0{"outputs": [{"name": "y", "datatype": "FP32", "shape": [2], "data": [1.0, 2.0]}]}"#,
+    b"\xf5{\"outputs\": [{\"name\": \"y\", \"datatype\": \"FP32\", \"shape\": [1], \"parameters\": {\"binary_data_size\": 4}}]}\0\0\0\0",
 ];
 
 fn write_seeds() {

@@ -22,7 +22,7 @@ use crate::{
     slow::asked_for,
 };
 
-/// The variable that makes a test the window that will be killed: the folder that it works on.
+/// Environment variable with the folder of the child process that shows the window.
 const WINDOW: &str = "SEGUE_TEST_KILLED_WINDOW";
 
 /// The `i`-th number of a sequence between 0 and 1 that leaves no gap.
@@ -37,7 +37,7 @@ fn place(i: usize) -> (f32, f32) {
 
 /// Clicks one object after the other, and says how many the window shows as saved, until it is killed.
 #[test]
-fn killed_window() {
+fn child_window() {
     let Some(folder) = std::env::var_os(WINDOW) else { return };
     let mut window = Window::open(Path::new(&folder), fake());
     let mut out = std::io::stdout();
@@ -59,9 +59,9 @@ fn killed_window() {
 }
 
 /// Starts a window on a folder and kills it after a while; returns how many objects it had shown as saved.
-fn kill_window(folder: &Path, while_: Duration) -> usize {
+fn kill_window(folder: &Path, delay: Duration) -> usize {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["kills::killed_window", "--exact", "--nocapture"])
+        .args(["kills::child_window", "--exact", "--nocapture"])
         .env(WINDOW, folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -73,7 +73,7 @@ fn kill_window(folder: &Path, while_: Duration) -> usize {
     let mut saved: usize = lines.by_ref().find_map(number).unwrap();
     let reader = std::thread::Builder::new().name("lines".to_owned());
     let rest = reader.spawn(move || lines.filter_map(number).last()).unwrap();
-    std::thread::sleep(while_);
+    std::thread::sleep(delay);
     child.kill().unwrap();
     child.wait().unwrap();
     saved = rest.join().unwrap().unwrap_or(saved);
@@ -101,13 +101,13 @@ fn kill_windows(rounds: usize) {
 }
 
 #[test]
-fn window_that_is_killed_keeps_what_it_showed_as_saved() {
+fn killed_window_keeps_saved_objects() {
     kill_windows(2);
 }
 
 #[test]
-fn slow_window_that_is_killed_150_times_keeps_what_it_showed_as_saved() {
-    if asked_for("slow_window_that_is_killed_150_times_keeps_what_it_showed_as_saved") {
+fn slow_killed_window_keeps_saved_objects() {
+    if asked_for("slow_killed_window_keeps_saved_objects") {
         kill_windows(150);
     }
 }
@@ -181,13 +181,13 @@ fn kill_commands(rounds: usize) {
 }
 
 #[test]
-fn commands_that_are_killed_leave_nothing_half_done() {
+fn killed_commands_leave_no_partial_output() {
     kill_commands(2);
 }
 
 #[test]
-fn slow_commands_that_are_killed_150_times_leave_nothing_half_done() {
-    if asked_for("slow_commands_that_are_killed_150_times_leave_nothing_half_done") {
+fn slow_killed_commands_leave_no_partial_output() {
+    if asked_for("slow_killed_commands_leave_no_partial_output") {
         kill_commands(25);
     }
 }

@@ -1,4 +1,4 @@
-//! What the commands write takes nothing from anybody: every command with its output aimed at every file of a folder.
+//! Commands overwrite no file that Segue did not write: every command with its output aimed at every file of a folder.
 
 use std::{
     collections::BTreeMap,
@@ -76,7 +76,8 @@ pub(crate) fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// True for a file that Segue wrote, so that an output may take its place.
 fn is_own(path: &Path, bytes: &[u8]) -> bool {
-    String::from_utf8_lossy(bytes).contains(MARK) || path.to_string_lossy().contains("/export/")
+    String::from_utf8_lossy(bytes).contains(MARK)
+        || path.components().any(|part| part.as_os_str() == "export")
 }
 
 /// Checks that a file that is not as before was Segue's own, or is kept beside it.
@@ -158,19 +159,19 @@ fn aim(nth: usize) {
 }
 
 #[test]
-fn outputs_take_no_file_of_others() {
+fn outputs_keep_files_of_others() {
     aim(11);
 }
 
 #[test]
-fn slow_no_output_of_any_command_takes_a_file_of_others() {
-    if asked_for("slow_no_output_of_any_command_takes_a_file_of_others") {
+fn slow_outputs_keep_files_of_others() {
+    if asked_for("slow_outputs_keep_files_of_others") {
         aim(1);
     }
 }
 
 #[test]
-fn files_from_outside_of_the_folder_are_named_and_not_opened() {
+fn images_outside_of_the_folder_are_reported() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("set");
     fs::create_dir(&root).unwrap();
@@ -183,14 +184,14 @@ fn files_from_outside_of_the_folder_are_named_and_not_opened() {
     });
     write(&root.join("labels.json"), &coco.to_string());
     let said = segue::succeed(&root, &["check", "labels.json"]);
-    assert!(said.contains("1 image outside of the folder of the labels, not looked at"), "{said}");
+    assert!(said.contains("1 image outside of the folder of the labels, not checked"), "{said}");
     let words = ["export", "labels.json", "--format", "yolo", "--out", "yolo", "--files", "copy"];
     let output = segue::run(&root, &words);
     assert!(String::from_utf8_lossy(&output.stdout).contains("not copied: 1 image file"));
     assert!(!tree(&root.join("yolo")).keys().any(|path| path.ends_with("secret.png")));
-    // Whoever adds a photo to a project names its folder; but it is said.
+    // A user who adds a photo to a project has named its folder, so that it is copied; the report says so.
     segue::succeed(&root, &["new", "work.segue", "--media", "../secret.png"]);
     let words = ["export", "work.segue", "--format", "coco", "--out", "coco", "--files", "copy"];
     let said = segue::succeed(&root, &words);
-    assert!(said.contains("from outside of the folder: 1 image file"), "{said}");
+    assert!(said.contains("copied from outside of the project's folder: 1 image file"), "{said}");
 }

@@ -1,8 +1,11 @@
 //! Work is saved, or its user knows that it is not.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use engine::project::Store;
+use engine::project::{Category, Opened, Store};
 use segue::command::Command;
 
 use crate::desk::{Desk, click, fake, photos};
@@ -122,4 +125,48 @@ fn a_project_that_cannot_be_kept_in_its_folder_is_kept_elsewhere() {
     });
     assert!(desk.session.homeless().is_none());
     desk.until("its photos are where they were", |s| s.is_on_screen());
+}
+
+/// Makes a project with a category.
+fn other_beside(file: &Path) -> PathBuf {
+    let path = file.with_file_name("other.segue");
+    let Opened { mut store, mut history } = Store::open(&path).unwrap();
+    history.edit("Add category", |project| {
+        let id = project.new_category();
+        project.categories.insert(id, Category::new("other", [1, 2, 3]).into())
+    });
+    store.write(&history.take_unwritten()).unwrap();
+    path
+}
+
+#[test]
+fn file_changed_just_before_quitting_keeps_the_window_open() {
+    let cut = |file: &Path| fs::File::options().write(true).open(file).unwrap().set_len(0).unwrap();
+    let copied = |file: &Path| {
+        let other = other_beside(file);
+        fs::copy(&other, file).unwrap();
+    };
+    let replaced = |file: &Path| {
+        let other = other_beside(file);
+        fs::rename(&other, file).unwrap();
+    };
+    for change in [&cut as &dyn Fn(&Path), &copied, &replaced] {
+        let mut desk = Desk::new(1, fake());
+        desk.step([click(50.0, 50.0)]);
+        let file = desk.file();
+        change(&file);
+        let bytes = fs::read(&file).unwrap();
+        desk.run([Command::Quit]);
+        desk.until("it is said", |s| s.save_failure().is_some());
+        let unsaved = desk.session.leaving().unwrap();
+        assert_eq!(unsaved.whole_project, Some([1, 1]));
+        assert!(!desk.session.is_over());
+        desk.run([Command::LoseUnsaved]);
+        assert!(desk.session.is_over());
+        let Desk { engine, session, folder: _folder, .. } = desk;
+        drop((session, engine));
+        // What others put there is theirs, and opens if it is a project.
+        assert_eq!(fs::read(&file).unwrap(), bytes);
+        assert_eq!(n_objects(&file), 0);
+    }
 }

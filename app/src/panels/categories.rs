@@ -46,22 +46,18 @@ fn row(ui: &mut Ui, pane: &mut Pane<'_>, id: CategoryId, category: &Category) {
 
 /// What can be changed of a category; each field is taken over when it is left.
 fn edit_ui(ui: &mut Ui, pane: &mut Pane<'_>, id: CategoryId, category: &Category) {
-    ui.set_min_width(230.0);
+    ui.set_width(270.0);
     if let Some(name) = field(ui, "Name", &category.name) {
         pane.push(Command::RenameCategory(id, name));
     }
-    ui.horizontal(|ui| {
+    // A list would close this popup: only one is open at a time.
+    ui.horizontal_wrapped(|ui| {
         ui.label("Key");
         let mut key = category.key;
-        egui::ComboBox::from_id_salt("key")
-            .selected_text(key.map_or("none".to_owned(), |key| key.to_string()))
-            .width(60.0)
-            .show_ui(ui, |ui| {
-                ui.selectable_value(&mut key, None, "none");
-                for digit in (1..=9).chain([0]) {
-                    ui.selectable_value(&mut key, Some(digit), digit.to_string());
-                }
-            });
+        ui.selectable_value(&mut key, None, "none");
+        for digit in (1..=9).chain([0]) {
+            ui.selectable_value(&mut key, Some(digit), digit.to_string());
+        }
         if key != category.key {
             pane.push(Command::KeyCategory(id, key));
         }

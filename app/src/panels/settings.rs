@@ -166,10 +166,10 @@ impl SettingsScreen {
             }
             ui.end_row();
 
-            ui.label("Largest image");
+            ui.label("Maximum image size");
             let mut largest = preferences.settings().largest_image;
             let slider = Slider::new(&mut largest, 1..=MAX_LARGEST_IMAGE).logarithmic(true).suffix(" GiB");
-            if ui.add(slider).on_hover_text("Memory that one decoded image may take").changed() {
+            if ui.add(slider).on_hover_text("Images that need more memory are not opened").changed() {
                 preferences.change(|settings| settings.largest_image = largest);
             }
             ui.end_row();

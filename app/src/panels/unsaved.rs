@@ -42,9 +42,20 @@ pub(crate) fn unsaved_ui(ctx: &Context, pane: &mut Pane<'_>) {
 
 fn leaving_ui(ui: &mut Ui, pane: &mut Pane<'_>, unsaved: &Unsaved, why: &str) {
     ui.set_width(WIDTH);
-    let n = counted(unsaved.steps.len(), "step");
-    ui.heading(format!("{n} not saved"));
+    let lost = match unsaved.whole_project {
+        Some(_) => "the whole project".to_owned(),
+        None => counted(unsaved.steps.len(), "step"),
+    };
+    ui.heading(if unsaved.whole_project.is_some() {
+        "The project is not saved".to_owned()
+    } else {
+        format!("{lost} not saved")
+    });
     ui.label(why);
+    if let Some([n_objects, n_media]) = unsaved.whole_project {
+        let (objects, media) = (counted(n_objects, "object"), counted(n_media, "image or video file"));
+        ui.label(format!("No file holds it any more: {objects} on {media}."));
+    }
     for title in unsaved.steps.iter().take(N_LISTED) {
         ui.weak(format!("• {title}"));
     }
@@ -54,7 +65,7 @@ fn leaving_ui(ui: &mut Ui, pane: &mut Pane<'_>, unsaved: &Unsaved, why: &str) {
     ui.add_space(6.0);
     let leave = if unsaved.quits { "Quit" } else { "Leave" };
     ui.horizontal_wrapped(|ui| {
-        let lose = format!("{leave} and lose {n}");
+        let lose = format!("{leave} and lose {lost}");
         for (text, command) in [
             ("Try again", Command::SaveAgain),
             ("Save elsewhere…", Command::ChooseSaveElsewhere),

@@ -44,7 +44,7 @@ impl Session {
             }
             Event::Older(before, steps, has_older) => self.history.add_older(before, steps, has_older),
             Event::Written(n) => self.written(n),
-            Event::NotWritten(why) => self.not_written(why),
+            Event::NotWritten { why, is_whole_project } => self.not_written(why, is_whole_project),
             Event::Restored(path) => self.restored(&path),
             Event::Rescued => self.rescued(),
             Event::Reviewed(medium, review) => self.reviewed(medium, review),

@@ -26,6 +26,10 @@ pub(super) struct Saving {
     n_written: u64,
     /// Why nothing can be written now.
     failure: Option<String>,
+    /// True if not even earlier steps are in the project's file.
+    lacks_whole_project: bool,
+    /// True if the engine has found all in the file since the project is to be left.
+    is_checked: bool,
     /// The action to take once all is written.
     leaving: Option<Leaving>,
     /// The project that was open before, while another is being opened.
@@ -46,7 +50,8 @@ impl Saving {
     /// Forgets the file that was open, but not what is to be asked of the next, nor what the user is asked.
     pub(super) fn forget(&mut self) {
         let Self { unsent, before, leaving, homeless, .. } = std::mem::take(self);
-        *self = Self { unsent, before, leaving, homeless, ..Self::default() };
+        // The next file is checked when it is opened.
+        *self = Self { unsent, before, leaving, homeless, is_checked: true, ..Self::default() };
     }
 }
 
@@ -78,6 +83,8 @@ pub struct Unsaved {
     pub why: Option<String>,
     /// True if the window is to close.
     pub quits: bool,
+    /// The numbers of objects and media, if not even earlier steps are in the project's file.
+    pub whole_project: Option<[usize; 2]>,
 }
 
 impl Session {
@@ -99,6 +106,11 @@ impl Session {
     fn leave(&mut self, leaving: Leaving) {
         self.keep_what_jobs_found();
         self.saving.leaving = Some(leaving);
+        // The file may have been changed since the last look.
+        self.saving.is_checked = false;
+        if self.file.is_some() {
+            self.saving.unsent.push(Storing::Write(Vec::new()));
+        }
         self.leave_once_saved();
     }
 
@@ -109,7 +121,7 @@ impl Session {
         }
         // What is made meanwhile is not lost either.
         self.queue_writes();
-        if self.file.is_none() || self.saving.is_done() {
+        if self.file.is_none() || self.saving.is_done() && self.saving.is_checked {
             self.leave_now();
         }
     }
@@ -177,7 +189,14 @@ impl Session {
     pub fn leaving(&self) -> Option<Unsaved> {
         let leaving = self.saving.leaving.as_ref()?;
         let steps = self.saving.unwritten.iter().flatten().cloned().collect();
-        Some(Unsaved { steps, why: self.saving.failure.clone(), quits: *leaving == Leaving::Quit })
+        let project = self.project();
+        let whole_project = [project.objects.len(), project.media.len()];
+        Some(Unsaved {
+            steps,
+            why: self.saving.failure.clone(),
+            quits: *leaving == Leaving::Quit,
+            whole_project: self.saving.lacks_whole_project.then_some(whole_project),
+        })
     }
 
     /// True once the user has quit, and all that was wanted is saved.
@@ -244,6 +263,7 @@ impl Session {
         let n_new = n.saturating_sub(self.saving.n_written) as usize;
         self.saving.unwritten.drain(..n_new.min(self.saving.unwritten.len()));
         self.saving.n_written = n;
+        self.saving.is_checked = true;
         self.no_longer_fails();
     }
 
@@ -254,12 +274,14 @@ impl Session {
     }
 
     fn no_longer_fails(&mut self) {
+        self.saving.lacks_whole_project = false;
         if let Some(failure) = self.saving.failure.take() {
             self.notices.close(&not_saved(&failure));
         }
     }
 
-    pub(super) fn not_written(&mut self, error: String) {
+    pub(super) fn not_written(&mut self, error: String, is_whole_project: bool) {
+        self.saving.lacks_whole_project = is_whole_project;
         if self.saving.leaving.is_none() {
             self.notices.error(not_saved(&error));
         }
@@ -269,13 +291,13 @@ impl Session {
     pub(super) fn restored(&mut self, path: &Path) {
         let path = path.display();
         self.notices.warn(format!(
-            "The project file was moved or deleted; the whole project is written again: {path}"
+            "The project file or its log was moved or deleted; the whole project is written again: {path}"
         ));
     }
 
     pub(super) fn rescued(&mut self) {
         self.notices.warn(
-            "The old project file could no longer be read: the project is saved as it is, without the steps that led to it",
+            "The old project file cannot be read, or another program changed it: the project is saved without its undo history",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Files of others that an output takes the place of: they are kept under another name.
+//! Backups of files that Segue did not write and is about to replace.
 
 use std::{
     fs,
@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{end_of_links, open_regular};
+use super::{end_of_links, open_regular, staging::lacks_links};
 
 /// Text in the first or last KiB of the files that Segue writes.
 pub const MARK: &str = "Made with Segue";
 
-/// Length of the start and of the end of a file that may hold the mark.
+/// Bytes at each end of a file in which the mark is searched.
 const ENDS: u64 = 1 << 10;
 
 /// True if Segue wrote a file, or if it is empty.
@@ -49,9 +49,10 @@ pub(crate) fn keep_earlier(target: &Path, is_own: impl FnOnce(&Path) -> bool) ->
             continue;
         }
         match fs::hard_link(target, &kept) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(_) => return fs::rename(target, &kept).map(|()| Some(kept)),
             Ok(()) => return Ok(Some(kept)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if lacks_links(&error) => return fs::rename(target, &kept).map(|()| Some(kept)),
+            Err(error) => return Err(error),
         }
     }
     Ok(None)

@@ -133,7 +133,7 @@ impl Staging {
 }
 
 /// True if a file system has no hard links.
-fn lacks_links(error: &io::Error) -> bool {
+pub(super) fn lacks_links(error: &io::Error) -> bool {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, Unsupported};
     matches!(error.kind(), CrossesDevices | PermissionDenied | Unsupported)
 }

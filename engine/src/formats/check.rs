@@ -175,7 +175,7 @@ fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
     if !outside.is_empty() {
         let n = counted(outside.len(), "image");
         let outside = listed(&outside);
-        findings.warning(format!("{n} outside of the folder of the labels, not looked at: {outside}"));
+        findings.warning(format!("{n} outside of the folder of the labels, not checked: {outside}"));
     }
     if !ambiguous.is_empty() {
         let n = counted(ambiguous.len(), "image");

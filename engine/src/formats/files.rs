@@ -184,6 +184,12 @@ impl ImageFiles {
         if !self.is_searched {
             return true;
         }
+        if Path::new(path).is_absolute() {
+            let folder = self.folder.canonicalize();
+            return folder.is_ok_and(|folder| {
+                Path::new(path).canonicalize().is_ok_and(|file| file.starts_with(folder))
+            });
+        }
         let path = normalized(path);
         let inner = path.strip_prefix("../").map(|path| path.strip_prefix("../").unwrap_or(path));
         let is_drive = path.as_bytes().get(1) == Some(&b':');
@@ -193,8 +199,8 @@ impl ImageFiles {
         }
     }
 
-    /// True if a file, or what it is a link to, lies outside of the folder of a project, or of that of a data set and the two
-    /// above it.
+    /// True if a file, with links resolved, lies outside of the project's folder or, for labels, outside of the folder two levels
+    /// above them.
     pub(super) fn is_outside(&self, file: &Path) -> bool {
         let Ok(root) = self.folder.canonicalize() else { return false };
         let root = if self.is_searched { root.ancestors().take(3).last() } else { Some(&*root) };

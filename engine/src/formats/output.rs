@@ -170,7 +170,9 @@ impl<'a> Output<'a> {
         if let Some(first) = outside.first() {
             let n = counted(outside.len(), "image file");
             let first = first.display();
-            self.report.notes.push(format!("from outside of the folder: {n}, such as {first}"));
+            self.report
+                .notes
+                .push(format!("copied from outside of the project's folder: {n}, such as {first}"));
         }
         Ok(())
     }

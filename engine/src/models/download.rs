@@ -223,12 +223,11 @@ impl Downloader {
             (status, _) => return Err(Broken::Source(status.to_string())),
         };
         let length = number(&response, header::CONTENT_LENGTH);
-        let total = length.map(|length| at + length);
+        let total = length.map(|length| at.saturating_add(length));
         let too_long = || {
             part.forget();
-            let (megabytes, most) = (total.map(|total| total / MEGABYTE), ceiling / MEGABYTE);
-            let megabytes = megabytes.map_or("more".to_owned(), |megabytes| format!("{megabytes} MB"));
-            Broken::Source(format!("it is {megabytes} and should be at most {most} MB"))
+            let max = ceiling / MEGABYTE;
+            Broken::Source(format!("the file is larger than {max} MB, the most expected for this model"))
         };
         if total.is_some_and(|total| total > ceiling) {
             return Err(too_long());
@@ -300,7 +299,7 @@ impl Downloader {
 }
 
 impl KnownModel {
-    /// Returns the most bytes that one of its files may have: sizes of files change with their format, but not so much.
+    /// Returns the maximum length of one of its files: twice the listed size, since a file may be converted, and 64 MB.
     fn ceiling(&self) -> u64 {
         2 * self.megabytes * MEGABYTE + SPARE
     }

@@ -402,7 +402,7 @@ mod tests {
         check_refused(&folder.path().join("none.png"), "cannot read file");
         let mut large = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x80\0\0\0\x80\0\0\x01\0\x18\0".to_vec();
         large.resize(54, 0);
-        check_refused(&named("large.bmp", &large), "32768x32768 pixels are more than Segue reads");
+        check_refused(&named("large.bmp", &large), "32768x32768 pixels need more than 1 GiB");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Store {
     path: PathBuf,
     identity: place::Identity,
     stamp: place::Stamp,
-    /// True once another program has written into the file: it stays so, whatever the file is later.
+    /// True once another program has written into the file; never reset.
     is_changed: bool,
 }
 
@@ -125,11 +125,16 @@ impl StoreError {
         matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::DiskFull))
     }
 
-    /// True if the open file can no longer be read, such as on a disk that was unplugged, or holds something else.
+    /// True if the open file can no longer be read, such as on a disk that was unplugged, or was changed by another program.
     pub fn is_of_reading(&self) -> bool {
         let Self::Write(cause) = self else { return matches!(self, Self::Changed { .. }) };
         let code = cause.sqlite_error_code();
         matches!(code, Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt | ErrorCode::CannotOpen))
+    }
+
+    /// True if the file at the project's path no longer holds the project.
+    pub fn is_of_whole_project(&self) -> bool {
+        matches!(self, Self::Replaced { .. } | Self::Changed { .. } | Self::Put { .. })
     }
 
     fn putting(path: &Path, cause: io::Error) -> Self {
@@ -158,12 +163,12 @@ fn why(cause: &io::Error) -> String {
     }
 }
 
-/// What SQLite says of opening a file, for people.
+/// Explains an error of SQLite on opening a file.
 fn reason_at(cause: &rusqlite::Error, path: &Path) -> String {
     match cause.sqlite_error_code() {
         Some(ErrorCode::CannotOpen) if path.is_dir() => "it is a folder".to_owned(),
-        Some(ErrorCode::CannotOpen) if !folder_of(path).is_dir() => "its folder is not there".to_owned(),
-        Some(ErrorCode::CannotOpen) => "it may not be written there".to_owned(),
+        Some(ErrorCode::CannotOpen) if !folder_of(path).is_dir() => "its folder does not exist".to_owned(),
+        Some(ErrorCode::CannotOpen) => "its folder may not be written".to_owned(),
         _ => reason(cause),
     }
 }
@@ -174,7 +179,7 @@ fn reason(cause: &rusqlite::Error) -> String {
         Some(ErrorCode::DiskFull) => "the disk is full; make room first".to_owned(),
         Some(ErrorCode::ReadOnly) => "the file may not be written".to_owned(),
         Some(ErrorCode::CannotOpen) => "there is no such folder, or it may not be written".to_owned(),
-        // Without the statement, which says nothing to people.
+        // Without the SQL statement, which users cannot use.
         Some(_) => match cause {
             rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
             cause => cause.to_string(),
@@ -213,8 +218,8 @@ impl Store {
     /// If the disk is full or does not let itself be written.
     pub fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         let written = write_all(&mut self.db, writes).map_err(StoreError::Write);
-        // Part of the log may be in the file also where not all was written.
-        self.stamp.renew(&self.path).map_err(|cause| StoreError::putting(&self.path, cause))?;
+        // Even a failed write may have moved parts of the log into the file.
+        self.stamp.renew(&self.path).ok();
         written
     }
 

@@ -58,7 +58,7 @@ pub(super) fn run(inbox: &Receiver<Storing>, sources: &Sources, out: &Reporter) 
             Ok(Storing::Older(before)) => match file.store.as_mut().map(|store| store.older(before, STRETCH))
             {
                 Some(Ok((steps, has_older))) => report(out, Event::Older(before, steps, has_older)),
-                Some(Err(error)) => report(out, Event::NotWritten(error.to_string())),
+                Some(Err(error)) => report(out, not_written(&error)),
                 None => {}
             },
             Ok(Storing::Close) => file.close(out),
@@ -71,6 +71,10 @@ pub(super) fn run(inbox: &Receiver<Storing>, sources: &Sources, out: &Reporter) 
 /// Reports an event. What is left in the inbox is saved even if nobody listens any more.
 fn report(out: &Reporter, event: Event) {
     let _heard = out.report(event);
+}
+
+fn not_written(error: &StoreError) -> Event {
+    Event::NotWritten { why: error.to_string(), is_whole_project: error.is_of_whole_project() }
 }
 
 impl ProjectFile {
@@ -114,17 +118,17 @@ impl ProjectFile {
             Err(error) => {
                 self.has_failed = true;
                 if says_failure {
-                    report(out, Event::NotWritten(error));
+                    report(out, not_written(&error));
                 }
             }
         }
     }
 
     /// Returns true if the project was written anew, since its file was gone.
-    fn try_to_write(&mut self) -> Result<bool, String> {
-        let store = self.store.as_mut().ok_or("no project is open")?;
-        let is_restored = store.restore().map_err(|error| error.to_string())?;
-        store.write(&self.left).map_err(|error| error.to_string())?;
+    fn try_to_write(&mut self) -> Result<bool, StoreError> {
+        let Some(store) = self.store.as_mut() else { return Ok(false) };
+        let is_restored = store.restore()?;
+        store.write(&self.left)?;
         self.n_written += self.left.len() as u64;
         self.left.clear();
         Ok(is_restored)
@@ -152,16 +156,14 @@ impl ProjectFile {
                     report(out, Event::Rescued);
                 }
             }
-            Err(error) => report(out, Event::NotWritten(error.to_string())),
+            Err(error) => report(out, not_written(&error)),
         }
     }
 
     /// Tries for the last time to write what is left.
     fn close(&mut self, out: &Reporter) {
-        if !self.left.is_empty()
-            && let Err(error) = self.try_to_write()
-        {
-            report(out, Event::NotWritten(error));
+        if let Err(error) = self.try_to_write() {
+            report(out, not_written(&error));
         }
         *self = Self::default();
     }
@@ -214,7 +216,7 @@ mod tests {
         let mut file = ProjectFile { store: Some(store), ..ProjectFile::default() };
         let mut write = |file: &mut ProjectFile, id: u32, name: &str| {
             file.left.extend(category(&mut history, id, name));
-            file.try_to_write().map(|_| file.n_written)
+            file.try_to_write().map(|_| file.n_written).map_err(|error| error.to_string())
         };
         assert_eq!(write(&mut file, 1, "small"), Ok(1));
         file.store.as_ref().unwrap().limit_pages(1);
@@ -222,7 +224,8 @@ mod tests {
         assert!(error.contains("the disk is full"), "{error}");
         assert!(write(&mut file, 3, "next").is_err(), "what comes after waits for it");
         file.store.as_ref().unwrap().limit_pages(1 << 20);
-        assert_eq!(file.try_to_write().map(|_| file.n_written), Ok(3));
+        file.try_to_write().unwrap();
+        assert_eq!(file.n_written, 3);
         assert_eq!(write(&mut file, 4, "last"), Ok(4));
         let now = history.now().clone();
         drop(file);

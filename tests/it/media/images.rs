@@ -178,12 +178,12 @@ fn images_beyond_the_limit_are_refused_by_header() {
     for (format, width, height) in [(ImageFormat::Bmp, 30_000, 30_000), (ImageFormat::Png, 60_000, 60_000)] {
         write(&path, &with_size(format, width, height));
         let text = format!(
-            "cannot read image: {width}x{height} pixels are more than Segue reads (1 GiB of memory, see the settings)"
+            "cannot read image: {width}x{height} pixels need more than 1 GiB; raise the limit in the settings"
         );
         check_error(read_image(&path), &path, &text);
         check_error(image_size(&path), &path, &text);
     }
-    // As large as the file of a picture without anything on it.
+    // As large as the file of a blank image.
     let mut bytes = with_size(ImageFormat::Png, 60_000, 4_000);
     bytes.resize(2 << 20, 0);
     write(&path, &bytes);

@@ -168,11 +168,11 @@ pub(super) struct Annotation {
     pub(super) has_bad_box: bool,
     /// True if it has keypoints.
     pub(super) has_keypoints: bool,
-    /// None if it has none of them. Boxed, since files have millions of annotations, nearly all without.
+    /// `None` if all fields are empty. Boxed, since files have millions of annotations, nearly all without.
     pub(super) extras: Option<Box<Extras>>,
 }
 
-/// What few annotations have.
+/// Fields that few annotations have.
 #[derive(Default)]
 pub(super) struct Extras {
     /// The image's path, which some tools write into results.

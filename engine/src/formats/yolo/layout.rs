@@ -310,7 +310,7 @@ fn parts_of(path: &Path, yaml: &Value) -> Vec<PathBuf> {
             // Roboflow's paths begin one folder too far up.
             let places = [root.join(name), root.join(name.trim_start_matches("../"))];
             let place = places.iter().map(|place| PathBuf::from(normalized(&place.to_string_lossy())));
-            // Nobody keeps a data set all over the disk.
+            // Listing the root of the file system would walk the whole disk.
             let is_root = |place: &Path| place.canonicalize().is_ok_and(|place| place.parent().is_none());
             parts.extend(place.filter(|place| place.is_dir() && !is_root(place)).take(1));
         }

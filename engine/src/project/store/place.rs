@@ -33,7 +33,10 @@ pub(super) fn identity(_path: &Path) -> io::Result<Identity> {
     Ok(None)
 }
 
-/// The bytes of a file, as they were after the last own write: those of a project that is open change by checkpoints only.
+/// A fingerprint of the project file after our last write. While a project is open, only SQLite's checkpoints change its file.
+///
+/// Two kinds of foreign writes go unnoticed: those within the time resolution of the file system that leave the length as it
+/// was, and those in the middle of our own write. On Windows other programs cannot write into the file.
 #[derive(Debug)]
 pub(super) struct Stamp {
     /// Open as long as the database: closing it would end the lock.
@@ -41,27 +44,30 @@ pub(super) struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
     checksum: u32,
-    /// True if its log is there.
-    has_log: bool,
+    /// The log, if there is one.
+    log: Option<Identity>,
 }
 
 impl Stamp {
-    /// Takes the stamp of the file at a path.
+    /// Takes the fingerprint of the file at a path.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let mut stamp = Self { file, length: 0, modified: None, checksum: 0, has_log: false };
+        let mut stamp = Self { file, length: 0, modified: None, checksum: 0, log: None };
         stamp.renew(path)?;
         Ok(stamp)
     }
 
-    /// Takes the stamp again, after an own write.
+    /// Updates the fingerprint after our own write.
     pub(super) fn renew(&mut self, path: &Path) -> io::Result<()> {
-        self.has_log = log_of(path).exists();
-        self.is_changed().map(drop)
+        self.log = identity(&log_of(path)).ok();
+        self.update().map(drop)
     }
 
-    /// True if the bytes are others than before.
-    fn is_changed(&mut self) -> io::Result<bool> {
+    /// Updates the fingerprint; returns true if the contents changed.
+    fn update(&mut self) -> io::Result<bool> {
+        if cfg!(windows) {
+            return Ok(false);
+        }
         let metadata = self.file.metadata()?;
         let (length, modified) = (metadata.len(), metadata.modified().ok());
         if (length, modified) == (self.length, self.modified) {
@@ -84,9 +90,9 @@ impl Stamp {
     }
 }
 
-/// What has become of an open project file.
+/// The state of an open project file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum FileState {
     /// It is as it was.
     InPlace,
     /// Its log was deleted.
@@ -100,52 +106,72 @@ enum Standing {
 }
 
 impl Store {
-    /// True if the file at its path is the one that is open, and has what was written into it.
+    /// True if the file at its path is the one that is open, and no other program has changed it.
     pub fn is_in_place(&mut self) -> bool {
-        self.standing() == Standing::InPlace
+        self.state() == FileState::InPlace
     }
 
-    fn standing(&mut self) -> Standing {
+    fn state(&mut self) -> FileState {
         if self.is_changed {
-            return Standing::Changed;
+            return FileState::Changed;
         }
         match identity(&self.path) {
-            Err(_) => Standing::Gone,
-            Ok(identity) if identity != self.identity => Standing::Replaced,
-            Ok(_) if self.stamp.is_changed().unwrap_or(true) => {
-                self.leave_alone();
-                Standing::Changed
+            Err(_) => FileState::Gone,
+            Ok(identity) if identity != self.identity => {
+                self.part_from_log();
+                FileState::Replaced
             }
-            Ok(_) if self.stamp.has_log && !log_of(&self.path).exists() => Standing::WithoutLog,
-            Ok(_) => Standing::InPlace,
+            // A file that cannot be read now is not known to have changed.
+            Ok(_) if self.stamp.update().unwrap_or(false) => {
+                self.abandon_file();
+                FileState::Changed
+            }
+            Ok(_) if self.stamp.log.is_some() && !log_of(&self.path).exists() => FileState::WithoutLog,
+            Ok(_) => FileState::InPlace,
         }
     }
 
     /// Keeps what the log holds out of a file that another program has written into.
-    fn leave_alone(&mut self) {
+    fn abandon_file(&mut self) {
         self.is_changed = true;
-        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok();
-        fs::remove_file(log_of(&self.path)).ok();
+        self.remove_log();
     }
 
-    /// Writes the whole project anew, with all its steps, if its file is no longer at its path or has lost its log. Returns
-    /// true if it was so.
+    /// Writes what the log holds into the file, which is now elsewhere, and removes the log: SQLite would take it for that of
+    /// the file which is in the place now.
+    fn part_from_log(&mut self) {
+        if self.checkpoint().is_ok() {
+            self.stamp.update().ok();
+        }
+        self.remove_log();
+    }
+
+    /// Removes the log, unless another file is in its place, and has SQLite leave alone whatever is there later.
+    fn remove_log(&self) {
+        self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).ok();
+        let log = log_of(&self.path);
+        if self.stamp.log.is_some() && identity(&log).ok() == self.stamp.log {
+            fs::remove_file(log).ok();
+        }
+    }
+
+    /// Writes the whole project, with all its steps, if its file is no longer at its path or has lost its log. Returns true if
+    /// it restored the file.
     ///
     /// # Errors
-    /// If another file is at the path, another program has written into it, or it cannot be written. Everything is then as it
-    /// was.
+    /// If another file is at the path, another program has written into the file, or it cannot be written. The file at the path
+    /// is then unchanged.
     pub fn restore(&mut self) -> Result<bool, StoreError> {
-        match self.standing() {
-            Standing::InPlace => return Ok(false),
-            Standing::Replaced => return Err(StoreError::Replaced { path: self.path.clone() }),
-            Standing::Changed => return Err(StoreError::Changed { path: self.path.clone() }),
-            Standing::WithoutLog => return self.renew_log().map(|()| true),
-            Standing::Gone => {}
+        match self.state() {
+            FileState::InPlace => return Ok(false),
+            FileState::Replaced => return Err(StoreError::Replaced { path: self.path.clone() }),
+            FileState::Changed => return Err(StoreError::Changed { path: self.path.clone() }),
+            FileState::WithoutLog => return self.renew_log().map(|()| true),
+            FileState::Gone => {}
         }
         let copy = copy_of(&self.db, &self.path)?;
-        // The file may have been moved: it gets what its log holds, and the log, which has the new file's name, goes.
-        self.checkpoint()?;
-        fs::remove_file(log_of(&self.path)).ok();
+        // The file may have been moved.
+        self.part_from_log();
         *self = Self::put(copy, &self.path)?;
         Ok(true)
     }
@@ -173,7 +199,7 @@ impl Store {
     /// # Errors
     /// If there is a file, it cannot be written, or another program has written into the open file. Nothing is then left there.
     pub fn save_elsewhere(&mut self, path: &Path, left: &[Write]) -> Result<Opened, StoreError> {
-        if self.standing() == Standing::Changed {
+        if self.state() == FileState::Changed {
             return Err(StoreError::Changed { path: self.path.clone() });
         }
         let copy = copy_of(&self.db, path)?;
@@ -194,6 +220,13 @@ impl Store {
             _ => failed(error.error),
         })?;
         Self::of(connected(path).map_err(StoreError::Write)?, path).map_err(failed)
+    }
+}
+
+impl Drop for Store {
+    /// Keeps what the log holds out of a file that was changed since the last look.
+    fn drop(&mut self) {
+        self.state();
     }
 }
 
@@ -380,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn project_whose_log_is_deleted_loses_nothing() {
+    fn deleted_log_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.segue");
         let (mut store, mut history) = made(&path);
@@ -394,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_another_program_writes_into_is_left_alone() {
+    fn foreign_write_is_left_alone() {
         let cut = |path: &Path| File::options().write(true).open(path).unwrap().set_len(0).unwrap();
         let copied = |path: &Path| {
             let other = path.with_file_name("other.segue");
@@ -437,6 +470,8 @@ mod tests {
         assert!(error.contains("another file is in its place"), "{error}");
         assert!(matches!(store.save_elsewhere(&path, &[]), Err(StoreError::Replaced { .. })));
         assert_eq!(fs::read(&path).unwrap(), bytes);
+        // Else it would be read as the log of the other file.
+        assert_eq!(names(folder.path()), ["a.segue"]);
 
         fs::create_dir(folder.path().join("new")).unwrap();
         let elsewhere = folder.path().join("new/a.segue");

@@ -286,8 +286,8 @@ fn other_files_are_refused_and_stay_as_they_are() {
 
     fs::create_dir(at("folder")).unwrap();
     check_refused(&at("folder"), "it is a folder");
-    check_refused(&at("no folder/a.segue"), "its folder is not there");
-    check_refused(&at("a.txt/a.segue"), "its folder is not there");
+    check_refused(&at("no folder/a.segue"), "its folder does not exist");
+    check_refused(&at("a.txt/a.segue"), "its folder does not exist");
 }
 
 #[cfg(unix)]
@@ -307,7 +307,7 @@ fn a_project_that_may_not_be_written_is_refused() {
     allow(&path, 0o644);
     allow(folder.path(), 0o555);
     check_refused(&path, "may not be written");
-    check_refused(&folder.path().join("new.segue"), "it may not be written there");
+    check_refused(&folder.path().join("new.segue"), "its folder may not be written");
     allow(folder.path(), 0o755);
 }
 
