@@ -28,14 +28,14 @@ pub enum MediaError {
     NoFile { path: PathBuf },
 
     #[error(
-        "cannot read image: {size} pixels are more than Segue reads ({} GiB of memory, see the settings): {}",
+        "cannot read image: {size} pixels need more than {} GiB; raise the limit in the settings: {}",
         limit >> 30, path.display()
     )]
     ImageTooLarge { path: PathBuf, size: Size, limit: usize },
 
     #[error(
-        "cannot read image: {size} pixels in a file of {length} bytes are no picture; save it again without compression \
-         if it is one: {}",
+        "cannot read image: {length} bytes are too few for {size} pixels; if the image is really blank, save it without \
+         compression: {}",
         path.display()
     )]
     EmptyImage { path: PathBuf, size: Size, length: u64 },

@@ -47,7 +47,7 @@ pub struct ImageHeader {
     pub is_deep: bool,
     /// Bytes of a decoded pixel.
     bytes_per_pixel: usize,
-    /// Bits of a pixel in the file before it is compressed; fewer where compression is lossy and packs better.
+    /// Bits per pixel before compression, to estimate how small the file can be; 0 if it may be arbitrarily small.
     stored_bits: usize,
     /// How a tag says that the pixels are to be turned.
     orientation: Orientation,
@@ -64,7 +64,7 @@ impl ImageHeader {
             n_channels: 3,
             is_deep: false,
             bytes_per_pixel: 3,
-            stored_bits: 8,
+            stored_bits: 0,
             orientation: Orientation::NoTransforms,
         }
     }

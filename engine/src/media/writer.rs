@@ -21,7 +21,7 @@ use super::{
     color::{Converter, Yuv},
 };
 use crate::{
-    file::{MARK, is_marked, keep_earlier, persist, temporary_beside},
+    file::{MARK, end_of_links, is_marked, keep_earlier, persist, temporary_beside},
     geometry::Size,
 };
 
@@ -60,6 +60,7 @@ impl VideoWriter {
     }
 
     fn start(path: &Path, layout: Layout) -> Result<Self, MediaError> {
+        let path = &end_of_links(path);
         let write_error = |cause| MediaError::Write { path: path.into(), cause };
         let file = temporary_beside(path).map_err(write_error)?;
         let out = file.reopen().map_err(write_error)?;

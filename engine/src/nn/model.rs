@@ -219,7 +219,7 @@ impl Model {
         }
     }
 
-    /// Runs a file of others as [`Self::run`] does: its loops may have no end, so that it is ended after `limit`.
+    /// Runs an untrusted model as [`Self::run`] does and stops it after `limit`, because its loops may not terminate.
     ///
     /// # Errors
     /// As of [`Self::run`], or [`RuntimeError::TooSlow`].
@@ -233,16 +233,23 @@ impl Model {
         let either = Cancel::default();
         let end = Instant::now() + limit;
         thread::scope(|scope| {
-            let (done, is_done) = mpsc::channel::<()>();
+            let (done, is_done) = mpsc::sync_channel::<()>(1);
             let watched = either.clone();
-            scope.spawn(move || {
+            let watch = move || {
                 while is_done.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
                     if cancel.is_canceled() || Instant::now() >= end {
                         watched.cancel();
                         break;
                     }
                 }
-            });
+            };
+            let name = "time limit".to_owned();
+            if let Err(cause) = thread::Builder::new().name(name).spawn_scoped(scope, watch) {
+                return Err(RuntimeError::Ort {
+                    what: "watch a run".to_owned(),
+                    cause: ort::Error::new(cause.to_string()),
+                });
+            }
             let outcome = self.run(inputs, &either);
             drop(done);
             match outcome {

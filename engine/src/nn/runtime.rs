@@ -69,7 +69,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     Remote(Box<RemoteError>),
     /// It has not ended in time.
-    #[error("{name} has not ended within {seconds} s; it may have a loop without end")]
+    #[error("{name} did not finish within {seconds} s; it may contain an endless loop")]
     TooSlow {
         /// What was run.
         name: String,

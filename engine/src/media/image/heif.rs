@@ -12,7 +12,7 @@ use std::{
 use image::{DynamicImage, GenericImage as _, RgbImage, RgbaImage, imageops, metadata::Orientation};
 
 use self::boxes::{Bytes, Meta, Property};
-use super::{ImageHeader, ImageKind, MediaError, image_error, largest, limit::require_size, turned};
+use super::{ImageHeader, ImageKind, MediaError, image_error, largest, limit::decoded_bytes, turned};
 use crate::geometry::Size;
 
 /// Tiles of a grid; a photo of a phone has about 50.
@@ -92,7 +92,7 @@ impl Items<'_> {
             .meta
             .size(item)
             .ok_or_else(|| image_error(self.path, "a part does not say how large it is"))?;
-        require_size(self.path, size, 3)?;
+        decoded_bytes(self.path, size, 3)?;
         match self.meta.items.get(&item).map(|item| item.kind) {
             Some(kind) if &kind == b"grid" => self.grid(item, size),
             Some(kind) if matches!(&kind, b"av01" | b"hvc1") => self.tile(item, size),
@@ -139,7 +139,7 @@ impl Items<'_> {
     }
 
     fn tile(&mut self, item: u32, size: Size) -> Result<RgbImage, MediaError> {
-        require_size(self.path, size, 3)?;
+        decoded_bytes(self.path, size, 3)?;
         let data = self.data(item)?;
         let codec = self.meta.properties(item).find_map(|property| match property {
             Property::Codec(codec) => Some(&codec[..]),

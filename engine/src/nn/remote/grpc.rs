@@ -196,7 +196,6 @@ fn question(model: &str, inputs: &[(&str, &Array)], outputs: &[Port]) -> ModelIn
     }
 }
 
-/// What an answer holds, raw or number by number.
 /// Reads bytes as an answer with arrays, to see what breaks.
 #[cfg(fuzzing)]
 pub(super) fn read_reply(body: &[u8]) {
@@ -205,6 +204,7 @@ pub(super) fn read_reply(body: &[u8]) {
     }
 }
 
+/// Reads the arrays of an answer, in raw bytes or number by number.
 fn arrays(answer: ModelInferResponse) -> Result<Vec<Named>, String> {
     let ModelInferResponse { outputs, raw_output_contents: raw, .. } = answer;
     if !raw.is_empty() && raw.len() != outputs.len() {
