@@ -189,6 +189,12 @@ fn images_outside_of_the_folder_are_reported() {
     let output = segue::run(&root, &words);
     assert!(String::from_utf8_lossy(&output.stdout).contains("not copied: 1 image file"));
     assert!(!tree(&root.join("yolo")).keys().any(|path| path.ends_with("secret.png")));
+    // An absolute path into the folder is one like any other.
+    formula::frame(0, SIZE).save(root.join("own.png")).unwrap();
+    let own = root.join("own.png").to_str().unwrap().to_owned();
+    write(&root.join("own.json"), &coco.to_string().replace(&secret, &own));
+    let said = segue::succeed(&root, &["check", "own.json"]);
+    assert!(!said.contains("outside"), "{said}");
     // A user who adds a photo to a project has named its folder, so that it is copied; the report says so.
     segue::succeed(&root, &["new", "work.segue", "--media", "../secret.png"]);
     let words = ["export", "work.segue", "--format", "coco", "--out", "coco", "--files", "copy"];

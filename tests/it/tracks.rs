@@ -509,6 +509,7 @@ fn the_command_line_goes_on_with_a_project_and_makes_the_masks_that_the_window_m
     let (name, project) = ("clip.mp4", desk.file());
     std::fs::copy(desk.folder.path().join(name), copy.path().join(name)).unwrap();
     desk.run([Command::CloseProject]);
+    desk.until("it is closed", |s| s.file().is_none());
     std::thread::sleep(Duration::from_millis(300));
     std::fs::copy(&project, copy.path().join("copy.segue")).unwrap();
     desk.run([Command::Open(vec![project])]);

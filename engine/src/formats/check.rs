@@ -140,7 +140,7 @@ fn check_files(dataset: &Dataset, files: &ImageFiles, findings: &mut Findings) {
     let (mut n, mut missing, mut ambiguous, mut outside) = (0, Vec::new(), Vec::new(), Vec::new());
     let mut problems = Messages::default();
     for (image, name) in named.take(LOOKED_FOR) {
-        if !files.may_be_copied(name) {
+        if files.leads_out(name) {
             outside.push(name.to_owned());
             continue;
         }

@@ -184,12 +184,6 @@ impl ImageFiles {
         if !self.is_searched {
             return true;
         }
-        if Path::new(path).is_absolute() {
-            let folder = self.folder.canonicalize();
-            return folder.is_ok_and(|folder| {
-                Path::new(path).canonicalize().is_ok_and(|file| file.starts_with(folder))
-            });
-        }
         let path = normalized(path);
         let inner = path.strip_prefix("../").map(|path| path.strip_prefix("../").unwrap_or(path));
         let is_drive = path.as_bytes().get(1) == Some(&b':');
@@ -197,6 +191,14 @@ impl ImageFiles {
             Some(inner) => IMAGE_FOLDERS.iter().any(|folder| inner.split('/').next() == Some(folder)),
             None => !path.starts_with('/') && !is_drive,
         }
+    }
+
+    /// True if a path leads to a file that may not be copied, unless it is an absolute path into the folder.
+    pub(super) fn leads_out(&self, path: &str) -> bool {
+        let file = Path::new(path).canonicalize();
+        let is_inside =
+            || self.folder.canonicalize().is_ok_and(|folder| file.is_ok_and(|file| file.starts_with(folder)));
+        !self.may_be_copied(path) && !(Path::new(path).is_absolute() && is_inside())
     }
 
     /// True if a file, with links resolved, lies outside of the project's folder or, for labels, outside of the folder two levels
