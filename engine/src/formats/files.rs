@@ -198,7 +198,8 @@ impl ImageFiles {
         let file = Path::new(path).canonicalize();
         let is_inside =
             || self.folder.canonicalize().is_ok_and(|folder| file.is_ok_and(|file| file.starts_with(folder)));
-        !self.may_be_copied(path) && !(Path::new(path).is_absolute() && is_inside())
+        let is_own = Path::new(path).is_absolute() && is_inside();
+        !is_own && !self.may_be_copied(path)
     }
 
     /// True if a file, with links resolved, lies outside of the project's folder or, for labels, outside of the folder two levels
