@@ -1,7 +1,7 @@
-//! Finds objects in pictures: what a phrase names, what looks like an example, or what a detector was trained on.
+//! Object detection in images, by a phrase, by an example or by a detector's own classes.
 //!
-//! `owlv2` finds by phrases and examples, `detr` what it was trained on, `onnx` with a detector
-//! that somebody else made. `suppress` thins out what means the same.
+//! `owlv2` searches by phrases and examples, `detr` detects the classes that it was trained on, and `onnx` runs a
+//! user's own detector. `suppress` removes duplicate detections.
 
 pub mod detr;
 pub mod onnx;
@@ -18,17 +18,17 @@ use crate::{
 
 pub use suppress::{NMS_IOU, Suppression, suppress, thin};
 
-/// Where something is, in pixels of the picture and within it.
+/// The location of an object, in image pixels and inside the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
-    /// In a box.
+    /// A bounding box.
     Rect(Rect),
-    /// At a point.
+    /// A point on the object.
     Point(Point),
 }
 
 impl Place {
-    /// The prompt that asks for its mask.
+    /// Returns the prompt for the mask of the object at this location.
     pub fn prompt(self) -> Prompt {
         match self {
             Self::Rect(rect) => Prompt { points: Vec::new(), rect: Some(rect) },
@@ -38,7 +38,7 @@ impl Place {
         }
     }
 
-    /// Whether it is a point, or a box with an area; of numbers.
+    /// Returns true if it is a box with an area or a point with finite coordinates.
     fn is_somewhere(self) -> bool {
         match self {
             Self::Rect(rect) => rect.area() > 0.0,
@@ -46,7 +46,7 @@ impl Place {
         }
     }
 
-    /// How much two boxes overlap (intersection over union); points and boxes do not.
+    /// Returns the intersection over union of two boxes; 0 if either location is a point.
     pub fn iou(self, other: Self) -> f32 {
         match (self, other) {
             (Self::Rect(a), Self::Rect(b)) => a.iou(b),
@@ -55,88 +55,88 @@ impl Place {
     }
 }
 
-/// Something found.
+/// A detected object.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Detection {
-    /// Where.
+    /// Location in the image.
     pub place: Place,
-    /// How sure the model is, 0 to 1.
+    /// Confidence of the model, 0 to 1.
     pub score: f32,
-    /// Which of the queries it answers, or of the detector's classes it is.
+    /// Index of the query that the object matches, or of its class among the detector's classes.
     pub class: usize,
 }
 
-/// Why nothing could be looked for.
+/// Error that prevents a detection.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
-    /// Its [`crate::nn::Cancel`] was used.
+    /// The run was canceled by its [`crate::nn::Cancel`].
     #[error("canceled")]
     Canceled,
     /// The model cannot run.
     #[error(transparent)]
     Model(RuntimeError),
-    /// The weights do not fit.
+    /// The weights cannot be read or do not fit the model.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The checkpoint is of no detector that Segue knows.
+    /// The checkpoint does not belong to a supported detector.
     #[error("cannot use checkpoint: {cause}: {path}")]
     Config {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What is wrong.
+        /// Reason.
         cause: String,
     },
-    /// The file of the model's words is missing or damaged.
+    /// The vocabulary file of the model is missing or damaged.
     #[error("cannot read the words of the model: {cause}: {path}")]
     Vocabulary {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What is wrong.
+        /// Reason.
         cause: String,
     },
     /// The phrase has no words.
     #[error("there is nothing to look for; say what, for example \"forklift; person without helmet\"")]
     NoPhrase,
-    /// The phrase is longer than the model reads.
+    /// The phrase has more tokens than the model accepts.
     #[error("'{start}…' has {n_pieces} pieces of words and the model reads at most {most}; say it shorter")]
     LongPhrase {
-        /// How it begins.
+        /// Beginning of the phrase.
         start: String,
-        /// How many pieces it has.
+        /// Number of tokens in the phrase, without the start and end tokens.
         n_pieces: usize,
-        /// How many the model reads.
+        /// Maximum number of tokens, without the start and end tokens.
         most: usize,
     },
-    /// The built-in model is asked for words.
+    /// The built-in model was given a phrase.
     #[error(
         "the built-in model finds what looks like an example, not words; for words get OWLv2: `segue models get owlv2-base`"
     )]
     WordsNeedOwlv2,
-    /// A detector of fixed classes is asked for something else.
+    /// A detector of fixed classes was given a phrase of another class or an example.
     #[error("this detector finds what it was trained on ({}); words and examples need OWLv2", classes.join(", "))]
     FixedClasses {
-        /// What it finds.
+        /// Names of its classes.
         classes: Vec<String>,
     },
-    /// An ONNX file is no detector that Segue knows.
+    /// An ONNX file is not a supported detector.
     #[error("cannot use {file} as a detector: {cause}")]
     Layout {
-        /// The file's name.
+        /// Name of the file.
         file: String,
-        /// What is wrong.
+        /// Reason.
         cause: String,
     },
-    /// A detector returns what is no number.
+    /// A detector returns NaN.
     #[error(
         "the detector returns no numbers (NaN) for this picture; its weights are damaged, or it overflows"
     )]
     NotNumbers,
-    /// A detector returns what is no score.
+    /// A detector returns a score above 1.
     #[error(
         "the detector returns a score of {0}, where scores are from 0 to 1; export it with scores, not logits"
     )]
     NotScores(f32),
-    /// An example is a box with no pixels in the picture.
+    /// An example box contains no pixels of the image.
     #[error("the example is not inside the picture")]
     EmptyExample,
 }
@@ -151,7 +151,7 @@ impl From<RuntimeError> for DetectError {
     }
 }
 
-/// Opens a file of weights, by the names that OWLv2, RT-DETRv2 and D-FINE have in transformers.
+/// Opens a file of weights whose tensors are named as those of OWLv2, RT-DETRv2 or D-FINE in transformers.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -159,11 +159,11 @@ pub(crate) fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
     Ok(Checkpoint::open(path)?.rooted(&["owlv2.vision_model.", "model.backbone."]))
 }
 
-/// The graphs of the detector in a file of official weights, for images of `image_size` pixels or of the size that suits it,
-/// and the weights.
+/// Reads a detector's file of official weights. Returns its graphs, for images of `image_size` pixels or else of the
+/// model's default size, and the weights.
 ///
 /// # Errors
-/// If it is no detector, or a file that it needs is missing or damaged.
+/// If the file is not a detector, or a file that it needs is missing or damaged.
 pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
     let is_owlv2 = owlv2::Config::of(&open(path)?).is_some();
     if is_owlv2 { owlv2::parts(path, image_size) } else { detr::parts(path, image_size) }

@@ -1,4 +1,4 @@
-//! Who finds objects on pictures: models behind one trait, so that another is one more file; and what of it counts.
+//! Object detectors behind one trait, so that a new model is one more file, and the selection of their detections.
 
 mod alike;
 mod kinds;
@@ -22,45 +22,45 @@ use crate::{
     picture::Picture,
 };
 
-/// Examples that a detector remembers.
+/// Number of examples whose embeddings a detector caches.
 const N_EXAMPLES: usize = 256;
 
 pub use alike::AlikeDetector;
 pub use kinds::{Kind, Kinds, Role};
 pub use query::{QueryError, Wanted};
 
-/// What to look for.
+/// A search query.
 #[derive(Clone, Debug)]
 pub enum Query {
-    /// What a phrase names.
+    /// Objects that a phrase names.
     Phrase(String),
-    /// What looks like the thing in a box of a picture, in its pixels.
+    /// Objects similar to the one in a box, in pixels of the given image.
     Example(Arc<Picture>, Rect),
 }
 
-/// A model that finds objects: boxes or points for phrases and examples, or whatever it was trained on.
+/// A model that detects objects, as boxes or points: by phrases and examples, or of the classes that it was trained on.
 pub trait Detector {
-    /// What it finds, if that is fixed; such a detector is asked no queries.
+    /// Returns the names of the classes if they are fixed; such a detector takes no queries.
     fn classes(&self) -> Option<&[String]>;
 
-    /// The score from which on something counts, unless a person says otherwise.
+    /// Returns the default minimum score.
     fn usual_threshold(&self) -> f32;
 
-    /// Which of its detections mean the same, unless a person says otherwise.
+    /// Returns the default suppression of duplicates.
     fn suppression(&self) -> Suppression {
         Suppression::default()
     }
 
-    /// What of its answers is not used, in a sentence.
+    /// Returns a sentence on the outputs that are ignored, if there are any.
     fn remark(&self) -> Option<String> {
         None
     }
 
-    /// All that it finds on a picture with a score of at least `least`, unordered and as often as it finds it;
-    /// [`Detection::class`] is the query, or the class.
+    /// Returns all detections on an image with a score of at least `least`, in any order and with duplicates.
+    /// [`Detection::class`] is the index of the query, or of the class.
     ///
     /// # Errors
-    /// If a query cannot be understood, it was canceled, or the model cannot run.
+    /// If a query is not valid for this detector, the run was canceled, or the model cannot run.
     fn detect(
         &mut self,
         picture: &Arc<Picture>,
@@ -70,10 +70,10 @@ pub trait Detector {
     ) -> Result<Vec<Detection>, DetectError>;
 }
 
-/// Loads the detector in a file, whichever it is, for images of `image_size` pixels or of the size that suits it.
+/// Loads a detector of any kind from a file, for images of `image_size` pixels or else of the model's default size.
 ///
 /// # Errors
-/// If it is no detector, a file that it needs is missing or damaged, or ONNX Runtime refuses.
+/// If the file is not a detector, a file that it needs is missing or damaged, or ONNX Runtime fails.
 pub fn open(
     runtime: &Runtime,
     path: &Path,

@@ -1,7 +1,9 @@
-//! Proposes masks of all that can be seen in a picture, as SAM's automatic mask generator does.
+//! Proposes masks of all objects in an image, like the automatic mask generator of
+//! [Segment Anything](https://github.com/facebookresearch/segment-anything).
 //!
-//! A grid of clicks is asked for rough masks; of those that mean the same the surest is kept, and asked for once more
-//! with all care. Points on things already found are asked too: a small thing often lies on a large one.
+//! A grid of clicks gives rough masks. Of overlapping masks the one with the highest predicted IoU is kept, and its
+//! click is answered once more with full refinement. Points on masks found earlier are not skipped, because a small
+//! object often lies on a large one.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -14,29 +16,30 @@ use crate::{
     segmenter::{Answer, Candidate, SegmentError, Segmenter, click},
 };
 
-/// Points along each edge of the picture. Twice as many took four times as long and found no more.
+/// Points along each edge of the image. Twice as many took four times as long and found no more objects.
 const GRID: usize = 16;
 const N_POINTS: usize = GRID * GRID;
-/// How much of the work the points are.
+/// Share of the progress that the grid accounts for.
 const POINTS_SHARE: f32 = 0.7;
-/// Masks that overlap by this IoU mean the same.
+/// IoU from which two masks count as the same object.
 const SAME: f64 = 0.5;
-/// The same for a mask that a person has: better one too many than one too few beside it.
+/// IoU from which a proposal counts as the same object as an existing mask. It is higher because a duplicate proposal
+/// is better than a missing one.
 const KNOWN: f64 = 0.7;
-/// A thing has at least this share of the picture's pixels, and at most that.
+/// Minimum and maximum share of the image's pixels for an object.
 const LEAST_SHARE: f64 = 0.0015;
 const MOST_SHARE: f64 = 0.9;
 
-/// Looks for all things in one picture, a piece at a time.
+/// A search for all objects in one image, in small steps.
 pub struct Everything {
     known: Vec<Arc<Rle>>,
-    /// How many points of the grid were asked about.
+    /// Number of grid points asked so far.
     n_asked: usize,
-    /// The rough masks of the points so far.
+    /// Rough masks of these points.
     rough: Vec<Rough>,
-    /// What is left to be asked for with care, the surest first, once all points were asked about.
+    /// Questions that remain to be answered with full refinement, by descending IoU; filled after the last grid point.
     chosen: VecDeque<Question>,
-    /// Answers with care.
+    /// Refined answers.
     answers: Vec<Answer>,
 }
 
@@ -47,12 +50,12 @@ struct Rough {
 }
 
 impl Everything {
-    /// Everything but what has the masks `known`.
+    /// Creates a search for all objects except those with the masks `known`.
     pub fn new(known: Vec<Arc<Rle>>) -> Self {
         Self { known, n_asked: 0, rough: Vec::new(), chosen: VecDeque::new(), answers: Vec::new() }
     }
 
-    /// One small piece more; the share that is done, 1 at the end. What fails or is canceled can be tried again.
+    /// Performs one step and returns the progress, 1 at the end. A step that fails or is canceled can be repeated.
     ///
     /// # Errors
     /// If canceled, or the model cannot run.
@@ -90,7 +93,7 @@ impl Everything {
         }
     }
 
-    /// Of the rough masks that mean the same takes the surest.
+    /// Chooses the rough masks to refine: of those that overlap, the one with the highest predicted IoU.
     fn choose(&mut self) {
         let mut rough = std::mem::take(&mut self.rough);
         rough.sort_by(|a, b| b.iou.total_cmp(&a.iou));
@@ -103,7 +106,7 @@ impl Everything {
         self.chosen = kept.into_iter().map(|one| one.question).collect();
     }
 
-    /// The masks, the surest first; of those that mean the same only the surest, and none that is known.
+    /// Returns the masks by descending predicted IoU, without duplicates and without known masks.
     pub fn found(self) -> Vec<Answer> {
         let mut answers = self.answers;
         answers.retain(|answer| is_thing(&answer.mask));
@@ -111,7 +114,7 @@ impl Everything {
         let mut found: Vec<Answer> = Vec::new();
         for answer in answers {
             let overlaps = |other: &Rle, by: f64| {
-                // A mask of another size is of another picture.
+                // A mask of another size belongs to another image.
                 other.size() == answer.mask.size() && other.iou(&answer.mask) >= by
             };
             let is_known = self.known.iter().any(|known| overlaps(known, KNOWN));
@@ -123,7 +126,7 @@ impl Everything {
     }
 }
 
-/// A point of the grid, in pixels of a picture of `size`.
+/// Returns a point of the grid, in pixels of an image of `size`.
 fn point(i: usize, size: Size) -> Point {
     let at = |i: usize, n: usize| (i as f32 + 0.5) / GRID as f32 * n as f32;
     Point { x: at(i % GRID, size.width), y: at(i / GRID, size.height) }

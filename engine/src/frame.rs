@@ -1,4 +1,4 @@
-//! Frames of a video, by number, wherever they come from.
+//! Access to frames by index, independent of their source, and resizing of images.
 
 mod bicubic;
 
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::Size;
 
-/// Which way through a video.
+/// Direction of tracking through a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// From early to late.
+    /// Toward later frames.
     Forward,
-    /// From late to early.
+    /// Toward earlier frames.
     Backward,
 }
 
 impl Direction {
-    /// The frame `n` frames before `frame` on the way, if a video of `n_frames` has it.
+    /// Returns the frame `n` frames before `frame` in this direction, if a video of `n_frames` has it.
     pub fn before(self, frame: usize, n: usize, n_frames: usize) -> Option<usize> {
         match self {
             Self::Forward => frame.checked_sub(n),
@@ -27,7 +27,7 @@ impl Direction {
         }
     }
 
-    /// The frame `n` frames after `frame` on the way, if a video of `n_frames` has it.
+    /// Returns the frame `n` frames after `frame` in this direction, if a video of `n_frames` has it.
     pub fn ahead(self, frame: usize, n: usize, n_frames: usize) -> Option<usize> {
         match self {
             Self::Forward => Some(frame + n).filter(|&f| f < n_frames),
@@ -35,7 +35,7 @@ impl Direction {
         }
     }
 
-    /// The next frame on the way, if there is one; the video's end is not known here.
+    /// Returns the next frame in this direction; `None` before frame 0. The end of the video is not checked.
     pub fn after(self, frame: usize) -> Option<usize> {
         match self {
             Self::Forward => Some(frame + 1),
@@ -43,7 +43,7 @@ impl Direction {
         }
     }
 
-    /// How far `past` lies back from `frame` on the way, if it does.
+    /// Returns the number of frames from `past` to `frame` in this direction; `None` if `past` is ahead of `frame`.
     pub fn distance(self, past: usize, frame: usize) -> Option<usize> {
         match self {
             Self::Forward => frame.checked_sub(past),
@@ -52,25 +52,25 @@ impl Direction {
     }
 }
 
-/// Something that has frames: a video, a folder, a test. Frame `i` is the i-th in presentation order, from 0.
+/// A source of frames, such as a video or a folder. Frames are numbered from 0 in presentation order.
 pub trait Frames {
-    /// Why a frame cannot be had.
+    /// Error of a frame that cannot be read.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// How many there are.
+    /// Returns the number of frames.
     fn n_frames(&self) -> usize;
 
-    /// The size of each.
+    /// Returns the size of each frame.
     fn size(&self) -> Size;
 
-    /// Frame `i`, which is below [`Self::n_frames`].
+    /// Reads frame `i`, which must be below [`Self::n_frames`].
     ///
     /// # Errors
-    /// If it cannot be read or decoded.
+    /// If the frame cannot be read or decoded.
     fn frame(&mut self, i: usize) -> Result<RgbImage, Self::Error>;
 }
 
-/// Kind of a picture: SAM 2 resizes photos and frames of videos with different filters.
+/// Kind of an image. SAM 2 resizes photos and frames of videos with different filters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PictureKind {
     /// A single image.
@@ -80,13 +80,12 @@ pub enum PictureKind {
     Frame,
 }
 
-/// The image at another size, whatever its aspect ratio, to the bit as Pillow makes it by default: bicubic with
-/// antialiasing.
+/// Resizes an image exactly like Pillow's default, bicubic with antialiasing. The aspect ratio is not kept.
 pub fn resized_as_pillow(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     bicubic::resized(image, width, height)
 }
 
-/// The image at another size, whatever its aspect ratio; bilinear with antialiasing.
+/// Resizes an image bilinearly with antialiasing. The aspect ratio is not kept.
 pub(crate) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     if image.dimensions() == (width, height) {
         return image.clone();
@@ -106,7 +105,7 @@ pub(crate) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
 mod tests {
     use super::*;
 
-    /// Pillow's `resize((4, 4), Image.Resampling.BILINEAR)` of the same picture.
+    /// Pillow's `resize((4, 4), Image.Resampling.BILINEAR)` of the test's image.
     const PILLOW: [u8; 48] = [
         48, 131, 159, 115, 186, 105, 177, 108, 99, 104, 82, 165, 131, 165, 78, 166, 117, 108, 108, 110, 168,
         94, 153, 158, 167, 68, 126, 123, 114, 150, 105, 173, 111, 167, 116, 93, 84, 126, 186, 110, 173, 88,
@@ -114,11 +113,11 @@ mod tests {
     ];
 
     #[test]
-    fn pictures_are_resized_as_pillow_does() {
+    fn bilinear_resize_matches_pillow() {
         let channel = |x: u32, y: u32, c: u32| ((x * 37 + y * 59 + c * 83) % 256) as u8;
         let picture = RgbImage::from_fn(8, 6, |x, y| image::Rgb([0, 1, 2].map(|c| channel(x, y, c))));
         let resized = resized(&picture, 4, 4);
-        // The two round differently.
+        // The two implementations round differently.
         assert!(resized.iter().zip(PILLOW).all(|(a, b)| a.abs_diff(b) <= 1), "{resized:?}");
     }
 }

@@ -1,28 +1,28 @@
-//! Sizes, points and boxes, in pixels: x to the right, y down, the image's top left corner is (0, 0).
+//! Sizes, points and boxes in pixels. x points right, y points down; the top left corner of the image is (0, 0).
 
 use serde::{Deserialize, Serialize};
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Size {
-    /// Pixels along x.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels along y.
+    /// Height in pixels.
     pub height: usize,
 }
 
 impl Size {
-    /// `width` x `height` pixels.
+    /// Creates a size of `width` x `height` pixels.
     pub const fn new(width: usize, height: usize) -> Self {
         Self { width, height }
     }
 
-    /// A square.
+    /// Creates the size of a square.
     pub const fn square(side: usize) -> Self {
         Self::new(side, side)
     }
 
-    /// Number of pixels.
+    /// Returns the number of pixels.
     pub const fn area(self) -> usize {
         self.width * self.height
     }
@@ -34,12 +34,12 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// A place in an image, in pixels; the center of the first pixel is (0.5, 0.5).
+/// A point in image pixels; the center of the first pixel is (0.5, 0.5).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// To the right.
+    /// Distance from the left edge of the image.
     pub x: f32,
-    /// Down.
+    /// Distance from the top edge of the image.
     pub y: f32,
 }
 
@@ -70,18 +70,19 @@ impl From<Rect> for [f32; 4] {
 }
 
 impl Rect {
-    /// The box of this center, width and height.
+    /// Creates a box from its center x and y, width and height.
     pub fn from_center([x, y, width, height]: [f32; 4]) -> Self {
         let (w, h) = (width / 2.0, height / 2.0);
         Self { x0: x - w, y0: y - h, x1: x + w, y1: y + h }
     }
 
-    /// Square pixels; none where its edges are crossed.
+    /// Returns the area in square pixels; 0 if the left edge is right of the right edge, or the top edge below the
+    /// bottom edge.
     pub fn area(self) -> f32 {
         (self.x1 - self.x0).max(0.0) * (self.y1 - self.y0).max(0.0)
     }
 
-    /// What both cover; its edges are crossed where they have nothing in common.
+    /// Returns the intersection of two boxes. If they are disjoint, its area is 0, because its edges are swapped.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self {
@@ -92,14 +93,14 @@ impl Rect {
         }
     }
 
-    /// What both cover as a share of what either covers (intersection over union).
+    /// Returns the intersection over union, 0 to 1; 0 if both boxes have no area.
     pub fn iou(self, other: Self) -> f32 {
         let both = self.intersection(other).area();
         let either = self.area() + other.area() - both;
         if either > 0.0 { both / either } else { 0.0 }
     }
 
-    /// The part that lies in an image of `size`.
+    /// Clips the box to an image of `size`.
     #[must_use]
     pub fn within(self, size: Size) -> Self {
         let (width, height) = (size.width as f32, size.height as f32);

@@ -1,4 +1,4 @@
-//! Masks: which pixels of an image an object has. Always a raster, so holes survive.
+//! Masks: the pixels of an image that belong to an object. A mask is always a raster, so it can have holes.
 
 mod components;
 mod counts;
@@ -27,7 +27,7 @@ pub use shape::Shape;
 
 use crate::geometry::Size;
 
-/// A bitmap, row by row.
+/// A binary mask as a bitmap in row-major order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
     size: Size,
@@ -35,51 +35,51 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// From `bits` in row-major order, true on the object.
+    /// Creates a mask from `bits` in row-major order; true means on the object.
     ///
     /// # Panics
-    /// If there are more or fewer bits than pixels.
+    /// If the number of bits differs from the number of pixels.
     pub fn new(size: Size, bits: Vec<bool>) -> Self {
         assert_eq!(bits.len(), size.area(), "bits of a mask of {size}");
         Self { size, bits }
     }
 
-    /// A mask with no pixel on the object.
+    /// Returns a mask without object pixels.
     pub fn empty(size: Size) -> Self {
         Self { size, bits: vec![false; size.area()] }
     }
 
-    /// The image's size.
+    /// Returns the size of the image.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// The bits in row-major order.
+    /// Returns the bits in row-major order.
     pub fn bits(&self) -> &[bool] {
         &self.bits
     }
 
-    /// Pixels on the object.
+    /// Counts the pixels on the object.
     pub fn area(&self) -> usize {
         self.bits.iter().filter(|&&on| on).count()
     }
 
-    /// Pixels of either.
+    /// Returns the pixels that are in at least one of the masks.
     ///
     /// # Panics
-    /// If the sizes differ, as for all that combine two masks.
+    /// If the sizes differ, as for all methods that combine two masks.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a | b)
     }
 
-    /// Pixels of both.
+    /// Returns the pixels that are in both masks.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & b)
     }
 
-    /// Pixels of this one and not of the other.
+    /// Returns the pixels that are in this mask but not in `other`.
     #[must_use]
     pub fn subtract(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & !b)
@@ -90,12 +90,12 @@ impl Mask {
         Self { size: self.size, bits: self.bits.iter().zip(&other.bits).map(|(&a, &b)| both(a, b)).collect() }
     }
 
-    /// Intersection over union, 0 to 1; of two empty masks 0, as pycocotools has it.
+    /// Returns the intersection over union, 0 to 1. For two empty masks it is 0, as in pycocotools.
     pub fn iou(&self, other: &Self) -> f64 {
         self.intersection(other).area() as f64 / self.union(other).area().max(1) as f64
     }
 
-    /// The mask at another size: where at least half of a new pixel was on the object.
+    /// Resizes the mask. A new pixel is on the object if at least half of its area was.
     #[must_use]
     pub fn resize(&self, to: Size) -> Self {
         if to == self.size {
@@ -106,7 +106,7 @@ impl Mask {
         Self::new(to, resized.into_iter().map(|value| value >= 0.5).collect())
     }
 
-    /// The mask as the part of an image of size `whole` that begins at pixel `corner`; nothing else is on.
+    /// Returns a mask of size `whole` with this mask placed at pixel `corner` (column, row) and all other pixels off.
     ///
     /// # Panics
     /// If the part reaches beyond the image.
@@ -123,7 +123,7 @@ impl Mask {
         placed
     }
 
-    /// The part of the mask that begins at pixel `corner` and has `size`.
+    /// Crops the mask to the box of `size` that begins at pixel `corner` (column, row).
     ///
     /// # Panics
     /// If the part reaches beyond the image.
@@ -134,10 +134,10 @@ impl Mask {
         Self::new(size, bits)
     }
 
-    /// The mask with holes of up to `max_area` pixels filled.
+    /// Returns the mask with holes of up to `max_area` pixels filled.
     #[must_use]
     pub fn fill_holes(&self, max_area: usize) -> Self {
-        // What touches the image's edge is no hole.
+        // Background that touches the edge of the image is not a hole.
         let background = Components::of(&self.invert(), Connectivity::Four);
         self.change(|i| {
             let label = background.label(i);
@@ -146,7 +146,7 @@ impl Mask {
         })
     }
 
-    /// The mask without parts of up to `max_area` pixels.
+    /// Returns the mask without connected components of up to `max_area` pixels.
     #[must_use]
     pub fn drop_islands(&self, max_area: usize) -> Self {
         let parts = Components::of(self, Connectivity::Eight);
@@ -170,13 +170,13 @@ pub(crate) mod testing {
 
     use super::*;
 
-    /// A mask from a picture: '#' is on.
+    /// Builds a mask from rows of characters: `#` is on, all others are off.
     pub(crate) fn picture(rows: &[&str]) -> Mask {
         let bits = rows.iter().flat_map(|row| row.bytes().map(|b| b == b'#')).collect();
         Mask::new(Size::new(rows[0].len(), rows.len()), bits)
     }
 
-    /// Any small mask: noise, or blocks with holes.
+    /// Generates small masks: noise, or blocks with holes.
     pub(crate) fn any_mask() -> impl Strategy<Value = Mask> {
         (1..20_usize, 1..20_usize, 1..4_usize).prop_flat_map(|(width, height, block)| {
             let n = width.div_ceil(block) * height.div_ceil(block);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_placed_where_it_was() {
+    fn cropped_part_is_placed_back() {
         let mask = picture(&["......", "..#.#.", ".#.#..", "......"]);
         let part = mask.part((1, 1), Size::new(4, 2));
         assert_eq!(part, picture(&[".#.#", "#.#."]));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn set_operations() {
+    fn masks_combine_as_sets() {
         let (a, b) = (picture(&["##.."]), picture(&[".##."]));
         assert_eq!(a.union(&b), picture(&["###."]));
         assert_eq!(a.intersection(&b), picture(&[".#.."]));

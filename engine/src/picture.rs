@@ -1,4 +1,4 @@
-//! A decoded frame, with smaller copies of itself to look at from further away.
+//! Decoded frames with smaller copies for zoomed-out display.
 
 use image::{RgbImage, imageops};
 
@@ -7,23 +7,24 @@ use crate::{frame::PictureKind, geometry::Size, media::PixelAspect, project::Fra
 /// The pixels of one frame.
 #[derive(Debug)]
 pub struct Picture {
-    /// Which frame.
+    /// Medium and frame number.
     pub at: FrameId,
-    /// When it is shown, in seconds after the first frame; none if nobody says.
+    /// Presentation time in seconds after the first frame; `None` if unknown.
     pub time: Option<f64>,
-    /// How wide its pixels are to be shown.
+    /// Aspect ratio of the pixels for display.
     pub pixel_aspect: PixelAspect,
-    /// Whether it is a photo or of a video.
+    /// Photo, or frame of a video.
     pub kind: PictureKind,
-    /// The frame, then each time half as large (rounded up), to at most [`SMALLEST`] pixels along each edge.
+    /// The frame, then copies of half the previous edges (rounded up), down to at most [`SMALLEST`] pixels along each
+    /// edge.
     levels: Vec<RgbImage>,
 }
 
-/// The smallest copy is no larger than this.
+/// Maximum edge of the smallest copy, in pixels.
 const SMALLEST: u32 = 1024;
 
 impl Picture {
-    /// A photo, or a frame of a video, with its pixels.
+    /// Creates a picture from the pixels of a photo or of a frame of a video.
     pub fn new(at: FrameId, kind: PictureKind, pixels: RgbImage) -> Self {
         let mut levels = vec![pixels];
         while let Some(last) = levels.last()
@@ -34,33 +35,33 @@ impl Picture {
         Self { at, kind, time: None, pixel_aspect: PixelAspect::SQUARE, levels }
     }
 
-    /// Returns the picture with the time at which it is shown and the shape of its pixels.
+    /// Returns the picture with its presentation time and the aspect ratio of its pixels.
     #[must_use]
     pub fn shown(self, time: f64, pixel_aspect: PixelAspect) -> Self {
         Self { time: Some(time), pixel_aspect, ..self }
     }
 
-    /// All pixels.
+    /// Returns the pixels at full size.
     pub fn pixels(&self) -> &RgbImage {
         &self.levels[0]
     }
 
-    /// The frame and its smaller copies.
+    /// Returns the frame and its smaller copies, largest first.
     pub fn levels(&self) -> &[RgbImage] {
         &self.levels
     }
 
-    /// Width and height in pixels.
+    /// Returns the full size in pixels.
     pub fn size(&self) -> Size {
         Size::new(self.pixels().width() as usize, self.pixels().height() as usize)
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.levels.iter().map(|level| level.len()).sum()
     }
 
-    /// A copy of square pixels whose longer edge has at most `side` of them.
+    /// Returns a copy with square pixels and a longer edge of at most `side` pixels.
     pub fn thumbnail(&self, side: u32) -> RgbImage {
         let smallest = &self.levels[self.levels.len() - 1];
         let [width, height] = [smallest.width(), smallest.height()].map(f64::from);
@@ -74,7 +75,7 @@ impl Picture {
     }
 }
 
-/// Each pixel is the mean of four; at an odd edge of those there are.
+/// Halves an image: each pixel is the mean of four. At an odd edge, the last row or column counts twice.
 fn halved(image: &RgbImage) -> RgbImage {
     let (width, height) = image.dimensions();
     let row_bytes = width as usize * 3;

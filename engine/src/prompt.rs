@@ -1,70 +1,71 @@
-//! What a person says of an object on one frame.
+//! Prompts: points and a box by which a person marks an object on one frame.
 
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::{Point, Rect, Size};
 
-/// A click.
+/// A point prompt (click).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointPrompt {
-    /// Where, in image pixels.
+    /// Position in image pixels.
     pub at: Point,
-    /// On the object or off it.
+    /// Positive or negative.
     pub label: Label,
 }
 
-/// What a click says.
+/// Meaning of a click.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Label {
-    /// This belongs to the object.
+    /// The point is on the object.
     Positive,
-    /// This does not.
+    /// The point is not on the object.
     Negative,
 }
 
-/// Clicks and a box that together mean one object on one frame; a mask prompt is a [`crate::mask::Mask`] instead.
+/// Clicks and a box that together mark one object on one frame. A mask prompt is a [`crate::mask::Mask`] instead.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
     /// Clicks, in the order in which they were made.
     pub points: Vec<PointPrompt>,
-    /// A box round the object, in image pixels.
+    /// A box around the object, in image pixels.
     pub rect: Option<Rect>,
 }
 
-/// Why a prompt cannot be meant.
+/// Error for a prompt that is not valid.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PromptError {
-    /// Neither point nor box.
+    /// The prompt has neither a point nor a box.
     #[error("the prompt is empty; give a point, a box or a mask")]
     Empty,
-    /// A click beside the image.
+    /// A click is outside the image.
     #[error("point ({0}, {1}) is outside the image, which is {2}")]
     PointOutside(f32, f32, Size),
-    /// A box without a pixel of the image.
+    /// A box does not overlap the image.
     #[error("box {0:?} has no part of the image, which is {1}")]
     BoxOutside([f32; 4], Size),
-    /// A box whose corners are the wrong way round.
+    /// A box has no area, swapped corners, or coordinates that are not finite.
     #[error("box {0:?} is empty; it goes from top left to bottom right")]
     BoxEmpty([f32; 4]),
 }
 
 impl Prompt {
-    /// Whether it says nothing.
+    /// Returns true if there are neither points nor a box.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty() && self.rect.is_none()
     }
 
-    /// The prompts that lead to this one when its clicks are made one after the other; a box comes with the first.
+    /// Returns the sequence of prompts that leads to this one if the clicks are made one after the other. The box, if
+    /// any, is in all of them.
     pub fn steps(&self) -> impl Iterator<Item = Self> {
         let first = usize::from(self.rect.is_none()).min(self.points.len());
         (first..=self.points.len()).map(|n| Self { points: self.points[..n].to_vec(), rect: self.rect })
     }
 
-    /// The same prompt with its box cut to an image of `size`.
+    /// Returns the prompt with its box clipped to an image of `size`.
     ///
     /// # Errors
-    /// If there is nothing in the prompt, or it lies outside the image.
+    /// If the prompt is empty, a point or the whole box lies outside the image, or the box is not valid.
     pub fn within(mut self, size: Size) -> Result<Self, PromptError> {
         if self.is_empty() {
             return Err(PromptError::Empty);

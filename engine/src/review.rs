@@ -1,4 +1,4 @@
-//! "Fix this next": which frames of which objects most need a look, and why; and how much has had one.
+//! Review: a queue of the frames and objects that most need a correction, with reasons, and the progress of checking.
 
 mod judge;
 mod look;
@@ -13,7 +13,7 @@ use std::{
 use crate::project::{MediumId, ObjectId, Project};
 use look::Watched;
 
-/// From this severity on, a concern is worth a person's time; the others only come in some order.
+/// Minimum severity of concerns in [`Review::queue`]; less severe ones are in [`Review::rest`].
 pub const WORTH_A_LOOK: f32 = 0.3;
 
 /// A frame of an object that may be wrong.
@@ -23,82 +23,82 @@ pub struct Concern {
     pub object: ObjectId,
     /// The frame where a correction would help most.
     pub frame: usize,
-    /// Why.
+    /// Reason of the concern.
     pub reason: Reason,
-    /// 0 to 1, higher is worse.
+    /// Severity, 0 to 1; higher is worse.
     pub severity: f32,
 }
 
-/// What is suspicious of an object on a frame; as text a short phrase such as "area jumped 2.3 times".
+/// Reason why an object on a frame is suspicious. It is displayed as a short phrase such as "area jumped 2.3 times".
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {
-    /// The model expects little of its mask.
+    /// The model predicts a low IoU for the mask.
     LowIou {
-        /// The IoU that it expects, 0 to 1.
+        /// Predicted IoU, 0 to 1.
         iou: f32,
     },
-    /// The model is hardly sure that the object is there.
+    /// The model's object score is low.
     WeaklySeen {
-        /// Just above zero.
+        /// Object score as a logit.
         object_score: f32,
     },
-    /// The object is lost and found again and again.
+    /// The object repeatedly disappears and reappears.
     Flickers {
-        /// How often it comes or goes on the frames around.
+        /// Number of appearances and disappearances on the surrounding frames.
         n_turns: usize,
     },
-    /// The area is another than on the frame before it on the way.
+    /// The area changed suddenly from the adjacent frame nearer to a given one.
     AreaJump {
-        /// By this factor.
+        /// Area relative to the adjacent frame.
         ratio: f32,
     },
-    /// It is elsewhere than its motion leads one to expect.
+    /// The position deviates from the object's motion.
     PositionJump {
-        /// How far, in lengths of the object.
+        /// Distance in lengths of the object.
         lengths: f32,
     },
-    /// It is longer or more scattered than on the frame before it on the way, or less.
+    /// The elongation or scatter changed suddenly from the adjacent frame nearer to a given one.
     ShapeChange {
-        /// By this factor, above 1.
+        /// Factor of the change, at least 1.
         ratio: f32,
     },
-    /// It has more parts than where its mask is known, and than on the frames around.
+    /// The mask has more connected components than on the nearest given frame and than usual on surrounding frames.
     Split {
-        /// So many.
+        /// Number of components.
         n_parts: usize,
     },
-    /// It covers much of the frame, far more than where its mask is known.
+    /// The mask covers much of the frame, far more than on the nearest given frame.
     FillsFrame {
-        /// The share of the frame, 0 to 1.
+        /// Share of the frame, 0 to 1.
         share: f32,
     },
-    /// It covers what is another object's.
+    /// The mask overlaps that of another object.
     Overlap {
-        /// The other.
+        /// The other object.
         with: ObjectId,
-        /// The share of the smaller of the two, 0 to 1.
+        /// Overlap as a share of the smaller of the two masks, 0 to 1.
         share: f32,
     },
-    /// Tracking from one side and from the other found different masks.
+    /// Two tracking passes returned different masks.
     PassesDisagree {
-        /// IoU of the two, 0 to 1.
+        /// IoU of the two masks, 0 to 1.
         agreement: f32,
     },
-    /// It was there and all at once is not any more.
+    /// The object disappeared suddenly.
     Lost,
-    /// It was lost and is found again, or another thing is taken for it.
+    /// The object was lost and is found again, or another object is mistaken for it.
     LostAndReturned {
-        /// For so many frames.
+        /// Number of frames on which it was lost.
         n_frames: usize,
     },
-    /// Nothing is known of it between frames of which something is.
+    /// Frames between two others of the track have no entry for the object.
     Missing {
-        /// On so many frames.
+        /// Number of these frames.
         n_frames: usize,
     },
-    /// Nothing is suspicious, but nobody has looked.
+    /// Nothing is suspicious, but no person has checked the frame.
     Unchecked {
-        /// So many frames away from any that is given; none if none is.
+        /// Number of frames to the nearest given one; `None` if no frame is given.
         n_away: Option<usize>,
     },
 }
@@ -130,44 +130,44 @@ impl fmt::Display for Reason {
     }
 }
 
-/// How many of the segments are given: clicked, drawn or confirmed.
+/// Number of given segments (clicked, drawn or confirmed) and of all segments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Given ones.
+    /// Number of given segments.
     pub n_given: usize,
-    /// All: an object on a frame each.
+    /// Number of all segments. A segment is one object on one frame.
     pub n_segments: usize,
 }
 
 impl Progress {
-    /// The share that is given, 0 to 1; of nothing all.
+    /// Returns the share of given segments, 0 to 1; 1 if there are no segments.
     pub fn share(self) -> f32 {
         if self.n_segments == 0 { 1.0 } else { self.n_given as f32 / self.n_segments as f32 }
     }
 }
 
-/// What a look at a medium found.
+/// Result of the review of a medium.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Review {
-    /// What is worth a look, one entry a stretch of bad frames, the worst first.
+    /// Concerns of at least [`WORTH_A_LOOK`], one per stretch of suspicious frames, worst first.
     pub queue: Vec<Concern>,
-    /// What is not, but has not been looked at either: frames some way apart, the likeliest to be wrong first.
+    /// Less severe concerns on unchecked frames, some distance apart, most likely errors first.
     pub rest: Vec<Concern>,
-    /// Of all objects together.
+    /// Progress of all objects together.
     pub progress: Progress,
-    /// Of each object.
+    /// Progress of each object.
     pub of_objects: BTreeMap<ObjectId, Progress>,
 }
 
-/// Reviews a medium again and again; what has not changed since is not measured anew.
+/// A reviewer of a medium that caches measurements, so that repeated reviews measure only changed segments.
 #[derive(Debug, Default)]
 pub struct Reviewer {
     watched: BTreeMap<ObjectId, Watched>,
 }
 
 impl Reviewer {
-    /// Looks at all objects of a medium. Frames that a correction's run is still to make anew are left out, and holes
-    /// that a run is still to fill.
+    /// Reviews all objects of a medium. Skips frames that a run after a correction will track again, and gaps that a
+    /// run will fill.
     pub fn review(&mut self, project: &Project, medium: MediumId) -> Review {
         let Some(size) = project.media.get(&medium).map(|medium| medium.size) else {
             self.watched.clear();

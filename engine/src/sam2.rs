@@ -1,9 +1,14 @@
-//! SAM 2.1 (Ravi et al., 2024): segments an image from prompts, and carries masks through a video with a memory bank.
+//! [SAM 2.1](https://arxiv.org/abs/2408.00714) (Ravi et al., 2024): segments images from prompts and tracks masks
+//! through videos with a memory bank.
 //!
-//! `config` holds the sizes, and `hiera` to `memory_encoder` write the parts as graphs, each as the paper has it; `cells`
-//! is the order of pixels that two of them share. `weights` finds the parts' tensors in official files. `image` predicts
-//! masks on one image and `look` on views of it, which `colors` corrects; `alike` compares what things look like; `video_model` is all parts, `memory` the memory
-//! bank of one object, `memorize` makes what is in it, and `tracker` carries objects through a video.
+//! - `config` holds the model sizes; `weights` finds the tensors in the official files.
+//! - `hiera` to `memory_encoder` build the parts of the model as graphs, as the paper describes them.
+//! - `cells` defines the pixel order that the image encoder, prompt encoder and mask decoder share.
+//! - `image` predicts masks on one image, `look` on views of an image; `colors` corrects those masks.
+//! - `alike` compares the appearance of objects.
+//! - `video_model` holds all parts, `memory` the memory bank of one object. `memorize` creates the memories, and
+//!   `tracker` tracks objects through a video.
+//! - `carried` corrects tracked masks by masks on nearby frames (`nearby`), moved along the optical flow (`motion`).
 
 mod config;
 mod weights;

@@ -1,4 +1,4 @@
-//! Who answers a person's clicks on pictures and carries masks through videos: a SAM 2 model, or a fake one for tests.
+//! The interface for interactive segmentation and tracking, implemented by SAM 2 models and by a fake model for tests.
 
 mod amend;
 mod fake;
@@ -20,56 +20,56 @@ use crate::{
 pub use fake::FakeSegmenter;
 pub use sam2::Sam2Segmenter;
 
-/// A mask and how sure the model is.
+/// A mask with its predicted quality.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The mask, of the whole image.
     pub mask: Rle,
-    /// The IoU that the model expects of it, 0 to 1.
+    /// IoU of the mask as predicted by the model, 0 to 1.
     pub iou: f32,
 }
 
-/// A mask that a click may mean, roughly: nothing was done for its border yet.
+/// A rough mask that a click may mean; its border is not refined yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// [`Question::choice`] that asks for it.
+    /// The value of [`Question::choice`] that asks for this mask.
     pub choice: u8,
-    /// The mask, of the whole image, at the size that the model makes; its aspect ratio may be another.
+    /// Mask of the whole image, at the size of the model's output; its aspect ratio may differ from the image's.
     pub mask: Rle,
-    /// The IoU that the model expects of it, 0 to 1.
+    /// IoU of the mask as predicted by the model, 0 to 1.
     pub iou: f32,
 }
 
-/// Why a question has no answer.
+/// A reason why the model returns no mask.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// Nothing is known of the object from which it could be tracked.
+    /// The object has no mask to track from.
     #[error("there is no mask to track from; give the object one on some frame first")]
     NothingGiven,
-    /// Its [`Cancel`] was used.
+    /// The call was canceled through its [`Cancel`].
     #[error("canceled")]
     Canceled,
     /// The prompt is empty or lies outside the image.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// The mask to refine is of another image.
+    /// The mask to refine has another size than the image.
     #[error("the mask to refine is {base} and the image {image}; remove the mask and draw it again")]
     BaseSize {
         /// The mask's size.
         base: Size,
-        /// The image's.
+        /// The image's size.
         image: Size,
     },
     /// The model cannot run.
     #[error(transparent)]
     Model(RuntimeError),
-    /// A frame of the video cannot be had.
+    /// A frame of the video could not be read.
     #[error(transparent)]
     Frame(#[from] MediaError),
 }
 
 impl SegmentError {
-    /// The frame whose data are damaged, if that is what is wrong: the others can be worked with.
+    /// Returns the number of the frame if the error is a damaged frame; other frames of the video remain usable.
     pub fn damaged_frame(&self) -> Option<usize> {
         match self {
             Self::Frame(error) => error.damaged_frame(),
@@ -87,41 +87,41 @@ impl From<RuntimeError> for SegmentError {
     }
 }
 
-/// What is found of an object on a frame, on the way from other frames.
+/// A tracked mask of an object on one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// The mask, of the whole frame; empty where the object is not there.
+    /// The mask, of the whole frame; empty if the object is absent.
     pub mask: Rle,
-    /// The IoU that the model expects of it, 0 to 1.
+    /// IoU of the mask as predicted by the model, 0 to 1.
     pub iou: f32,
-    /// Above zero if the model sees the object.
+    /// Above zero if the object is on the frame.
     pub object_score: f32,
 }
 
-/// How many other frames tracking looks at.
+/// The number of other frames that tracking a frame attends to, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Frames of which a person has said what is there, the nearest.
+    /// Maximum number of frames with a mask from a person; the nearest are chosen.
     pub given: usize,
-    /// Frames directly before on the way.
+    /// Number of frames directly before the tracked one, in the direction of tracking.
     pub recent: usize,
 }
 
-/// Frames of a video file or a folder.
+/// The frames of a video file or a folder.
 pub type Video<'a> = dyn Frames<Error = MediaError> + 'a;
 
-/// A model that is loaded.
+/// A description of a loaded model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Its name or file.
     pub name: String,
-    /// What it runs on.
+    /// The device or server that it runs on.
     pub device: Place,
-    /// The hardware behind that and its driver, where the system tells.
+    /// Name of the hardware and its driver, if the system reports them.
     pub hardware: Option<String>,
-    /// How its part that looks at pictures computes.
+    /// Precision of the image encoder.
     pub precision: Precision,
-    /// Why parts of it, or other models, run elsewhere, one sentence each.
+    /// Reasons why parts of this model, or other models, run on another device, one sentence each.
     pub remarks: Vec<String>,
 }
 
@@ -131,26 +131,26 @@ impl fmt::Display for ModelInfo {
     }
 }
 
-/// A model that masks what is pointed at, and carries masks from frame to frame.
+/// A model that segments objects from prompts and tracks masks from frame to frame.
 pub trait Segmenter {
-    /// What it is, and what it runs on.
+    /// Describes the model and the device that it runs on.
     fn info(&self) -> ModelInfo;
 
-    /// Whether clicks on the picture are answered without looking at it first.
+    /// Returns true if the whole image is encoded already, so that clicks on it are answered without delay.
     fn is_encoded(&self, picture: &Picture) -> bool;
 
-    /// Looks at the picture ahead of questions. The last few that were looked at or asked about are kept, four or more.
+    /// Encodes the image ahead of questions. At least the four images encoded or asked about last are kept.
     ///
     /// # Errors
     /// If canceled, or the model cannot run.
     fn encode(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<(), SegmentError>;
 
-    /// The mask that answers a question; looks at the picture first if need be. Clicks on a base, without a box, change
-    /// only the parts of it that they are on.
+    /// Returns the mask that answers a question, and encodes the image first if necessary. Clicks that refine a base
+    /// without a box change only those parts of the base that they are on.
     ///
     /// # Errors
-    /// If the prompt is empty or outside the image, the base is of another image, it was canceled, or the model cannot
-    /// run.
+    /// If the prompt is empty or outside the image, the base has another size than the image, it was canceled, or the
+    /// model cannot run.
     fn answer(
         &mut self,
         picture: &Arc<Picture>,
@@ -158,11 +158,11 @@ pub trait Segmenter {
         cancel: &Cancel,
     ) -> Result<Answer, SegmentError>;
 
-    /// What a single click at `at`, in image pixels, may mean as far as the model is sure that there is such a thing:
-    /// maybe nothing.
+    /// Returns the masks that a single click at `at`, in image pixels, may mean, without those that the model is unsure
+    /// of; possibly none.
     ///
     /// # Errors
-    /// As [`Self::answer`].
+    /// The errors of [`Self::answer`].
     fn candidates(
         &mut self,
         picture: &Arc<Picture>,
@@ -170,14 +170,14 @@ pub trait Segmenter {
         cancel: &Cancel,
     ) -> Result<Vec<Candidate>, SegmentError>;
 
-    /// How many other frames [`Self::track`] looks at.
+    /// Returns the number of other frames that [`Self::track`] attends to.
     fn reach(&self) -> Reach;
 
-    /// Takes in what an object is on a frame, for the tracking that `run` names: given by a person, or found earlier.
-    /// Frames are read only as far as the model does not know them yet.
+    /// Stores the mask of an object on a frame as a memory of `run`; `is_given` is true for a mask from a person, false
+    /// for one from tracking. The frame is read only if the model does not know it yet.
     ///
     /// # Errors
-    /// If the mask is of another size than the video, the frame cannot be had, it was canceled, or the model cannot run.
+    /// If the mask has another size than the video, the frame cannot be read, it was canceled, or the model cannot run.
     fn remember(
         &mut self,
         run: RunId,
@@ -188,13 +188,14 @@ pub trait Segmenter {
         cancel: &Cancel,
     ) -> Result<(), SegmentError>;
 
-    /// How many objects [`Self::track`] does best at once: more would take as much longer as they are more.
+    /// Returns the most efficient number of objects per call of [`Self::track`]; with more, the time grows in
+    /// proportion.
     fn at_once(&self) -> usize;
 
-    /// The object of each run on a frame, as far as can be told from what that remembers, which then remembers this too.
+    /// Tracks the object of each run on a frame, from the memories of the run, and stores the result as a new memory.
     ///
     /// # Errors
-    /// If one remembers nothing given, the frame cannot be had, it was canceled, or the model cannot run.
+    /// If a run has no memory of a given mask, the frame cannot be read, it was canceled, or the model cannot run.
     fn track(
         &mut self,
         runs: &[RunId],
@@ -204,15 +205,15 @@ pub trait Segmenter {
         cancel: &Cancel,
     ) -> Result<Vec<Found>, SegmentError>;
 
-    /// Forgets all that `run` remembers.
+    /// Drops all memories of `run`.
     fn forget(&mut self, run: RunId);
 
-    /// Forgets all that it saw and all runs, as when a file was replaced or another project is opened: from now on a
-    /// [`FrameId`] may name another frame than before.
+    /// Drops all encoded frames and all runs. Called when a file was replaced or another project is opened, after which
+    /// a [`FrameId`] may name another frame.
     fn forget_frames(&mut self);
 }
 
-/// The question of a single click on an object.
+/// Returns the question of a single click on an object.
 pub(crate) fn click(at: Point, choice: u8) -> Question {
     let points = vec![PointPrompt { at, label: Label::Positive }];
     Question { prompt: Prompt { points, rect: None }, choice, base: None }

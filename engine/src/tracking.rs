@@ -1,9 +1,9 @@
-//! Works off what is still to be tracked in a project, in small pieces: the latest asked first, objects that are on one
-//! frame together.
+//! Executes the pending runs of a project in small steps: the latest request first, and objects on the same frame
+//! together.
 //!
-//! It works on a copy of the project in which it records what it finds, so that whoever owns the project may hear of it
-//! later. Each run begins with what the project says and nothing else, so that the same project gives the same masks,
-//! whoever tracks it and however often it was interrupted before.
+//! It works on a copy of the project and records its results there, so the owner of the project may take them in later.
+//! Each run depends on the contents of the project alone: the same project always gives the same masks, however often
+//! tracking was interrupted.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,54 +19,54 @@ use crate::{
     segmenter::{Answer, SegmentError, Segmenter, Video},
 };
 
-/// What tracking reports.
+/// A report of tracking.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tracked {
-    /// The mask that answers a question of a person's, which had to be known to go on.
+    /// The answer to a person's question, needed to continue tracking.
     Answered {
         /// The object.
         object: ObjectId,
-        /// Where it was asked.
+        /// The frame of the question.
         at: FrameId,
-        /// What was asked.
+        /// The question.
         question: Question,
-        /// The mask.
+        /// The answer.
         answer: Answer,
     },
-    /// A mask on a frame.
+    /// A mask tracked on a frame.
     Found {
-        /// Which run.
+        /// The run.
         run: RunId,
         /// The frame.
         frame: usize,
-        /// The mask, and what is known of it.
+        /// The mask with its scores.
         segment: Segment,
     },
-    /// A frame is damaged: its run goes on after it.
+    /// A damaged frame was skipped; the run continues on the next frame.
     Skipped {
-        /// Which run.
+        /// The run.
         run: RunId,
         /// The frame.
         frame: usize,
     },
-    /// A run has nothing left to do.
+    /// A run has no frames left.
     Finished(RunId),
-    /// A run cannot go on, and why.
+    /// A run failed, with the reason.
     Failed(RunId, String),
-    /// A run could go on, but not now, and why: the server with the model is away.
+    /// A run has to wait because the server of the model is unreachable, with the reason.
     Waits(RunId, String),
 }
 
-/// See the module.
+/// The tracking of all runs of one project.
 #[derive(Default)]
 pub struct Tracking {
     project: Project,
-    /// Reports that the project's owner has not taken in yet, with their numbers.
+    /// Reports that the owner of the project has not taken in yet, with their numbers.
     untaken: VecDeque<(u64, Tracked)>,
     n_reported: u64,
-    /// What the model remembers for each run.
+    /// Frames that the model has memories of, by run.
     remembered: BTreeMap<RunId, Remembered>,
-    /// Frames that were found to be damaged: masks on them are not looked at.
+    /// Damaged frames; masks on them are not used.
     damaged: BTreeSet<FrameId>,
 }
 
@@ -77,7 +77,7 @@ struct Remembered {
 }
 
 impl Tracking {
-    /// The project is now this, with the first `n_taken` reports taken in.
+    /// Replaces the project by the owner's current one, which contains the first `n_taken` reports.
     pub fn tell(&mut self, project: &Project, n_taken: u64, segmenter: &mut dyn Segmenter) {
         self.project = project.clone();
         self.untaken.retain(|(n, _)| *n > n_taken);
@@ -94,27 +94,27 @@ impl Tracking {
         });
     }
 
-    /// Whether there is nothing to do.
+    /// Returns true if no run is pending.
     pub fn is_idle(&self) -> bool {
         self.project.runs.is_empty()
     }
 
-    /// The medium of the run that is next.
+    /// Returns the medium of the next run.
     pub fn medium(&self) -> Option<MediumId> {
         Some(self.project.runs.get(&self.next()?)?.medium)
     }
 
-    /// The run that is next: one that has a frame left, if there is one.
+    /// Returns the next run: one with frames left, or else a finished one.
     fn next(&self) -> Option<RunId> {
         let (due, finished) = self.project.due_runs();
         due.first().map(|(run, _)| *run).or(finished.first().copied())
     }
 
-    /// One piece of work: looks at one frame at most, and tracks as many objects on it as best go at once. `video` is the
-    /// medium's that [`Self::medium`] tells.
+    /// Performs one step: encodes at most one frame and tracks as many objects on it as the segmenter handles together.
+    /// `video` must read the medium that [`Self::medium`] returns.
     ///
     /// # Errors
-    /// If it was canceled; nothing is lost then.
+    /// If it was canceled; no results are lost.
     pub fn turn(
         &mut self,
         segmenter: &mut dyn Segmenter,
@@ -128,13 +128,13 @@ impl Tracking {
         Ok(reports)
     }
 
-    /// The model was loaded anew and remembers nothing.
+    /// Forgets memories and damaged frames; called when the model was reloaded and has no memories.
     pub fn begin_anew(&mut self) {
         self.remembered.clear();
         self.damaged.clear();
     }
 
-    /// The run that is next cannot go on.
+    /// Ends the next run with an error.
     pub fn fail(&mut self, why: &str) -> Vec<Tracked> {
         let reports: Vec<Tracked> =
             self.next().map(|run| Tracked::Failed(run, why.to_owned())).into_iter().collect();
@@ -142,7 +142,7 @@ impl Tracking {
         reports
     }
 
-    /// Until they are taken in.
+    /// Records reports in the copy of the project and keeps them until the owner of the project has taken them in.
     fn keep(&mut self, reports: &[Tracked]) {
         for report in reports {
             report.take_in(&mut self.project);
@@ -151,7 +151,7 @@ impl Tracking {
         }
     }
 
-    /// The next piece of runs that are due on the same frame.
+    /// Performs the next step of runs that are due on the same frame.
     fn advance(
         &mut self,
         due: Vec<(RunId, Run)>,
@@ -161,7 +161,7 @@ impl Tracking {
     ) -> Result<Vec<Tracked>, SegmentError> {
         let (mut reports, mut ready) = (Vec::new(), Vec::new());
         for (id, run) in due {
-            // Between as many and the next, a click is answered.
+            // Clicks are answered between steps, so a step is limited to one batch.
             if ready.len() == segmenter.at_once() {
                 break;
             }
@@ -173,7 +173,7 @@ impl Tracking {
                     let is_away = is_away(&error);
                     reports.extend(failed(&[(id, run)], error)?);
                     if is_away {
-                        // The others would wait for it as long.
+                        // All runs use the same server, so the others would wait as long.
                         return Ok(reports);
                     }
                 }
@@ -183,7 +183,8 @@ impl Tracking {
         Ok(reports)
     }
 
-    /// One small piece of what has to be known before a run can go on.
+    /// Performs one step of the preparation of a run: answers an open question or adds one memory. Returns
+    /// [`Prepared::Ready`] if nothing is left to prepare.
     fn prepare(
         &mut self,
         id: RunId,
@@ -241,15 +242,15 @@ impl Tracking {
         if given.is_empty() { Err(SegmentError::NothingGiven) } else { Ok(Prepared::Ready) }
     }
 
-    /// Looks at no mask on a damaged frame from now on.
+    /// Marks a frame as damaged, so that masks on it are not used.
     fn pass_over(&mut self, at: FrameId) -> Prepared {
         self.damaged.insert(at);
         Prepared::InPart
     }
 
-    /// The given segments that tracking the next frame of a run looks at: the nearest before it and after it, then the
-    /// nearest of the others, as SAM 2's `select_closest_cond_frames` has it. Those of which no mask can be known, and those on
-    /// damaged frames, are left out.
+    /// Returns the given segments that tracking the next frame of a run attends to: the nearest before it, the nearest
+    /// after it, then the nearest of the others, as in SAM 2's `select_closest_cond_frames`. Segments that have neither
+    /// a mask nor an open question, and those on damaged frames, are left out.
     fn nearest_given(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Segment>)> {
         let is_usable = |(frame, segment): &(usize, &Arc<Segment>)| {
             segment.is_given()
@@ -268,8 +269,8 @@ impl Tracking {
         nearest.into_iter().map(|(frame, segment)| (frame, segment.clone())).collect()
     }
 
-    /// Tracks what is ready, all on the same frame and the same way. Where that fails for all at once, each is tried alone:
-    /// what is wrong with one must not end the others.
+    /// Tracks ready runs, all on the same frame and in the same direction. If tracking them together fails, each is
+    /// tracked alone, so that an error of one run does not end the others.
     fn track(
         &mut self,
         ready: &[(RunId, Run)],
@@ -316,27 +317,27 @@ impl Tracking {
     }
 }
 
-/// How far a run is from being tracked on its next frame.
+/// The state of a run's preparation for its next frame.
 enum Prepared {
-    /// Nothing is missing.
+    /// The run is ready to be tracked.
     Ready,
-    /// Something still is.
+    /// Part of the preparation is done; more remains.
     InPart,
-    /// Something was that others want to know too.
+    /// A question was answered, which must be reported.
     Answered(Tracked),
 }
 
-/// True if a given segment's frame is damaged, and another is left to track from.
+/// Returns true if the frame of a given segment is damaged and other segments remain to track from.
 fn is_one_of_several(given: &[(usize, Arc<Segment>)], error: &SegmentError) -> bool {
     given.len() > 1 && error.damaged_frame().is_some()
 }
 
-/// Whether it is the server with the model that is.
+/// Returns true if the error comes from the server of the model, which is then taken as unreachable.
 fn is_away(error: &SegmentError) -> bool {
     matches!(error, SegmentError::Model(RuntimeError::Remote(_)))
 }
 
-/// What an error means for runs.
+/// Converts an error to a report for each run; a cancellation is passed on.
 fn failed(runs: &[(RunId, Run)], error: SegmentError) -> Result<Vec<Tracked>, SegmentError> {
     let report: fn(RunId, String) -> Tracked = match &error {
         SegmentError::Canceled => return Err(error),
@@ -347,7 +348,7 @@ fn failed(runs: &[(RunId, Run)], error: SegmentError) -> Result<Vec<Tracked>, Se
 }
 
 impl Tracked {
-    /// Records it in a project; false if it is not wanted any more.
+    /// Records the report in a project; returns false if the project does not need it any more.
     pub fn take_in(&self, project: &mut Project) -> bool {
         match self {
             Self::Answered { object, at, question, answer } => {
@@ -369,8 +370,8 @@ impl Tracked {
 }
 
 impl Project {
-    /// Returns the masks on the `n` frames before the next one of a run, back to the last given one, which says all that those
-    /// before it could say. Frames without a mask, such as damaged ones, are skipped.
+    /// Returns the masks on the `n` frames before the next frame of a run, back to the last given frame, which makes
+    /// earlier ones redundant. Frames without a mask, such as damaged ones, are skipped.
     fn recent(&self, run: &Run, n: usize) -> Vec<(usize, Arc<Rle>)> {
         let back = match run.direction {
             Direction::Forward => Direction::Backward,

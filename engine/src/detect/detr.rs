@@ -1,7 +1,7 @@
 //! Detectors for fixed classes of the DETR family: RT-DETRv2 (Lv et al., 2024) and D-FINE (Peng et al., 2024).
 //!
-//! `config` reads the authors' `config.json`; `resnet` and `hgnet` are backbones, `hybrid_encoder` the neck, `decoder` and
-//! `d_fine` make queries and what they find; `layers` is what these share.
+//! `config` reads the authors' `config.json`. `resnet` and `hgnet` are the backbones and `hybrid_encoder` is the neck.
+//! `decoder` and `d_fine` select queries and decode them to boxes and logits. `layers` has the shared layers.
 
 mod config;
 mod d_fine;
@@ -35,8 +35,8 @@ mod names {
     pub(super) const BOXES: &str = "boxes";
 }
 
-/// Parts of names of tensors that finding does not use: training's, constants that follow from the sizes, and what tells
-/// classes at layers before the last.
+/// Substrings of the names of tensors that inference does not use: tensors for training, constants that follow from the
+/// sizes, and the class heads of layers before the last.
 const UNUSED: [&str; 7] = [
     "denoising_class_embed",
     "n_points_scale",
@@ -47,7 +47,7 @@ const UNUSED: [&str; 7] = [
     "decoder.lqe_layers.",
 ];
 
-/// Mirrors `RTDetrV2ForObjectDetection.forward` and `DFineForObjectDetection.forward`.
+/// Builds the graph. Mirrors `RTDetrV2ForObjectDetection.forward` and `DFineForObjectDetection.forward`.
 fn detr(config: &Config) -> Graph {
     let mut graph = Graph::new("detr");
     let side = config.image_size;
@@ -65,13 +65,13 @@ fn detr(config: &Config) -> Graph {
     graph
 }
 
-/// Every tensor of a model, as its authors' files call them.
+/// Returns all tensors of a model, named as in its authors' files.
 pub fn required_tensors(config: &Config) -> Required {
     detr(config).required().clone()
 }
 
-/// The name in official files of a tensor that newer releases of transformers call otherwise; heads that are stored
-/// outside the decoder belong to it.
+/// Returns the name of a tensor in official files. Newer releases of transformers rename some tensors, and some files
+/// store the decoder's heads outside the decoder.
 fn official_name(name: &str) -> Rename {
     let mut name = name.to_owned();
     for (new, official) in [
@@ -90,7 +90,8 @@ fn official_name(name: &str) -> Rename {
     Rename::To(name)
 }
 
-/// Sizes and weights of a file that holds all that it should, and the file beside it.
+/// Reads the weights and the `config.json` in the same folder; checks that the file has exactly the tensors of the
+/// model.
 fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint), DetectError> {
     let checkpoint = open(path)?.renamed(official_name);
     let beside = checkpoint.folder().join("config.json");
@@ -101,16 +102,16 @@ fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint), 
     Ok((config, checkpoint))
 }
 
-/// The graph of the authors' `.safetensors`, and its weights; as [`Detr::load`] otherwise.
+/// Reads the authors' `.safetensors` like [`Detr::load`], but returns the graph and its weights.
 ///
 /// # Errors
-/// If a file is missing, damaged or of another model, or the size does not work.
+/// If a file is missing, damaged or of another model, or the image size is not valid.
 pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
     let (config, checkpoint) = read(path, image_size)?;
     Ok((vec![detr(&config)], checkpoint))
 }
 
-/// A detector, loaded.
+/// A loaded detector.
 pub struct Detr {
     config: Config,
     model: Model,
@@ -118,10 +119,11 @@ pub struct Detr {
 }
 
 impl Detr {
-    /// Loads the authors' `.safetensors`, for images resized to `image_size` or else 640 pixels; `config.json` lies beside it.
+    /// Loads the authors' `.safetensors` and the `config.json` in the same folder. Images are resized to a square of
+    /// `image_size` pixels, 640 if `None`.
     ///
     /// # Errors
-    /// If a file is missing, damaged or of another model, the size does not work, or ONNX Runtime refuses.
+    /// If a file is missing, damaged or of another model, the image size is not valid, or ONNX Runtime fails.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
         let (config, checkpoint) = read(path, image_size)?;
         let model = Model::load(runtime, detr(&config), &checkpoint)?;
@@ -129,7 +131,7 @@ impl Detr {
         Ok(Self { config, model, classes })
     }
 
-    /// The sizes of the model in a file that holds every tensor of it, and no other.
+    /// Checks that a file has exactly the tensors of a model and returns the model's sizes.
     ///
     /// # Errors
     /// If a file is missing, damaged or of another model.
@@ -137,28 +139,29 @@ impl Detr {
         Ok(read(path, None)?.0)
     }
 
-    /// How its detections are thinned out: whatever their classes, for a query may look like several.
+    /// Returns the suppression of duplicates: across classes, because one query may have high scores for several
+    /// classes.
     pub fn suppression(&self) -> Suppression {
         Suppression::default()
     }
 
-    /// Nothing: all that it makes is used.
+    /// Returns `None`: no output of the model is ignored.
     pub fn remark(&self) -> Option<String> {
         None
     }
 
-    /// The model's sizes.
+    /// Returns the model's sizes.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Names of the classes.
+    /// Returns the names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// What each query sees: logits `[queries, classes]` and boxes `[queries, 4]` (center x and y, width, height, as shares
-    /// of the image).
+    /// Runs the model. Returns logits `[queries, classes]` and boxes `[queries, 4]` (center x and y, width, height, as
+    /// shares of the image).
     ///
     /// # Errors
     /// If canceled, or the model cannot run.
@@ -170,10 +173,11 @@ impl Detr {
         Ok(<[Tensor; 2]>::try_from(outputs).unwrap_or_else(|_| unreachable!()))
     }
 
-    /// What is found with a score of at least `least`. Mirrors `post_process_object_detection`.
+    /// Returns the detections with a score of at least `least`, by descending score, in image pixels. Mirrors
+    /// `post_process_object_detection`.
     ///
     /// # Errors
-    /// As [`Self::look`].
+    /// If canceled, or the model cannot run.
     pub fn detect(
         &mut self,
         image: &RgbImage,

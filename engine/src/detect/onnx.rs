@@ -1,7 +1,7 @@
-//! A detector of one's own: an ONNX file as training code exports it.
+//! Custom detectors: ONNX files as exported by common training code.
 //!
-//! `layout` tells what its outputs mean, `names` reads what the file says of itself, such as what its classes are called.
-//! The image is prepared as those who export that way prepare it.
+//! `layout` recognizes and reads the outputs. `names` reads metadata, such as the names of the classes. Images are
+//! prepared as the training code of the recognized layout prepares them.
 
 mod layout;
 mod literal;
@@ -19,26 +19,26 @@ use crate::{
 };
 use layout::{Boxes, Facts, Layout, Probe};
 
-/// The side of images where neither the file nor anybody else tells it.
+/// Side of the input in pixels if neither the caller nor the file gives one.
 const USUAL_SIDE: usize = 640;
-/// The gray that YOLO is trained with.
+/// Gray of the padding that YOLO is trained with.
 const GRAY: Rgb<u8> = Rgb([114; 3]);
 
-/// The detector, loaded.
+/// A loaded detector.
 pub struct OnnxDetector {
     model: Model,
     input: Input,
-    /// Of an input that wants to know the picture's size.
+    /// Input for the size of the image, if the model has one.
     size_input: Option<Port>,
     layout: Layout,
     classes: Vec<String>,
 }
 
-/// How it takes a picture.
+/// The image input of a model.
 struct Input {
     port: Port,
     size: Size,
-    /// `[1, h, w, 3]` instead of `[1, 3, h, w]`.
+    /// True for shape `[1, h, w, 3]`, false for `[1, 3, h, w]`.
     channels_last: bool,
 }
 
@@ -48,11 +48,12 @@ const PROBE_LIMIT: Duration = Duration::from_secs(60);
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 
 impl OnnxDetector {
-    /// Loads it, for images of `image_size` where the file leaves that open.
+    /// Loads a detector from an ONNX file. `image_size` is the side of the input, in pixels, where the file does not
+    /// fix it.
     ///
     /// # Errors
-    /// If it cannot be read, takes no picture, its outputs are none that Segue knows, or its classes are not as many as
-    /// are named.
+    /// If the file cannot be read, has no image input or unknown outputs, or the number of its classes differs from
+    /// the number of their names.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
         let mut model = Model::open(runtime, path)?;
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -95,18 +96,18 @@ impl OnnxDetector {
         Ok(Self { model, input, size_input, layout, classes })
     }
 
-    /// Names of the classes, as far as they are known.
+    /// Returns the names of the classes known so far.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// What of its outputs is not used, in a sentence.
+    /// Returns a sentence on the outputs that are ignored, if there are any.
     pub fn remark(&self) -> Option<String> {
         self.layout.extras.remark()
     }
 
-    /// How its detections are thinned out: as Ultralytics' `predict` does it, within each class; not at all if the file
-    /// does it itself, or needs it not.
+    /// Returns the suppression of duplicates: within each class, as in Ultralytics' `predict`. There is no
+    /// suppression if the file contains it or does not need it.
     pub fn suppression(&self) -> Suppression {
         /// `iou` of Ultralytics' `predict`.
         const ULTRALYTICS_IOU: f32 = 0.7;
@@ -114,10 +115,10 @@ impl OnnxDetector {
         Suppression { iou, within_class: true }
     }
 
-    /// What is found with a score of at least `least`.
+    /// Returns the detections with a score of at least `least`, in image pixels.
     ///
     /// # Errors
-    /// If canceled, the model cannot run, or what it returns is not what its file says.
+    /// If canceled, the model cannot run, or its outputs are not valid boxes and scores.
     pub fn detect(
         &mut self,
         image: &RgbImage,
@@ -150,7 +151,7 @@ impl OnnxDetector {
             class: raw.class,
         });
         let detections: Vec<Detection> = detections.collect();
-        // Classes beyond those that are named still are classes.
+        // Classes without a name get a default one.
         let n = detections.iter().map(|d| d.class + 1).max().unwrap_or(0);
         for i in self.classes.len()..n {
             self.classes.push(format!("class {i}"));
@@ -159,7 +160,7 @@ impl OnnxDetector {
     }
 }
 
-/// The input that takes the picture, and the one that takes its size, if there is one.
+/// Finds the input for the image and, if there is one, the input for its size.
 fn inputs(ports: &[Port], side: usize) -> Result<(Input, Option<Port>), String> {
     let is_picture = |port: &&Port| port.shape.len() == 4 && port.kind != PortKind::Other;
     let port =
@@ -190,7 +191,7 @@ fn inputs(ports: &[Port], side: usize) -> Result<(Input, Option<Port>), String> 
 }
 
 impl Input {
-    /// A picture of the input's size as the model takes it.
+    /// Converts an image of the input's size to the input tensor.
     fn pixels(&self, image: &RgbImage, is_normalized: bool) -> Result<Tensor, DetectError> {
         let Size { width, height } = self.size;
         let shape = if self.channels_last { [1, height, width, 3] } else { [1, 3, height, width] };
@@ -220,18 +221,18 @@ impl Input {
     }
 }
 
-/// How a picture is laid into the input.
+/// Placement of an image in the input.
 struct Fit {
     input: Size,
-    /// Pixels of the input a pixel of the picture, along x and y.
+    /// Input pixels per image pixel, along x and y.
     scale: [f32; 2],
-    /// Where the picture begins in the input.
+    /// Top-left corner of the image in the input, x and y in input pixels.
     start: [f32; 2],
     inner: Size,
 }
 
 impl Fit {
-    /// Stretched over the whole input, or in its middle at its own aspect ratio.
+    /// Stretches the image over the whole input, or centers it with its aspect ratio kept.
     fn new(picture: Size, input: Size, keeps_aspect: bool) -> Self {
         let whole = [input.width as f32 / picture.width as f32, input.height as f32 / picture.height as f32];
         if !keeps_aspect {

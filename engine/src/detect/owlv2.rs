@@ -1,7 +1,7 @@
-//! OWLv2 (Minderer et al., 2023): finds what a phrase names, or what looks like an example.
+//! OWLv2 (Minderer et al., 2023): open-vocabulary detection by phrases or examples.
 //!
-//! The image tower runs once an image and says for each patch where the thing is that it belongs to, and what that is
-//! like; a query is then one product with each patch. Phrases and examples are the same kind of query.
+//! The image tower runs once per image and returns, for each patch, the box and the embedding of the object that the
+//! patch belongs to. A query is then one dot product with each patch. Phrases and examples give the same kind of query.
 
 mod config;
 mod image_tower;
@@ -30,13 +30,14 @@ pub use tokenizer::Tokenizer;
 const IMAGE: &str = "owlv2.vision_model";
 const TEXT: &str = "owlv2.text_model";
 
-/// Tensors of official files that finding does not use.
+/// Tensors of official files that inference does not use.
 const UNUSED: [&str; 2] = ["owlv2.logit_scale", "owlv2.visual_projection.weight"];
 
-/// What to look for: a direction in the space that patches and phrases share.
+/// Query embedding: a direction in the embedding space that patches and phrases share.
 pub type Embedding = Arc<[f32]>;
 
-/// Sizes and weights of a file that holds all that it should, and the vocabulary beside it.
+/// Reads the sizes, the weights and the vocabulary in the same folder; checks that the file has exactly the tensors
+/// of the model.
 fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint, Tokenizer), DetectError> {
     let checkpoint = open(path)?;
     let bad = |cause: String| DetectError::Config { path: path.display().to_string(), cause };
@@ -48,22 +49,23 @@ fn read(path: &Path, image_size: Option<usize>) -> Result<(Config, Checkpoint, T
     Ok((config, checkpoint, tokenizer))
 }
 
-/// The model, loaded.
+/// A loaded model.
 pub struct Owlv2 {
     config: Config,
     image_tower: Model,
     text_tower: Model,
     tokenizer: Tokenizer,
-    /// By phrase.
+    /// Cached embeddings by phrase.
     embeddings: HashMap<String, Embedding>,
 }
 
 impl Owlv2 {
-    /// Loads the official `.safetensors`, for images of `image_size` or else of the size that it was trained on; the
-    /// vocabulary lies beside it.
+    /// Loads the official `.safetensors` and the vocabulary in the same folder. Images are padded and resized to a
+    /// square of `image_size` pixels, or of the size in training if `None`.
     ///
     /// # Errors
-    /// If a file is missing, damaged or of another model, the size is no multiple of its patches, or ONNX Runtime refuses.
+    /// If a file is missing, damaged or of another model, the image size is not valid (for example not a multiple of
+    /// the patch size), or ONNX Runtime fails.
     pub fn load(runtime: &Runtime, path: &Path, image_size: Option<usize>) -> Result<Self, DetectError> {
         let (config, checkpoint, tokenizer) = read(path, image_size)?;
         Ok(Self {
@@ -75,7 +77,7 @@ impl Owlv2 {
         })
     }
 
-    /// The sizes of the model in a file that holds every tensor of it, and no other.
+    /// Checks that a file has exactly the tensors of a model and returns the model's sizes.
     ///
     /// # Errors
     /// If a file is missing, damaged or of another model.
@@ -83,15 +85,15 @@ impl Owlv2 {
         Ok(read(path, None)?.0)
     }
 
-    /// The model's sizes.
+    /// Returns the model's sizes.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What a phrase means; asked again it is known.
+    /// Returns the embedding of a phrase, `[text width]`. Embeddings are cached.
     ///
     /// # Errors
-    /// If it is empty or too long, it was canceled, or the model cannot run.
+    /// If the phrase is empty or too long, the run was canceled, or the model cannot run.
     pub fn embed(&mut self, phrase: &str, cancel: &Cancel) -> Result<Embedding, DetectError> {
         use text_tower::names;
         if let Some(known) = self.embeddings.get(phrase) {
@@ -109,7 +111,7 @@ impl Owlv2 {
         Ok(embedding)
     }
 
-    /// Looks at an image.
+    /// Encodes an image.
     ///
     /// # Errors
     /// If canceled, or the model cannot run.
@@ -124,23 +126,23 @@ impl Owlv2 {
     }
 }
 
-/// The graphs of the model in the official `.safetensors`, and their weights; as [`Owlv2::load`] otherwise.
+/// Reads the official `.safetensors` like [`Owlv2::load`], but returns the graphs and their weights.
 ///
 /// # Errors
-/// If a file is missing, damaged or of another model, or the size is no multiple of its patches.
+/// If a file is missing, damaged or of another model, or the image size is not valid.
 pub fn parts(path: &Path, image_size: Option<usize>) -> Result<(Vec<Graph>, Checkpoint), DetectError> {
     let (config, checkpoint, _) = read(path, image_size)?;
     Ok((vec![image_tower(&config), text_tower(&config)], checkpoint))
 }
 
-/// Every tensor of a model.
+/// Returns all tensors of a model.
 pub fn required_tensors(config: &Config) -> Required {
     let parts = [image_tower, text_tower].map(|part| part(config).required().clone());
     parts.into_iter().flatten().collect()
 }
 
-/// The image in the upper left of a black square, as large as fits. Mirrors `Owlv2ImageProcessor`, but on bytes and with
-/// the filter that all our models use.
+/// Resizes the image to fit a black square and places it at the top left. Mirrors `Owlv2ImageProcessor`, but on bytes
+/// and with the filter that all our models use.
 fn padded(image: &RgbImage, side: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let longer = width.max(height);
@@ -150,7 +152,7 @@ fn padded(image: &RgbImage, side: u32) -> RgbImage {
     square
 }
 
-/// What the model sees in an image, patch by patch; a clone shares it.
+/// The model's outputs for an image, patch by patch. Clones share the data.
 #[derive(Clone)]
 pub struct Patches {
     size: Size,
@@ -162,35 +164,36 @@ pub struct Patches {
 }
 
 impl Patches {
-    /// The image's size.
+    /// Returns the size of the image.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// How much each patch is like `query`, above zero if it is. Mirrors `Owlv2ClassPredictionHead`.
+    /// Returns the logit of each patch for `query`, above zero for a match. Mirrors `Owlv2ClassPredictionHead`.
     pub fn logits(&self, query: &[f32]) -> Vec<f32> {
         let rows = self.embeddings.floats().chunks_exact(query.len());
         let more = self.shift.floats().iter().zip(self.scale.floats());
         rows.zip(more).map(|(row, (shift, scale))| (dot(row, query) + shift) * scale).collect()
     }
 
-    /// Whether each patch is of anything, above zero if it is.
+    /// Returns the objectness logit of each patch, above zero for an object.
     pub fn objectness(&self) -> &[f32] {
         self.objectness.floats()
     }
 
-    /// The thing that each patch belongs to, as center x and y, width and height, in shares of the padded square.
+    /// Returns the box of each patch's object, `[patches, 4]`: center x and y, width, height, as shares of the padded
+    /// square.
     pub fn boxes(&self) -> &[f32] {
         self.boxes.floats()
     }
 
-    /// The thing that patch `i` belongs to, in pixels of the image.
+    /// Returns the box of patch `i`'s object in image pixels.
     fn rect(&self, i: usize) -> Rect {
         let longer = self.size.width.max(self.size.height) as f32;
         Rect::from_center([0, 1, 2, 3].map(|k| self.boxes()[4 * i + k] * longer)).within(self.size)
     }
 
-    /// What answers each of `queries` with a score of at least `least`.
+    /// Returns the detections for each of `queries` with a score of at least `least`, in image pixels.
     pub fn detections(&self, queries: &[Embedding], least: f32) -> Vec<Detection> {
         let answers = |(class, query): (usize, &Embedding)| {
             let scores = self.logits(query).into_iter().map(sigmoid).enumerate();
@@ -200,13 +203,14 @@ impl Patches {
         queries.iter().enumerate().flat_map(answers).collect()
     }
 
-    /// The query for whatever looks like what is in `example`: of the patches whose boxes fit it best, the one that is
-    /// most of a thing.
+    /// Returns the query for objects similar to the one in `example` (in image pixels): the embedding of the patch
+    /// with the highest objectness among those whose boxes fit `example` best.
     ///
     /// # Errors
-    /// If `example` has no pixels in the image.
+    /// If `example` contains no pixels of the image.
     pub fn like(&self, example: Rect) -> Result<Embedding, DetectError> {
-        /// Boxes that fit almost as well as the best fit, as in the original's image-conditioned detection.
+        /// Share of the best IoU that a box must reach to be a candidate, as in the original's image-conditioned
+        /// detection.
         const ALMOST: f32 = 0.8;
         let example = example.within(self.size);
         if example.area() < 1.0 {

@@ -1,34 +1,35 @@
-//! Of detections that mean the same the surest is kept (non-maximum suppression).
+//! Non-maximum suppression: keeps the detection with the highest score among duplicates.
 
 use std::collections::BTreeMap;
 
 use super::Detection;
 
-/// Boxes that overlap by this IoU mean the same, unless somebody says otherwise.
+/// Default IoU above which boxes are duplicates.
 pub const NMS_IOU: f32 = 0.5;
 
-/// More detections than these are not looked at: the surest are.
+/// Maximum number of detections to compare; those with the highest scores are kept.
 const MOST: usize = 3000;
 
-/// Which detections mean the same.
+/// Rule for which detections are duplicates.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suppression {
-    /// Boxes that overlap by more than this share mean the same.
+    /// IoU above which boxes are duplicates.
     pub iou: f32,
-    /// True if only boxes of one class can.
+    /// True if only boxes of the same class can be duplicates.
     pub within_class: bool,
 }
 
 impl Default for Suppression {
-    /// Whatever their classes: several phrases may name one thing.
+    /// Suppresses across classes, because several phrases may name the same object.
     fn default() -> Self {
         Self { iou: NMS_IOU, within_class: false }
     }
 }
 
-/// Returns which of `detections` no surer one overlaps by more than that; the surest first.
+/// Returns the indices of `detections` that no kept one with a higher score overlaps by more than `by.iou`, highest
+/// score first.
 ///
-/// What is no number or has no area means nothing and goes.
+/// Detections with NaN or infinite scores or coordinates, or boxes without area, are dropped.
 pub fn suppress(detections: &[Detection], by: Suppression) -> Vec<usize> {
     let means_something = |&i: &usize| detections[i].score.is_finite() && detections[i].place.is_somewhere();
     let mut sure: Vec<usize> = (0..detections.len()).filter(means_something).collect();
@@ -47,8 +48,8 @@ pub fn suppress(detections: &[Detection], by: Suppression) -> Vec<usize> {
     kept
 }
 
-/// Returns the `most` surest of `detections`, of each class without those that are suppressed: what is worth keeping when
-/// thresholds are to change later.
+/// Applies suppression within each class and returns up to `most` detections with the highest scores. These are worth
+/// keeping if thresholds may change later.
 pub fn thin(detections: Vec<Detection>, most: usize, by: Suppression) -> Vec<Detection> {
     let mut by_class: BTreeMap<usize, Vec<Detection>> = BTreeMap::new();
     for detection in detections {
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_overlap_the_surer_is_kept_whatever_they_are_called() {
+    fn overlapping_box_with_lower_score_is_suppressed() {
         let all = vec![detection(0.0, 0.3, 0), detection(1.0, 0.9, 1), detection(20.0, 0.2, 0)];
         let any = Suppression::default();
         assert_eq!(suppress(&all, any), [1, 2]);
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_goes() {
+    fn invalid_detections_are_dropped() {
         let mut odd = detection(0.0, f32::NAN, 0);
         let nowhere = detection(f32::NAN, 0.5, 0);
         assert_eq!(suppress(&[odd, nowhere], Suppression::default()), [0; 0]);

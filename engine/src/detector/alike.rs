@@ -1,7 +1,8 @@
-//! Finds what looks like an example, with nothing but the model that comes with the program.
+//! Detection of objects similar to an example, with only the built-in SAM 2 model.
 //!
-//! Where the image encoder sees something like the example, the mask decoder is asked what is there, by a click, or where that
-//! gives several things that touch by boxes about as large as the example; of what it may be, the likest counts.
+//! Points whose features of the image encoder resemble the example are point prompts for the mask decoder. If the mask
+//! is much larger than the example, it may cover several objects that touch. Then boxes about as large as the example
+//! are prompts too. Of all mask candidates, the one most similar to the example wins.
 
 use std::sync::Arc;
 
@@ -15,15 +16,15 @@ use crate::{
     sam2::{Appearance, Features, ImageModel, Logits, Looks, Weights},
 };
 
-/// Places that look less like the example are not asked about.
+/// Minimum similarity of a point to the example for it to become a prompt.
 const LEAST: f32 = 0.2;
-/// As many places are asked about, the likest.
+/// Maximum number of points to use as prompts, the most similar first.
 const MOST: usize = 48;
-/// Where a place looks like the example by this, and what is there is larger than so many of it, it is looked at again with
-/// boxes about as large as the example.
+/// Minimum similarity of a point for it to be tried with box prompts too, if its mask is [`LARGER`] than the example.
 const SURELY: f32 = 0.7;
+/// Factor by which a mask's bounding box must exceed the example's area for box prompts to be tried.
 const LARGER: f32 = 2.0;
-/// The boxes' edges, in the example's.
+/// Edges of the box prompts, relative to the example's.
 const SCALES: [f32; 3] = [0.75, 1.0, 1.35];
 
 /// The built-in model as a detector.
@@ -32,14 +33,14 @@ pub struct AlikeDetector {
     examples: Known<Arc<Example>>,
 }
 
-/// What is looked for.
+/// An encoded example.
 struct Example {
     appearance: Appearance,
-    /// Its box's edges, as shares of the picture's.
+    /// Width and height of its box, as shares of the image's.
     edges: [f32; 2],
 }
 
-/// The model and what it saw last.
+/// The model and the features of the last encoded image.
 struct Eye {
     model: ImageModel,
     seen: Known<Arc<Seen>>,
@@ -52,10 +53,10 @@ struct Seen {
 }
 
 impl AlikeDetector {
-    /// Loads it.
+    /// Loads the built-in model.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses.
+    /// If the built-in weights cannot be read or ONNX Runtime fails.
     pub fn load(runtime: &Runtime) -> Result<Self, DetectError> {
         let weights = Weights::builtin().map_err(|error| DetectError::Config {
             path: "the built-in model".to_owned(),
@@ -75,7 +76,7 @@ impl Eye {
         })
     }
 
-    /// What the thing in a box looks like.
+    /// Encodes the object in a box, given in image pixels.
     fn example(
         &mut self,
         picture: &Arc<Picture>,
@@ -108,12 +109,12 @@ impl Eye {
         let [w, h] = [example.edges[0] * width as f32, example.edges[1] * height as f32];
         let mut found = Vec::new();
         if let Some(rect) = own {
-            // An example is certainly like itself, and what lies on it is it.
+            // An example matches itself with certainty, and detections within it are removed as its parts.
             found.push(Detection { place: Place::Rect(rect), score: 1.0, class });
         }
         for (at, likeness) in peaks(&seen.looks.likeness(&example.appearance), seen.size) {
             let mut best = self.likest_at(seen, Place::Point(at), example, cancel)?;
-            // Things of a kind that touch are taken for one.
+            // Objects of one kind that touch often get a single mask.
             if likeness >= SURELY && best.is_some_and(|(rect, _)| rect.area() > LARGER * w * h) {
                 for scale in SCALES {
                     let rect = Rect::from_center([at.x, at.y, scale * w, scale * h]).within(seen.size);
@@ -126,7 +127,7 @@ impl Eye {
         Ok(without_parts(found))
     }
 
-    /// Of what may be at a place, what looks most like the example: the box round it, and how much it does.
+    /// Returns the bounding box of the mask candidate that is most similar to the example, and its score.
     fn likest_at(
         &mut self,
         seen: &Seen,
@@ -137,7 +138,7 @@ impl Eye {
         let candidates = self.model.candidates(&seen.features, &place.prompt(), None, cancel)?;
         let scored = candidates.iter().filter_map(|candidate| {
             let score = seen.looks.appearance(&candidate.logits)?.likeness(&example.appearance);
-            // Of boxes that fit nothing the model itself is not sure.
+            // For box prompts that fit no object, the model's predicted IoU is low.
             let sure = if matches!(place, Place::Rect(_)) { candidate.iou.max(0.0).sqrt() } else { 1.0 };
             Some((&candidate.logits, score * sure))
         });
@@ -146,12 +147,12 @@ impl Eye {
     }
 }
 
-/// The likelier of two.
+/// Returns the candidate with the higher score.
 fn likest(a: Option<(Rect, f32)>, b: Option<(Rect, f32)>) -> Option<(Rect, f32)> {
     a.into_iter().chain(b).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// What does not lie within something that looks more like the example.
+/// Removes detections that lie within one with a higher score.
 fn without_parts(mut found: Vec<Detection>) -> Vec<Detection> {
     const WITHIN: f32 = 0.8;
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -170,7 +171,7 @@ fn without_parts(mut found: Vec<Detection>) -> Vec<Detection> {
     kept
 }
 
-/// Places that look more like the example than those round them, in pixels of the picture, the likest first.
+/// Returns the local maxima of the similarity, in image pixels, most similar first.
 fn peaks((likeness, side): &(Vec<f32>, usize), size: Size) -> Vec<(Point, f32)> {
     let side = *side;
     let around = |i: usize| {
@@ -191,7 +192,7 @@ fn peaks((likeness, side): &(Vec<f32>, usize), size: Size) -> Vec<(Point, f32)> 
     peaks.into_iter().map(|i| (point(i), likeness[i])).collect()
 }
 
-/// The box round a mask, in pixels of the picture.
+/// Returns the bounding box of a mask in image pixels.
 fn bounds(logits: &Logits, size: Size) -> Rect {
     Rle::encode(&logits.mask(size)).rect()
 }
@@ -221,7 +222,7 @@ impl Detector for AlikeDetector {
             let Query::Example(of, rect) = query else { return Err(DetectError::WordsNeedOwlv2) };
             match known.get(of, Some(*rect), || eye.example(of, *rect, cancel).map(Arc::new)) {
                 Ok(example) => examples.push(Some(example)),
-                // Nothing can be made of this one; others may do.
+                // This example is not usable, but others may be.
                 Err(DetectError::EmptyExample) => examples.push(None),
                 Err(error) => return Err(error),
             }

@@ -1,54 +1,55 @@
-//! What detections are called, and which of them count.
+//! Names, minimum scores and roles of the detections of each query or class.
 
 use std::collections::BTreeMap;
 
 use super::Wanted;
 use crate::detect::{Detection, Suppression, suppress};
 
-/// What the detections of one query or class are called, and from which score on they count.
+/// Name, category, minimum score and role of the detections of one query or class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kind {
-    /// The phrase, the example or the class.
+    /// Name of the phrase, the example or the class.
     pub name: String,
-    /// The category of what is found.
+    /// Category that the detections get.
     pub category: String,
-    /// From which score on it counts, if not from the usual one.
+    /// Minimum score, if it differs from the default.
     pub threshold: Option<f32>,
-    /// What is done with it.
+    /// Use of the detections.
     pub role: Role,
 }
 
-/// What is done with detections.
+/// Use of detections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// They count.
+    /// They are kept.
     Wanted,
-    /// They are left out.
+    /// They are ignored.
     LeftOut,
-    /// They are left out, and what overlaps them and is less sure goes with them.
+    /// They are negative examples: they are ignored, and overlapping detections with lower scores are ignored with
+    /// them.
     Unlike,
 }
 
 impl Kind {
-    /// One that is wanted, and called what is looked for.
+    /// Creates a wanted kind whose category is called like the query or class.
     pub fn named(name: &str) -> Self {
         Self { name: name.to_owned(), category: name.to_owned(), threshold: None, role: Role::Wanted }
     }
 }
 
-/// The kinds of what is looked for.
+/// The kinds of all queries or classes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kinds {
-    /// By [`Detection::class`].
+    /// Kinds by [`Detection::class`].
     by_class: BTreeMap<usize, Kind>,
-    /// The threshold of those that have none of their own.
+    /// Default minimum score, for kinds without their own.
     pub usual: f32,
-    /// Which detections mean the same.
+    /// Rule for which detections are duplicates.
     pub suppression: Suppression,
 }
 
 impl Kinds {
-    /// One a phrase, in their order.
+    /// Creates one kind per phrase, in the order of the phrases.
     pub fn of_phrases(wanted: &[Wanted], usual: f32) -> Self {
         let kinds = wanted.iter().flat_map(|Wanted { category, phrases, threshold }| {
             let kind = move |phrase: &String| Kind {
@@ -61,19 +62,19 @@ impl Kinds {
         Self { by_class: kinds.enumerate().collect(), usual, suppression: Suppression::default() }
     }
 
-    /// One a class.
+    /// Creates one kind per class, in the order of the classes.
     pub fn of_classes(classes: &[String], usual: f32, suppression: Suppression) -> Self {
         let by_class = classes.iter().map(|class| Kind::named(class)).enumerate().collect();
         Self { by_class, usual, suppression }
     }
 
-    /// Adds the next one.
+    /// Adds a kind for the next query or class.
     pub fn push(&mut self, kind: Kind) {
         let next = self.by_class.last_key_value().map_or(0, |(class, _)| class + 1);
         self.by_class.insert(next, kind);
     }
 
-    /// Numbers classes that nobody has named.
+    /// Adds kinds named by number, such as "class 3", for the classes of `detections` that have none.
     pub fn meet(&mut self, detections: &[Detection], role: Role) {
         let numbered = |class| Kind { role, ..Kind::named(&format!("class {class}")) };
         for Detection { class, .. } in detections {
@@ -81,38 +82,38 @@ impl Kinds {
         }
     }
 
-    /// The kind of a query or class.
+    /// Returns the kind of a query or class.
     pub fn get(&self, class: usize) -> Option<&Kind> {
         self.by_class.get(&class)
     }
 
-    /// The same, to change.
+    /// Returns the kind of a query or class, mutably.
     pub fn get_mut(&mut self, class: usize) -> Option<&mut Kind> {
         self.by_class.get_mut(&class)
     }
 
-    /// All, by query or class.
+    /// Returns all kinds with their indices, in the order of queries or classes.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Kind)> {
         self.by_class.iter().map(|(class, kind)| (*class, kind))
     }
 
-    /// All, to change.
+    /// Returns all kinds, mutably.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Kind> {
         self.by_class.values_mut()
     }
 
-    /// From which score on a kind counts.
+    /// Returns the minimum score of a kind.
     pub fn threshold(&self, kind: &Kind) -> f32 {
         kind.threshold.unwrap_or(self.usual)
     }
 
-    /// The lowest score that counts for anything.
+    /// Returns the lowest of the minimum scores of all kinds that are not ignored.
     pub fn least(&self) -> f32 {
         let taken = self.by_class.values().filter(|kind| kind.role != Role::LeftOut);
         taken.map(|kind| self.threshold(kind)).fold(self.usual, f32::min)
     }
 
-    /// Which of a frame's detections count, the surest first; of those that mean the same only the surest.
+    /// Returns the indices of the detections on a frame to keep, without duplicates, highest score first.
     pub fn choose(&self, detections: &[Detection]) -> Vec<usize> {
         let takes = |d: &Detection| {
             let takes = |kind: &Kind| kind.role != Role::LeftOut && d.score >= self.threshold(kind);
@@ -125,7 +126,7 @@ impl Kinds {
         kept.filter(is_wanted).collect()
     }
 
-    /// The categories of what counts, in the order in which they were named.
+    /// Returns the categories of wanted kinds, each once, in the order of queries or classes.
     pub fn categories(&self) -> Vec<&str> {
         let mut categories = Vec::new();
         for kind in self.by_class.values().filter(|kind| kind.role == Role::Wanted) {
@@ -148,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_its_threshold_and_what_is_unlike_takes_others_with_it() {
+    fn kinds_apply_threshold_and_role() {
         let wanted = Wanted::list("car; truck @0.6").unwrap();
         let mut kinds = Kinds::of_phrases(&wanted, 0.3);
         kinds.push(Kind { role: Role::Unlike, ..Kind::named("no car") });
         let all = [
             detection(0.0, 0.4, 0),
-            // Less sure than its own threshold, so that it does not hide the car.
+            // Below the minimum score of its kind, so that it does not suppress the car.
             detection(1.0, 0.5, 1),
             detection(50.0, 0.5, 0),
             detection(51.0, 0.7, 2),

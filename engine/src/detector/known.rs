@@ -1,23 +1,23 @@
-//! What a detector knows of pictures, so that it does not look twice.
+//! A cache of a detector's results for images, so that none is encoded twice.
 
 use std::sync::{Arc, Weak};
 
 use crate::{geometry::Rect, picture::Picture};
 
-/// The latest few things that are known of pictures, or of parts of them.
+/// A cache of results for images or parts of them. When it is full, the oldest result is dropped.
 pub(super) struct Known<T> {
-    /// A picture's address is not used again while its weak pointer lives.
+    /// Results with their image and part. The address of an image is not reused while its weak pointer lives.
     things: Vec<(Weak<Picture>, Option<Rect>, T)>,
     most: usize,
 }
 
 impl<T: Clone> Known<T> {
-    /// Nothing yet, and at most `most` things ever.
+    /// Creates an empty cache for at most `most` results.
     pub(super) fn new(most: usize) -> Self {
         Self { things: Vec::new(), most }
     }
 
-    /// What is known of a picture, or of a part of it; else what `find` finds, which is known from then on.
+    /// Returns the cached result for an image or a part of it; otherwise calls `find` and caches its result.
     pub(super) fn get<E>(
         &mut self,
         picture: &Arc<Picture>,

@@ -1,4 +1,4 @@
-//! OWLv2 as a detector: looks at a picture once, whatever is then asked of it.
+//! OWLv2 as a detector that encodes an image once for all queries.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     picture::Picture,
 };
 
-/// OWLv2, what it saw last, and the examples that it was shown.
+/// OWLv2 with caches of the last image and of examples.
 pub(super) struct Owlv2Detector {
     model: Owlv2,
     seen: Known<Patches>,

@@ -1,38 +1,39 @@
-//! What a person writes to say what to look for.
+//! The syntax in which a person writes queries.
 
 use std::str::FromStr;
 
-/// One category that is wanted, and the phrases that name it.
+/// A wanted category and the phrases to search for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// The category that what is found gets.
+    /// Category that the detections get.
     pub category: String,
-    /// What is looked for.
+    /// Phrases to search for.
     pub phrases: Vec<String>,
-    /// The score from which on something counts, if this category has one of its own.
+    /// Minimum score, if this category has its own.
     pub threshold: Option<f32>,
 }
 
-/// Why a text says nothing to look for.
+/// Error for a text that is not a valid query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// No words.
+    /// The text has no category or no phrase.
     #[error(
         "'{0}' names nothing to look for; write a phrase, such as \"forklift\", or \"vehicle = car, truck\""
     )]
     Nothing(String),
-    /// The part behind the last @.
+    /// The part after the last `@` is not a number from 0 to 1.
     #[error("'{0}' is no threshold; it is a number from 0 to 1, as in \"forklift @0.3\"")]
     Threshold(String),
 }
 
 impl Wanted {
-    /// Reads `forklift; vehicle = car, truck @0.3`: categories are parted by semicolons; one that is called otherwise than
-    /// what is looked for stands before an equals sign, several phrases for it are parted by commas, and a threshold of its
-    /// own stands last.
+    /// Parses a list such as `forklift; vehicle = car, truck @0.3`.
+    ///
+    /// Semicolons separate categories. A category with a name other than its phrase is written before an equals sign;
+    /// commas separate its phrases. A minimum score may follow after `@`.
     ///
     /// # Errors
-    /// If a part names nothing, or its threshold is none.
+    /// If a part has no phrase, or its minimum score is not a number from 0 to 1.
     pub fn list(text: &str) -> Result<Vec<Self>, QueryError> {
         let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
         let wanted = parts.map(str::parse).collect::<Result<Vec<Self>, _>>()?;
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn categories_phrases_and_thresholds_are_told_apart() {
+    fn categories_phrases_and_thresholds_are_parsed() {
         let wanted = Wanted::list("forklift; person without helmet ;vehicle = car, truck,@0.3;").unwrap();
         let all: Vec<_> =
             wanted.iter().map(|w| (w.category.as_str(), w.phrases.join("|"), w.threshold)).collect();
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nothing_is_refused() {
+    fn empty_queries_and_bad_thresholds_are_rejected() {
         for text in ["", " ; ;", "= car", "vehicle =", "@0.3"] {
             assert!(matches!(Wanted::list(text), Err(QueryError::Nothing(_))), "{text}");
         }

@@ -1,4 +1,4 @@
-//! Detectors that find what they were trained on.
+//! Detectors of fixed classes, those that they were trained on.
 
 use std::sync::Arc;
 

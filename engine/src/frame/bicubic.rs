@@ -1,20 +1,21 @@
-//! Bicubic resizing to the bit as [Pillow](https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c) does
-//! it, which SAM 2 resizes the frames of videos with.
+//! Bicubic resizing, bit-exact to
+//! [Pillow](https://github.com/python-pillow/Pillow/blob/main/src/libImaging/Resample.c), which SAM 2 uses for frames
+//! of videos.
 //!
-//! Pillow weighs bytes in integers with 22 bits behind the point, first along rows, then along columns, and rounds to
-//! bytes in between. The kernel grows where an image shrinks (antialiasing).
+//! Pillow weighs bytes in fixed-point integers with 22 fractional bits, first along rows, then along columns, and
+//! rounds to bytes in between. The kernel widens when an image shrinks (antialiasing).
 
 use image::RgbImage;
 
-/// `PRECISION_BITS`: of 32 bits, 8 are the byte's and 2 are for sums beyond 255 and below 0.
+/// Fractional bits, Pillow's `PRECISION_BITS`. Of 32 bits, 8 are for the byte and 2 for sums above 255 and below 0.
 const PRECISION: u32 = 32 - 8 - 2;
-/// Half of the last digit that is kept.
+/// One half in fixed point, added before the fraction is cut off.
 const HALF: i32 = 1 << (PRECISION - 1);
-/// How far the kernel reaches, in pixels of the smaller image.
+/// Radius of the kernel, in pixels of the smaller image.
 const SUPPORT: f64 = 2.0;
 const CHANNELS: usize = 3;
 
-/// Mirrors `Image.resize((width, height))` of an RGB image.
+/// Resizes an image. Mirrors Pillow's `Image.resize((width, height))` of an RGB image.
 pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (n_columns, n_rows) = (image.width() as usize, image.height() as usize);
     let mut rows = std::borrow::Cow::Borrowed(image.as_raw());
@@ -28,17 +29,17 @@ pub(super) fn resized(image: &RgbImage, width: u32, height: u32) -> RgbImage {
     RgbImage::from_raw(width, height, rows.into_owned()).expect("as many bytes as the size needs")
 }
 
-/// Which pixels make a pixel of the resized image, and how much each counts.
+/// The source pixels and weights of each pixel of the resized image along one axis.
 struct Taps {
-    /// The first pixel and how many there are, for each pixel of the resized image.
+    /// First source pixel and number of source pixels, for each pixel of the resized image.
     spans: Vec<(usize, usize)>,
-    /// So many places are in `weights` for each.
+    /// Number of entries in `weights` for each pixel of the resized image.
     n_most: usize,
     weights: Vec<i32>,
 }
 
 impl Taps {
-    /// Mirrors `precompute_coeffs` and `normalize_coeffs_8bpc`.
+    /// Computes the weights. Mirrors `precompute_coeffs` and `normalize_coeffs_8bpc`.
     fn new(n_in: usize, n_out: usize) -> Self {
         let scale = n_in as f64 / n_out as f64;
         let shrink = scale.max(1.0);
@@ -67,7 +68,7 @@ impl Taps {
     }
 }
 
-/// Keys' cubic convolution kernel with a = -0.5; mirrors `bicubic_filter`.
+/// Returns the weight at a distance by Keys' cubic convolution kernel with a = -0.5. Mirrors `bicubic_filter`.
 fn kernel(x: f64) -> f64 {
     const A: f64 = -0.5;
     let x = x.abs();

@@ -1,21 +1,21 @@
-//! Connected parts of a mask.
+//! Connected components of a mask.
 
 use super::Mask;
 use crate::geometry::Size;
 
-/// Which pixels are neighbors.
+/// Neighborhood that decides which pixels are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connectivity {
-    /// Those that share an edge.
+    /// Pixels that share an edge are neighbors.
     Four,
-    /// Those that share an edge or a corner.
+    /// Pixels that share an edge or a corner are neighbors.
     Eight,
 }
 
-/// The connected parts of a mask, numbered from 0.
+/// Connected components of a mask, labeled from 0.
 #[derive(Debug)]
 pub struct Components {
-    /// Of each pixel, row by row; [`NONE`] off the mask.
+    /// Label of each pixel in row-major order; [`NONE`] off the mask.
     labels: Vec<u32>,
     areas: Vec<usize>,
     touches_edge: Vec<bool>,
@@ -24,7 +24,7 @@ pub struct Components {
 const NONE: u32 = u32::MAX;
 
 impl Components {
-    /// Finds the parts in one pass over the pixels and one over the labels (union-find).
+    /// Finds the components in one pass over the pixels and one over the labels (union-find).
     pub fn of(mask: &Mask, connectivity: Connectivity) -> Self {
         Self::of_bits(mask.size(), connectivity, |i| mask.bits()[i])
     }
@@ -32,7 +32,7 @@ impl Components {
     fn of_bits(size: Size, connectivity: Connectivity, bit: impl Fn(usize) -> bool) -> Self {
         let width = size.width;
         let mut labels = vec![NONE; size.area()];
-        // A label's parent is an earlier label of the same part; a root is its own.
+        // A label's parent is an earlier label of the same component; a root is its own parent.
         let mut parents: Vec<u32> = Vec::new();
         for i in (0..size.area()).filter(|&i| bit(i)) {
             let (x, y) = (i % width, i / width);
@@ -63,7 +63,7 @@ impl Components {
         Self::numbered(size, labels, parents)
     }
 
-    /// Numbers the roots from 0 and measures the parts.
+    /// Numbers the roots from 0 and measures the components.
     fn numbered(size: Size, mut labels: Vec<u32>, mut parents: Vec<u32>) -> Self {
         let mut numbers = vec![NONE; parents.len()];
         let (mut areas, mut touches_edge) = (Vec::new(), Vec::new());
@@ -82,22 +82,22 @@ impl Components {
         Self { labels, areas, touches_edge }
     }
 
-    /// How many parts there are.
+    /// Returns the number of components.
     pub fn n(&self) -> usize {
         self.areas.len()
     }
 
-    /// The part that pixel `i` (row by row) is of.
+    /// Returns the label of pixel `i` (row-major index), or `None` if the pixel is off the mask.
     pub fn label(&self, i: usize) -> Option<usize> {
         Some(self.labels[i]).filter(|&label| label != NONE).map(|label| label as usize)
     }
 
-    /// Pixels of a part.
+    /// Returns the number of pixels of a component.
     pub fn area(&self, label: usize) -> usize {
         self.areas[label]
     }
 
-    /// Whether a part has a pixel at the image's edge.
+    /// Returns true if a component has a pixel at the edge of the image.
     pub fn touches_edge(&self, label: usize) -> bool {
         self.touches_edge[label]
     }
@@ -105,18 +105,18 @@ impl Components {
 
 pub(super) fn root_of(parents: &mut [u32], mut label: u32) -> u32 {
     while parents[label as usize] != label {
-        // Halve the path for the next search.
+        // Path halving makes the next search shorter.
         parents[label as usize] = parents[parents[label as usize] as usize];
         label = parents[label as usize];
     }
     label
 }
 
-/// Fills small holes in a mask's logits: parts (by edges and corners) of up to `max_area` pixels that are not above
-/// zero become 0.1. Mirrors `fill_holes_in_mask_scores`.
+/// Fills small holes in mask logits: 8-connected components of up to `max_area` pixels with logits of at most zero
+/// are set to 0.1. Mirrors SAM 2's `fill_holes_in_mask_scores`.
 ///
 /// # Panics
-/// If `logits` is not of this size.
+/// If the number of logits is not `size.area()`.
 pub fn fill_holes(logits: &mut [f32], size: Size, max_area: usize) {
     const FILLED: f32 = 0.1;
     assert_eq!(logits.len(), size.area(), "logits of {size}");
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::mask::testing::any_mask;
 
-    /// Parts by painting from each pixel on, a slow way that is plainly right.
+    /// Labels components by flood fill from each pixel, as a slow but simple reference.
     fn painted(mask: &Mask, connectivity: Connectivity) -> Vec<Option<usize>> {
         let Size { width, height } = mask.size();
         let mut labels = vec![None; mask.bits().len()];
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_are_those_that_painting_finds(mask in any_mask(), eight: bool) {
+        fn components_match_flood_fill(mask in any_mask(), eight: bool) {
             let connectivity = if eight { Connectivity::Eight } else { Connectivity::Four };
             let parts = Components::of(&mask, connectivity);
             let painted = painted(&mask, connectivity);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_in_logits_join_over_corners() {
+    fn diagonal_holes_in_logits_count_as_one() {
         let mut logits = [1.0, 1.0, 1.0, 1.0, -1.0, 1.0, 1.0, 1.0, -1.0, 2.0, 2.0, 2.0];
         let size = Size::new(3, 4);
         fill_holes(&mut logits, size, 1);

@@ -1,13 +1,15 @@
-//! The compressed text that COCO has for run lengths: each count (from the fourth on as the difference to the one before the
-//! last) in groups of five bits, low first, with a sixth for "more follows", from character 48 on. As in pycocotools'
-//! `rleToString`.
+//! COCO's compressed text for run lengths, as written by pycocotools' `rleToString`.
+//!
+//! From the fourth run length on, the difference to the run length two places earlier is written instead. Each number
+//! is split into groups of five bits, lowest first. A sixth bit says that another group follows. The character of a
+//! group has the code 48 plus these six bits.
 
-/// Runs that become text.
+/// An encoder from run lengths to compressed text.
 #[derive(Default)]
 pub(super) struct Counts {
     text: Vec<u8>,
     n: usize,
-    /// The last run, and the one before it.
+    /// The last run length and the one before it.
     last: [u32; 2],
 }
 
@@ -18,7 +20,7 @@ impl Counts {
         counts
     }
 
-    /// Appends lengths of runs.
+    /// Appends run lengths.
     pub(super) fn extend<const N: usize>(&mut self, lengths: [usize; N]) {
         lengths.into_iter().for_each(|length| self.push(length as u32));
     }
@@ -47,8 +49,8 @@ impl From<Counts> for Box<str> {
     }
 }
 
-/// How many pixels the runs of a text cover that is written as it should be: each run in as few characters as it needs, and
-/// none empty but the first. None of any other text.
+/// Returns the number of pixels that the runs of a canonical text cover, or `None` for any other text. In a canonical
+/// text each run has as few characters as possible and only the first run may be empty.
 pub(super) fn covered(text: &str) -> Option<u64> {
     let (mut covered, mut last, mut before) = (0_u64, 0_i64, 0_i64);
     let mut is_first = true;
@@ -57,7 +59,7 @@ pub(super) fn covered(text: &str) -> Option<u64> {
         let mut value = sign_extended(group);
         let (mut shift, mut sign) = (0, 0);
         while group >= 0x20 {
-            // What has more characters is no count, or not written in the fewest.
+            // A longer number is not a valid run length, or not written with the fewest characters.
             if group >= 0x40 || shift > 30 {
                 return None;
             }
@@ -73,19 +75,19 @@ pub(super) fn covered(text: &str) -> Option<u64> {
             return None;
         }
         covered += run as u64;
-        // The third run is told as it is, not by the first.
+        // The third run length is written as it is, not as the difference to the first.
         (last, before) = (if is_first { 0 } else { run }, last);
         is_first = false;
     }
     (!is_first).then_some(covered)
 }
 
-/// The number of a group of five bits, of which the last is the sign.
+/// Returns the number in a group of five bits whose highest bit is the sign.
 fn sign_extended(group: u8) -> i64 {
     (i64::from(group & 0x1f) ^ 0x10) - 0x10
 }
 
-/// The runs of a text.
+/// A decoder from compressed text to run lengths.
 #[derive(Clone)]
 pub(super) struct Runs<'a> {
     text: &'a [u8],
@@ -99,7 +101,7 @@ impl<'a> Runs<'a> {
         Self { text: text.as_bytes(), at: 0, n: 0, last: [0; 2] }
     }
 
-    /// The next run of a text that need not be one, or the place where it is damaged.
+    /// Returns the next run length of an untrusted text, or the byte offset at which the text is damaged.
     pub(super) fn checked_next(&mut self) -> Option<Result<u32, usize>> {
         let first = self.at;
         let (mut value, mut shift) = (0_i64, 0);

@@ -1,11 +1,11 @@
-//! How much of each pixel of a smaller image a mask covers.
+//! Mask coverage: the share of each pixel of a smaller image that a mask covers.
 
 use super::Rle;
 use crate::geometry::Size;
 
 impl Rle {
-    /// The share of each pixel of an image of size `to`, row-major, that lies on the object. It costs what the object is
-    /// large.
+    /// Returns the share of each pixel of an image of size `to` that lies on the object, 0 to 1, in row-major order.
+    /// The cost grows with the size of the object, not of the image.
     pub fn coverage(&self, to: Size) -> Vec<f32> {
         let mut shares = vec![0.0; to.area()];
         let scale = |n_to: usize, n: usize| n_to as f32 / n as f32;
@@ -21,7 +21,7 @@ impl Rle {
     }
 }
 
-/// The pixels of `n` that a stretch covers, each with how much of it.
+/// Returns the pixels, of `n`, that the interval `from..to` covers, each with the covered length.
 fn covered(from: f32, to: f32, n: usize) -> impl Iterator<Item = (usize, f32)> {
     let pixels = from as usize..(to.ceil() as usize).min(n);
     pixels.map(move |i| (i, to.min((i + 1) as f32) - from.max(i as f32)))
@@ -36,7 +36,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_are_of_the_area_and_of_each_pixel(mask in any_mask(), width in 1..20_usize, height in 1..20_usize) {
+        fn coverage_adds_up_to_mask_area(mask in any_mask(), width in 1..20_usize, height in 1..20_usize) {
             let to = Size::new(width, height);
             let shares = Rle::encode(&mask).coverage(to);
             prop_assert!(shares.iter().all(|share| (-1e-4..=1.0 + 1e-4).contains(share)));
@@ -47,7 +47,7 @@ mod tests {
         }
 
         #[test]
-        fn at_its_own_size_a_mask_covers_its_pixels(mask in any_mask()) {
+        fn coverage_at_own_size_equals_mask(mask in any_mask()) {
             let shares = Rle::encode(&mask).coverage(mask.size());
             let bits = shares.iter().map(|share| *share > 0.5).collect();
             prop_assert_eq!(Mask::new(mask.size(), bits), mask);

@@ -1,4 +1,4 @@
-//! Masks that are drawn: what a brush, a polygon and a box cover.
+//! Drawn masks: the pixels that a brush, a polygon or a box covers.
 
 use std::ops::Range;
 
@@ -9,13 +9,15 @@ use super::{
 use crate::geometry::{Point, Rect, Size};
 
 impl Rle {
-    /// What a round brush of `radius` pixels covers that is drawn along a line of points, in image pixels: the pixels
-    /// whose centers are at most `radius` away from the line. Points may lie outside of the image; if one of them or
-    /// the radius is not finite, or the radius below zero, nothing is covered.
+    /// Draws a round brush along a polyline. The mask has the pixels whose centers are at most `radius` away from the
+    /// line; `points` and `radius` are in image pixels.
+    ///
+    /// Points may lie outside the image. The mask is empty if a point or the radius is not finite or the radius is
+    /// negative.
     pub fn stroke(points: &[Point], radius: f32, size: Size) -> Self {
         let mut columns = Columns::new(size);
         if are_finite(points) && (0.0..f32::INFINITY).contains(&radius) {
-            // The last point comes with itself, so that a single point draws a disc.
+            // The last point is paired with itself, so that a single point draws a disc.
             for (from, to) in points.iter().zip(points.iter().skip(1).chain(points.last())) {
                 Capsule::new(*from, *to, radius).cover(&mut columns, size);
             }
@@ -23,19 +25,18 @@ impl Rle {
         columns.into_rle()
     }
 
-    /// What closed polygons enclose, in image pixels: the pixels from whose centers a ray crosses their sides an odd
-    /// number of times, so that a polygon within another is a hole. Points may lie outside of the image; a polygon with
-    /// one that is not finite encloses nothing.
+    /// Fills closed polygons, in image pixels, by the even-odd rule at pixel centers, so that a polygon within
+    /// another is a hole. Points may lie outside the image. A polygon with a point that is not finite is ignored.
     pub fn of_polygons(polygons: &[Vec<Point>], size: Size) -> Self {
-        // Of each column the rows from which on its pixels are on the other side.
+        // For each column, the rows at which its pixels change between outside and inside.
         let mut turns: Vec<Vec<usize>> = vec![Vec::new(); size.width];
         for polygon in polygons.iter().filter(|polygon| are_finite(polygon)) {
             for (from, to) in polygon.iter().zip(polygon.iter().cycle().skip(1)) {
-                // A side that two polygons share is one and the same from left to right.
+                // From left to right, a side that two polygons share gives the same numbers for both.
                 let [left, right] =
                     if from.x <= to.x { [from, to] } else { [to, from] }.map(|p| Place::of(*p));
                 for x in centers(left.x, right.x, size.width) {
-                    // The division comes last: where a center is on the side, this finds so.
+                    // The division comes last, so that a center exactly on the side is recognized as such.
                     let y = left.y + (center(x) - left.x) * (right.y - left.y) / (right.x - left.x);
                     turns[x].push(first_center(y, size.height));
                 }
@@ -45,7 +46,8 @@ impl Rle {
         Self::of_turns(size, &turns)
     }
 
-    /// The pixels whose centers a box has, in image pixels; none if it is not finite.
+    /// Fills a box given in image pixels: the mask has the pixels whose centers lie in it, and none if it is not
+    /// finite.
     pub fn of_rect(rect: Rect, size: Size) -> Self {
         let [x0, y0, x1, y1] = <[f32; 4]>::from(rect).map(f64::from);
         if ![x0, y0, x1, y1].iter().all(|v| v.is_finite()) {
@@ -55,7 +57,7 @@ impl Rle {
     }
 }
 
-/// A point that reckons finely enough for lines that reach far beyond the image.
+/// A point in double precision, so that lines may reach far beyond the image.
 #[derive(Clone, Copy)]
 struct Place {
     x: f64,
@@ -72,10 +74,10 @@ impl Place {
     }
 }
 
-/// All that is at most `radius` away from a straight line: convex, so that it has one stretch of each column.
+/// The area at most `radius` away from a line segment. It is convex, so it covers one interval of each column.
 struct Capsule {
     ends: [Place; 2],
-    /// Its two straight sides.
+    /// The two straight sides, each with its end points.
     sides: [[Place; 2]; 2],
     radius: f64,
 }
@@ -99,7 +101,7 @@ impl Capsule {
         }
     }
 
-    /// From where to where it reaches along the line of all points with this x.
+    /// Returns the top and bottom of the area at this `x`, if it reaches there.
     fn column(&self, x: f64) -> Option<[f64; 2]> {
         let (mut top, mut bottom) = (f64::INFINITY, f64::NEG_INFINITY);
         let mut reach = |from: f64, to: f64| (top, bottom) = (top.min(from), bottom.max(to));
@@ -128,19 +130,19 @@ fn center(pixel: usize) -> f64 {
     pixel as f64 + 0.5
 }
 
-/// The first of `n` pixels whose center is not before `at`; `n` if there is none.
+/// Returns the first of `n` pixels whose center is at or after `at`; `n` if there is none.
 fn first_center(at: f64, n: usize) -> usize {
     let first = (at - 0.5).clamp(0.0, n as f64);
     let whole = first as usize;
     whole + usize::from(first > whole as f64)
 }
 
-/// The pixels of `n` whose centers are in `from..to`.
+/// Returns the pixels, of `n`, whose centers are in `from..to`.
 fn centers(from: f64, to: f64, n: usize) -> Range<usize> {
     first_center(from, n)..first_center(to, n)
 }
 
-/// The pixels of `n` whose centers are in `from..=to`.
+/// Returns the pixels, of `n`, whose centers are in `from..=to`.
 fn centers_up_to(from: f64, to: f64, n: usize) -> Range<usize> {
     first_center(from, n)..(to + 0.5).clamp(0.0, n as f64) as usize
 }
@@ -155,7 +157,8 @@ mod tests {
         testing::{any_mask, picture},
     };
 
-    /// A point on a grid of quarter pixels in and round an image of 16 pixels, so that corners and centers are met.
+    /// Generates points on a grid of quarter pixels in and around an image of 16 pixels, so that some hit pixel
+    /// corners and centers.
     fn any_point() -> impl Strategy<Value = Point> {
         (-24..88_i32, -24..88_i32).prop_map(|(x, y)| Point { x: x as f32 / 4.0, y: y as f32 / 4.0 })
     }
@@ -164,7 +167,7 @@ mod tests {
         prop::collection::vec(any_point(), 0..8)
     }
 
-    /// The centers of all pixels, row by row.
+    /// Returns the centers of all pixels in row-major order.
     fn all_centers(size: Size) -> impl Iterator<Item = Place> {
         (0..size.area()).map(move |i| Place { x: center(i % size.width), y: center(i / size.width) })
     }
@@ -177,17 +180,17 @@ mod tests {
         (at.x - from.x - along * dx).hypot(at.y - from.y - along * dy)
     }
 
-    /// Whether an upward ray from here crosses the polygon's sides an odd number of times, in whole numbers of quarter
-    /// pixels.
+    /// Returns true if an upward ray from `at` crosses the polygon's sides an odd number of times. Computes in whole
+    /// quarter pixels.
     fn is_enclosed(at: Place, polygon: &[Point]) -> bool {
         let quarters = |v: f64| (v * 4.0) as i64;
         let (x, y) = (quarters(at.x), quarters(at.y));
         let crossings = (0..polygon.len()).filter(|&i| {
             let ends = [polygon[i], polygon[(i + 1) % polygon.len()]].map(Place::of);
             let [(ax, ay), (bx, by)] = ends.map(|end| (quarters(end.x), quarters(end.y)));
-            // On the ray or left of it, each side for itself, so that a corner counts once.
+            // Each end counts as "on or left of the ray" or "right of it", so that a corner on the ray counts once.
             let spans = (ax <= x) != (bx <= x);
-            // The sign of the cross product tells the side; zero is on the line, which the ray starts from.
+            // The sign of the cross product gives the side of the line; zero means that the ray starts on it.
             let cross = (bx - ax) * (y - ay) - (by - ay) * (x - ax);
             spans && (if bx > ax { cross >= 0 } else { cross <= 0 })
         });
@@ -196,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_stroke_covers_what_is_near_its_line(points in any_points(), radius in 0.0..9.0_f32) {
+        fn stroke_covers_pixels_within_radius(points in any_points(), radius in 0.0..9.0_f32) {
             let size = Size::new(16, 13);
             let drawn = Rle::stroke(&points, radius, size).decode();
             let lines: Vec<(Point, Point)> = match *points {
@@ -205,7 +208,7 @@ mod tests {
             };
             for (at, covered) in all_centers(size).zip(drawn.bits()) {
                 let nearest = lines.iter().map(|(a, b)| distance(at, *a, *b)).fold(f64::INFINITY, f64::min);
-                // Rounding may decide what is just at the edge.
+                // Exactly at the edge, rounding may decide either way.
                 if (nearest - f64::from(radius)).abs() > 1e-9 {
                     prop_assert_eq!(*covered, nearest < f64::from(radius), "{:?}", at.x);
                 }
@@ -213,7 +216,7 @@ mod tests {
         }
 
         #[test]
-        fn polygons_enclose_by_the_even_odd_rule(polygons in prop::collection::vec(any_points(), 0..4)) {
+        fn polygons_are_filled_by_even_odd_rule(polygons in prop::collection::vec(any_points(), 0..4)) {
             let size = Size::new(16, 13);
             let want = all_centers(size).map(|at| polygons.iter().fold(false, |on, p| on ^ is_enclosed(at, p)));
             let want = Mask::new(size, want.collect());
@@ -221,7 +224,7 @@ mod tests {
         }
 
         #[test]
-        fn the_outlines_of_a_mask_enclose_it(mask in any_mask()) {
+        fn filled_outlines_reproduce_mask(mask in any_mask()) {
             let points = |ring: &Vec<[u32; 2]>| ring.iter().map(|&[x, y]| Point { x: x as f32, y: y as f32 }).collect();
             let rings: Vec<Vec<Point>> = Outline::all_of(&mask)
                 .iter()
@@ -231,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn a_box_has_the_pixels_whose_centers_it_has(a in any_point(), b in any_point()) {
+        fn box_covers_pixel_centers_inside_it(a in any_point(), b in any_point()) {
             let size = Size::new(16, 13);
             let want = all_centers(size).map(|at| {
                 let (x, y) = (at.x as f32, at.y as f32);
@@ -242,7 +245,7 @@ mod tests {
         }
 
         #[test]
-        fn any_numbers_are_drawn(points in prop::collection::vec((any::<f32>(), any::<f32>()), 0..6), radius: f32) {
+        fn any_floats_are_drawn(points in prop::collection::vec((any::<f32>(), any::<f32>()), 0..6), radius: f32) {
             let size = Size::new(9, 7);
             let points: Vec<Point> = points.into_iter().map(|(x, y)| Point { x, y }).collect();
             let strange = !are_finite(&points) || points.is_empty();
@@ -255,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dot_is_round() {
+    fn single_point_draws_disc() {
         let dot = Rle::stroke(&[Point { x: 1.5, y: 1.5 }], 1.0, Size::square(3));
         assert_eq!(dot.decode(), picture(&[".#.", "###", ".#."]));
     }
 
     #[test]
-    fn what_is_not_finite_covers_nothing() {
+    fn non_finite_shapes_cover_nothing() {
         let size = Size::square(4);
         let at = |x, y| Point { x, y };
         for strange in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_far_outside_is_cut_off() {
+    fn shapes_far_outside_are_clipped() {
         let size = Size::new(4, 3);
         let far = f32::MAX;
         let line = [Point { x: -far, y: 1.5 }, Point { x: far, y: 1.5 }];

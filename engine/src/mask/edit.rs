@@ -1,4 +1,4 @@
-//! Editing of masks by hand: larger, smaller, without holes, part by part.
+//! Manual mask edits: grow, shrink, fill holes, split into connected components.
 
 use std::cmp::Reverse;
 
@@ -8,11 +8,12 @@ use super::{
 };
 
 impl Rle {
-    /// The object with all pixels up to `radius` pixels away from one of its own (1: those that share an edge with it).
+    /// Dilates the object by a disc: adds all pixels at most `radius` pixels away from one of its own. A radius of 1
+    /// adds the pixels that share an edge with the object.
     #[must_use]
     pub fn grown(&self, radius: usize) -> Self {
         let size = self.size();
-        // Farther than this all of the image is reached anyway.
+        // This radius already reaches every pixel of the image.
         let radius = radius.min(size.width + size.height);
         let heights: Vec<usize> =
             (0..=radius.min(size.width)).map(|dx| (radius * radius - dx * dx).isqrt()).collect();
@@ -26,15 +27,16 @@ impl Rle {
         columns.into_rle()
     }
 
-    /// The object without all pixels up to `radius` pixels away from one off it; what is beyond the image's edge is
-    /// not off it, so that an object that goes on there keeps its pixels.
+    /// Erodes the object by a disc: removes all pixels at most `radius` pixels away from the background. The area
+    /// beyond the edge of the image does not count as background, so an object that is cut off there keeps its pixels
+    /// at the edge.
     #[must_use]
     pub fn shrunk(&self, radius: usize) -> Self {
-        // Of what is off the object, the nearest is always at most one pixel beyond the box.
+        // The background pixel nearest to an object pixel is always at most one pixel outside the bounding box.
         self.subtract(&self.background(1).grown(radius))
     }
 
-    /// The object with its holes filled, of whatever size. What touches the image's edge is no hole.
+    /// Fills holes of any size. Background that touches the edge of the image is not a hole.
     #[must_use]
     pub fn holes_filled(&self) -> Self {
         let Bounds { x, y } = self.bounds(0);
@@ -49,13 +51,14 @@ impl Rle {
         self.union(&Self::of_spans(self.size(), holes))
     }
 
-    /// The part with the most pixels, of equals the leftmost; nothing of nothing.
+    /// Returns the connected component with the most pixels, the leftmost if several are equal. For an empty mask it
+    /// is empty.
     #[must_use]
     pub fn largest_part(&self) -> Self {
         self.parts().into_iter().next().unwrap_or_else(|| Self::empty(self.size()))
     }
 
-    /// The parts, each of pixels that share an edge or a corner: the largest first, of equals the leftmost.
+    /// Splits the object into its 8-connected components, largest first, equal ones from left to right.
     pub fn parts(&self) -> Vec<Self> {
         let spans: Vec<Span> = self.spans().collect();
         let mut parts: Vec<Vec<Span>> = Vec::new();
@@ -70,7 +73,7 @@ impl Rle {
         parts
     }
 
-    /// What is off the object in the box round it, grown by `margin`.
+    /// Returns the background within the bounding box of the object, grown by `margin` pixels.
     fn background(&self, margin: usize) -> Self {
         Self::of_bounds(self.bounds(margin), self.size()).subtract(self)
     }
@@ -89,7 +92,7 @@ mod tests {
         },
     };
 
-    /// Pixels of an image for which `on(x, y)` is true.
+    /// Builds a mask of the pixels for which `on(x, y)` is true.
     fn mask_of(size: Size, on: impl Fn(usize, usize) -> bool) -> Mask {
         Mask::new(size, (0..size.area()).map(|i| on(i % size.width, i / size.width)).collect())
     }
@@ -98,7 +101,7 @@ mod tests {
         Mask::new(mask.size(), mask.bits().iter().map(|bit| !bit).collect())
     }
 
-    /// Grows by looking at every pair of pixels.
+    /// Dilates a mask by comparing every pair of pixels, as a slow but simple reference.
     fn grown_slowly(mask: &Mask, radius: usize) -> Mask {
         let Size { width, height } = mask.size();
         mask_of(mask.size(), |x, y| {
@@ -111,23 +114,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn grown_has_all_within_the_radius(mask in any_mask(), radius in 0..8_usize) {
+        fn grown_adds_pixels_within_radius(mask in any_mask(), radius in 0..8_usize) {
             prop_assert_eq!(Rle::encode(&mask).grown(radius).decode(), grown_slowly(&mask, radius));
         }
 
         #[test]
-        fn to_shrink_is_to_grow_what_is_off_the_object(mask in any_mask(), radius in 0..5_usize) {
+        fn shrinking_equals_growing_background(mask in any_mask(), radius in 0..5_usize) {
             let want = inverted(&grown_slowly(&inverted(&mask), radius));
             prop_assert_eq!(Rle::encode(&mask).shrunk(radius).decode(), want);
         }
 
         #[test]
-        fn filled_holes_are_those_of_the_mask(mask in any_mask()) {
+        fn holes_filled_equals_mask_fill_holes(mask in any_mask()) {
             prop_assert_eq!(Rle::encode(&mask).holes_filled().decode(), mask.fill_holes(usize::MAX));
         }
 
         #[test]
-        fn parts_make_up_the_whole(mask in any_mask()) {
+        fn parts_are_disjoint_and_add_up_to_mask(mask in any_mask()) {
             let whole = Rle::encode(&mask);
             let parts = whole.parts();
             let mut together = Rle::empty(whole.size());
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn growing_without_end_reaches_all_of_the_image() {
+    fn maximum_radius_grows_to_whole_image() {
         let pixel = Rle::encode(&picture(&["...", "..#"]));
         assert_eq!(pixel.grown(usize::MAX).area(), 6);
         assert_eq!(Rle::empty(Size::new(3, 2)).grown(usize::MAX).area(), 0);
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_does_not_shrink_from_the_edge_of_the_image() {
+    fn object_does_not_shrink_at_image_edge() {
         let mask = Rle::encode(&picture(&["##..", "##..", "##.."]));
         assert_eq!(mask.shrunk(1).decode(), picture(&["#...", "#...", "#..."]));
         let all = Rle::encode(&picture(&["##", "##"]));
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leftmost_of_equal_parts_is_the_largest() {
+    fn leftmost_of_equal_parts_counts_as_largest() {
         let mask = Rle::encode(&picture(&["..##", "....", "##.."]));
         assert_eq!(mask.largest_part().decode(), picture(&["....", "....", "##.."]));
     }

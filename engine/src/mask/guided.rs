@@ -1,6 +1,6 @@
-//! The guided filter (He, Sun and Tang, 2010): smooths a plane of numbers except across the edges of a color image.
+//! The guided filter (He, Sun and Tang, 2010): smooths a plane of numbers, but not across the edges of a color image.
 //!
-//! Within each window the result is the linear function of the image's color that comes closest to the plane.
+//! Within each window the result is the linear function of the image's color that fits the plane best.
 
 use std::ops::Range;
 
@@ -10,27 +10,27 @@ use crate::geometry::Size;
 
 use super::resize_bilinear_part;
 
-/// An image, prepared to guide any number of planes.
+/// A guide image with precomputed window statistics, to filter any number of planes.
 pub struct Guide {
     size: Size,
     radius: usize,
-    /// Channels from 0 to 1.
+    /// RGB values from 0 to 1.
     pixels: Vec<[f32; 3]>,
     means: Vec<[f32; 3]>,
-    /// The inverse of each window's covariance.
+    /// The inverse of each window's RGB covariance matrix, with `epsilon` added to its diagonal.
     inverses: Vec<[[f32; 3]; 3]>,
 }
 
-/// For each pixel the linear function of color that the windows over it agree on.
+/// For each pixel, the linear function of color averaged over all windows that contain the pixel.
 pub struct Fit {
     size: Size,
-    /// By how much it rises with each channel, and what it is for black.
+    /// Slopes for red, green and blue, and the value for black.
     functions: Vec<[f32; 4]>,
 }
 
 impl Guide {
-    /// Windows reach `radius` pixels to each side; differences of a color's channels, 0 to 1, below the root of `epsilon`
-    /// are smoothed over.
+    /// Prepares a guide image. Windows reach `radius` pixels to each side. Color differences below the square root of
+    /// `epsilon`, for channels from 0 to 1, are smoothed over.
     pub fn new(image: &RgbImage, radius: usize, epsilon: f32) -> Self {
         let size = Size::new(image.width() as usize, image.height() as usize);
         let pixels: Vec<[f32; 3]> = image.pixels().map(channels).collect();
@@ -48,17 +48,17 @@ impl Guide {
         Self { size, radius, pixels, means, inverses }
     }
 
-    /// The image's size.
+    /// Returns the size of the image.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.pixels) + size_of_val(&*self.means) + size_of_val(&*self.inverses)
     }
 
-    /// Fits a plane of the image's size.
+    /// Fits the linear functions to a plane of the same size as the image, in row-major order.
     ///
     /// # Panics
     /// If the plane has another size.
@@ -76,7 +76,7 @@ impl Guide {
         Fit { size: self.size, functions: box_means(&functions, self.size, self.radius) }
     }
 
-    /// The smoothed plane: what a fit gives on this image.
+    /// Returns the smoothed plane: evaluates a fit on the colors of this image.
     pub fn apply(&self, fit: &Fit) -> Vec<f32> {
         let values = fit.functions.iter().zip(&self.pixels);
         values.map(|([r, g, b, offset], pixel)| offset + dot(&[*r, *g, *b], pixel)).collect()
@@ -84,8 +84,8 @@ impl Guide {
 }
 
 impl Fit {
-    /// Some columns and rows of the smoothed plane at the size of another image of the same scene, with that one's own
-    /// edges.
+    /// Evaluates the fit on another image of the same scene, at that image's size and with its edges. Returns the
+    /// columns and rows of `part`, row by row.
     ///
     /// # Panics
     /// If the part reaches beyond the image.
@@ -114,7 +114,7 @@ fn channels(pixel: &Rgb<u8>) -> [f32; 3] {
     pixel.0.map(|v| f32::from(v) / 255.0)
 }
 
-/// The inverse of a symmetric matrix, given and computed as its upper triangle.
+/// Inverts a symmetric 3 x 3 matrix, given as its upper triangle.
 fn inverse([a, b, c, d, e, f]: [f32; 6]) -> [[f32; 3]; 3] {
     let (aa, ab, ac) = (d * f - e * e, c * e - b * f, b * e - c * d);
     let (bb, bc, cc) = (a * f - c * c, b * c - a * e, a * d - b * b);
@@ -126,8 +126,8 @@ fn dot(a: &[f32; 3], b: &[f32; 3]) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
-/// The means of `N` planes over a square window of `2 radius + 1` pixels, less where the image ends. The planes lie side by
-/// side, so that each step adds all of them at once.
+/// Returns the means of `N` planes over a square window of `2 radius + 1` pixels, clipped at the edges of the image.
+/// The planes are interleaved, so that each step adds all of them together.
 fn box_means<const N: usize>(pixels: &[[f32; N]], size: Size, radius: usize) -> Vec<[f32; N]> {
     let Size { width, height } = size;
     let mut rows = Vec::with_capacity(pixels.len());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_mean_is_the_mean_of_what_is_in_the_image() {
+    fn box_mean_ignores_area_outside_image() {
         let noise = plane(|x, y| ((x * 7 + y * 13 + x * y) % 11) as f32);
         for radius in [0, 1, 3, 20] {
             let pixels: Vec<[f32; 2]> = noise.iter().map(|v| [*v, -v]).collect();
@@ -199,14 +199,14 @@ mod tests {
         }
     }
 
-    /// Red to the left of `edge`, blue from there on.
+    /// Builds an image that is red left of column `edge` and blue elsewhere.
     fn picture(size: Size, edge: u32) -> RgbImage {
         let color = |x| if x < edge { [230, 51, 25] } else { [51, 76, 204] };
         RgbImage::from_fn(size.width as u32, size.height as u32, |x, _| Rgb(color(x)))
     }
 
     #[test]
-    fn noise_goes_and_the_edge_of_the_image_stays() {
+    fn noise_is_smoothed_and_image_edge_stays() {
         let guide = Guide::new(&picture(SIZE, 6), 3, 1e-4);
         let noisy = plane(|x, y| if x < 6 { 1.0 } else { -1.0 } + if (x + y) % 2 == 0 { 0.5 } else { -0.5 });
         for (i, v) in guide.apply(&guide.fit(&noisy)).into_iter().enumerate() {
@@ -216,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_image_has_its_own_edge() {
+    fn enlarged_plane_follows_edge_of_large_image() {
         let fit = Guide::new(&picture(SIZE, 6), 3, 1e-4).fit(&plane(|x, _| if x < 6 { 1.0 } else { -1.0 }));
-        // The edge is three pixels off where the small image could show it.
+        // The edge is three pixels away from where it is in the small image.
         let values = fit.enlarge(&picture(Size::new(130, 90), 63), [0..130, 0..90]);
         let row: Vec<bool> = values[130 * 45..130 * 46].iter().map(|&v| v > 0.0).collect();
         assert_eq!(row, (0..130).map(|x| x < 63).collect::<Vec<bool>>());

@@ -1,4 +1,4 @@
-//! Masks of logits, which models make small: only where the object can be are they made large.
+//! Masks from logits. Models return logits at low resolution; only the part that can contain the object is resized.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use super::{Mask, Rle, resize_bilinear_part, spans::Turns};
 use crate::geometry::Size;
 
 impl Mask {
-    /// The pixels whose logit is above zero when `logits`, of size `from`, are resized to `size`.
+    /// Resizes `logits` from size `from` to `size` bilinearly and returns the pixels above zero.
     ///
     /// # Panics
-    /// If there are more or fewer logits than `from` says.
+    /// If the number of logits is not `from.area()`.
     pub fn from_logits(logits: &[f32], from: Size, size: Size) -> Self {
         let mut mask = Self::empty(size);
         let [columns, rows] = surroundings(logits, from, size);
@@ -23,10 +23,11 @@ impl Mask {
 }
 
 impl Rle {
-    /// [`Mask::from_logits`], encoded.
+    /// Resizes `logits` from size `from` to `size` bilinearly and returns the pixels above zero, like
+    /// [`Mask::from_logits`], but as run lengths.
     ///
     /// # Panics
-    /// If there are more or fewer logits than `from` says.
+    /// If the number of logits is not `from.area()`.
     pub fn from_logits(logits: &[f32], from: Size, size: Size) -> Self {
         let [columns, rows] = surroundings(logits, from, size);
         let mut turns = Turns::new(size.width);
@@ -45,8 +46,8 @@ impl Rle {
     }
 }
 
-/// The columns and rows of `size` that have all pixels whose logit can be above zero: those between a logit above zero
-/// and its neighbors.
+/// Returns the columns and rows, at `size`, that contain all pixels whose resized logit can be above zero: the bounding
+/// box of the logits above zero and their neighbors.
 fn surroundings(logits: &[f32], from: Size, size: Size) -> [Range<usize>; 2] {
     let is_on = |row: &[f32]| row.iter().any(|logit| *logit > 0.0);
     let mut rows = logits.chunks_exact(from.width.max(1));
@@ -55,7 +56,7 @@ fn surroundings(logits: &[f32], from: Size, size: Size) -> [Range<usize>; 2] {
     let is_on = |x: &usize| (top..=bottom).any(|y| logits[y * from.width + x] > 0.0);
     let left = (0..from.width).find(is_on).unwrap_or(0);
     let right = (0..from.width).rfind(is_on).unwrap_or(left);
-    // One pixel more than needed on either side, whatever rounding does.
+    // One more pixel than needed on either side allows for rounding.
     let span = |first: usize, last: usize, n_from: usize, n_to: usize| {
         let scale = n_to as f64 / n_from as f64;
         let (start, end) = ((first as f64 - 0.5) * scale - 1.5, (last as f64 + 1.5) * scale + 1.5);
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
     use crate::mask::resize_bilinear;
 
-    /// Logits that are above zero here and there, or nowhere.
+    /// Generates logits of which any share, or none, may be above zero.
     fn any_logits() -> impl Strategy<Value = (Size, Vec<f32>)> {
         (1..12_usize, 1..12_usize, 0.0..1.0_f32).prop_flat_map(|(width, height, share)| {
             let logit = (-10.0..10.0_f32, 0.0..1.0_f32);
@@ -83,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_above_zero_when_all_is_resized_is_on(
+        fn from_logits_equals_resizing_whole_plane(
             (from, logits) in any_logits(),
             width in 0..50_usize,
             height in 0..50_usize,

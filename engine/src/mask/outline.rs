@@ -1,4 +1,4 @@
-//! The outline of a mask, along the edges of its pixels, with its holes.
+//! Outlines of masks and their holes, along pixel edges.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -8,33 +8,34 @@ use super::{
 };
 use crate::geometry::Size;
 
-/// Corners of a closed line along pixel edges, each once, in image pixels; neighbors differ in x or in y alone.
+/// Corners of a closed line along pixel edges, in image pixels. Each corner appears once; consecutive corners differ
+/// in either x or y.
 pub type Polygon = Vec<[u32; 2]>;
 
-/// One part of a mask: pixels that share an edge.
+/// The outline of one 4-connected component of a mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
-    /// Its outer edge, clockwise on the screen.
+    /// The outer edge, clockwise on the screen.
     pub exterior: Polygon,
-    /// The edges of its holes, counterclockwise.
+    /// The edges of the holes, counterclockwise on the screen.
     pub holes: Vec<Polygon>,
 }
 
 impl Outline {
-    /// The outlines of all parts of a mask. Pixels that share only a corner are two parts.
+    /// Traces the outlines of all components of a mask. Pixels that share only a corner are in separate components.
     pub fn all_of(mask: &Mask) -> Vec<Self> {
         Self::of_rle(&Rle::encode(mask))
     }
 
-    /// The same of run lengths, without making pixels of them.
+    /// Traces the outlines of all components of a mask given as run lengths, without decoding it.
     pub fn of_rle(rle: &Rle) -> Vec<Self> {
         let spans: Vec<Span> = rle.spans().collect();
         let parts = labels(&spans, Connectivity::Four);
-        // Parts and outer edges both come in the order of their first pixels.
+        // Components and outer edges are both in the order of their first pixels.
         let mut outlines: Vec<Self> = Vec::new();
         for Ring { start: [x, y], corners, is_hole } in rings(rle, &spans) {
             if is_hole {
-                // The pixel left of where the hole starts is of the part that has the hole.
+                // The pixel to the left of the hole's start belongs to the component that has the hole.
                 let beside = (x as usize - 1, y as usize);
                 let span = spans.partition_point(|span| (span.x, span.y1) <= beside);
                 outlines[parts[span]].holes.push(corners);
@@ -45,13 +46,13 @@ impl Outline {
         outlines
     }
 
-    /// The mask that these outlines enclose; the inverse of [`Self::all_of`].
+    /// Fills outlines into a mask of `size`; the inverse of [`Self::all_of`].
     pub fn fill(outlines: &[Self], size: Size) -> Mask {
         let mut bits = vec![false; size.area()];
         let rings = outlines.iter().flat_map(|outline| outline.holes.iter().chain([&outline.exterior]));
         for ring in rings {
             for ([x, y0], [x1, y1]) in edges(ring) {
-                // Each upright edge turns over all pixels to its right.
+                // Each vertical edge flips all pixels to its right.
                 for y in if x == x1 { y0.min(y1)..y0.max(y1) } else { 0..0 } {
                     let row = y as usize * size.width;
                     bits[row + x as usize..row + size.width].iter_mut().for_each(|bit| *bit = !*bit);
@@ -66,15 +67,15 @@ fn edges(ring: &Polygon) -> impl Iterator<Item = ([u32; 2], [u32; 2])> {
     ring.iter().copied().zip(ring.iter().copied().cycle().skip(1))
 }
 
-/// A closed line with the mask on its right hand.
+/// A closed line with the mask on its right-hand side.
 struct Ring {
-    /// Its topmost corner of those farthest left.
+    /// The topmost of the leftmost corners.
     start: [u32; 2],
     corners: Polygon,
     is_hole: bool,
 }
 
-/// All closed lines, in the order of their starts.
+/// Returns all closed lines, in the order of their start corners.
 fn rings(rle: &Rle, spans: &[Span]) -> Vec<Ring> {
     let mut leaving = Leaving::of(rle, spans);
     let mut rings = Vec::new();
@@ -90,14 +91,15 @@ fn rings(rle: &Rle, spans: &[Span]) -> Vec<Ring> {
             (from, to) = (to, next);
         }
         corners.push(start);
-        // An outer edge starts along the top of its first pixel, a hole's down its own left side.
+        // An outer edge first runs along the top of its first pixel; the edge of a hole first runs down the hole's
+        // left side.
         rings.push(Ring { start, corners, is_hole: first[0] == start[0] });
     }
     rings
 }
 
-/// Where the edges between the mask and what is off it lead from each corner, with the mask on their right hand: one
-/// way, or two where the mask touches itself or another part at the corner.
+/// The directed edges between mask and background, by the corner at which they start, with the mask on their right-hand
+/// side. One edge leaves a corner, or two where the mask touches itself or another component there.
 struct Leaving(BTreeMap<[u32; 2], Vec<[u32; 2]>>);
 
 impl Leaving {
@@ -117,13 +119,13 @@ impl Leaving {
         leaving
     }
 
-    /// The topmost corner of those farthest left.
+    /// Returns the topmost of the leftmost corners.
     fn first(&self) -> Option<[u32; 2]> {
         self.0.first_key_value().map(|(corner, _)| *corner)
     }
 
-    /// Takes the edge by which a line that came in some direction leaves a corner: where there are two, it turns right
-    /// and stays with its own part. Returns the edge's end.
+    /// Removes the edge by which a line that arrives in direction `came` leaves a corner, and returns the edge's end.
+    /// If two edges leave the corner, the line turns right and so stays with its own component.
     fn take(&mut self, corner: [u32; 2], came: Option<[i8; 2]>) -> [u32; 2] {
         let Entry::Occupied(mut ends) = self.0.entry(corner) else {
             unreachable!("as many edges leave a corner as arrive")
@@ -138,7 +140,7 @@ impl Leaving {
     }
 }
 
-/// The direction of an edge along x or y.
+/// Returns the direction of an edge along x or y.
 fn direction(from: [u32; 2], to: [u32; 2]) -> [i8; 2] {
     [0, 1].map(|i| to[i].cmp(&from[i]) as i8)
 }
@@ -151,7 +153,7 @@ mod tests {
     use crate::mask::testing::{any_mask, picture};
 
     #[test]
-    fn a_ring_has_an_outer_edge_and_a_hole() {
+    fn ring_shape_has_exterior_and_hole() {
         let outlines = Outline::all_of(&picture(&["....", ".###", ".#.#", ".###"]));
         assert_eq!(
             outlines,
@@ -163,19 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_touch_at_a_corner_are_two() {
+    fn parts_sharing_a_corner_have_two_outlines() {
         assert_eq!(Outline::all_of(&picture(&["#.", ".#"])).len(), 2);
     }
 
     proptest! {
         #[test]
-        fn filling_the_outlines_gives_the_mask_back(mask in any_mask()) {
+        fn filling_outlines_restores_mask(mask in any_mask()) {
             let outlines = Outline::all_of(&mask);
             prop_assert_eq!(Outline::fill(&outlines, mask.size()), mask);
         }
 
         #[test]
-        fn each_part_has_one_outline(mask in any_mask()) {
+        fn each_component_has_one_outline(mask in any_mask()) {
             let parts = crate::mask::Components::of(&mask, crate::mask::Connectivity::Four);
             prop_assert_eq!(Outline::all_of(&mask).len(), parts.n());
         }

@@ -1,26 +1,26 @@
-//! The part of a mask that matters, as a bitmap.
+//! Patches: the bounding box of a mask as a bitmap.
 
 use super::{Mask, Rle, spans::Span};
 use crate::geometry::Size;
 
-/// A part of a mask: where it is in the image, and its pixels.
+/// A rectangular part of a mask: its position in the image and its pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// Column and row of its first pixel in the image.
+    /// Column and row of the patch's top-left pixel in the image.
     pub corner: (usize, usize),
-    /// Its pixels.
+    /// The pixels of the patch.
     pub mask: Mask,
 }
 
 impl Rle {
-    /// The pixels in the smallest box round the object, grown by `margin` pixels and clipped to the image; of nothing
-    /// a patch of 0x0.
+    /// Returns the pixels in the bounding box of the object, grown by `margin` pixels and clipped to the image. For an
+    /// empty mask the patch is 0x0.
     pub fn patch(&self, margin: usize) -> Patch {
         let bounds = self.bounds(margin);
         Patch { corner: (bounds.x.start, bounds.y.start), mask: self.decode_within(&bounds) }
     }
 
-    /// The mask of an image of `size` that has this patch and nothing else; what reaches beyond the image is left out.
+    /// Returns a mask of `size` with the pixels of this patch, clipped to the image, and no others.
     pub fn of_patch(patch: &Patch, size: Size) -> Self {
         let (x, y) = patch.corner;
         let on_patch = Self::encode(&patch.mask);
@@ -42,7 +42,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_patch_has_all_of_the_mask(mask in any_mask(), margin in 0..4_usize) {
+        fn patch_contains_whole_mask(mask in any_mask(), margin in 0..4_usize) {
             let rle = Rle::encode(&mask);
             let patch = rle.patch(margin);
             prop_assert_eq!(Rle::of_patch(&patch, rle.size()), rle);
@@ -50,7 +50,7 @@ mod tests {
         }
 
         #[test]
-        fn a_patch_is_clipped_to_the_image(mask in any_mask(), x in 0..6_usize, y in 0..6_usize) {
+        fn patch_is_clipped_to_image(mask in any_mask(), x in 0..6_usize, y in 0..6_usize) {
             let size = Size::new(7, 5);
             let placed = Rle::of_patch(&Patch { corner: (x, y), mask: mask.clone() }, size).decode();
             for i in 0..size.area() {
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_is_the_smallest_box_and_its_margin() {
+    fn patch_is_bounding_box_plus_margin() {
         let rle = Rle::encode(&picture(&[".....", ".###.", ".#.#.", ".###.", ".....", "....."]));
         let patch = rle.patch(0);
         assert_eq!(patch, Patch { corner: (1, 1), mask: picture(&["###", "#.#", "###"]) });

@@ -1,10 +1,10 @@
-//! Planes of floats at another size, as PyTorch's `interpolate` makes them with `align_corners=False`.
+//! Resizing of float planes, equal to PyTorch's `interpolate` with `align_corners=False`.
 
 use std::ops::Range;
 
 use crate::geometry::Size;
 
-/// Linear interpolation between the four nearest pixels; edges are repeated.
+/// Resizes a row-major plane by linear interpolation between the four nearest pixels; edge pixels are repeated.
 ///
 /// # Panics
 /// If `plane` is not of size `from`.
@@ -15,7 +15,8 @@ pub fn resize_bilinear(plane: &[f32], from: Size, to: Size) -> Vec<f32> {
     out
 }
 
-/// Some columns and rows of [`resize_bilinear`], a row at a time.
+/// Resizes a plane like [`resize_bilinear`], but calculates only the columns and rows of `part`. Calls `each` with
+/// one row at a time.
 ///
 /// # Panics
 /// If `plane` is not of size `from`, or the part reaches beyond `to`.
@@ -29,7 +30,8 @@ pub fn resize_bilinear_part(
     resize(plane, from, to, part, nearest_two, each);
 }
 
-/// As [`resize_bilinear`], but a pixel that covers several is their weighted mean (`antialias=True`).
+/// Resizes a plane like [`resize_bilinear`], but a new pixel that covers several old ones is their weighted mean
+/// (`antialias=True`).
 ///
 /// # Panics
 /// If `plane` is not of size `from`.
@@ -40,8 +42,8 @@ pub fn resize_bilinear_antialias(plane: &[f32], from: Size, to: Size) -> Vec<f32
     out
 }
 
-/// The value at a point in the middle of four pixels or anywhere between; `x` and `y` count from the middle of the first
-/// pixel, and beyond the edges is what is nearest.
+/// Interpolates the value at a point. `x` and `y` are in pixels from the center of the first pixel; points beyond the
+/// edges get the nearest value.
 ///
 /// # Panics
 /// If `plane` is empty or not of size `size`.
@@ -58,16 +60,17 @@ pub fn sample_bilinear(plane: &[f32], size: Size, x: f32, y: f32) -> f32 {
     row(top) + dy * (row(bottom) - row(top))
 }
 
-/// Which pixels make each new one, and how much of each: as many for all, some of which may weigh nothing.
+/// The source pixels and weights of each new pixel along one axis. All new pixels have the same number of sources; a
+/// weight may be zero.
 struct Taps {
     firsts: Vec<usize>,
     n_each: usize,
-    /// `[firsts, n_each]`
+    /// Shape `[firsts, n_each]`.
     weights: Vec<f32>,
 }
 
 impl Taps {
-    /// From the first pixel and the weights of each; `n_from` is how many pixels there are.
+    /// Creates taps from each new pixel's first source and weights, for `n_from` source pixels.
     fn new(n_from: usize, taps: &[(usize, Vec<f32>)]) -> Self {
         let n_each = taps.iter().map(|(_, weights)| weights.len()).max().unwrap_or(1);
         let firsts = taps.iter().map(|(first, _)| *first.min(&(n_from - n_each))).collect();
@@ -151,7 +154,7 @@ fn resize(
     }
 }
 
-/// `planes` of `from` x `from` resized to `to` x `to` as PyTorch's bicubic does (A = -0.75, half-pixel centers, edges
+/// Resizes `planes` of `from` x `from` to `to` x `to` like PyTorch's bicubic mode (A = -0.75, half-pixel centers, edges
 /// repeated).
 pub fn resize_bicubic(planes: &[f32], from: usize, to: usize) -> Vec<f32> {
     let taps: Vec<[(usize, f64); 4]> = (0..to)
@@ -181,7 +184,7 @@ pub fn resize_bicubic(planes: &[f32], from: usize, to: usize) -> Vec<f32> {
     out
 }
 
-/// The cubic convolution kernel (Keys, 1981).
+/// Returns the weight of a pixel at a distance by the cubic convolution kernel (Keys, 1981).
 fn keys_kernel(distance: f64) -> f64 {
     const A: f64 = -0.75;
     let d = distance.abs();
@@ -206,7 +209,7 @@ mod tests {
         }
     }
 
-    // torch.nn.functional.interpolate of the plane as [1, 1, 3, 4], mode="bilinear".
+    // Expected: torch.nn.functional.interpolate of the plane as [1, 1, 3, 4], mode="bilinear".
     #[test]
     fn bilinear_matches_pytorch() {
         check(&resize_bilinear(&PLANE, Size::new(4, 3), Size::new(5, 2)), &BILINEAR_5_2);
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_cut_out_of_the_whole() {
+    fn resized_part_equals_crop_of_whole() {
         let (from, to) = (Size::new(4, 3), Size::new(9, 7));
         let whole = resize_bilinear(&PLANE, from, to);
         let mut part = Vec::new();
@@ -223,7 +226,7 @@ mod tests {
         assert_eq!(part, cut);
     }
 
-    // The same with antialias=True.
+    // Expected: torch.nn.functional.interpolate of the plane as [1, 1, 3, 4], mode="bilinear", antialias=True.
     #[test]
     fn antialiased_matches_pytorch() {
         check(&resize_bilinear_antialias(&PLANE, Size::new(4, 3), Size::new(2, 2)), &ANTIALIASED_2_2);
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_size_changes_nothing() {
+    fn resizing_to_same_size_changes_nothing() {
         check(&resize_bilinear_antialias(&PLANE, Size::new(4, 3), Size::new(4, 3)), &PLANE);
     }
 

@@ -1,4 +1,4 @@
-//! Run lengths as COCO has them: column by column, the first run off the object.
+//! Run lengths as in COCO: in column-major order, the first run off the object.
 
 use serde::{Deserialize, Serialize, de::Error as _};
 
@@ -11,24 +11,24 @@ use crate::geometry::{Rect, Size};
 
 /// A mask as run lengths in column-major order: zeros, ones, zeros, … Only the first run may be empty.
 ///
-/// They are kept as the compressed text that files have: a third of the memory of numbers, and a file of many masks is
-/// read and written as it is.
+/// They are stored as the compressed text used in COCO files. It takes a third of the memory of numbers, and files
+/// with many masks are read and written without conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rle {
     pub(super) size: Size,
     counts: Box<str>,
 }
 
-/// Why run lengths are no mask.
+/// Error for run lengths that do not form a mask.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RleError {
-    /// The compressed string is cut short or has characters that it never has.
+    /// The compressed string is truncated or has invalid characters.
     #[error("the run lengths are damaged at character {0}")]
     Damaged(usize),
-    /// Too many or too few pixels.
+    /// The runs cover too many or too few pixels.
     #[error("the run lengths cover {covered} pixels, the image of {size} has {}", size.area())]
     WrongArea {
-        /// The sum of the runs.
+        /// Sum of the run lengths.
         covered: u64,
         /// The image's size.
         size: Size,
@@ -36,17 +36,17 @@ pub enum RleError {
 }
 
 impl Rle {
-    /// A mask with no pixel on the object.
+    /// Returns a mask without object pixels.
     pub fn empty(size: Size) -> Self {
         Self::of(size, Counts::of([size.area() as u32]))
     }
 
-    /// From runs that cover the image.
+    /// Creates a mask from runs that cover the image exactly.
     pub(super) fn of(size: Size, counts: Counts) -> Self {
         Self { size, counts: counts.into() }
     }
 
-    /// The runs, off the object and on it in turn.
+    /// Returns the run lengths, alternately off and on the object.
     pub(super) fn runs(&self) -> Runs<'_> {
         Runs::of(&self.counts)
     }
@@ -55,21 +55,21 @@ impl Rle {
     pub fn encode(mask: &Mask) -> Self {
         let size = mask.size();
         let mut turns = Turns::new(size.width);
-        // Row by row, as the pixels lie in memory.
+        // Row by row, in memory order.
         for (y, row) in mask.bits().chunks_exact(size.width.max(1)).enumerate() {
             turns.add(y, 0, row);
         }
         Self::of_turns(size, &turns.columns)
     }
 
-    /// The mask.
+    /// Decodes the run lengths into a bitmap.
     pub fn decode(&self) -> Mask {
         self.decode_within(&Bounds { x: 0..self.size.width, y: 0..self.size.height })
     }
 
-    /// The pixels of a box that has all of the object.
+    /// Decodes the pixels of a box that contains the whole object.
     pub(super) fn decode_within(&self, Bounds { x, y }: &Bounds) -> Mask {
-        // Row by row, as the pixels lie in memory: of each row the columns where it comes onto the object or leaves it.
+        // Row by row, in memory order. `turns` has, for each row, the columns at which it enters or leaves the object.
         let [onto, off] = self.sides();
         let mut turns: Vec<Vec<usize>> = vec![Vec::new(); y.len()];
         for side in onto.union(&off).spans() {
@@ -83,7 +83,7 @@ impl Rle {
         Mask::new(size, bits)
     }
 
-    /// Whether a pixel is on the object; none outside of the image is.
+    /// Returns true if pixel (`x`, `y`) is on the object; false for pixels outside the image.
     pub fn contains(&self, x: usize, y: usize) -> bool {
         if x >= self.size.width || y >= self.size.height {
             return false;
@@ -98,39 +98,39 @@ impl Rle {
         run.is_some_and(|i| i % 2 == 1)
     }
 
-    /// Pixels of either mask.
+    /// Returns the pixels that are in at least one of the masks.
     ///
     /// # Panics
-    /// If the sizes differ, as for all that combine two masks.
+    /// If the sizes differ, as for all methods that combine two masks.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a | b)
     }
 
-    /// Pixels of both masks.
+    /// Returns the pixels that are in both masks.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & b)
     }
 
-    /// Pixels of this mask and not of the other.
+    /// Returns the pixels that are in this mask but not in `other`.
     #[must_use]
     pub fn subtract(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & !b)
     }
 
-    /// Intersection over union, 0 to 1; of two empty masks 0, as pycocotools has it.
+    /// Returns the intersection over union, 0 to 1. For two empty masks it is 0, as in pycocotools.
     pub fn iou(&self, other: &Self) -> f64 {
         let intersection = self.intersection(other).area();
         intersection as f64 / (self.area() + other.area() - intersection).max(1) as f64
     }
 
-    /// Walks along the runs of both, without making pixels of them.
+    /// Combines two masks run by run, without decoding them.
     fn combine(&self, other: &Self, both: impl Fn(bool, bool) -> bool) -> Self {
         assert_eq!(self.size, other.size, "masks of two sizes");
         let mut runs = [self.runs(), other.runs()];
         let mut rests = [0, 0];
-        // Each list starts with zeros, so its first run turns this to false.
+        // Each list starts with zeros, so its first run flips this to false.
         let mut values = [true, true];
         let mut counts = Counts::default();
         let (mut value, mut run) = (false, 0);
@@ -156,34 +156,34 @@ impl Rle {
         }
     }
 
-    /// The image's size.
+    /// Returns the size of the image.
     pub fn size(&self) -> Size {
         self.size
     }
 
-    /// Whether no pixel is on the object; sooner known than the area.
+    /// Returns true if no pixel is on the object. Faster than [`Self::area`].
     pub fn is_empty(&self) -> bool {
         // Only the first run may be empty, and it is off the object.
         self.runs().nth(1).is_none()
     }
 
-    /// Pixels on the object.
+    /// Counts the pixels on the object.
     pub fn area(&self) -> u64 {
         self.runs().skip(1).step_by(2).map(u64::from).sum()
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.counts.len()
     }
 
-    /// The smallest box round the object; without an area if there is none.
+    /// Returns the bounding box of the object in image pixels; a box without area if the mask is empty.
     pub fn rect(&self) -> Rect {
         let [x, y, width, height] = self.bbox().map(|v| v as f32);
         Rect { x0: x, y0: y, x1: x + width, y1: y + height }
     }
 
-    /// `[x, y, width, height]` of the smallest box round the object; all zero if there is none.
+    /// Returns the bounding box of the object as `[x, y, width, height]` in image pixels; zeros if the mask is empty.
     pub fn bbox(&self) -> [u32; 4] {
         let height = self.size.height as u64;
         let (mut x0, mut y0, mut x1, mut y1) = (u64::MAX, u64::MAX, 0, 0);
@@ -193,7 +193,7 @@ impl Rle {
             if i % 2 == 1 && run > 0 {
                 let (first, last) = (at, at + run - 1);
                 (x0, x1) = (x0.min(first / height), x1.max(last / height + 1));
-                // A run over a column's end touches top and bottom.
+                // A run that continues into the next column touches the top and bottom.
                 let spans = first / height != last / height;
                 y0 = y0.min(if spans { 0 } else { first % height });
                 y1 = y1.max(if spans { height } else { last % height + 1 });
@@ -203,20 +203,20 @@ impl Rle {
         if x1 == 0 { [0; 4] } else { [x0, y0, x1 - x0, y1 - y0].map(|v| v as u32) }
     }
 
-    /// The compressed string of pycocotools.
+    /// Returns the run lengths as the compressed string of pycocotools.
     pub fn counts(&self) -> &str {
         &self.counts
     }
 
-    /// The lengths themselves, column by column, the first off the object.
+    /// Returns the run lengths as numbers, in column-major order, the first off the object.
     pub fn run_lengths(&self) -> Vec<u32> {
         self.runs().collect()
     }
 
-    /// Reads what [`Self::counts`] writes.
+    /// Parses the compressed string that [`Self::counts`] returns.
     ///
     /// # Errors
-    /// If the string is damaged or of an image of another size.
+    /// If the string is damaged or belongs to an image of another size.
     pub fn from_counts(size: Size, text: &str) -> Result<Self, RleError> {
         if counts::covered(text) == Some(size.area() as u64) {
             return Ok(Self { size, counts: text.into() });
@@ -224,7 +224,7 @@ impl Rle {
         Self::from_runs(size, Self::parse_counts(text)?)
     }
 
-    /// Parses what [`Self::counts`] writes into run lengths, whatever they cover.
+    /// Parses the compressed string that [`Self::counts`] returns into run lengths, which need not cover an image.
     ///
     /// # Errors
     /// If the string is damaged.
@@ -233,12 +233,12 @@ impl Rle {
         std::iter::from_fn(|| runs.checked_next()).collect::<Result<_, _>>().map_err(RleError::Damaged)
     }
 
-    /// From the runs themselves.
+    /// Creates a mask from run lengths as numbers.
     ///
     /// # Errors
     /// If they do not cover the image.
     pub fn from_runs(size: Size, runs: impl IntoIterator<Item = u32>) -> Result<Self, RleError> {
-        // Empty runs join their neighbors.
+        // An empty run joins its two neighbors into one run.
         let mut joined: Vec<u32> = Vec::new();
         let (mut covered, mut joins) = (0_u64, false);
         for run in runs {
@@ -310,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn masks_survive(mask in any_mask()) {
+        fn masks_round_trip(mask in any_mask()) {
             let rle = Rle::encode(&mask);
             prop_assert_eq!(rle.decode(), mask.clone());
             prop_assert_eq!(rle.area(), mask.area() as u64);
@@ -321,7 +321,7 @@ mod tests {
         }
 
         #[test]
-        fn the_box_is_the_smallest(mask in any_mask()) {
+        fn bbox_is_smallest_box(mask in any_mask()) {
             let width = mask.size().width as u32;
             let on = || (0..).zip(mask.bits()).filter(|(_, on)| **on).map(|(i, _): (u32, _)| (i % width, i / width));
             let range = |values: Vec<u32>| {
@@ -335,7 +335,7 @@ mod tests {
         }
 
         #[test]
-        fn it_contains_the_pixels_of_the_mask(mask in any_mask()) {
+        fn contains_agrees_with_bitmap(mask in any_mask()) {
             let Size { width, height } = mask.size();
             let rle = Rle::encode(&mask);
             for (x, y) in (0..width + 2).flat_map(|x| (0..height + 2).map(move |y| (x, y))) {
@@ -344,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_run_lengths_or_an_error(text: String, width in 0..50_usize, height in 0..50_usize) {
+        fn arbitrary_text_parses_or_fails(text: String, width in 0..50_usize, height in 0..50_usize) {
             let size = Size::new(width, height);
             if let Ok(rle) = Rle::from_counts(size, &text) {
                 prop_assert_eq!(rle.decode().size(), size);
@@ -352,7 +352,7 @@ mod tests {
         }
 
         #[test]
-        fn sets_of_runs_are_sets_of_pixels(pair in any_mask().prop_flat_map(|a| {
+        fn set_operations_agree_with_bitmaps(pair in any_mask().prop_flat_map(|a| {
             let n = a.bits().len();
             let size = a.size();
             (Just(a), prop::collection::vec(any::<bool>(), n).prop_map(move |bits| Mask::new(size, bits)))
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_runs_join() {
+    fn empty_runs_join_their_neighbors() {
         let size = Size::new(1, 6);
         let rle = Rle::from_runs(size, [0, 2, 0, 1, 3]).unwrap();
         assert_eq!(rle, Rle::encode(&picture(&["#", "#", "#", ".", ".", "."])));
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_runs_are_refused() {
+    fn oversized_runs_are_rejected() {
         let size = Size::new(4, 4);
         assert!(Rle::from_counts(size, "ooooooooooooooooo0").is_err());
         assert!(serde_json::from_str::<Rle>(r#"{"size": [99999999999, 9], "counts": [4]}"#).is_err());

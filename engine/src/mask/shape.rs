@@ -1,4 +1,4 @@
-//! An object's pixels in a few numbers: how many, where, how far spread, in how many parts.
+//! Shape statistics of an object: area, position, spread and number of components.
 
 use super::{
     Connectivity, Rle,
@@ -6,26 +6,26 @@ use super::{
 };
 use crate::geometry::Point;
 
-/// How an object lies in its image.
+/// Shape statistics of an object in an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shape {
     /// Pixels on the object.
     pub area: u64,
-    /// `[x, y, width, height]` of the smallest box round it, in pixels.
+    /// Bounding box as `[x, y, width, height]`, in image pixels.
     pub bbox: [u32; 4],
-    /// The mean of its pixels' centers, in image pixels.
+    /// Mean of the object's pixel centers, in image pixels.
     pub center: Point,
-    /// The standard deviation of its pixels' places along its long axis and across, in pixels; of a disc half its
-    /// radius.
+    /// Standard deviations of the object's pixel positions along its long axis and across it, in pixels. For a disc
+    /// both are half the radius.
     pub axes: [f32; 2],
-    /// Its parts, each of pixels that share an edge or a corner, without specks of less than a hundredth of its area.
+    /// Number of 8-connected components, without specks of less than a hundredth of the object's area.
     pub n_parts: usize,
-    /// Pixels of the largest part.
+    /// Pixels of the largest component.
     pub largest_part: u64,
 }
 
 impl Rle {
-    /// The object's shape; none of nothing.
+    /// Computes the object's shape; `None` for an empty mask.
     pub fn shape(&self) -> Option<Shape> {
         let spans: Vec<Span> = self.spans().collect();
         let mut areas: Vec<u64> = Vec::new();
@@ -43,15 +43,15 @@ impl Rle {
     }
 }
 
-/// The center and the axes of `area` pixels.
+/// Returns the center and the axes of spans that have `area` pixels in total.
 fn spread(spans: &[Span], area: f64) -> (Point, [f32; 2]) {
     let mean = |of: &dyn Fn(&Span) -> f64| spans.iter().map(of).sum::<f64>() / area;
     let n = |s: &Span| (s.y1 - s.y0) as f64;
-    // The middle of a span, in pixels whose centers are whole numbers.
+    // The middle of a span, with pixel centers at whole numbers.
     let middle = |s: &Span| (s.y0 + s.y1 - 1) as f64 / 2.0;
     let x = mean(&|s| s.x as f64 * n(s));
     let y = mean(&|s| middle(s) * n(s));
-    // A pixel is spread itself: by a twelfth, as is anything of width 1.
+    // A pixel has a variance itself: 1/12, as any uniform distribution of width 1.
     let xx = mean(&|s| (s.x as f64 - x).powi(2) * n(s)) + 1.0 / 12.0;
     let yy = mean(&|s| ((middle(s) - y).powi(2) + n(s).powi(2) / 12.0) * n(s));
     let xy = mean(&|s| (s.x as f64 - x) * (middle(s) - y) * n(s));
@@ -72,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shape_is_that_of_the_pixels(mask in any_mask()) {
+        fn shape_agrees_with_pixel_statistics(mask in any_mask()) {
             let rle = Rle::encode(&mask);
             let Some(shape) = rle.shape() else {
                 prop_assert_eq!(mask.area(), 0);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disc_has_half_its_radius_as_axes_and_a_bar_is_long_whichever_way_it_lies() {
+    fn axes_fit_disc_and_rotated_bar() {
         let size = Size::square(100);
         let disc = Rle::stroke(&[Point { x: 50.0, y: 40.0 }], 20.0, size).shape().unwrap();
         assert!(disc.axes.iter().all(|axis| (axis - 10.0).abs() < 0.1), "{disc:?}");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn specks_are_no_parts() {
+    fn specks_are_not_counted_as_parts() {
         let speck = Point { x: 90.0, y: 90.0 };
         let disc = Rle::stroke(&[Point { x: 50.0, y: 40.0 }], 20.0, Size::square(100));
         let with = |radius| disc.union(&Rle::stroke(&[speck], radius, disc.size())).shape().unwrap().n_parts;

@@ -1,4 +1,4 @@
-//! Outlines of few corners, to edit by hand and to write down.
+//! Outlines simplified to few corners, for manual editing and export.
 
 use std::ops::Range;
 
@@ -6,16 +6,18 @@ use super::{Outline, Polygon};
 use crate::geometry::Point;
 
 impl Outline {
-    /// The exterior and then the holes as polygons of fewer corners, in image pixels (after Douglas and Peucker).
+    /// Simplifies the exterior and the holes, in this order, to polygons of fewer corners in image pixels (after
+    /// Douglas and Peucker).
     ///
-    /// No point of a polygon is more than `tolerance` pixels away from its part of the outline, nor the reverse, so
-    /// only pixels whose centers are that near to the outline may change sides. From 1 on, slanted edges lose their
-    /// steps. Each polygon keeps at least four corners.
+    /// No point of a polygon is more than `tolerance` pixels away from its section of the outline, nor the reverse.
+    /// So only pixels whose centers are that near the outline can change between object and background. From a
+    /// tolerance of 1, slanted edges lose their pixel steps. Each polygon keeps at least four corners.
     pub fn simplified(&self, tolerance: f32) -> Vec<Vec<Point>> {
         self.simplified_inside(tolerance, 0.0)
     }
 
-    /// As [`Self::simplified`], with each corner moved `inset` pixels along both axes into the mask.
+    /// Simplifies the outline like [`Self::simplified`], then moves each corner `inset` pixels along both axes into
+    /// the mask.
     pub fn simplified_inside(&self, tolerance: f32, inset: f32) -> Vec<Vec<Point>> {
         let rings = [&self.exterior].into_iter().chain(&self.holes);
         let tolerance = f64::from(tolerance.max(0.0));
@@ -40,9 +42,10 @@ fn inward(ring: &Polygon, i: usize) -> [i8; 2] {
     [a[0] + b[0], a[1] + b[1]]
 }
 
-/// Returns the corners of a ring that a simplified polygon keeps, by their places in the ring.
+/// Returns the indices of the corners of a ring that a simplified polygon keeps.
 fn kept(ring: &Polygon, tolerance: f64) -> Vec<usize> {
-    // From one end of the ring to the other and back: neither end is a corner that a straight line would do without.
+    // The ring is split into two lines between `first` and `opposite`. Both are extreme corners, so simplification
+    // would not drop them.
     let mut corners: Vec<[f64; 2]> = ring.iter().map(|corner| corner.map(f64::from)).collect();
     let first = farthest(&corners);
     corners.rotate_left(first);
@@ -52,7 +55,7 @@ fn kept(ring: &Polygon, tolerance: f64) -> Vec<usize> {
     let mut is_kept = vec![false; end];
     is_kept[0] = true;
     is_kept[opposite] = true;
-    // Each half keeps its own farthest corner, so that the polygon has some area however thin the object is.
+    // Each half always keeps its own farthest corner, so that the polygon has an area even if the object is thin.
     let mut lines = vec![(0..opposite, 0.0), (opposite..end, 0.0)];
     while let Some((line, limit)) = lines.pop() {
         if let Some(corner) = farthest_from_chord(&corners, &line, limit) {
@@ -63,20 +66,21 @@ fn kept(ring: &Polygon, tolerance: f64) -> Vec<usize> {
     (0..end).filter(|i| is_kept[*i]).map(|i| (i + first) % end).collect()
 }
 
-/// The corner farthest from the first.
+/// Returns the index of the corner farthest from the first.
 fn farthest(corners: &[[f64; 2]]) -> usize {
     let distance = |i: &usize| distance(corners[*i], [corners[0]; 2]);
     (0..corners.len()).max_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
 }
 
-/// The corner between the ends of a line that is farthest from the straight line between them, if beyond `limit`.
+/// Returns the corner within `line` that is farthest from the chord between the ends of `line`, if farther than
+/// `limit`.
 fn farthest_from_chord(corners: &[[f64; 2]], line: &Range<usize>, limit: f64) -> Option<usize> {
     let chord = [corners[line.start], corners[line.end]];
     let distances = (line.start + 1..line.end).map(|i| (i, distance(corners[i], chord)));
     distances.max_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, distance)| *distance > limit).map(|(i, _)| i)
 }
 
-/// From a point to a straight line between two others.
+/// Returns the distance from a point to the line segment between two others.
 fn distance([x, y]: [f64; 2], [[x0, y0], [x1, y1]]: [[f64; 2]; 2]) -> f64 {
     let (dx, dy) = (x1 - x0, y1 - y0);
     let length = (dx * dx + dy * dy).max(f64::MIN_POSITIVE);
@@ -97,7 +101,7 @@ mod tests {
         },
     };
 
-    /// From a point to the nearest side of a ring.
+    /// Returns the distance from a point to the nearest side of a ring.
     fn distance_to_ring(at: [f64; 2], ring: &[[f64; 2]]) -> f64 {
         let sides = ring.iter().zip(ring.iter().cycle().skip(1));
         sides.map(|(a, b)| distance(at, [*a, *b])).fold(f64::INFINITY, f64::min)
@@ -114,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_lines_stay_near_each_other(mask in any_mask(), tolerance in 0.0..5.0_f32) {
+        fn simplified_stays_within_tolerance(mask in any_mask(), tolerance in 0.0..5.0_f32) {
             for outline in Outline::all_of(&mask) {
                 let simple = outline.simplified(tolerance);
                 let rings: Vec<&Polygon> = [&outline.exterior].into_iter().chain(&outline.holes).collect();
@@ -147,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn without_tolerance_all_corners_stay(
+        fn zero_tolerance_keeps_all_corners(
             mask in any_mask(),
             none in prop::sample::select(&[0.0, -1.0, f32::NAN]),
         ) {
@@ -158,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disc_has_few_corners() {
+    fn disc_is_simplified_to_few_corners() {
         let disc = Rle::stroke(&[Point { x: 150.0, y: 150.0 }], 100.0, Size::square(300));
         let polygons = Outline::of_rle(&disc)[0].simplified(1.5);
         assert!(polygons[0].len() < 40, "{} corners", polygons[0].len());
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_and_thin_parts_stay() {
+    fn holes_and_thin_parts_keep_four_corners() {
         let outlines = Outline::all_of(&picture(&["###...", "#.#...", "###..#"]));
         let n_corners = |outline: &Outline| outline.simplified(9.0).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(outlines.iter().map(n_corners).collect::<Vec<_>>(), [vec![4, 4], vec![4]]);

@@ -1,11 +1,12 @@
-//! A mask column by column, as stretches of pixels: what editing works on, so that it costs what the object is large.
+//! Spans: a mask as vertical stretches of pixels. Edits work on spans, so their cost grows with the object, not the
+//! image.
 
 use std::ops::Range;
 
 use super::{Connectivity, Rle, components::root_of, counts::Counts};
 use crate::geometry::Size;
 
-/// Pixels of one column, one below the other: `y0 <= y < y1`, never none.
+/// Consecutive pixels of column `x`: the rows `y0 <= y < y1`, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) x: usize,
@@ -21,7 +22,7 @@ pub(super) struct Bounds {
 }
 
 impl Rle {
-    /// The object's spans, column by column and downward.
+    /// Returns the object's spans, column by column from left to right, each column downward.
     pub(super) fn spans(&self) -> impl Iterator<Item = Span> {
         let height = self.size.height;
         let mut at = 0;
@@ -38,10 +39,10 @@ impl Rle {
         })
     }
 
-    /// From spans in the order of [`Self::spans`]; they may touch but not overlap.
+    /// Creates a mask from spans in the order of [`Self::spans`]; they may touch but not overlap.
     pub(super) fn of_spans(size: Size, spans: impl IntoIterator<Item = Span>) -> Self {
         let mut counts = Counts::default();
-        // Spans that touch are one run.
+        // Spans that touch become one run.
         let (mut off, mut on, mut at) = (0, 0, 0);
         for Span { x, y0, y1 } in spans {
             let first = x * size.height + y0;
@@ -64,7 +65,7 @@ impl Rle {
         Self::of(size, counts)
     }
 
-    /// From the rows of each column, downward, from which on its pixels are on the object and off it in turn.
+    /// Creates a mask from the rows at which each column, downward, alternately enters and leaves the object.
     pub(super) fn of_turns(size: Size, turns: &[Vec<usize>]) -> Self {
         let spans = turns.iter().enumerate().flat_map(|(x, rows)| {
             rows.chunks(2).map(move |rows| Span { x, y0: rows[0], y1: *rows.get(1).unwrap_or(&size.height) })
@@ -72,8 +73,8 @@ impl Rle {
         Self::of_spans(size, spans.filter(|span| span.y0 < span.y1))
     }
 
-    /// Where rows come onto the object and where they leave it, from left to right: the first pixels on it and the
-    /// first off it, in an image that is one column wider.
+    /// Returns the pixels at which rows, from left to right, enter the object and those at which they leave it: the
+    /// first pixels on the object and the first pixels after it, each as a mask one column wider than the image.
     pub(super) fn sides(&self) -> [Self; 2] {
         let size = Size::new(self.size.width + 1, self.size.height);
         let own = Self::of_spans(size, self.spans());
@@ -81,7 +82,8 @@ impl Rle {
         [own.subtract(&left), left.subtract(&own)]
     }
 
-    /// The smallest box round the object, grown by `margin` and clipped to the image; empty if there is no object.
+    /// Returns the bounding box of the object, grown by `margin` pixels and clipped to the image; empty for an empty
+    /// mask.
     pub(super) fn bounds(&self, margin: usize) -> Bounds {
         let [x, y, width, height] = self.bbox().map(|v| v as usize);
         let margin = if width == 0 { 0 } else { margin };
@@ -91,21 +93,21 @@ impl Rle {
         Bounds { x: grown(x, width, self.size.width), y: grown(y, height, self.size.height) }
     }
 
-    /// All pixels of a box within the image.
+    /// Returns a mask of all pixels of a box that lies within the image.
     pub(super) fn of_bounds(Bounds { x, y }: Bounds, size: Size) -> Self {
         let columns = if y.is_empty() { 0..0 } else { x };
         Self::of_spans(size, columns.map(|x| Span { x, y0: y.start, y1: y.end }))
     }
 }
 
-/// Which connected part each span is of, numbered from 0 in the order of their first spans.
+/// Labels each span with its connected component. Components are numbered from 0 in the order of their first spans.
 pub(super) fn labels(spans: &[Span], connectivity: Connectivity) -> Vec<usize> {
     let reach = usize::from(connectivity == Connectivity::Eight);
-    // A span's parent is an earlier span of the same part; a root is its own.
+    // A span's parent is an earlier span of the same component; a root is its own parent.
     let mut parents: Vec<u32> = (0..spans.len() as u32).collect();
     let mut first = 0;
     for (i, span) in spans.iter().enumerate() {
-        // What is too far left or above for this span is so for all that follow.
+        // Spans too far left or above to touch this span cannot touch any later one.
         while spans[first].x + 1 < span.x
             || spans[first].x + 1 == span.x && spans[first].y1 + reach <= span.y0
         {
@@ -127,9 +129,9 @@ pub(super) fn labels(spans: &[Span], connectivity: Connectivity) -> Vec<usize> {
     labels
 }
 
-/// Gathers, row by row, where columns come onto an object and leave it.
+/// A collector of the rows at which columns enter and leave an object, filled row by row.
 pub(super) struct Turns {
-    /// Of each column the rows from which on it is on the object and off it in turn.
+    /// For each column, the rows at which it alternately enters and leaves the object.
     pub(super) columns: Vec<Vec<usize>>,
     above: Vec<bool>,
 }
@@ -139,9 +141,9 @@ impl Turns {
         Self { columns: vec![Vec::new(); width], above: vec![false; width] }
     }
 
-    /// Takes in row `y` from column `x` on, the next one that is not as the one above.
+    /// Adds row `y`, which begins at column `x`. Rows are added downward; a row equal to the one above may be left out.
     pub(super) fn add(&mut self, y: usize, x: usize, row: &[bool]) {
-        // Most of a row is as the one above, which is seen sooner of many pixels at once.
+        // Most of a row equals the one above. Comparing many pixels together finds that faster.
         const N: usize = 64;
         let (columns, above) = (self.columns[x..].chunks_mut(N), self.above[x..x + row.len()].chunks_mut(N));
         let pieces = columns.zip(above).zip(row.chunks(N));
@@ -153,10 +155,10 @@ impl Turns {
     }
 }
 
-/// Gathers spans in any order; they may overlap.
+/// A collector of spans in any order; they may overlap.
 pub(super) struct Columns {
     size: Size,
-    /// Of each column the rows covered, downward with gaps between.
+    /// For each column, the covered rows, sorted downward with gaps between them.
     rows: Vec<Vec<Range<usize>>>,
 }
 
@@ -165,7 +167,7 @@ impl Columns {
         Self { size, rows: vec![Vec::new(); size.width] }
     }
 
-    /// Covers rows of column `x`, both within the image.
+    /// Adds rows of column `x`; both must be within the image.
     pub(super) fn cover(&mut self, x: usize, rows: Range<usize>) {
         if rows.is_empty() {
             return;
@@ -201,13 +203,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spans_are_the_mask(mask in any_mask()) {
+        fn spans_round_trip(mask in any_mask()) {
             let rle = Rle::encode(&mask);
             prop_assert_eq!(Rle::of_spans(rle.size(), rle.spans()), rle);
         }
 
         #[test]
-        fn parts_of_spans_are_parts_of_pixels(mask in any_mask(), eight: bool) {
+        fn span_labels_agree_with_components(mask in any_mask(), eight: bool) {
             let connectivity = if eight { Connectivity::Eight } else { Connectivity::Four };
             let pixels = Components::of(&mask, connectivity);
             let spans: Vec<Span> = Rle::encode(&mask).spans().collect();
@@ -221,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn columns_are_the_union(spans in prop::collection::vec((0..3_usize, 0..12_usize, 0..12_usize), 0..30)) {
+        fn overlapping_spans_are_united(spans in prop::collection::vec((0..3_usize, 0..12_usize, 0..12_usize), 0..30)) {
             let size = Size::new(3, 12);
             let mut columns = Columns::new(size);
             let mut bits = vec![false; size.area()];

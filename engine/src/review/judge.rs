@@ -1,6 +1,6 @@
-//! What is suspicious of one track: each frame is held against those around it and against the nearest given one.
+//! Suspicions about one track: compares each frame with surrounding ones and with the nearest given one.
 //!
-//! Lengths and areas are told in the object's own, so that small and large, slow and fast ones are judged alike.
+//! Lengths and areas are relative to the object's own, so that small and large, slow and fast objects are judged alike.
 
 use super::{
     Reason,
@@ -9,49 +9,49 @@ use super::{
 };
 use crate::{geometry::Size, mask::Shape};
 
-/// A frame with the worst that is to be said of it.
+/// A frame with the most severe reason to suspect it.
 #[derive(Debug)]
 pub(super) struct Suspicion {
     pub(super) frame: usize,
     pub(super) reason: Reason,
     pub(super) severity: f32,
-    /// Frames to the nearest given one.
+    /// Number of frames to the nearest given one.
     pub(super) n_away: usize,
 }
 
-/// Closer than this to a given frame, tracking has had little time to go wrong.
+/// Distance in frames from a given frame below which severity is reduced, because tracking has had little time to fail.
 const SETTLED: f32 = 4.0;
 
-/// Turns are counted on so many frames to either side.
+/// Number of looks to either side among which appearances and disappearances are counted.
 const FLICKER: usize = 8;
 
-/// Surprise at each step to a look from the one before it; zero unless they are of neighboring frames and both see it.
+/// Surprise at each step from the previous look; zero unless the frames are adjacent and the object is visible on both.
 struct Steps {
     areas: Vec<f32>,
     places: Vec<f32>,
-    /// How long and how scattered the object is.
+    /// Surprise at changes of elongation and scatter.
     forms: Vec<f32>,
 }
 
-/// One track, and what is usual in it.
+/// One track and its typical values.
 pub(super) struct Judge<'a> {
     looks: &'a [Look],
     ahead: &'a [Ahead],
     size: Size,
     given: Nearest,
-    /// Given ones with pixels.
+    /// Nearest given looks with a nonempty mask.
     known: Nearest,
     steps: Steps,
     usual_areas: Vec<f32>,
     usual_parts: Vec<f32>,
-    /// The object score where the object is seen.
+    /// Median object score on frames where the object is visible.
     usual_score: f32,
-    /// Of each look, in how many it or a look before it comes or goes.
+    /// For each look, the number of appearances and disappearances up to it.
     n_turns: Vec<usize>,
 }
 
 impl<'a> Judge<'a> {
-    /// Of looks in the order of their frames, in images of `size`.
+    /// Creates a judge of looks in the order of their frames, in images of `size`.
     pub(super) fn new(looks: &'a [Look], ahead: &'a [Ahead], size: Size) -> Self {
         let of_shapes = |value: &dyn Fn(&Shape) -> f32| {
             let values: Vec<f32> =
@@ -78,7 +78,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// All that is to be said, in the order of frames: of each frame with a mask that is not given, and of each hole.
+    /// Returns a suspicion for each frame with a mask that is not given and for each gap, in the order of frames.
     pub(super) fn suspicions(&self) -> Vec<Suspicion> {
         let is_unsettled =
             |frame: usize| self.ahead.iter().any(|ahead| ahead.anew && ahead.frames.contains(&frame));
@@ -117,9 +117,9 @@ impl<'a> Judge<'a> {
         Suspicion { frame: look.frame, reason, severity, n_away: n_away.unwrap_or(usize::MAX) }
     }
 
-    /// What the model itself says.
+    /// Returns reasons from the model's own scores.
     fn of_model(&self, look: &Look, known: Option<&Look>) -> impl Iterator<Item = (f32, Reason)> {
-        // Where even a mask that a person took for right has a low IoU, a low IoU means little.
+        // If even a mask that a person accepted has a low predicted IoU, a low IoU means little.
         let usual = known.map_or(1.0, Look::iou).min(0.9);
         let iou = look.iou();
         let low = (ramp(usual - iou, 0.0, 0.6), Reason::LowIou { iou });
@@ -130,7 +130,7 @@ impl<'a> Judge<'a> {
         std::iter::once(low).chain(weak)
     }
 
-    /// What the mask looks like by itself.
+    /// Returns reasons from the mask on this frame.
     fn of_mask(&self, i: usize, shape: &Shape, known: Option<&Look>) -> impl Iterator<Item = (f32, Reason)> {
         let share_of = |shape: &Shape| shape.area as f32 / self.size.area() as f32;
         let share = share_of(shape);
@@ -151,7 +151,7 @@ impl<'a> Judge<'a> {
         [fills, split, overlap].into_iter().flatten()
     }
 
-    /// What the step between looks `step - 1` and `step` says of that which it makes suspect.
+    /// Returns reasons from the step between looks `step - 1` and `step`, for the look that [`Self::suspect`] returns.
     fn of_step(&self, step: usize) -> impl Iterator<Item = (f32, Reason)> {
         let here = self.suspect(step);
         let there = 2 * step - 1 - here;
@@ -160,7 +160,8 @@ impl<'a> Judge<'a> {
             let ratio = shape.area as f32 / other.area as f32;
             let lengths = self.steps.places[step];
             let change = distance(form(shape), form(other)).exp();
-            // A pixel more or less round the edge is no jump, and the last bit of an object that goes is small anyway.
+            // One pixel more or less along the edge is not a jump, and the last visible part of a disappearing object
+            // is small anyway.
             let edge = 2.0 / (shape.area.min(other.area) as f32).sqrt();
             let left = (shape.area.max(other.area) as f32 / self.usual_areas[step].max(1.0)).min(1.0);
             let [area, form] = [self.steps.areas[step] - edge, self.steps.forms[step] - edge];
@@ -181,7 +182,8 @@ impl<'a> Judge<'a> {
         jumps.into_iter().flatten().chain(turns.into_iter().flatten().map(|(s, r)| (s.min(0.8), r)))
     }
 
-    /// An object that goes behind something or out of the image gets smaller first.
+    /// Returns the reason for a disappearance. It is less severe if the object was small or at the edge before, as
+    /// when it moves behind something or out of the image.
     fn lost(&self, last_seen: usize) -> (f32, Reason) {
         let shape = self.looks[last_seen].shape.as_ref();
         let left = shape.map_or(0.0, |shape| shape.area as f32 / self.usual_areas[last_seen].max(1.0));
@@ -200,7 +202,7 @@ impl<'a> Judge<'a> {
         (if at_edge { 0.25 } else { 0.5 }, Reason::LostAndReturned { n_frames })
     }
 
-    /// Frames of which nothing is known before look `i`.
+    /// Returns a suspicion for the gap before look `i`, if there is one that no run will fill.
     fn hole_before(&self, i: usize) -> Option<Suspicion> {
         let (before, after) = (self.looks.get(i.checked_sub(1)?)?, &self.looks[i]);
         let n_frames = after.frame - before.frame - 1;
@@ -214,8 +216,8 @@ impl<'a> Judge<'a> {
         Some(Suspicion { frame, reason: Reason::Missing { n_frames }, severity: 0.4, n_away: 0 })
     }
 
-    /// Which of looks `step - 1` and `step` is likelier wrong where they differ: masks go astray on the way from the
-    /// nearest given frame.
+    /// Returns which of looks `step - 1` and `step` is more likely wrong if they differ: the one farther from the
+    /// nearest given frame, because errors grow with the distance.
     fn suspect(&self, step: usize) -> usize {
         let frame = |i: usize| self.looks[i].frame;
         let before = self.given.before[step - 1].map(|given| frame(step - 1) - frame(given));
@@ -228,10 +230,10 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Masks that two passes made; of two empty ones their IoU says nothing.
+/// Returns the reason from the IoU of two passes. The IoU is not finite if both masks are empty; then there is none.
 fn of_passes(look: &Look, n_away: Option<usize>) -> Option<(f32, Reason)> {
     let agreement = look.segment.tracked?.agreement.filter(|agreement| agreement.is_finite())?;
-    // Next to a correction, the mask before was simply wrong.
+    // Next to a correction, passes disagree because the mask before the correction was wrong.
     let n_away = n_away.map_or(f32::MAX, |n| n as f32);
     let weight = 0.6 * n_away / (n_away + 10.0);
     Some((weight * ramp(1.0 - agreement, 0.1, 0.6), Reason::PassesDisagree { agreement }))
@@ -257,7 +259,7 @@ impl Steps {
             [to[0] - from[0], to[1] - from[1]]
         });
         let mut places = surprises(&moves);
-        // What sets off goes on, what jumps does not.
+        // An object that starts to move keeps moving; one that jumps does not.
         for (i, pair) in moves.windows(2).enumerate() {
             let turn = distance(pair[0], pair[1]);
             for place in &mut places[i..i + 2] {
@@ -268,7 +270,7 @@ impl Steps {
     }
 }
 
-/// Of each look, the nearest of some looks: at it or before, and at it or after.
+/// For each look, the nearest look of a subset: at or before it, and at or after it.
 struct Nearest {
     before: Vec<Option<usize>>,
     after: Vec<Option<usize>>,
@@ -296,17 +298,18 @@ fn object_score(look: &Look) -> Option<f32> {
     look.segment.tracked.map(|tracked| tracked.object_score).filter(|score| score.is_finite())
 }
 
-/// Whether the object comes or goes between two looks.
+/// Returns true if the object appears or disappears between two looks.
 fn is_turn(a: &Look, b: &Look) -> bool {
     a.segment.mask.is_some() && b.segment.mask.is_some() && a.shape.is_some() != b.shape.is_some()
 }
 
-/// Of a disc its diameter, of a bar its length.
+/// Returns the length of an object, roughly: the diameter of a disc, the length of a bar.
 fn length(shape: &Shape) -> f32 {
     3.5 * shape.axes[0]
 }
 
-/// How long and how scattered an object is, as logarithms; both 0 for a disc, and the same at any size and angle.
+/// Returns the logarithms of an object's elongation and scatter. Both are 0 for a disc and do not depend on size or
+/// angle.
 fn form(shape: &Shape) -> [f32; 2] {
     let [long, short] = shape.axes;
     let spread = 4.0 * std::f32::consts::PI * long * short / shape.area as f32;
@@ -318,7 +321,7 @@ fn is_at_edge(shape: &Shape, size: Size) -> bool {
     x == 0 || y == 0 || x + width == size.width || y + height == size.height
 }
 
-/// 0 up to `from`, 1 from `to` on, straight between.
+/// Maps a value to 0 up to `from`, to 1 from `to` onward, and linearly between them.
 fn ramp(value: f32, from: f32, to: f32) -> f32 {
     ((value - from) / (to - from)).clamp(0.0, 1.0)
 }

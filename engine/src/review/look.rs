@@ -1,4 +1,4 @@
-//! What is seen of each object on each frame, kept from one review to the next.
+//! Measurements of each object on each frame, kept between reviews.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,24 +13,24 @@ use crate::{
     project::{ObjectId, Project, Segment},
 };
 
-/// One object on one frame.
+/// Measurements of one object on one frame.
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) frame: usize,
-    /// Held, so that nothing else can come to lie at its address: the same address is the same segment.
+    /// The segment, kept so that its address is not reused: an equal address means the same segment.
     pub(super) segment: Arc<Segment>,
-    /// Of its mask; none if that is empty or not known.
+    /// Shape of the mask; `None` if the mask is empty or unknown.
     pub(super) shape: Option<Shape>,
     pub(super) overlap: Option<Overlap>,
 }
 
-/// The object that covers most of the same pixels.
+/// The overlap with the object that shares the most pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Overlap {
     pub(super) with: ObjectId,
-    /// Of the smaller of the two.
+    /// Overlap as a share of the smaller of the two masks, 0 to 1.
     pub(super) share: f32,
-    /// Whether this object is the likelier of the two to be wrong.
+    /// True if this object is the more likely of the two to be wrong.
     pub(super) is_to_blame: bool,
 }
 
@@ -45,36 +45,36 @@ impl Look {
         Self { frame, segment: segment.clone(), shape, overlap: None }
     }
 
-    /// The mask, if it has pixels, with its shape.
+    /// Returns the mask and its shape, if the mask is not empty.
     fn mask(&self) -> Option<(&Rle, &Shape)> {
         self.segment.mask.as_deref().zip(self.shape.as_ref())
     }
 
-    /// The model's IoU, whatever it made of it.
+    /// Returns the model's predicted IoU, clamped to 0 to 1; 0 if it is not finite.
     pub(super) fn iou(&self) -> f32 {
         if self.segment.iou.is_finite() { self.segment.iou.clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 
-/// Frames that a run still has ahead.
+/// Remaining frames of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ahead {
     pub(super) frames: RangeInclusive<usize>,
-    /// Whether it makes masks anew that are there.
+    /// True if the run replaces existing masks.
     pub(super) anew: bool,
 }
 
-/// One object on all its frames.
+/// Measurements of one object on all its frames.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     looks: Vec<Look>,
     ahead: Vec<Ahead>,
-    /// What is worth a look and what is not, unless something has changed since.
+    /// Cached queue and remaining concerns; `None` after a change.
     concerns: Option<(Vec<Concern>, Vec<Concern>)>,
 }
 
 impl Watched {
-    /// Takes in what has changed, and tells on which frames.
+    /// Updates changed measurements and returns the frames of these changes.
     pub(super) fn update(&mut self, project: &Project, object: ObjectId) -> BTreeSet<usize> {
         let mut changed: BTreeSet<usize> = BTreeSet::new();
         let mut before = std::mem::take(&mut self.looks).into_iter().peekable();
@@ -112,7 +112,7 @@ impl Watched {
         Progress { n_given, n_segments: self.looks.len() }
     }
 
-    /// What is worth a look, and what is not; in images of `size`.
+    /// Returns the queue and the remaining concerns, in images of `size`.
     pub(super) fn concerns(&mut self, object: ObjectId, size: Size) -> (&[Concern], &[Concern]) {
         let (looks, ahead) = (&self.looks, &self.ahead);
         let (queue, rest) = self
@@ -174,7 +174,8 @@ fn share_of_smaller(a: &Look, b: &Look) -> f32 {
     a.intersection(b).area() as f32 / of_a.area.min(of_b.area) as f32
 }
 
-/// What is given is right; of two others, the one that the model is less sure of is likelier wrong.
+/// Returns true if the first of two overlapping objects is the more likely one to be wrong: not a given one,
+/// otherwise the one with the lower predicted IoU.
 fn is_to_blame((own_id, own): (ObjectId, &Look), (other_id, other): (ObjectId, &Look)) -> bool {
     let is_surer = || own.iou().total_cmp(&other.iou()).then(other_id.cmp(&own_id)).is_gt();
     !own.segment.is_given() && (other.segment.is_given() || !is_surer())

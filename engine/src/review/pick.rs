@@ -1,18 +1,19 @@
-//! Which frames stand for all that is suspicious of an object: one of each stretch, and of what is left some way apart.
+//! Selection of frames that represent all suspicions about an object: one frame per stretch, and spaced frames of the
+//! rest.
 
 use std::collections::BTreeSet;
 
 use super::{Concern, WORTH_A_LOOK, judge::Suspicion};
 use crate::project::ObjectId;
 
-/// Bad frames with fewer good ones between are one stretch.
+/// Maximum distance between consecutive suspicious frames of one stretch.
 const GAP: usize = 3;
-/// A stretch is not longer than this.
+/// Maximum number of suspicious frames in a stretch.
 const LONGEST: usize = 100;
-/// Entries of an object are farther apart than this.
+/// Distance in frames that entries of an object must exceed.
 const APART: usize = 10;
 
-/// What is worth a look and what is not, each worst first, of suspicions in the order of their frames.
+/// Selects the queue and the remaining concerns, each worst first, from suspicions in the order of their frames.
 pub(super) fn pick(object: ObjectId, suspicions: &[Suspicion]) -> (Vec<Concern>, Vec<Concern>) {
     let concern = |suspicion: &Suspicion| {
         let Suspicion { frame, reason, severity, .. } = *suspicion;
@@ -26,21 +27,21 @@ pub(super) fn pick(object: ObjectId, suspicions: &[Suspicion]) -> (Vec<Concern>,
     (queue.into_iter().map(concern).collect(), rest.into_iter().map(concern).collect())
 }
 
-/// Frames that go bad together.
+/// Splits suspicions into stretches of frames close to each other.
 fn stretches<'a, 'b>(worth: &'b [&'a Suspicion]) -> impl Iterator<Item = &'b [&'a Suspicion]> {
     let close = worth.chunk_by(|a, b| b.frame - a.frame <= GAP);
     close.flat_map(|stretch| stretch.chunks(LONGEST))
 }
 
-/// The first frame on the way from a given one that is nearly as bad as the worst: where that is put right, what
-/// follows from it is.
+/// Returns, of the frames nearly as suspicious as the worst one, the frame nearest to a given one: its correction also
+/// corrects the errors that follow from it.
 fn standing_for<'a>(stretch: &[&'a Suspicion]) -> &'a Suspicion {
     let worst = stretch.iter().map(|suspicion| suspicion.severity).fold(0.0, f32::max);
     let bad = stretch.iter().filter(|suspicion| suspicion.severity >= 0.8 * worst);
     bad.min_by_key(|suspicion| suspicion.n_away).expect("the worst is one")
 }
 
-/// The worst first, without what is near a worse one or one that is taken.
+/// Sorts suspicions worst first and drops those near a worse one or near a taken frame.
 fn apart<'a>(mut suspicions: Vec<&'a Suspicion>, taken: &mut BTreeSet<usize>) -> Vec<&'a Suspicion> {
     suspicions.sort_by(|a, b| b.severity.total_cmp(&a.severity).then(a.n_away.cmp(&b.n_away)));
     suspicions.retain(|Suspicion { frame, .. }| {

@@ -1,4 +1,4 @@
-//! Tests on tracks made by rule, with one thing wrong each.
+//! Tests on synthetic tracks with one error each.
 
 use std::{f32::consts::TAU, io::Write as _, sync::Arc, time::Instant};
 
@@ -26,7 +26,7 @@ fn empty_project(n_frames: usize) -> Project {
     project
 }
 
-/// An ellipse.
+/// An ellipse in image pixels.
 #[derive(Clone, Copy)]
 struct Body {
     x: f32,
@@ -37,7 +37,7 @@ struct Body {
 }
 
 impl Body {
-    /// Of an object that swings to and fro, turns, slowly grows and trembles by up to a pixel.
+    /// Returns the body of an object that swings back and forth, turns, slowly grows and jitters by up to a pixel.
     fn at(frame: usize, lane: f32) -> Self {
         let tremble = |n: usize| ((frame * 7919 + n * 104_729) % 101) as f32 / 50.0 - 1.0;
         let t = frame as f32;
@@ -65,7 +65,7 @@ fn tracked(body: Body, frame: usize) -> Segment {
     Segment::tracked(body.mask(), 0.88 + (frame * 31 % 9) as f32 / 100.0, 8.0 + (frame % 5) as f32)
 }
 
-/// Puts an object on frames 0 to `n_frames - 1`, given on the first, with nothing wrong.
+/// Adds an object without errors on frames 0 to `n_frames - 1`, given on the first.
 fn add(project: &mut Project, object: ObjectId, n_frames: usize, lane: f32) {
     project.objects.insert((CLIP, object), Arc::new(Object::new(CategoryId(1))));
     for frame in 0..n_frames {
@@ -75,7 +75,7 @@ fn add(project: &mut Project, object: ObjectId, n_frames: usize, lane: f32) {
     }
 }
 
-/// One object, with nothing wrong.
+/// Returns a project with one object without errors.
 fn clean() -> Project {
     let mut project = empty_project(200);
     add(&mut project, A, 200, 100.0);
@@ -86,7 +86,7 @@ fn review(project: &Project) -> Review {
     Reviewer::default().review(project, CLIP)
 }
 
-/// Changes the body on some frames.
+/// Changes the body of object `A` on some frames.
 fn deform(project: &mut Project, frames: impl IntoIterator<Item = usize>, change: impl Fn(&mut Body)) {
     for frame in frames {
         let mut body = Body::at(frame, 100.0);
@@ -95,7 +95,7 @@ fn deform(project: &mut Project, frames: impl IntoIterator<Item = usize>, change
     }
 }
 
-/// The queue is this one entry, with a text; once that frame is confirmed, there is none.
+/// Checks that the queue has only one entry, with this frame and text, and is empty after the frame is confirmed.
 #[track_caller]
 fn check(mut project: Project, frame: usize, text: &str) {
     let found = review(&project).queue;
@@ -108,7 +108,7 @@ fn check(mut project: Project, frame: usize, text: &str) {
 }
 
 #[test]
-fn nothing_is_wrong_with_a_clean_track_but_that_nobody_has_looked() {
+fn clean_track_has_only_unchecked_frames() {
     let review = review(&clean());
     assert_eq!(review.queue, []);
     let mut frames: Vec<usize> = review.rest.iter().map(|concern| concern.frame).collect();
@@ -122,7 +122,7 @@ fn nothing_is_wrong_with_a_clean_track_but_that_nobody_has_looked() {
 }
 
 #[test]
-fn a_low_iou_is_found_where_it_begins() {
+fn low_iou_is_reported_where_it_begins() {
     let mut project = clean();
     for frame in 80..110 {
         project.segment_mut(A, frame).iou = 0.5;
@@ -131,7 +131,7 @@ fn a_low_iou_is_found_where_it_begins() {
 }
 
 #[test]
-fn a_low_iou_means_little_where_a_person_found_nothing_wrong_with_one() {
+fn low_iou_is_ignored_if_given_mask_has_low_iou() {
     let mut project = clean();
     for frame in 1..200 {
         project.segment_mut(A, frame).iou = 0.5;
@@ -142,7 +142,7 @@ fn a_low_iou_means_little_where_a_person_found_nothing_wrong_with_one() {
 }
 
 #[test]
-fn a_low_object_score_is_found_unless_it_is_the_model_s_way() {
+fn low_object_score_is_reported_if_unusual() {
     let weak = |object_score| Some(Tracked { object_score, agreement: None });
     let mut project = clean();
     project.segment_mut(A, 90).tracked = weak(0.2);
@@ -155,7 +155,7 @@ fn a_low_object_score_is_found_unless_it_is_the_model_s_way() {
 }
 
 #[test]
-fn a_jump_of_the_area_is_found_where_it_is_and_not_where_it_goes_on() {
+fn area_jump_is_reported_once() {
     let grow = |body: &mut Body| (body.long, body.short) = (body.long * 1.5, body.short * 1.5);
     let mut project = clean();
     deform(&mut project, 90..200, grow);
@@ -166,7 +166,7 @@ fn a_jump_of_the_area_is_found_where_it_is_and_not_where_it_goes_on() {
 }
 
 #[test]
-fn masks_go_astray_on_the_way_from_what_is_given() {
+fn frame_farther_from_given_one_is_suspect() {
     let mut project = clean();
     deform(&mut project, 0..90, |body| (body.long, body.short) = (body.long * 1.5, body.short * 1.5));
     let last = Body::at(199, 100.0).mask();
@@ -175,17 +175,17 @@ fn masks_go_astray_on_the_way_from_what_is_given() {
 }
 
 #[test]
-fn a_jump_of_the_place_is_found_though_the_object_moves() {
+fn position_jump_of_moving_object_is_reported() {
     let mut project = clean();
     deform(&mut project, [90], |body| body.y += 60.0);
     check(project, 90, "jumped 1.1 times its length");
 }
 
 #[test]
-fn fast_objects_and_those_that_set_off_do_not_jump() {
+fn fast_and_starting_objects_do_not_jump() {
     let mut project = clean();
     deform(&mut project, 1..200, |body| body.x = 160.0);
-    // Two lengths within three frames, to and fro.
+    // Two lengths within three frames, back and forth.
     deform(&mut project, 60..=160, |body| body.x = 160.0 + 110.0 * ((body.angle * 20.0 - 60.0) / 4.0).sin());
     let jumps =
         review(&project).queue.into_iter().filter(|c| matches!(c.reason, Reason::PositionJump { .. }));
@@ -193,7 +193,7 @@ fn fast_objects_and_those_that_set_off_do_not_jump() {
 }
 
 #[test]
-fn a_change_of_shape_is_found() {
+fn shape_change_is_reported() {
     let mut project = clean();
     deform(&mut project, 90..95, |body| (body.long, body.short) = (body.long * 1.7, body.short / 1.7));
     let found = review(&project).queue;
@@ -203,7 +203,7 @@ fn a_change_of_shape_is_found() {
 }
 
 #[test]
-fn an_object_that_falls_apart_is_found() {
+fn split_object_is_reported() {
     let mut project = clean();
     for frame in 90..120 {
         let body = Body::at(frame, 100.0);
@@ -216,9 +216,9 @@ fn an_object_that_falls_apart_is_found() {
 }
 
 #[test]
-fn a_mask_that_fills_the_frame_is_found() {
+fn mask_that_fills_frame_is_reported() {
     let mut project = clean();
-    // It leaks little by little, so that nothing jumps.
+    // The mask leaks gradually, so that nothing jumps.
     for frame in 60..160_u16 {
         let share = 1.0 - (f32::from(frame) - 110.0).abs() / 50.0;
         let leak = Rect { x0: 0.0, y0: 0.0, x1: 320.0, y1: 230.0 * share };
@@ -231,7 +231,7 @@ fn a_mask_that_fills_the_frame_is_found() {
 }
 
 #[test]
-fn of_two_objects_on_the_same_pixels_the_less_sure_one_is_found() {
+fn overlap_is_reported_for_lower_iou() {
     let mut project = clean();
     add(&mut project, B, 200, 190.0);
     assert_eq!(review(&project).queue, []);
@@ -244,13 +244,13 @@ fn of_two_objects_on_the_same_pixels_the_less_sure_one_is_found() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(matches!(found[0].reason, Reason::Overlap { with: A, .. }), "{found:?}");
     assert_eq!(found[0].object, B);
-    // Where it is given, it is right, and the other is not.
+    // A given mask counts as right, so the other object is reported.
     project.confirm(B, 0..=199);
     assert_eq!(review(&project).queue[0].object, A);
 }
 
 #[test]
-fn passes_that_disagree_are_found_but_not_next_to_a_correction() {
+fn disagreeing_passes_near_correction_are_ignored() {
     let mut project = clean();
     for frame in 1..200 {
         let agreement = if (20..40).contains(&frame) || frame < 4 { 0.4 } else { 0.97 };
@@ -262,7 +262,7 @@ fn passes_that_disagree_are_found_but_not_next_to_a_correction() {
     assert_eq!(found[0].reason.to_string(), "two passes agree by 40 %");
 }
 
-/// The object is not seen on these frames.
+/// Makes object `A` invisible on these frames.
 fn lose(project: &mut Project, frames: impl IntoIterator<Item = usize>) {
     for frame in frames {
         *project.segment_mut(A, frame) = Segment::tracked(Rle::empty(SIZE), 0.0, -5.0);
@@ -270,7 +270,7 @@ fn lose(project: &mut Project, frames: impl IntoIterator<Item = usize>) {
 }
 
 #[test]
-fn what_is_lost_and_what_returns_is_found() {
+fn lost_and_returned_object_is_reported() {
     let mut project = clean();
     lose(&mut project, 60..100);
     let found = review(&project).queue;
@@ -282,7 +282,7 @@ fn what_is_lost_and_what_returns_is_found() {
 }
 
 #[test]
-fn an_object_that_leaves_the_image_is_not_lost() {
+fn object_that_leaves_image_is_not_lost() {
     let mut project = clean();
     deform(&mut project, 0..200, |body| body.x = 60.0 + body.angle * 20.0 * 3.0);
     let first = Body { x: 60.0, ..Body::at(0, 100.0) };
@@ -292,7 +292,7 @@ fn an_object_that_leaves_the_image_is_not_lost() {
 }
 
 #[test]
-fn an_object_that_comes_and_goes_is_found() {
+fn flickering_object_is_reported() {
     let mut project = clean();
     lose(&mut project, [90, 92, 93, 96]);
     let found = review(&project).queue;
@@ -301,7 +301,7 @@ fn an_object_that_comes_and_goes_is_found() {
 }
 
 #[test]
-fn holes_are_found_unless_a_run_will_fill_them() {
+fn gaps_are_reported_unless_a_run_fills_them() {
     let mut project = clean();
     project.remove_within(A, 90..=99);
     let run = |next, last, anew| {
@@ -322,7 +322,7 @@ fn holes_are_found_unless_a_run_will_fill_them() {
 }
 
 #[test]
-fn the_worst_comes_first_and_each_stretch_once() {
+fn worst_stretch_comes_first_and_each_once() {
     let mut project = clean();
     for frame in (30..60).chain([62]) {
         project.segment_mut(A, frame).iou = 0.6;
@@ -335,7 +335,7 @@ fn the_worst_comes_first_and_each_stretch_once() {
 }
 
 #[test]
-fn what_is_left_comes_to_an_end() {
+fn confirming_all_frames_empties_the_rest() {
     let mut project = clean();
     let mut reviewer = Reviewer::default();
     let mut n = 0;
@@ -352,7 +352,7 @@ fn what_is_left_comes_to_an_end() {
 
 proptest! {
     #[test]
-    fn a_second_look_finds_what_a_first_would(
+    fn repeated_review_equals_fresh_review(
         edits in prop::collection::vec((1..4_u32, 0..30_usize, 0..7_u8, 0..200_u8), 1..12),
     ) {
         let mut project = empty_project(30);
@@ -381,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn numbers_that_are_none_do_no_harm(iou: f32, score: f32, agreement: Option<f32>, frame in 0..20_usize) {
+    fn arbitrary_floats_keep_severity_in_range(iou: f32, score: f32, agreement: Option<f32>, frame in 0..20_usize) {
         let mut project = empty_project(20);
         add(&mut project, A, 20, 100.0);
         let tracked = Some(Tracked { object_score: score, agreement });
@@ -398,7 +398,7 @@ proptest! {
 }
 
 #[test]
-fn a_long_video_is_looked_at_again_without_measuring_it_again() {
+fn long_video_is_reviewed_incrementally() {
     let mut project = empty_project(20_000);
     let masks: Vec<Arc<Rle>> = (0..100).map(|i| Arc::new(Body::at(i, 100.0).mask())).collect();
     for id in 1..=5 {

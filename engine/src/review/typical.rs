@@ -1,9 +1,9 @@
-//! What is usual in a stretch of a track, so that only what stands out is suspicious.
+//! Typical values in a section of a track, so that only outliers are suspicious.
 
-/// So many values in a row share one median, which is that of three such rows.
+/// Number of consecutive values in a row. All values of a row share one median, that of the row and its two neighbors.
 const ROW: usize = 16;
 
-/// The median around each value; those that are not a number do not count. Zero where there are none.
+/// Returns the local median around each value, NaN excluded; zero if all values there are NaN.
 pub(super) fn local_medians(values: &[f32]) -> Vec<f32> {
     let mut medians = Vec::with_capacity(values.len());
     for first in (0..values.len()).step_by(ROW) {
@@ -14,14 +14,14 @@ pub(super) fn local_medians(values: &[f32]) -> Vec<f32> {
     medians
 }
 
-/// The median of the values that are numbers.
+/// Returns the median of all values except NaN.
 pub(super) fn median(values: impl Iterator<Item = f32>) -> Option<f32> {
     let mut values: Vec<f32> = values.filter(|value| !value.is_nan()).collect();
     let middle = values.len() / 2;
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f32::total_cmp).1)
 }
 
-/// How far each step is from those around it, beyond what is usual there; zero where a step is not a number.
+/// Returns the distance of each step from the local median beyond three times its local median; zero for NaN steps.
 pub(super) fn surprises(steps: &[[f32; 2]]) -> Vec<f32> {
     let usual = [0, 1].map(|i| local_medians(&steps.iter().map(|step| step[i]).collect::<Vec<f32>>()));
     let off: Vec<f32> =
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_out_is_a_surprise() {
+    fn only_outliers_are_surprises() {
         let mut steps: Vec<[f32; 2]> = (0..100).map(|i| [5.0 + (i % 3) as f32 * 0.1, -2.0]).collect();
         steps[40] = [5.0, 3.0];
         steps[60] = [f32::NAN; 2];
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn medians_are_of_what_is_near_and_a_number() {
+    fn medians_are_local_and_exclude_nan() {
         let values: Vec<f32> = (0..100).map(|i| if i < 50 { 1.0 } else { 7.0 }).collect();
         let medians = local_medians(&values);
         assert_eq!((medians[0], medians[99], medians.len()), (1.0, 7.0, 100));

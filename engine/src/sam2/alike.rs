@@ -1,17 +1,18 @@
-//! How alike two things look to the image encoder: what it sees of each, averaged over its mask at three scales.
+//! Visual similarity of two objects: their image features, averaged over their masks at three scales.
 //!
-//! The encoder was trained to tell things apart, not to name them, so this finds the same color, texture and rough shape.
+//! The encoder was trained to separate objects, not to name them, so similar objects share color, texture and rough
+//! shape.
 
 use super::image::{Features, ImageModel, Logits};
 use crate::nn::RuntimeError;
 
-/// What an image looks like, place by place.
+/// Image features at three scales, one row per pixel.
 pub struct Looks {
     /// Strides 4, 8 and 16.
     levels: [Level; 3],
 }
 
-/// Rows of one scale of an image, row-major.
+/// Feature rows of one scale of an image, row-major: `[side * side, channels]`.
 struct Level {
     side: usize,
     rows: Vec<f32>,
@@ -25,25 +26,25 @@ struct Spread {
     deviation: Vec<f32>,
 }
 
-/// What a thing looks like.
+/// The appearance of an object, for comparison with others.
 #[derive(Clone)]
 pub struct Appearance {
-    /// Its mean at each scale, and the spread of the image that it is in.
+    /// Mean features at each scale, with the channel statistics of the image that contains the object.
     levels: Vec<(Vec<f32>, Spread)>,
-    /// The share of its box that it fills.
+    /// Share of its bounding box that the object fills, 0 to 1.
     fill: f32,
-    /// Pixels at stride 4.
+    /// Area in pixels of the mask logits (stride 4).
     area: f32,
 }
 
-/// The scale at which places are compared.
+/// Index of the scale at which single positions are compared: stride 8.
 const MIDDLE: usize = 1;
 
 impl Looks {
-    /// Of an image that `model` has encoded.
+    /// Reads the features of an image that `model` has encoded.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses.
+    /// If ONNX Runtime fails.
     pub fn of(features: &Features, model: &ImageModel) -> Result<Self, RuntimeError> {
         let grid = model.config().grid();
         let level = |values: &[f32], n_levels: u32| {
@@ -60,7 +61,7 @@ impl Looks {
         Ok(Self { levels: [level(fine.floats(), 2), level(middle.floats(), 1), level(coarse.floats(), 0)] })
     }
 
-    /// What the thing under a mask looks like; none if there is nothing under it.
+    /// Returns the appearance of the object under a mask, or `None` if the mask is empty.
     pub fn appearance(&self, logits: &Logits) -> Option<Appearance> {
         let side = logits.side;
         let on: Vec<(usize, usize)> =
@@ -88,7 +89,8 @@ impl Looks {
         Some(Appearance { levels: self.levels.iter().map(mean).collect(), fill, area })
     }
 
-    /// How much each place, row by row, looks like a thing, -1 to 1; and how many there are along an edge.
+    /// Returns the similarity of each position to `thing`, -1 to 1 and row-major, and the number of positions along an
+    /// edge.
     pub fn likeness(&self, thing: &Appearance) -> (Vec<f32>, usize) {
         let level = &self.levels[MIDDLE];
         let (mean, spread) = &thing.levels[MIDDLE];
@@ -100,7 +102,7 @@ impl Looks {
 }
 
 impl Appearance {
-    /// How alike two things look, 0 to 1.
+    /// Returns the similarity of two objects, 0 to 1.
     pub fn likeness(&self, other: &Self) -> f32 {
         let levels = self.levels.iter().zip(&other.levels);
         let cosines = levels.map(|((a, of_a), (b, of_b))| {
@@ -109,7 +111,7 @@ impl Appearance {
         });
         let looks = cosines.sum::<f32>() / self.levels.len() as f32;
         let shape = (1.0 - (self.fill - other.fill).abs()).powi(2);
-        // Things of one kind are of many sizes, but seldom of very different ones.
+        // Objects of one class differ in size, but rarely by much.
         let size = (self.area / other.area).min(other.area / self.area).powf(0.15);
         looks.max(0.0) * shape * size
     }
@@ -145,7 +147,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-12)
 }
 
-/// The place of pixel (x, y) in the order of cells, see `cells`.
+/// Returns the index of pixel (x, y) in cell order (see `cells`).
 fn in_cells(x: usize, y: usize, grid: usize, n_levels: u32) -> usize {
     let mut at = (y >> n_levels) * grid + (x >> n_levels);
     for level in (0..n_levels).rev() {
@@ -159,8 +161,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_of_cells_is_that_of_the_graphs() {
-        // Two cells along an edge, each of four quarters of four.
+    fn cell_order_matches_the_graphs() {
+        // A grid of 2 x 2 cells; each cell has four quarters of four pixels.
         assert_eq!(in_cells(0, 0, 2, 2), 0);
         assert_eq!(in_cells(1, 0, 2, 2), 1);
         assert_eq!(in_cells(0, 1, 2, 2), 2);

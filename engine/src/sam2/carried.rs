@@ -1,5 +1,5 @@
-//! Tracked masks, corrected by what masks nearby tell, and by what the object's colors are on frames that a person has
-//! checked: so that a correction carries further than a small model's memory does.
+//! Correction of tracked masks by masks on nearby frames and by the object's colors on frames that a person has
+//! checked. This carries a correction further than the memory of a small model does.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::{
     mask::{Mask, Rle},
 };
 
-/// How much of the surroundings belongs to a mask, as a share of its longer side: what it lacks is looked for there.
+/// Margin added around a mask, as a share of its longer side: missing parts of the object are searched for there.
 const SURROUNDINGS: f32 = 0.75;
 
-/// What the colors of an object tell where a person has checked its mask; none of an object that is not there.
+/// Returns the color statistics of an object on a frame with a checked mask, or `None` if the mask is empty.
 pub fn palette(image: &RgbImage, mask: &Rle) -> Option<Palette> {
     let part = Part::round(mask)?;
     let here = mask.decode().part(part.corner, part.size);
     Some(Colors::scaled(&part.cut(image), part.scale).palette(&here))
 }
 
-/// The mask, at the size of `image`, of an object that tracking found there as `logits`, corrected by masks nearby and by
-/// the colors of this image and of others. Where tracking found nothing, it stays so.
+/// Returns the mask that tracking predicted as `logits`, at the size of `image`, corrected by masks on nearby frames
+/// and by the colors of this image and of others. An empty mask stays empty.
 pub fn corrected(image: &RgbImage, logits: &Logits, moved: Option<&Moved>, known: &[Arc<Palette>]) -> Rle {
     let size = Size::new(image.width() as usize, image.height() as usize);
     let mask = logits.rle(size);
@@ -48,17 +48,17 @@ pub fn corrected(image: &RgbImage, logits: &Logits, moved: Option<&Moved>, known
     Rle::encode(&corrected.placed(part.corner, size))
 }
 
-/// Some pixels of an image.
+/// A rectangular crop of an image.
 struct Part {
     /// The top left pixel.
     corner: (usize, usize),
     size: Size,
-    /// How large it is looked at.
+    /// Scale at which the crop is processed, 0 to 1.
     scale: f32,
 }
 
 impl Part {
-    /// A mask's surroundings, if there is anything in it.
+    /// Returns the crop around a mask, or `None` if the mask is empty.
     fn round(mask: &Rle) -> Option<Self> {
         let whole = mask.size();
         let [x, y, width, height] = mask.bbox().map(|v| v as usize);
@@ -79,7 +79,8 @@ impl Part {
         imageops::crop_imm(image, x, y, width, height).to_image()
     }
 
-    /// Values of a plane of the whole image, of size `plane`, at the middles of this part's pixels, looked at as `small`.
+    /// Samples `value`, a plane of size `plane` over the whole image, at the pixel centers of this crop resized to
+    /// `small`.
     fn sampled(&self, plane: Size, small: Size, whole: Size, value: impl Fn(f32, f32) -> f32) -> Vec<f32> {
         let place = |i: usize, corner: usize, n: usize, n_small: usize, n_plane: usize, n_whole: usize| {
             let pixel = corner as f32 + (i as f32 + 0.5) * n as f32 / n_small as f32;

@@ -1,8 +1,9 @@
-//! Corrects an answer by the image's own colors, which a small model sees too little of.
+//! Correction of masks by the colors of the image, to which a small model pays too little attention.
 //!
-//! What is colored like the object found joins it, what is colored like the rest leaves it, and the border follows the
-//! image's edges. Two histograms of the object and of the rest vote for each pixel, as in GrabCut (Rother, Kolmogorov and
-//! Blake, 2004); a guided filter in place of its graph cut makes neighbors of one color agree.
+//! Pixels colored like the object join the mask, pixels colored like the background leave it, and the border follows
+//! the edges of the image. Two histograms, one of the object and one of the background, vote for each pixel, as in
+//! [GrabCut](https://doi.org/10.1145/1015706.1015720) (Rother, Kolmogorov and Blake, 2004). A guided filter replaces
+//! the graph cut of GrabCut: it makes neighboring pixels of the same color agree.
 
 use std::{ops::Range, sync::Arc};
 
@@ -17,53 +18,53 @@ use crate::{
 
 use super::image::Logits;
 
-/// Colors are compared with the image's longer side at this many pixels.
+/// Longer side in pixels of the small image on which colors are compared.
 const SIDE: usize = 256;
-/// How often the histograms are learned from the last mask.
+/// Number of times the histograms are computed from the latest mask.
 const ROUNDS: usize = 2;
-/// A logit of the model counts up to this.
+/// Largest absolute value of a logit; the model's logits and their sums with clicks are clamped to it.
 pub(super) const MOST_SURE: f32 = 6.0;
-/// A histogram's vote, a log ratio of likelihoods, counts up to this.
+/// Largest absolute value of a histogram's vote, which is a log-likelihood ratio.
 const MOST_VOTE: f32 = 3.0;
-/// How much the votes of a pixel's color and of its neighborhood's color weigh.
+/// Weights of two votes: by the color of the pixel, and by the mean color of its neighborhood.
 const WEIGHTS: [f32; 2] = [0.7, 0.35];
-/// Deviation of the blur that makes a neighborhood, in pixels of the small image.
+/// Standard deviation of the blur that averages a neighborhood, in pixels of the small image.
 const NEIGHBORHOOD: f32 = 4.0;
-/// How far the guided filter's windows reach, in pixels of the small image, and its epsilon.
+/// Radius of the guided filter's windows, in pixels of the small image, and its epsilon.
 const RADIUS: usize = 6;
 const EPSILON: f32 = 1e-3;
-/// A click decides for the pixels round it: the deviation in pixels of the small image.
+/// Standard deviation in pixels of the small image of a click's influence, which overrides the model near the click.
 const CLICK: f32 = 5.0;
-/// What a box leaves out is off, except for this share of its sides: boxes are drawn by hand.
+/// Slack around a box as a share of its sides; pixels further outside are background. Boxes are drawn by hand.
 const SLACK: f32 = 0.03;
-/// A part of the mask of which the model or a click says less than this share is dropped.
+/// Minimum share of a connected component that the model and the clicks must support; components below it are dropped.
 const LEAST_SAID: f32 = 0.25;
 
-/// An image's colors, prepared for any number of answers.
+/// The colors of an image, prepared for any number of masks.
 pub(super) struct Colors {
     guide: Guide,
-    /// Each pixel's bin, by its own color and by its neighborhood's.
+    /// Histogram bin of each pixel, by its own color and by the mean color of its neighborhood.
     bins: [Vec<u16>; 2],
 }
 
-/// How large an image is looked at whose longer side is so many pixels, of 1.
+/// Returns the scale, at most 1, at which an image with a longer side of `side` pixels is processed.
 pub(super) fn scale(side: u32) -> f32 {
     (SIDE as f32 / side as f32).min(1.0)
 }
 
-/// An image `scale` times as large.
+/// Returns the image resized by `scale`.
 pub(super) fn scaled(image: &RgbImage, scale: f32) -> RgbImage {
     let [width, height] = [image.width(), image.height()].map(|n| ((n as f32 * scale).round() as u32).max(1));
     resized(image, width, height)
 }
 
-/// What the colors of an object tell: for each bin how much likelier the object has it than what is round it, by the color
-/// of a pixel and by that of its neighborhood.
+/// The color statistics of an object: for each bin the log ratio of its likelihood in the object and in the background,
+/// for the color of a pixel and for that of its neighborhood.
 #[derive(Debug)]
 pub struct Palette([Vec<f32>; 2]);
 
 impl Palette {
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|votes| size_of_val(&**votes)).sum()
     }
@@ -74,7 +75,7 @@ impl Colors {
         Self::scaled(image, scale(image.width().max(image.height())))
     }
 
-    /// Of an image that is looked at `scale` times as large.
+    /// Prepares the colors of an image that is processed at `scale` times its size.
     pub(super) fn scaled(image: &RgbImage, scale: f32) -> Self {
         let small = scaled(image, scale);
         let neighborhoods = imageops::fast_blur(&small, NEIGHBORHOOD);
@@ -82,31 +83,31 @@ impl Colors {
         Self { guide: Guide::new(&small, RADIUS, EPSILON), bins }
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.guide.bytes() + self.bins.iter().map(|bins| size_of_val(&**bins)).sum::<usize>()
     }
 
-    /// The size at which the image is looked at.
+    /// Returns the size of the small image.
     pub(super) fn size(&self) -> Size {
         self.guide.size()
     }
 
-    /// The mask at the size of `image`, which these are the colors of; `prompt` is in its pixels.
+    /// Returns the corrected mask at the size of `image`, the image of these colors; `prompt` is in pixels of `image`.
     pub(super) fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
         let size = Size::new(image.width() as usize, image.height() as usize);
         self.corrected(image, &self.said(size, prompt, logits), &[])
     }
 
-    /// What they tell of an object that has this mask of the image.
+    /// Returns the color statistics of the object with this mask of the image.
     pub(super) fn palette(&self, mask: &Mask) -> Palette {
         let mask = mask.resize(self.size());
         let share: Vec<f32> = mask.bits().iter().map(|on| f32::from(u8::from(*on))).collect();
         Palette(self.bins.each_ref().map(|bins| votes(bins, &share)))
     }
 
-    /// The mask at the size of `image`, where `said` are logits of each pixel of the small image, and `known` what the
-    /// object's colors are elsewhere.
+    /// Returns the corrected mask at the size of `image`. `said` holds the logits of the small image's pixels, and
+    /// `known` the object's colors on other frames.
     pub(super) fn corrected(&self, image: &RgbImage, said: &[f32], known: &[Arc<Palette>]) -> Mask {
         let size = Size::new(image.width() as usize, image.height() as usize);
         let said: Vec<f32> = said.iter().map(|logit| logit.clamp(-MOST_SURE, MOST_SURE)).collect();
@@ -121,7 +122,7 @@ impl Colors {
             }
             fit = self.guide.fit(&belief);
         }
-        // Only where something is: an image of many pixels costs no more than the object in it.
+        // Enlarge only the region of the object, so that a large image costs no more than the object in it.
         let small =
             Mask::new(self.guide.size(), self.guide.apply(&fit).into_iter().map(|v| v > 0.0).collect());
         let Some([columns, rows]) = region(&small, size) else { return Mask::empty(size) };
@@ -136,7 +137,7 @@ impl Colors {
         without_strangers(&mask, &on(said_here)).placed((columns.start, rows.start), size)
     }
 
-    /// What the model and the prompt say of each pixel of the small image, as logits.
+    /// Combines the model's logits and the prompt into logits of the small image's pixels.
     fn said(&self, size: Size, prompt: &Prompt, logits: &Logits) -> Vec<f32> {
         let small = self.guide.size();
         let mut said = logits.resized(small);
@@ -161,8 +162,8 @@ impl Colors {
     }
 }
 
-/// Columns and rows of an image of `size` that have all that a mask of the small image has, and what the filter's windows
-/// reach from there; none if the mask is empty.
+/// Returns the columns and rows, in an image of `size`, of the bounding box of a mask of the small image plus the
+/// radius of the filter's windows; `None` if the mask is empty.
 fn region(small: &Mask, size: Size) -> Option<[Range<usize>; 2]> {
     let [x, y, width, height] = Rle::encode(small).bbox().map(|v| v as usize);
     let span = |from: usize, n: usize, n_small: usize, n_large: usize| {
@@ -173,7 +174,7 @@ fn region(small: &Mask, size: Size) -> Option<[Range<usize>; 2]> {
     (width > 0).then(|| [span(x, width, small_width, size.width), span(y, height, small_height, size.height)])
 }
 
-/// Drops the parts of a mask that nobody said: things elsewhere that have the object's colors.
+/// Drops components of a mask that `said` does not support: other objects with the same colors.
 fn without_strangers(mask: &Mask, said: &Mask) -> Mask {
     let parts = Components::of(mask, Connectivity::Eight);
     let mut n_said = vec![0; parts.n()];
@@ -185,18 +186,18 @@ fn without_strangers(mask: &Mask, said: &Mask) -> Mask {
     Mask::new(mask.size(), bits)
 }
 
-/// Whether a box and some slack leave a point out.
+/// Returns true if a point lies outside a box with slack.
 fn is_outside(at: Point, rect: Rect) -> bool {
     let (x, y) = (SLACK * (rect.x1 - rect.x0), SLACK * (rect.y1 - rect.y0));
     at.x < rect.x0 - x || at.x > rect.x1 + x || at.y < rect.y0 - y || at.y > rect.y1 + y
 }
 
-/// Levels of brightness and of each of the two differences of color.
+/// Bins along each of three axes: brightness (luma), and the red and blue color differences (chroma).
 const LEVELS: usize = 16;
-/// Differences of color are mostly small: a level of them is this wide.
+/// Width of a chroma bin. Narrow, because most color differences are small.
 const STEP: f32 = 6.0;
 
-/// The bin of a color by its brightness and its blue and red differences (as in JPEG).
+/// Returns the histogram bin of a color by its luma and its blue and red chroma, computed as in JPEG.
 fn bin(pixel: &Rgb<u8>) -> u16 {
     let [r, g, b] = pixel.0.map(f32::from);
     let brightness = 0.299 * r + 0.587 * g + 0.114 * b;
@@ -208,7 +209,8 @@ fn bin(pixel: &Rgb<u8>) -> u16 {
         as u16
 }
 
-/// For each bin how much likelier the object has it than the rest; `share` is how much of each pixel is the object's.
+/// Returns, for each bin, the log ratio of its likelihood in the object and in the background. `share` is the
+/// probability of each pixel being the object.
 fn votes(bins: &[u16], share: &[f32]) -> Vec<f32> {
     let mut counts = [vec![0.0_f32; LEVELS.pow(3)], vec![0.0; LEVELS.pow(3)]];
     for (&bin, share) in bins.iter().zip(share) {
@@ -223,7 +225,8 @@ fn votes(bins: &[u16], share: &[f32]) -> Vec<f32> {
     object.zip(rest).map(|(a, b)| (a / b).ln().clamp(-MOST_VOTE, MOST_VOTE)).collect()
 }
 
-/// An image's own votes, and those from elsewhere for the other half.
+/// Averages an image's own votes and the mean of the `known` votes of other frames, each with half the weight; without
+/// known votes, returns the image's own.
 fn with_known<'a>(own: Vec<f32>, known: impl ExactSizeIterator<Item = &'a Vec<f32>>) -> Vec<f32> {
     if known.len() == 0 {
         return own;
@@ -236,7 +239,7 @@ fn with_known<'a>(own: Vec<f32>, known: impl ExactSizeIterator<Item = &'a Vec<f3
     votes
 }
 
-/// Counts with a quarter of each moved to the next bin on either side, along each axis.
+/// Smooths counts along each axis with the kernel (1/4, 1/2, 1/4).
 fn spread(mut counts: Vec<f32>) -> Vec<f32> {
     for stride in [1, LEVELS, LEVELS * LEVELS] {
         let level = |i: usize| i / stride % LEVELS;
@@ -258,7 +261,7 @@ mod tests {
 
     const SIZE: Size = Size::new(300, 200);
 
-    /// A speckled red disk at 100,100 and another at 240,100, both of radius 40, on speckled green.
+    /// Returns an image of two speckled red disks, at (100, 100) and (240, 100), on speckled green. Their radius is 40.
     fn picture() -> RgbImage {
         RgbImage::from_fn(300, 200, |x, y| {
             let speckle = ((x * 31 + y * 17 + x * y) % 40) as u8;
@@ -276,7 +279,7 @@ mod tests {
         Mask::new(SIZE, (0..SIZE.area()).map(on).collect())
     }
 
-    /// A model's answer that is unsure near a disk of `radius`, which is not the true one.
+    /// Returns the logits of a model that predicts a disk of `radius`, unsure near its border; the true radius is 40.
     fn answer(radius: f32) -> Logits {
         let side = 64;
         let value = |i: usize| {
@@ -291,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_border_goes_where_the_colors_change() {
+    fn border_follows_the_color_edge() {
         let image = picture();
         let (colors, truth) = (Colors::of(&image), mask_of(100.0, 40.0));
         for radius in [32.0, 48.0] {
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thing_of_the_same_color_elsewhere_stays_out() {
+    fn distant_object_of_same_color_stays_out() {
         let image = picture();
         let mut unsure = answer(40.0);
         unsure.values.iter_mut().for_each(|logit| *logit = logit.max(-1.0));
@@ -312,11 +315,11 @@ mod tests {
     }
 
     #[test]
-    fn clicks_and_boxes_count_more_than_colors() {
+    fn clicks_and_boxes_override_colors() {
         let image = picture();
         let colors = Colors::of(&image);
         let on = |mask: &Mask, x: usize| mask.bits()[100 * SIZE.width + x];
-        // The model just obeys the click; the colors alone would not.
+        // The model follows the click only weakly; colors alone would override it.
         let mut notched = answer(40.0);
         let side = notched.side;
         for (i, logit) in notched.values.iter_mut().enumerate() {
@@ -329,7 +332,7 @@ mod tests {
         assert!(on(&mask, 110) && on(&mask, 75));
         let mask = colors.mask(&image, &click(75.0, Label::Negative), &notched);
         assert!(on(&mask, 110) && !on(&mask, 75));
-        // The model would let the other disk in, and its color too.
+        // Both the model and the colors include the other disk; only the box excludes it.
         let all = answer(190.0);
         let rect = Rect { x0: 55.0, y0: 55.0, x1: 145.0, y1: 145.0 };
         let mask = colors.mask(&image, &Prompt { points: vec![], rect: Some(rect) }, &all);

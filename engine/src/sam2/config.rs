@@ -1,10 +1,11 @@
-//! The sizes of a SAM 2 model.
+//! Hyperparameters of SAM 2 models.
 
 use serde::{Deserialize, Serialize};
 
 use crate::nn::Checkpoint;
 
-/// Sizes of the official models and of ours; what all SAM 2 models share is not here.
+/// The sizes in which the official models and the built-in one differ; values that all SAM 2 models share are
+/// constants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -12,15 +13,15 @@ pub struct Config {
     pub image_size: usize,
     /// Channels of the trunk's first stage; each next stage has twice as many.
     pub embed_dim: usize,
-    /// Attention heads of the first stage, doubled likewise.
+    /// Attention heads of the first stage; each next stage has twice as many.
     pub num_heads: usize,
     /// Blocks of each stage.
     pub stages: [usize; 4],
-    /// Blocks (counted over all stages) that attend to the whole image.
+    /// Indices, counted over all stages, of the blocks that attend to the whole image.
     pub global_blocks: Vec<usize>,
     /// Side of the attention windows of each stage.
     pub windows: [usize; 4],
-    /// Side of the stored position embedding.
+    /// Side of the position embedding as stored in the checkpoint, before interpolation.
     pub pos_embed_size: usize,
     /// Channels of image features, prompts and tokens.
     pub d_model: usize,
@@ -34,10 +35,10 @@ pub struct Config {
     pub decoder_mlp: usize,
     /// Attention heads of the mask decoder.
     pub decoder_heads: usize,
-    /// SAM 2.1, which knows how far back a pointer is and marks absent objects in memory; SAM 2.0 does neither.
+    /// True for SAM 2.1, which encodes the age of pointers and marks absent objects in memories; SAM 2.0 does neither.
     #[serde(default = "yes")]
     pub is_2_1: bool,
-    /// True if frames of videos are resized bicubically, as `sam2` reads them; photos are resized bilinearly by all.
+    /// True if video frames are resized bicubically, as the `sam2` package does; photos are always resized bilinearly.
     /// The built-in model was trained with bilinear frames.
     #[serde(default)]
     pub bicubic_frames: bool,
@@ -47,16 +48,16 @@ fn yes() -> bool {
     true
 }
 
-/// Why sizes make no model.
+/// A reason why the sizes of a checkpoint do not define a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The checkpoint is of no model that Segue knows.
+    /// The checkpoint belongs to no supported model.
     #[error("these are not the weights of a SAM 2 model ({0})")]
     Unknown(&'static str),
-    /// The built-in model's sizes cannot be read.
+    /// The sizes stored in the metadata of the checkpoint (of the built-in model) cannot be parsed.
     #[error("its sizes cannot be read ({0})")]
     Metadata(#[from] serde_json::Error),
-    /// The side is no multiple of 32, too small or too large.
+    /// The image size is not a multiple of 32, or is out of range.
     #[error("image size {0} does not work; it is a multiple of 32 from 128 to 2048")]
     ImageSize(usize),
     /// Sizes that contradict each other.
@@ -64,19 +65,19 @@ pub enum ConfigError {
     Contradiction(&'static str),
 }
 
-/// The trunk's first tensor, whose shape tells its width.
+/// The first tensor of the trunk, whose shape gives the trunk's width.
 pub(super) const PATCH_EMBED: &str = "image_encoder.trunk.patch_embed.proj.weight";
-/// Side of the window that the trunk's position embedding repeats in.
+/// Side of the windowed part of the trunk's position embedding, which is tiled over the grid.
 pub(super) const POS_EMBED_WINDOW: usize = 8;
-/// Memories that a frame attends to: a conditioning frame and six others.
+/// Spatial memories that a frame attends to: one slot for conditioning frames and six for previous frames.
 pub(super) const NUM_MASKMEM: usize = 7;
-/// Object pointers that a frame attends to, beside those of conditioning frames.
+/// Object pointers that a frame attends to, in addition to those of conditioning frames.
 pub(super) const MAX_OBJ_PTRS: usize = 16;
-/// Masks that the decoder makes: one for clear prompts, three for ambiguous ones.
+/// Masks that the decoder predicts: one for clear prompts and three for ambiguous ones.
 pub(super) const NUM_MASK_TOKENS: usize = 4;
 
 impl Config {
-    /// SAM 2.1 tiny; [`Self::small`], [`Self::base_plus`] and [`Self::large`] are its bigger brothers.
+    /// Returns the sizes of SAM 2.1 tiny, on which [`Self::small`], [`Self::base_plus`] and [`Self::large`] are based.
     pub fn tiny() -> Self {
         Self {
             image_size: 1024,
@@ -97,12 +98,12 @@ impl Config {
         }
     }
 
-    /// SAM 2.1 small.
+    /// Returns the sizes of SAM 2.1 small.
     pub fn small() -> Self {
         Self { stages: [1, 2, 11, 2], global_blocks: vec![7, 10, 13], ..Self::tiny() }
     }
 
-    /// SAM 2.1 base plus.
+    /// Returns the sizes of SAM 2.1 base plus.
     pub fn base_plus() -> Self {
         Self {
             embed_dim: 112,
@@ -114,7 +115,7 @@ impl Config {
         }
     }
 
-    /// SAM 2.1 large.
+    /// Returns the sizes of SAM 2.1 large.
     pub fn large() -> Self {
         Self {
             embed_dim: 144,
@@ -126,7 +127,7 @@ impl Config {
         }
     }
 
-    /// The official sizes with their names.
+    /// Returns the official sizes with their names.
     pub fn official() -> [(&'static str, Self); 4] {
         [
             ("tiny", Self::tiny()),
@@ -136,16 +137,16 @@ impl Config {
         ]
     }
 
-    /// The name of the official size that this is.
+    /// Returns the name of the official model with the same `embed_dim` and `stages`, if there is one.
     pub fn official_name(&self) -> Option<&'static str> {
         let same = |official: &Self| official.embed_dim == self.embed_dim && official.stages == self.stages;
         Self::official().into_iter().find(|(_, official)| same(official)).map(|(name, _)| name)
     }
 
-    /// The sizes of the model whose weights (by Meta's names) `checkpoint` holds.
+    /// Returns the sizes of the model in `checkpoint`, whose tensors have Meta's names.
     ///
     /// # Errors
-    /// If it is none that Segue knows.
+    /// If the checkpoint belongs to no supported model.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self, ConfigError> {
         if let Some(json) = checkpoint.metadata("config") {
             return serde_json::from_str::<Self>(json)?.checked();
@@ -167,10 +168,10 @@ impl Config {
             .ok_or(ConfigError::Unknown("a trunk of another size"))
     }
 
-    /// The same model for images of another size.
+    /// Returns the same model for images of another size.
     ///
     /// # Errors
-    /// If the size is no multiple of 32, or out of range.
+    /// If the size is not a multiple of 32, or is out of range.
     pub fn with_image_size(self, image_size: usize) -> Result<Self, ConfigError> {
         Self { image_size, ..self }.checked()
     }
@@ -199,22 +200,22 @@ impl Config {
         }
     }
 
-    /// Blocks of the trunk.
+    /// Returns the number of blocks of the trunk.
     pub fn n_blocks(&self) -> usize {
         self.stages.iter().sum()
     }
 
-    /// Side of the grid of features (stride 16).
+    /// Returns the side of the feature grid (stride 16).
     pub fn grid(&self) -> usize {
         self.image_size / 16
     }
 
-    /// Side of the masks that the decoder makes (stride 4).
+    /// Returns the side of the masks that the decoder predicts (stride 4).
     pub fn mask_side(&self) -> usize {
         self.image_size / 4
     }
 
-    /// Tokens of `mem_dim` channels that a pointer is cut into.
+    /// Returns the number of tokens of `mem_dim` channels into which a pointer is split.
     pub(super) fn tokens_of_pointer(&self) -> usize {
         self.d_model / self.mem_dim
     }

@@ -1,6 +1,7 @@
-//! The trunk: Hiera (Ryali et al., 2023), a transformer in four stages that attends within windows.
+//! The trunk: [Hiera](https://arxiv.org/abs/2306.00989) (Ryali et al., 2023), a transformer in four stages with
+//! windowed attention.
 //!
-//! Tokens stay in the order of their windows from block to block and are reordered only where the window changes.
+//! Tokens stay in window order from block to block. They are reordered only where the window size changes.
 
 use crate::{
     mask::resize_bicubic,
@@ -17,12 +18,12 @@ pub(super) struct Tokens {
     /// `[side * side, channels]`
     pub value: Value,
     pub side: usize,
-    /// Side of the windows that the tokens are ordered by; the whole grid's side is plain row-major order.
+    /// Side of the windows by which the tokens are ordered; equal to `side` for row-major order.
     pub window: usize,
 }
 
 impl Tokens {
-    /// The same tokens, ordered by windows of another size.
+    /// Returns the tokens ordered by windows of side `window`.
     pub(super) fn by_windows(&self, graph: &mut Graph, window: usize) -> Value {
         if window == self.window {
             return self.value.clone();
@@ -35,13 +36,13 @@ impl Tokens {
         if window == self.side { rows } else { split_windows(graph, &rows, self.side, window) }
     }
 
-    /// Row-major.
+    /// Returns the tokens in row-major order.
     pub(super) fn by_rows(&self, graph: &mut Graph) -> Value {
         self.by_windows(graph, self.side)
     }
 }
 
-/// Row-major tokens of a `side` x `side` grid to the order of windows. Mirrors `window_partition`.
+/// Reorders row-major tokens of a `side` x `side` grid by windows. Mirrors `window_partition`.
 fn split_windows(graph: &mut Graph, tokens: &Value, side: usize, window: usize) -> Value {
     let n = side / window;
     let channels = tokens.last_dim();
@@ -50,7 +51,7 @@ fn split_windows(graph: &mut Graph, tokens: &Value, side: usize, window: usize) 
     graph.reshape_to(&x, &[side * side, channels])
 }
 
-/// Tokens in the order of `n` x `n` windows to row-major. Mirrors `window_unpartition`.
+/// Reorders tokens of `n` x `n` windows into row-major order. Mirrors `window_unpartition`.
 fn swap_windows(graph: &mut Graph, tokens: &Value, n: usize, window: usize) -> Value {
     let channels = tokens.last_dim();
     let x = graph.reshape_to(tokens, &[n, n, window, window, channels]);
@@ -58,7 +59,7 @@ fn swap_windows(graph: &mut Graph, tokens: &Value, n: usize, window: usize) -> V
     graph.reshape_to(&x, &[n * window * n * window, channels])
 }
 
-/// 2x2 max pooling of `n` squares of tokens `[n * side * side, channels]`. Mirrors `do_pool`.
+/// Applies 2x2 max pooling to `n` squares of tokens `[n * side * side, channels]`. Mirrors `do_pool`.
 fn pool(graph: &mut Graph, tokens: &Value, n: usize, side: usize) -> Value {
     let channels = tokens.last_dim();
     let x = graph.reshape_to(tokens, &[n, side, side, channels]);
@@ -68,7 +69,7 @@ fn pool(graph: &mut Graph, tokens: &Value, n: usize, side: usize) -> Value {
     graph.reshape_to(&x, &[n * side * side / 4, channels])
 }
 
-/// Pixels `[1, 3, S, S]` to the output of each stage, strides 4, 8, 16 and 32. Mirrors `Hiera.forward`.
+/// Maps pixels `[1, 3, S, S]` to the outputs of the four stages (strides 4, 8, 16 and 32). Mirrors `Hiera.forward`.
 pub(super) fn hiera(graph: &mut Graph, config: &Config, pixels: &Value) -> [Tokens; 4] {
     let mut tokens = embed_patches(graph, config, pixels);
     let mut channels = config.embed_dim;
@@ -81,7 +82,7 @@ pub(super) fn hiera(graph: &mut Graph, config: &Config, pixels: &Value) -> [Toke
                 channels *= 2;
                 n_heads *= 2;
             }
-            // The first block of a stage still attends within the windows of the stage before.
+            // The first block of a stage still uses the window size of the previous stage.
             let window = config.windows[if opens_stage { stage - 1 } else { stage }];
             let is_global = config.global_blocks.contains(&block);
             let shape = Block {
@@ -98,7 +99,7 @@ pub(super) fn hiera(graph: &mut Graph, config: &Config, pixels: &Value) -> [Toke
     })
 }
 
-/// Mirrors `PatchEmbed` and `Hiera._get_pos_embed`.
+/// Embeds patches and adds positions. Mirrors `PatchEmbed` and `Hiera._get_pos_embed`.
 fn embed_patches(graph: &mut Graph, config: &Config, pixels: &Value) -> Tokens {
     let side = config.mask_side();
     let channels = config.embed_dim;
@@ -136,7 +137,7 @@ struct Block {
     channels: usize,
     n_heads: usize,
     window: usize,
-    /// Pools queries and shortcut, so that the grid halves.
+    /// True if the block pools its queries and its shortcut, which halves the side of the grid.
     halves: bool,
 }
 
@@ -144,7 +145,7 @@ impl Block {
     fn add(&self, graph: &mut Graph, tokens: &Tokens) -> Tokens {
         let fits = tokens.side.is_multiple_of(self.window);
         let side = if self.halves { tokens.side / 2 } else { tokens.side };
-        // Where windows do not fit, the tokens stay in rows and only attention sees windows of a padded grid.
+        // If windows do not divide the grid, tokens stay row-major; only attention pads the grid and uses windows.
         let window = if fits { self.window } else { tokens.side };
         let x = tokens.by_windows(graph, window);
         let normal = graph.layer_norm(&x, &self.name("norm1"), LAYER_NORM_EPSILON);
@@ -168,7 +169,7 @@ impl Block {
         format!("{}.{part}", self.prefix)
     }
 
-    /// The block's input in its channels and grid: projected from the normalized tokens, then pooled.
+    /// Maps the normalized input to the block's output channels and grid: a projection, then pooling.
     fn shortcut(&self, graph: &mut Graph, normal: &Value, window: usize) -> Value {
         let projected = graph.linear(normal, &self.name("proj"), self.channels);
         if !self.halves {
@@ -178,7 +179,7 @@ impl Block {
         pool(graph, &projected, n_windows, window)
     }
 
-    /// Attention within `n_windows` windows whose tokens follow each other. Mirrors `MultiScaleAttention`.
+    /// Attends within `n_windows` windows, each stored contiguously. Mirrors `MultiScaleAttention`.
     fn attend(&self, graph: &mut Graph, tokens: &Value, n_windows: usize) -> Value {
         let n = tokens.dim(0) / n_windows;
         let channels = self.channels;
@@ -199,7 +200,7 @@ impl Block {
         graph.linear(&mixed, &self.name("attn.proj"), channels)
     }
 
-    /// Attention within windows of row-major tokens padded with zeros, which take part as the original has it.
+    /// Attends within windows of row-major tokens padded with zeros. Padding tokens are not masked, as in the original.
     fn attend_padded(&self, graph: &mut Graph, tokens: &Value, side: usize) -> Value {
         let padded_side = side.next_multiple_of(self.window);
         let n = padded_side / self.window;

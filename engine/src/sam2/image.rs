@@ -1,4 +1,4 @@
-//! Masks on one image: encode it once, then predict as often as asked.
+//! Masks on one image: the image is encoded once and then prompted any number of times.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +20,7 @@ use super::{
     weights::Weights,
 };
 
-/// The logits of a mask at stride 4 of the model's square image: `[side, side]`, above zero on the object.
+/// Mask logits at stride 4 of the model's square input: `[side, side]`, above zero on the object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logits {
     /// Pixels along each edge.
@@ -30,12 +30,13 @@ pub struct Logits {
 }
 
 impl Logits {
-    /// Logits of an object that is not there.
+    /// Returns the logits of an absent object.
     pub(super) fn absent(side: usize) -> Self {
         Self { side, values: vec![ABSENT_LOGIT; side * side] }
     }
 
-    /// Logits of a mask that somebody else made, to refine it. Mirrors the first half of `_use_mask_as_output`.
+    /// Converts an existing mask to logits, so that the model can refine it. Mirrors the first half of
+    /// `_use_mask_as_output`.
     pub fn of_mask(mask: &Mask, config: &Config) -> Self {
         let (whole, low) = (Size::square(config.image_size), Size::square(config.mask_side()));
         let high: Vec<f32> =
@@ -43,33 +44,34 @@ impl Logits {
         Self { side: low.width, values: mask::resize_bilinear_antialias(&high, whole, low) }
     }
 
-    /// The logits at another size, interpolated.
+    /// Returns the logits at another size, interpolated bilinearly.
     pub fn resized(&self, size: Size) -> Vec<f32> {
         mask::resize_bilinear(&self.values, Size::square(self.side), size)
     }
 
-    /// Between the middles of four logits, in their rows and columns; at the edges the nearest.
+    /// Interpolates bilinearly at column `x` and row `y`, where integers are pixel centers; positions outside take the
+    /// nearest pixel.
     pub(super) fn at(&self, x: f32, y: f32) -> f32 {
         mask::sample_bilinear(&self.values, Size::square(self.side), x, y)
     }
 
-    /// The mask at another size, usually the image's.
+    /// Returns the mask at another size, usually that of the image.
     pub fn mask(&self, size: Size) -> Mask {
         Mask::from_logits(&self.values, Size::square(self.side), size)
     }
 
-    /// [`Self::mask`], encoded; it costs what the object is large.
+    /// Returns [`Self::mask`] as run lengths; the cost grows with the size of the object, not of the image.
     pub fn rle(&self, size: Size) -> Rle {
         Rle::from_logits(&self.values, Size::square(self.side), size)
     }
 
-    /// How little the mask depends on the threshold, 0 to 1: the IoU of the masks that logits above and below zero by
-    /// `offset` give. Mirrors `calculate_stability_score`.
+    /// Returns how little the mask depends on the threshold, 0 to 1: the IoU of the masks that thresholds at `offset`
+    /// and `-offset` give. Mirrors `calculate_stability_score`.
     pub fn stability(&self, offset: f32) -> f32 {
         stability(&self.values, offset)
     }
 
-    /// The mirror image.
+    /// Returns the logits flipped horizontally.
     pub(super) fn mirrored(&self) -> Self {
         Self {
             values: self.values.chunks_exact(self.side).flat_map(|row| row.iter().rev().copied()).collect(),
@@ -77,56 +79,56 @@ impl Logits {
         }
     }
 
-    /// As a mask prompt that refines the mask. Mirrors the clamp in `_run_single_frame_inference`.
+    /// Returns the logits clamped for use as a mask prompt. Mirrors the clamp in `_run_single_frame_inference`.
     pub(super) fn as_prompt(&self) -> Self {
         Self { values: self.values.iter().map(|v| v.clamp(-32.0, 32.0)).collect(), ..*self }
     }
 }
 
-/// `NO_OBJ_SCORE` of the original.
+/// Logit of absent objects; `NO_OBJ_SCORE` of the original.
 pub(super) const ABSENT_LOGIT: f32 = -1024.0;
 
-/// What the model sees in an image.
+/// The features of an encoded image.
 #[derive(Clone)]
 pub struct Features {
-    /// The image's size, which prompts and masks are in.
+    /// Size of the image; prompts and masks are in its pixels.
     pub size: Size,
-    /// `[1, grid², d_model]`
+    /// Stride 16: `[1, grid², d_model]`
     pub(super) features: Tensor,
     pub(super) fine: Tensor,
     pub(super) middle: Tensor,
 }
 
 impl Features {
-    /// What the encoder makes of an image.
+    /// Wraps the outputs of the encoder for an image.
     fn of(image: &RgbImage, made: Vec<Tensor>) -> Self {
         let [features, fine, middle] = <[Tensor; 3]>::try_from(made).unwrap_or_else(|_| unreachable!());
         let size = Size::new(image.width() as usize, image.height() as usize);
         Self { size, features, fine, middle }
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         [&self.features, &self.fine, &self.middle].map(Tensor::n_bytes).iter().sum()
     }
 }
 
-/// A mask and what the model thinks of it.
+/// A mask with its predicted quality.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// The mask.
+    /// Logits of the mask.
     pub logits: Logits,
-    /// The IoU that the model expects of it, 0 to 1.
+    /// IoU of the mask as predicted by the model, 0 to 1.
     pub iou: f32,
 }
 
-/// All that the decoder makes of one object's prompt.
+/// The outputs of the decoder for one object.
 pub(super) struct Decoded {
-    /// `[B, 4, side, side]`: for clear prompts, then three for ambiguous ones.
+    /// `[B, 4, side, side]`: one mask for clear prompts, then three for ambiguous ones.
     masks: Tensor,
     /// `[B, 4, d_model]`
     pointers: Tensor,
-    /// Which of the B it is.
+    /// Index of the object in the batch of B.
     object: usize,
     side: usize,
     pub ious: [f32; NUM_MASK_TOKENS],
@@ -150,20 +152,21 @@ impl Decoded {
         &self.pointers.floats()[(self.object * NUM_MASK_TOKENS + i) * d_model..][..d_model]
     }
 
-    /// The one of the three masks for ambiguous prompts that the model expects most of, here and in `others`.
+    /// Returns the index of the mask with the highest predicted IoU among the three for ambiguous prompts, summed over
+    /// `self` and `others`.
     fn best_of_three(&self, others: &[Self]) -> usize {
         let ious: [f32; NUM_MASK_TOKENS] =
             std::array::from_fn(|i| self.ious[i] + others.iter().map(|other| other.ious[i]).sum::<f32>());
-        // The first of equals, as PyTorch's argmax.
+        // The first of equal values wins, as in PyTorch's argmax.
         (2..NUM_MASK_TOKENS).fold(1, |best, i| if ious[i] > ious[best] { i } else { best })
     }
 
-    /// The mask for a prompt, ambiguous or not. Mirrors `_dynamic_multimask_via_stability`.
+    /// Returns the index of the mask for a prompt. Mirrors `_dynamic_multimask_via_stability`.
     pub(super) fn choose(&self, ambiguous: bool) -> usize {
         self.choose_with(&[], ambiguous)
     }
 
-    /// The same where other views of the image were asked too.
+    /// Returns the index of the mask for a prompt that other views of the image (`others`) have answered too.
     pub(super) fn choose_with(&self, others: &[Self], ambiguous: bool) -> usize {
         const DELTA: f32 = 0.05;
         const STABLE: f32 = 0.98;
@@ -174,24 +177,24 @@ impl Decoded {
     }
 }
 
-/// Mirrors `_get_stability_scores`.
+/// Returns the share of logits above `-offset` that are also above `offset`. Mirrors `_get_stability_scores`.
 fn stability(logits: &[f32], offset: f32) -> f32 {
     let inner = logits.iter().filter(|v| **v > offset).count() as f32;
     let outer = logits.iter().filter(|v| **v > -offset).count() as f32;
     if outer == 0.0 { 1.0 } else { inner / outer }
 }
 
-/// What the decoder is asked.
+/// The prompts of the decoder.
 #[derive(Default)]
 pub(super) struct Question<'a> {
     pub prompt: Option<&'a Prompt>,
-    /// Logits of an earlier answer, or what a mask prompt gives.
+    /// Logits of the previous answer, or of a mask prompt.
     pub mask: Option<&'a Logits>,
-    /// Whether the features were fused with no memories, so that the embedding for that is due.
+    /// True if the features were not fused with memories, so that the decoder adds the no-memory embedding.
     pub no_memory: bool,
 }
 
-/// The image encoder; a clone is the same one, so that it can look at an image while the other parts work on another.
+/// The image encoder. Clones share one model, so that it can encode an image while the other parts process another.
 #[derive(Clone)]
 pub struct ImageEncoder {
     side: usize,
@@ -203,7 +206,7 @@ impl ImageEncoder {
     /// Encodes an image. Mirrors `SAM2ImagePredictor.set_image`, and for frames `load_video_frames`.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn encode(
         &self,
         image: &RgbImage,
@@ -215,7 +218,7 @@ impl ImageEncoder {
         Ok(Features::of(image, outputs))
     }
 
-    /// Encodes a frame that is not due yet, if the device has memory for that beside other work.
+    /// Encodes a frame ahead of its turn; returns `None` if the device fails, for example for lack of memory.
     pub fn encode_ahead(&self, image: &RgbImage) -> Option<Features> {
         let pixels = self.pixels(image, PictureKind::Frame).ok()?;
         let outputs = self.lock().attempt(&[(image_encoder::names::PIXELS, &pixels)], &Cancel::default());
@@ -231,7 +234,7 @@ impl ImageEncoder {
         Tensor::from_bytes(&[side, side, 3], resize(image, side as u32, side as u32).into_raw())
     }
 
-    /// Where images are looked at, and in which precision.
+    /// Returns the device and precision of the encoder.
     pub fn place(&self) -> (Device, Precision) {
         self.lock().place()
     }
@@ -247,7 +250,7 @@ pub struct ImageModel {
     encoder: ImageEncoder,
     decoder: Model,
     mask_encoder: Model,
-    /// What the decoder takes in place of a mask prompt.
+    /// The decoder's dense input in place of a mask prompt.
     no_mask: Tensor,
 }
 
@@ -255,7 +258,7 @@ impl ImageModel {
     /// Loads the parts.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses.
+    /// If ONNX Runtime fails.
     pub fn load(runtime: &Runtime, weights: &Weights) -> Result<Self, RuntimeError> {
         let Weights { config, checkpoint } = weights;
         let n_places = config.grid().pow(2);
@@ -268,19 +271,19 @@ impl ImageModel {
                 bicubic_frames: config.bicubic_frames,
                 model: Arc::new(Mutex::new(encoder)),
             },
-            // Not on a server: each click would send it the image's features.
+            // Not on a server: each click would have to send it the image features.
             decoder: Model::load_here(runtime, mask_decoder(config), checkpoint)?,
             mask_encoder: Model::load_here(runtime, mask_encoder(config), checkpoint)?,
             no_mask: Tensor::from_floats(&[n_places, config.d_model], no_mask)?,
         })
     }
 
-    /// The model's sizes.
+    /// Returns the model's sizes.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The part that looks at images.
+    /// Returns the image encoder.
     pub fn encoder(&self) -> &ImageEncoder {
         &self.encoder
     }
@@ -288,7 +291,7 @@ impl ImageModel {
     /// Encodes an image.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn encode(
         &self,
         image: &RgbImage,
@@ -298,22 +301,23 @@ impl ImageModel {
         self.encoder.encode(image, kind, cancel)
     }
 
-    /// What the encoder sees at strides 4, 8 and 16, a row a pixel in the order of cells, on the processor.
+    /// Copies the features of strides 4, 8 and 16 to the CPU, in this order, one row per pixel; strides 4 and 8 are in
+    /// cell order.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses.
+    /// If ONNX Runtime fails.
     pub(super) fn fetch(&self, features: &Features) -> Result<[Tensor; 3], RuntimeError> {
         let encoder = self.encoder.lock();
         let Features { fine, middle, features, .. } = features;
         Ok([encoder.fetch(fine)?, encoder.fetch(middle)?, encoder.fetch(features)?])
     }
 
-    /// The mask for a prompt; `previous` are the logits of the last prediction, to refine.
+    /// Predicts the mask for a prompt; `previous` holds the logits of the last prediction, to refine it.
     ///
-    /// One click may mean several things, of which the likeliest is taken; see [`Self::candidates`].
+    /// A single click is ambiguous; the mask with the highest predicted IoU is returned. See [`Self::candidates`].
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn predict(
         &mut self,
         features: &Features,
@@ -326,10 +330,10 @@ impl ImageModel {
         Ok(Prediction { logits: decoded.logits(i), iou: decoded.ious[i] })
     }
 
-    /// Three masks that an ambiguous prompt may mean (such as whole, part, part of a part), the likeliest first.
+    /// Predicts the three masks of an ambiguous prompt (such as whole, part, subpart), by descending predicted IoU.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn candidates(
         &mut self,
         features: &Features,
@@ -357,7 +361,7 @@ impl ImageModel {
         self.decode(features, &features.features, &question, cancel)
     }
 
-    /// Mirrors `_forward_sam_heads`; `fused` are the features, with memories or without.
+    /// Decodes one object. Mirrors `_forward_sam_heads`; `fused` holds the features, fused with memories or not.
     pub(super) fn decode(
         &mut self,
         features: &Features,
@@ -368,7 +372,8 @@ impl ImageModel {
         Ok(self.decode_all(features, fused, question, cancel)?.remove(0))
     }
 
-    /// [`Self::decode`] for as many objects as `fused` is of, the same question of each.
+    /// Decodes one object for each entry of `fused` `[B, grid², d_model]`, with the same prompts for all; see
+    /// [`Self::decode`].
     pub(super) fn decode_all(
         &mut self,
         features: &Features,
@@ -412,7 +417,7 @@ impl ImageModel {
         Ok((0..n_objects).map(decoded).collect())
     }
 
-    /// Points and labels as the decoder takes them: the box's corners first, in pixels of the model's square image.
+    /// Returns points in pixels of the model's square input and their labels; the corners of the box come first.
     fn points_in_model(&self, prompt: Option<&Prompt>, size: Size) -> (Vec<[f32; 2]>, Vec<f32>) {
         let scale_x = self.config.image_size as f32 / size.width as f32;
         let scale_y = self.config.image_size as f32 / size.height as f32;
@@ -428,17 +433,17 @@ impl ImageModel {
             Some(prompt) => {
                 prompt.rect.into_iter().flat_map(corners).chain(prompt.points.iter().map(click)).collect()
             }
-            // The original has a tracked frame say one point that says nothing.
+            // The original gives a tracked frame one padding point.
             None => vec![(0.0, 0.0, NOT_A_POINT)],
         };
-        // It appends another to all that is said, but not to nothing: a mask may be the whole prompt.
+        // The original appends another to any points, but not to none: a mask may be the whole prompt.
         let padding = (!said.is_empty()).then_some((0.0, 0.0, NOT_A_POINT));
         let all = said.into_iter().chain(padding);
         all.map(|(x, y, label)| ([x * scale_x, y * scale_y], label)).unzip()
     }
 }
 
-/// Whether the prompt may mean several things: at most one point, and no box. Mirrors `_use_multimask`.
+/// Returns true if the prompt is ambiguous: at most one point and no box. Mirrors `_use_multimask`.
 pub(super) fn is_ambiguous(prompt: Option<&Prompt>) -> bool {
     prompt.is_none_or(|prompt| prompt.points.len() <= 1 && prompt.rect.is_none())
 }

@@ -1,4 +1,4 @@
-//! The image encoder: trunk and neck, run once an image whatever is asked of it.
+//! The image encoder: trunk and neck. It runs once per image, whatever the number of prompts.
 
 use crate::nn::{Dim, Graph, Value, ops::IMAGENET};
 
@@ -10,13 +10,13 @@ pub(super) mod names {
     pub(crate) const PIXELS: &str = "pixels";
     /// `[1, grid², d_model]`, stride 16.
     pub(crate) const FEATURES: &str = "features";
-    /// Stride 4 in the order of cells: `[16 grid², d_model / 8]`.
+    /// Stride 4 in cell order (see `cells`): `[16 grid², d_model / 8]`.
     pub(crate) const FINE: &str = "fine";
-    /// Stride 8 in the order of cells: `[4 grid², d_model / 4]`.
+    /// Stride 8 in cell order: `[4 grid², d_model / 4]`.
     pub(crate) const MIDDLE: &str = "middle";
 }
 
-/// Mirrors `SAM2Base.forward_image`.
+/// Builds the graph of the image encoder. Mirrors `SAM2Base.forward_image`.
 pub(super) fn image_encoder(config: &Config) -> Graph {
     let mut graph = Graph::new("image_encoder");
     graph.allow_half();
@@ -41,7 +41,8 @@ pub(super) fn image_encoder(config: &Config) -> Graph {
     graph
 }
 
-/// Stride 16 with stride 32 added at twice its size. Mirrors `FpnNeck` with top-down levels 2 and 3 and `scalp` 1.
+/// Adds the upsampled stride-32 features to those of stride 16. Mirrors `FpnNeck` with top-down levels 2 and 3 and
+/// `scalp` 1.
 fn top_down(graph: &mut Graph, config: &Config, level_2: &hiera::Tokens, level_3: &hiera::Tokens) -> Value {
     let mut lateral = |level: &hiera::Tokens, i: usize| {
         let x = level.by_rows(graph);
@@ -56,7 +57,7 @@ fn top_down(graph: &mut Graph, config: &Config, level_2: &hiera::Tokens, level_3
     graph.add(&fine, &coarse)
 }
 
-/// The neck's lateral convolution followed by the decoder's: two linear maps in a row are one.
+/// Applies the neck's lateral convolution and then the decoder's, folded into a single linear map.
 fn fold_lateral(
     graph: &mut Graph,
     config: &Config,
@@ -84,7 +85,7 @@ fn fold_lateral(
     graph.gemm(x, &folded_weight, &folded_bias)
 }
 
-/// The matrix product of `a` `[_, n]` and `b` `[n, _]`.
+/// Returns the matrix product of `a` `[_, n]` and `b` `[n, _]`.
 pub(super) fn multiply(a: &[f32], b: &[f32], n: usize) -> Vec<f32> {
     let n_columns = b.len() / n;
     let mut out = Vec::with_capacity(a.len() / n * n_columns);

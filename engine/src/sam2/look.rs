@@ -1,7 +1,7 @@
-//! What a small model gains by looking with more care: closely at what a box is round, at the mirror image too, and at
-//! the colors of what it found.
+//! Careful inference for small models: a crop around the prompt's box, test-time augmentation with the mirror image,
+//! and correction by the colors of the predicted mask.
 //!
-//! SAM 2 has nothing of the kind and its own models gain little for the time, so plain looking is the default.
+//! SAM 2 has no counterpart, and its own models gain little for the time, so plain inference is the default.
 
 use std::borrow::Cow;
 
@@ -21,34 +21,34 @@ use super::{
     image::{Features, ImageModel, Logits, Prediction, is_ambiguous},
 };
 
-/// How an image is looked at; plainly by default.
+/// The options of careful inference; all are off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Encode only the surroundings of a prompt's box, so that the object fills more of the model's square.
+    /// Encode only the surroundings of a prompt's box, so that the object fills more of the model's square input.
     pub close: bool,
-    /// Answer for the image and its mirror image, and take the mean.
+    /// Average the predictions for the image and its mirror image.
     pub mirror: bool,
-    /// Let the colors of what was found and of the rest correct the mask, and the image's edges its border.
+    /// Correct the mask by the colors of the object and of the background, and its border by the edges of the image.
     pub colors: bool,
 }
 
 impl Look {
-    /// All care, as the built-in model needs.
+    /// All options on, as the built-in model needs.
     pub const CAREFUL: Self = Self { close: true, mirror: true, colors: true };
 
-    /// Whether `prompt` is looked at closely.
+    /// Returns true if `prompt` is answered on a crop around its box.
     pub fn is_close(self, prompt: &Prompt) -> bool {
         self.close && prompt.rect.is_some()
     }
 
-    /// The part of an image that is looked at for `prompt`.
+    /// Returns the part of an image that is encoded for `prompt`.
     fn part(self, prompt: &Prompt, image: Size) -> Part {
         let rect = prompt.rect.filter(|_| self.close);
         rect.map_or(Part { corner: (0, 0), size: image }, |rect| surroundings(rect, prompt, image))
     }
 }
 
-/// Some pixels of an image.
+/// A rectangle of whole pixels of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     /// The top left pixel.
@@ -56,42 +56,42 @@ struct Part {
     size: Size,
 }
 
-/// A part of an image as the model sees it.
+/// An encoded part of an image.
 pub struct View {
     image_size: Size,
     part: Part,
-    /// Of the part, then maybe of its mirror image.
+    /// Features of the part, followed by those of its mirror image if [`Look::mirror`] is on.
     faces: Vec<Features>,
     colors: Option<Colors>,
 }
 
-/// Pixels left round a box that is looked at closely, as a share of its longer side.
+/// Margin around a box on a crop, as a share of the box's longer side.
 const SURROUNDINGS: f32 = 0.25;
 
 impl View {
-    /// Whether this is what [`ImageModel::view`] would look at for `prompt`, of the same image.
+    /// Returns true if [`ImageModel::view`] would encode the same part of this image for `prompt`.
     pub fn shows(&self, prompt: &Prompt, look: Look) -> bool {
         self.part == look.part(prompt, self.image_size)
     }
 
-    /// Whether the part is the whole image.
+    /// Returns true if the part is the whole image.
     pub fn is_whole(&self) -> bool {
         self.part.size == self.image_size
     }
 
-    /// What the model sees in the part, as [`ImageModel::encode`] gives it.
+    /// Returns the features of the part, as [`ImageModel::encode`] computes them.
     pub fn features(&self) -> &Features {
         &self.faces[0]
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.faces.iter().map(Features::bytes).sum::<usize>() + self.colors.as_ref().map_or(0, Colors::bytes)
     }
 
-    /// The mask of the whole image for logits of this part; nothing outside the part is on.
+    /// Converts logits of this part to a mask of the whole image, which is empty outside the part.
     ///
-    /// `image` is what was viewed, and `prompt` what the logits answer.
+    /// `image` is the image that was encoded, and `prompt` is the prompt of the logits.
     pub fn mask(&self, image: &RgbImage, prompt: &Prompt, logits: &Logits) -> Mask {
         let mask = match &self.colors {
             Some(colors) => colors.mask(&cut(image, self.part), &self.localize(prompt, false), logits),
@@ -100,7 +100,7 @@ impl View {
         mask.placed(self.part.corner, self.image_size)
     }
 
-    /// `prompt` in pixels of the part, or of its mirror image.
+    /// Returns `prompt` in pixels of the part, or of its mirror image.
     fn localize(&self, prompt: &Prompt, mirrored: bool) -> Prompt {
         let Part { corner, size } = self.part;
         let (left, top) = (corner.0 as f32, corner.1 as f32);
@@ -117,48 +117,49 @@ impl View {
     }
 }
 
-/// Clicks that were made one after the other in one view, and the model's answers: clicks that follow go on from there.
+/// A sequence of clicks in one view with the model's answers, so that later clicks need not repeat earlier ones.
 #[derive(Default)]
 pub struct Chain {
-    /// The mask that the first click refines, as logits of the view's part.
+    /// Logits, of the view's part, of the mask that the first click refines.
     base: Option<Logits>,
     steps: Vec<Step>,
 }
 
 struct Step {
     prompt: Prompt,
-    /// The model's choice first.
+    /// Predictions for this step, the model's choice first.
     candidates: Vec<Prediction>,
 }
 
 impl Chain {
-    /// Bytes of memory.
+    /// Returns the memory use in bytes of the candidates.
     pub fn bytes(&self) -> usize {
         let candidates = self.steps.iter().flat_map(|step| &step.candidates);
         candidates.map(|candidate| size_of_val(&*candidate.logits.values)).sum()
     }
 
-    /// Forgets the steps that lead elsewhere.
+    /// Drops the steps after the longest common prefix with `steps`.
     fn keep_common(&mut self, steps: &[Prompt]) {
         let is_common = |(known, asked): &(&Step, &Prompt)| known.prompt == **asked;
         let n_common = self.steps.iter().zip(steps).take_while(is_common).count();
         self.steps.truncate(n_common);
     }
 
-    /// What the next click refines.
+    /// Returns the logits that the next click refines.
     fn previous(&self) -> Option<&Logits> {
         self.steps.last().map_or(self.base.as_ref(), |step| Some(&step.candidates[0].logits))
     }
 }
 
-/// Candidates that overlap by this IoU are one.
+/// IoU of masks from which two candidates count as the same.
 const SAME: f64 = 0.9;
 
 impl ImageModel {
-    /// Looks at what `prompt` needs of an image: all, or with [`Look::close`] what its box is round.
+    /// Encodes the part of an image that `prompt` needs: the whole image, or with [`Look::close`] a crop around the
+    /// prompt's box.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn view(
         &mut self,
         image: &RgbImage,
@@ -177,17 +178,17 @@ impl ImageModel {
         Ok(View { image_size, part, faces, colors: look.colors.then(|| Colors::of(&pixels)) })
     }
 
-    /// A chain whose first click refines `base`, a mask of the whole image.
+    /// Creates a chain whose first click refines `base`, a mask of the whole image.
     pub fn chain(&self, view: &View, base: &Mask) -> Chain {
         let base = base.part(view.part.corner, view.part.size);
         Chain { base: Some(Logits::of_mask(&base, self.config())), steps: Vec::new() }
     }
 
-    /// The mask that a person's clicks give one after the other, each refining the last answer; its logits are of the
-    /// view's part.
+    /// Returns the mask for clicks that are decoded one after the other, each refining the previous mask; the logits
+    /// are of the view's part.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn click_through(
         &mut self,
         view: &View,
@@ -197,11 +198,11 @@ impl ImageModel {
         Ok(self.follow(view, &mut Chain::default(), prompt, cancel)?[0].clone())
     }
 
-    /// Returns the mask that all clicks and the box give in one call of the decoder, without refining; its logits are of
-    /// the view's part. Mirrors `SAM2ImagePredictor.predict`.
+    /// Returns the mask for all clicks and the box, decoded in one call without refinement; the logits are of the
+    /// view's part. Mirrors `SAM2ImagePredictor.predict`.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn answer_at_once(
         &mut self,
         view: &View,
@@ -211,14 +212,14 @@ impl ImageModel {
         Ok(self.predict_in(view, prompt, None, cancel)?.swap_remove(0))
     }
 
-    /// Returns the masks of a prompt whose clicks are decoded one after the other, for every reading of the last click: the
-    /// model's choice first, then the others, the likeliest first.
+    /// Returns the candidate masks of a prompt whose clicks are decoded one after the other: the model's choice first,
+    /// then the other readings of the last click by descending predicted IoU.
     ///
-    /// Steps that `chain`, which is of this view, has from before are not taken again. Where it begins with a mask, a
-    /// box comes with the first click: the mask says more than the box alone.
+    /// `chain` must belong to this view; its steps are not decoded again. If the chain begins with a mask, a box is
+    /// decoded together with the first click, because the mask says more than the box alone.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn follow<'a>(
         &mut self,
         view: &View,
@@ -269,7 +270,7 @@ impl ImageModel {
     }
 }
 
-/// `first`, and those of the others that have a mask of their own.
+/// Returns `first` and those others whose masks are not empty and differ from all masks before them.
 fn distinct(first: Prediction, others: Vec<Prediction>) -> Vec<Prediction> {
     let own_mask = |prediction: &Prediction| prediction.logits.mask(Size::square(prediction.logits.side));
     let mut masks = vec![own_mask(&first)];
@@ -284,7 +285,7 @@ fn distinct(first: Prediction, others: Vec<Prediction>) -> Vec<Prediction> {
     distinct
 }
 
-/// The pixels of a part.
+/// Returns the pixels of a part, borrowed if the part is the whole image.
 fn cut(image: &RgbImage, Part { corner, size }: Part) -> Cow<'_, RgbImage> {
     let (width, height) = (size.width as u32, size.height as u32);
     if image.dimensions() == (width, height) {
@@ -293,7 +294,7 @@ fn cut(image: &RgbImage, Part { corner, size }: Part) -> Cow<'_, RgbImage> {
     Cow::Owned(imageops::crop_imm(image, corner.0 as u32, corner.1 as u32, width, height).to_image())
 }
 
-/// What lies round a box and a prompt's clicks.
+/// Returns the part around a box, with a margin, that also contains the prompt's clicks.
 fn surroundings(rect: Rect, prompt: &Prompt, image: Size) -> Part {
     let margin = SURROUNDINGS * (rect.x1 - rect.x0).max(rect.y1 - rect.y0);
     let span = |from: f32, to: f32, clicks: &dyn Fn(Point) -> f32, n: usize| {
@@ -314,7 +315,7 @@ mod tests {
     use crate::prompt::{Label, PointPrompt};
 
     #[test]
-    fn clicks_go_on_from_those_that_they_share_with_the_last() {
+    fn chain_keeps_common_prefix_of_clicks() {
         let at = |x| PointPrompt { at: Point { x, y: 1.0 }, label: Label::Positive };
         let prompt = |xs: &[f32]| Prompt { points: xs.iter().copied().map(at).collect(), rect: None };
         let step = |prompt: Prompt| {
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn candidates_with_the_same_mask_are_one() {
+    fn candidates_with_equal_masks_are_merged() {
         let candidate = |n_on: usize, iou| {
             let values = (0..16).map(|i| if i < n_on { 1.0 } else { -1.0 }).collect();
             Prediction { logits: Logits { side: 4, values }, iou }
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_look_has_the_box_the_clicks_and_some_pixels_more() {
+    fn close_view_has_box_margin_and_clicks() {
         let rect = Rect { x0: 100.0, y0: 50.0, x1: 140.0, y1: 60.0 };
         let size = Size::new(300, 200);
         let prompt = Prompt { points: vec![], rect: Some(rect) };

@@ -1,5 +1,4 @@
-//! The mask decoder: features and prompts of B objects to masks, with how good they are and whether each object is there
-//! at all.
+//! The mask decoder: predicts masks, their IoU and an object score from the features and prompts of B objects.
 
 use crate::nn::{Dim, Graph, Value};
 
@@ -13,39 +12,40 @@ use super::{
 pub(super) mod names {
     /// `[B, grid², d_model]`.
     pub(crate) const FEATURES: &str = "features";
-    /// 1 if the features were not fused with memories, so that "no memory" is added to them: `[1]`.
+    /// `[1]`: 1 if the features were not fused with memories, so that the no-memory embedding is added; else 0.
     pub(crate) const NO_MEMORY: &str = "no_memory";
-    /// Stride 4 in the order of cells: `[16 grid², d_model / 8]`.
+    /// Stride 4 in cell order (see `cells`): `[16 grid², d_model / 8]`.
     pub(crate) const FINE: &str = "fine";
-    /// Stride 8 in the order of cells: `[4 grid², d_model / 4]`.
+    /// Stride 8 in cell order: `[4 grid², d_model / 4]`.
     pub(crate) const MIDDLE: &str = "middle";
-    /// `[B, P, 2]`, x and y in pixels of the model's square image.
+    /// `[B, P, 2]`: x and y in pixels of the model's square input.
     pub(crate) const POINTS: &str = "points";
-    /// `[B, P]`.
+    /// Labels of the points: `[B, P]`.
     pub(crate) const LABELS: &str = "labels";
-    /// What the mask encoder makes of a mask prompt, or the embedding of none at each place, for all objects:
-    /// `[grid², d_model]`.
+    /// Output of the mask encoder for a mask prompt, or the no-mask embedding repeated for each grid cell; shared by
+    /// all objects: `[grid², d_model]`.
     pub(crate) const DENSE: &str = "dense";
-    /// Logits of four masks, the first for clear prompts: `[B, 4, 4 grid, 4 grid]`.
+    /// Logits of four masks; the first is for clear prompts: `[B, 4, 4 grid, 4 grid]`.
     pub(crate) const MASKS: &str = "masks";
-    /// Predicted IoU of each: `[B, 4]`.
+    /// Predicted IoU of each mask: `[B, 4]`.
     pub(crate) const IOUS: &str = "ious";
-    /// Object pointer of each: `[B, 4, d_model]`.
+    /// Object pointer for each mask: `[B, 4, d_model]`.
     pub(crate) const POINTERS: &str = "pointers";
-    /// Logit of the object being in the image: `[B, 1]`.
+    /// Object score, above zero if the object is in the image: `[B, 1]`.
     pub(crate) const OBJECT_SCORE: &str = "object_score";
 }
 
 const PREFIX: &str = "sam_mask_decoder";
 const LAYER_NORM_EPSILON: f32 = 1e-5;
 const DEPTH: usize = 2;
-/// Attention between tokens and image has this many times fewer channels.
+/// Factor by which attention between tokens and image reduces the number of channels.
 const DOWNSAMPLE_RATE: usize = 2;
-/// Objects, and points of each.
+/// Number of objects, and number of points per object.
 const B: Dim = Dim::Named("B");
 const P: Dim = Dim::Named("P");
 
-/// Mirrors `MaskDecoder.predict_masks` and what `_forward_sam_heads` does round it, but for choosing among the masks.
+/// Builds the graph of the mask decoder. Mirrors `MaskDecoder.predict_masks` and the parts of `_forward_sam_heads`
+/// around it, except the choice among the masks.
 pub(super) fn mask_decoder(config: &Config) -> Graph {
     let (d, grid) = (config.d_model, config.grid());
     let mut graph = Graph::new("mask_decoder");
@@ -82,7 +82,7 @@ pub(super) fn mask_decoder(config: &Config) -> Graph {
     graph
 }
 
-/// Mirrors `directly_add_no_mem_embed`.
+/// Adds the no-memory embedding to the features if `no_memory` is 1. Mirrors `directly_add_no_mem_embed`.
 fn add_no_memory(graph: &mut Graph, config: &Config, features: &Value, no_memory: &Value) -> Value {
     let embedding = graph.weight("no_mem_embed", &[1, 1, config.d_model]);
     let embedding = graph.reshape_to(&embedding, &[1, config.d_model]);
@@ -90,7 +90,7 @@ fn add_no_memory(graph: &mut Graph, config: &Config, features: &Value, no_memory
     graph.add(features, &embedding)
 }
 
-/// The decoder's learned tokens `[6, d_model]`: object score, IoU, four masks.
+/// Returns the decoder's learned tokens `[6, d_model]`: object score, IoU, and four masks.
 fn own_tokens(graph: &mut Graph, config: &Config) -> Value {
     let d = config.d_model;
     let names = ["obj_score_token", "iou_token", "mask_tokens"].map(|name| format!("{PREFIX}.{name}.weight"));
@@ -99,7 +99,8 @@ fn own_tokens(graph: &mut Graph, config: &Config) -> Value {
     graph.derived("own_tokens", &[2 + NUM_MASK_TOKENS, d], &from, |w| w.concat())
 }
 
-/// Tokens `[B, T, d_model]` and image features `[B, grid², d_model]` that have seen each other.
+/// Attends between tokens `[B, T, d_model]` and image features `[B, grid², d_model]` in both directions and returns
+/// both.
 ///
 /// Mirrors `TwoWayTransformer.forward`.
 fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image: &Value) -> (Value, Value) {
@@ -110,7 +111,7 @@ fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image
     let (mut tokens, mut image) = (prompt.clone(), image.clone());
     for layer in 0..DEPTH {
         let name = |part: &str| format!("{PREFIX}.transformer.layers.{layer}.{part}");
-        // The first layer attends without positions, and its result replaces the tokens.
+        // The first layer attends without position encodings, and its result replaces the tokens.
         tokens = if layer == 0 {
             attention.add(graph, (&tokens, None), (&tokens, None), &tokens, &name("self_attn"), 1)
         } else {
@@ -149,17 +150,17 @@ fn two_way_transformer(graph: &mut Graph, config: &Config, prompt: &Value, image
     (norm(graph, &sum, &name("norm_final_attn")), image)
 }
 
-/// What attends or is attended to, and constant places to add to it.
+/// An input of attention, with an optional constant position encoding to add.
 type Placed<'a> = (&'a Value, Option<&'a Value>);
 
-/// Attention of the two-way transformer.
+/// An attention layer of the two-way transformer.
 struct Attention {
     n_heads: usize,
     d: usize,
 }
 
 impl Attention {
-    /// Mirrors `Attention.forward` with `downsample_rate`.
+    /// Adds the layer to the graph. Mirrors `Attention.forward` with `downsample_rate`.
     fn add(
         &self,
         graph: &mut Graph,
@@ -174,7 +175,7 @@ impl Attention {
             let weight = graph.weight(&format!("{prefix}.{part}.weight"), &[inner, x.last_dim()]);
             let bias = graph.weight(&format!("{prefix}.{part}.bias"), &[inner]);
             let Some(places) = places else { return graph.gemm(x, &weight, &bias) };
-            // The places' own product is a constant that ONNX Runtime computes once.
+            // The product of position encoding and weight is a constant that ONNX Runtime computes only once.
             let bias = graph.gemm(places, &weight, &bias);
             let projected = graph.product(x, &weight);
             graph.add(&projected, &bias)
@@ -185,7 +186,7 @@ impl Attention {
     }
 }
 
-/// Features at four times the size, and a mask for each mask token as a product with them: `[B, 4, 4 grid, 4 grid]`.
+/// Upscales the features fourfold and multiplies them with the kernel of each mask token: `[B, 4, 4 grid, 4 grid]`.
 fn masks(
     graph: &mut Graph,
     config: &Config,
@@ -214,7 +215,7 @@ fn masks(
     cells::to_planes(graph, &masks, config.grid())
 }
 
-/// Three linear layers with ReLU between them. Mirrors `MLP`.
+/// Applies three linear layers with ReLU between them. Mirrors `MLP`.
 fn mlp(graph: &mut Graph, x: &Value, prefix: &str, hidden: usize, n_out: usize) -> Value {
     let x = graph.linear(x, &format!("{prefix}.layers.0"), hidden);
     let x = graph.relu(&x);

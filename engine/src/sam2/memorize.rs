@@ -1,4 +1,4 @@
-//! What is remembered of a frame: of a mask that somebody made, or of one found by what is remembered of other frames.
+//! Creation of memories: from a mask that a person gave, or from a mask predicted by tracking.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::{
 };
 
 impl VideoModel {
-    /// Objects on a frame that has `features`, as far as can be told from what was selected for each.
+    /// Tracks objects on a frame with these `features`, from the memories selected for each object.
     ///
-    /// Mirrors one turn of `propagate_in_video`. As many go at once as look at equally much and as the device has memory
-    /// for.
+    /// Mirrors one iteration of `propagate_in_video`. Objects with equal numbers of memories and pointers go through
+    /// the model in batches as large as the memory of the device allows.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn track(
         &mut self,
         features: &Features,
@@ -60,11 +60,11 @@ impl VideoModel {
         Ok(memories)
     }
 
-    /// What is remembered of a frame that has `features` where the object is `mask`, of the frame's size; an empty one
-    /// says that it is not there. The mask itself is not kept.
+    /// Encodes the memory of a frame with these `features` and the object's `mask`, which has the size of the frame; an
+    /// empty mask means that the object is absent. The memory does not keep the mask.
     ///
     /// # Errors
-    /// If canceled, or ONNX Runtime refuses.
+    /// If canceled, or ONNX Runtime fails.
     pub fn remember(
         &mut self,
         features: &Features,
@@ -75,7 +75,7 @@ impl VideoModel {
         Ok(Memory { logits: None, ..self.settled(&features.features, memory, cancel)? })
     }
 
-    /// What is known of a mask that somebody made, before it is encoded. Mirrors `_use_mask_as_output`.
+    /// Returns a memory for a given mask without spatial features. Mirrors `_use_mask_as_output`.
     pub(super) fn use_mask(
         &mut self,
         features: &Features,
@@ -103,7 +103,7 @@ impl VideoModel {
         })
     }
 
-    /// The memory of what a person said, encoded, so that tracking can look at it.
+    /// Completes a memory of a person's prompt with its spatial features, so that tracking can attend to it.
     ///
     /// Mirrors `propagate_in_video_preflight`.
     pub(super) fn settled(
@@ -119,14 +119,14 @@ impl VideoModel {
         Ok(Memory { spatial, ..memory })
     }
 
-    /// What is kept of the decoder's answer, and its mask before holes are filled.
+    /// Returns a memory of the decoder's output without spatial features, and its mask before holes are filled.
     ///
     /// Mirrors the second half of `_forward_sam_heads`.
     pub(super) fn heads(&self, decoded: &Decoded, ambiguous: bool) -> (Memory, Logits) {
         let i = decoded.choose(ambiguous);
         let is_there = decoded.object_score > 0.0;
         let with_holes = if is_there { decoded.logits(i) } else { Logits::absent(self.config().mask_side()) };
-        // A clear prompt has the pointer of the first mask token, even where another mask is shown.
+        // A clear prompt has the pointer of the first mask token, even if another mask was chosen.
         let token = if ambiguous { i } else { 0 };
         let pointer = match is_there {
             true => decoded.pointer(token),
@@ -142,7 +142,7 @@ impl VideoModel {
         (memory, with_holes)
     }
 
-    /// Mirrors `fill_holes_in_mask_scores`.
+    /// Fills small holes. Mirrors `fill_holes_in_mask_scores`.
     fn without_holes(&self, mut logits: Logits) -> Logits {
         if self.fill_hole_area > 0 {
             mask::fill_holes(&mut logits.values, Size::square(logits.side), self.fill_hole_area);
@@ -151,8 +151,8 @@ impl VideoModel {
     }
 }
 
-/// Works items off in batches of up to `batch` items of one kind; the results are in the items' order. Where a batch is too
-/// much for the device it is halved, for this and all later ones.
+/// Processes items in batches of up to `batch` items of one kind and returns the results in the order of the items. If
+/// a batch fails on the device, `batch` is halved for this and all later batches.
 fn in_batches<Item, Kind: PartialEq, Made>(
     items: &[Item],
     kind: impl Fn(&Item) -> Kind,
@@ -176,7 +176,7 @@ fn in_batches<Item, Kind: PartialEq, Made>(
 mod tests {
     use super::*;
 
-    /// Items that are each the batch which they were worked off in, where the device takes `most` at once.
+    /// Returns, for each item, the batch that it was processed in, on a device that fails for more than `most` items.
     fn batches(kinds: &[u8], batch: &mut usize, most: usize) -> Result<Vec<Vec<usize>>, RuntimeError> {
         let items: Vec<(usize, u8)> = kinds.iter().copied().enumerate().collect();
         in_batches(
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_alike_goes_together_and_comes_back_in_its_order() {
+    fn items_of_one_kind_share_a_batch() {
         let made = batches(&[0, 1, 0, 0, 1], &mut 8, 8).unwrap();
         assert_eq!(made, [vec![0, 2, 3], vec![1, 4], vec![0, 2, 3], vec![0, 2, 3], vec![1, 4]]);
         let made = batches(&[0; 5], &mut 2, 8).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_too_much_is_halved_for_good() {
+    fn failed_batches_are_halved_permanently() {
         let mut batch = 8;
         let made = batches(&[0; 7], &mut batch, 2).unwrap();
         assert_eq!(made, [vec![0], vec![1], vec![2], vec![3], vec![4], vec![5], vec![6]]);

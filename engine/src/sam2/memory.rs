@@ -1,4 +1,4 @@
-//! The memory bank of one object: what it was like on earlier frames, and which of that a frame looks at.
+//! The memory bank of one object: its memories of earlier frames, and the choice of those that a frame attends to.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{frame::Direction, geometry::Size, mask::Rle, nn::Tensor};
 
-/// What a frame looked like and where the object was, `[grid², mem_dim]`; a clone shares it.
+/// The spatial memory of a frame, `[grid², mem_dim]`: image features combined with the object's mask. Clones share
+/// data.
 #[derive(Clone)]
 pub(super) enum Spatial {
-    /// In the processor's memory, rounded as the original stores it.
+    /// On the CPU, rounded to bfloat16 as in the original.
     Here(Arc<[bf16]>),
-    /// Where the model runs that made it and that looks at it.
+    /// On the device of the models that compute it and attend to it.
     There(Tensor),
 }
 
@@ -28,32 +29,32 @@ impl Spatial {
     }
 }
 
-/// What was found on one frame; a clone shares it.
+/// The memory of an object on one frame. Clones share data.
 #[derive(Clone)]
 pub struct Memory {
-    /// The mask; dropped with `spatial` where the bank no longer needs them.
+    /// The mask; dropped together with `spatial` when the bank no longer needs them.
     pub(super) logits: Option<Arc<Logits>>,
     pub(super) spatial: Option<Spatial>,
     /// `[d_model]`
     pub(super) pointer: Arc<[f32]>,
-    /// Above zero if the object was there.
+    /// Above zero if the object is on the frame.
     pub object_score: f32,
-    /// The IoU that the model expects of the mask.
+    /// IoU of the mask as predicted by the model, 0 to 1.
     pub iou: f32,
 }
 
 impl Memory {
-    /// The mask on a frame of `size`; empty where the object was not there, or the mask is not kept.
+    /// Returns the mask on a frame of `size`; empty if the object is absent or the mask has been dropped.
     pub fn mask(&self, size: Size) -> Rle {
         self.logits.as_ref().map_or_else(|| Rle::empty(size), |logits| logits.rle(size))
     }
 
-    /// The mask as the model made it, while it is kept.
+    /// Returns the mask logits, or `None` if they have been dropped.
     pub fn logits(&self) -> Option<&Logits> {
         self.logits.as_deref()
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         let logits = self.logits.as_ref().map_or(0, |logits| size_of_val(&*logits.values));
         let spatial = self.spatial.as_ref().map_or(0, Spatial::bytes);
@@ -61,38 +62,38 @@ impl Memory {
     }
 }
 
-/// Memories of one object. Conditioning frames are those where a person said what is right.
+/// The memories of one object. Conditioning frames are those with a prompt or mask from a person.
 #[derive(Default)]
 pub struct MemoryBank {
-    /// In the order in which they were given.
+    /// Conditioning frames with their memories, in order of insertion.
     conditioning: Vec<(usize, Memory)>,
     tracked: BTreeMap<usize, Memory>,
 }
 
-/// What a frame looks at.
+/// The memories that a frame attends to.
 pub struct Selection<'a> {
-    /// Frame, its memory, and its time slot: 0 is the frame before, [`NUM_MASKMEM`] - 1 a conditioning frame.
+    /// Frame, its memory, and its time slot: 0 for the previous frame, [`NUM_MASKMEM`] - 1 for a conditioning frame.
     pub(super) memories: Vec<(usize, &'a Memory, usize)>,
-    /// Frame, its memory, and how many frames it lies back.
+    /// Frame, its memory, and its distance in frames.
     pub(super) pointers: Vec<(usize, &'a Memory, usize)>,
-    /// How many the video has.
+    /// Number of frames of the video.
     pub(super) n_frames: usize,
 }
 
 impl Selection<'_> {
-    /// The memories that are looked at, with their time slots.
+    /// Returns the spatial memories that have not been dropped, with their time slots.
     pub(super) fn spatials(&self) -> impl Iterator<Item = (&Spatial, usize)> {
         self.memories.iter().filter_map(|(_, memory, slot)| Some((memory.spatial.as_ref()?, *slot)))
     }
 
-    /// How many memories and pointers are looked at.
+    /// Returns the number of spatial memories and the number of pointers.
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.spatials().count(), self.pointers.len())
     }
 }
 
 impl MemoryBank {
-    /// Whether it remembers what a person said of a frame.
+    /// Returns true if the frame is a conditioning frame.
     pub fn is_given(&self, frame: usize) -> bool {
         self.conditioning(frame).is_some()
     }
@@ -105,17 +106,17 @@ impl MemoryBank {
         self.conditioning(frame).or_else(|| self.tracked.get(&frame))
     }
 
-    /// Whether nobody has said anything.
+    /// Returns true if there are no conditioning frames.
     pub fn is_empty(&self) -> bool {
         self.conditioning.is_empty()
     }
 
-    /// The conditioning frame that was given first.
+    /// Returns the conditioning frame that was inserted first.
     pub(super) fn first_conditioning(&self) -> Option<usize> {
         self.conditioning.first().map(|(frame, _)| *frame)
     }
 
-    /// Remembers what a person said of a frame.
+    /// Inserts the memory of a conditioning frame, and removes a tracked memory of that frame.
     pub fn put_conditioning(&mut self, frame: usize, memory: Memory) {
         self.tracked.remove(&frame);
         match self.conditioning.iter_mut().find(|(f, _)| *f == frame) {
@@ -124,17 +125,17 @@ impl MemoryBank {
         }
     }
 
-    /// Remembers what was found on a frame, unless a person has said what is right there.
+    /// Inserts the memory of a tracked frame, unless it is a conditioning frame.
     pub fn put_tracked(&mut self, frame: usize, memory: Memory) {
         if self.conditioning(frame).is_none() {
             self.tracked.insert(frame, memory);
         }
     }
 
-    /// Frees what no frame after this one on the way looks at, if each looks at up to `max_conditioning` conditioning
-    /// frames as such.
+    /// Frees the memories that no frame after `frame` in this direction attends to, if each frame attends to at most
+    /// `max_conditioning` conditioning frames as such.
     pub fn forget_behind(&mut self, frame: usize, direction: Direction, max_conditioning: usize) {
-        // From the next frame on, so much further back.
+        // The next frame is one farther away, so the distance from it is `back + 1`.
         let is_within =
             |past: usize, n: usize| direction.distance(past, frame).is_none_or(|back| back + 1 < n);
         self.tracked.retain(|past, _| is_within(*past, MAX_OBJ_PTRS));
@@ -142,7 +143,8 @@ impl MemoryBank {
         let mut behind: Vec<usize> =
             self.conditioning.iter().filter_map(|(past, _)| direction.distance(*past, frame)).collect();
         behind.sort_unstable();
-        // One more than a frame looks at: it orders them another way where there are no more.
+        // Keep one more than a frame attends to: with fewer left, `select_conditioning` would return them in another
+        // order.
         let farthest = behind.get(max_conditioning).copied();
         self.conditioning.retain(|(past, _)| {
             is_within(*past, MAX_OBJ_PTRS)
@@ -150,7 +152,7 @@ impl MemoryBank {
         });
     }
 
-    /// Keeps of tracked frames outside `frames` only pointer and scores, which are small.
+    /// Reduces tracked memories for which `keep` is false to pointer and scores, which are small.
     pub(super) fn shrink_except(&mut self, keep: impl Fn(usize) -> bool) {
         for (_, memory) in self.tracked.iter_mut().filter(|(frame, _)| !keep(**frame)) {
             memory.logits = None;
@@ -158,9 +160,10 @@ impl MemoryBank {
         }
     }
 
-    /// What `frame` looks at. Mirrors the first half of `_prepare_memory_conditioned_features`.
+    /// Returns the memories that `frame` attends to. Mirrors the first half of `_prepare_memory_conditioned_features`.
     ///
-    /// `max_conditioning` bounds the conditioning frames that are looked at as such; the others count as tracked.
+    /// `max_conditioning` limits the conditioning frames that are attended to as such; the rest count as tracked
+    /// frames.
     pub fn select(
         &self,
         frame: usize,
@@ -186,7 +189,8 @@ impl MemoryBank {
         Selection { memories, pointers, n_frames }
     }
 
-    /// Mirrors `select_closest_cond_frames`: the nearest before, the nearest at or after, then by distance.
+    /// Splits the conditioning frames into selected and unselected ones. Mirrors `select_closest_cond_frames`: selects
+    /// the nearest before the frame, the nearest at or after it, and then by distance.
     fn select_conditioning(&self, frame: usize, max: Option<usize>) -> (Vec<Entry<'_>>, Vec<Entry<'_>>) {
         let all: Vec<Entry<'_>> = self.conditioning.iter().map(|(f, memory)| (*f, memory)).collect();
         let Some(max) = max.filter(|&max| max < all.len()) else { return (all, Vec::new()) };
@@ -235,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_looks_at_the_conditioning_frame_and_six_before() {
+    fn forward_selects_conditioning_and_six_before() {
         let slots = [(0, 6), (14, 5), (15, 4), (16, 3), (17, 2), (18, 1), (19, 0)];
         check(&bank(&[0], 1..20), 20, Direction::Forward, None, &slots);
     }
 
     #[test]
-    fn backward_it_looks_at_the_frames_after() {
+    fn backward_selects_the_frames_after() {
         check(
             &bank(&[30], 21..30),
             20,
@@ -252,13 +256,13 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_conditioning_frames_are_chosen_and_the_others_count_as_tracked() {
+    fn unselected_conditioning_frames_count_as_tracked() {
         check(&bank(&[0, 18, 30, 39], 0..0), 20, Direction::Forward, Some(2), &[(18, 6), (30, 6)]);
         check(&bank(&[0, 17, 18, 30], 0..0), 20, Direction::Forward, Some(2), &[(18, 6), (30, 6), (17, 2)]);
     }
 
     #[test]
-    fn pointers_reach_back_further_than_memories_but_never_ahead() {
+    fn pointers_reach_farther_back_but_never_ahead() {
         let bank = bank(&[5, 30], 6..20);
         let selection = bank.select(20, Direction::Forward, 40, None);
         let frames: Vec<usize> = selection.pointers.iter().map(|(f, ..)| *f).collect();
@@ -269,7 +273,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_lies_behind_is_forgotten_as_soon_as_nobody_looks_at_it(
+        fn memories_that_no_frame_needs_are_freed(
             given in prop::collection::btree_map(0..90_usize, 0..90_usize, 1..20),
             forward: bool,
         ) {
@@ -277,7 +281,7 @@ mod tests {
             let way = |i: usize| if forward { i } else { 89 - i };
             let (mut all, mut bank) = (MemoryBank::default(), MemoryBank::default());
             for i in 0..90 {
-                // What is given of a frame may be said ahead of it.
+                // A conditioning frame may be given before tracking reaches it.
                 for (frame, _) in given.iter().filter(|(frame, said)| i == **said.min(frame)) {
                     all.put_conditioning(way(*frame), memory());
                     bank.put_conditioning(way(*frame), memory());

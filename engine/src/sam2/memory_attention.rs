@@ -1,9 +1,12 @@
-//! Memory attention: the features of a frame look at the memories of B objects that have equally many.
+//! Memory attention: the features of a frame attend to the memories of B objects with equal numbers of memories.
 //!
-//! Three exact rewrites make it cheaper than the original. Query and key rows are reordered so that rotary encoding
-//! turns whole halves. Cross-attention mixes the memories' few channels and only then maps them to the features' many:
-//! softmax rows sum to one, so the order of the two linear maps does not matter. What features do before they look at a
-//! memory is done once for all objects.
+//! Three exact rewrites make it cheaper than the original:
+//!
+//! - The rows of query and key weights are reordered, so that
+//!   [rotary position encoding](https://arxiv.org/abs/2104.09864) rotates contiguous halves instead of adjacent pairs.
+//! - Cross-attention averages the memories in their `mem_dim` channels and maps only the result to `d_model` channels.
+//!   Softmax rows sum to one, so the order of the two linear maps does not matter.
+//! - The computations before the first cross-attention are done once for all objects.
 
 use crate::nn::{Dim, Graph, Value};
 
@@ -13,13 +16,13 @@ use super::{config::Config, image_encoder::multiply, position};
 pub(super) mod names {
     /// `[1, grid², d_model]`.
     pub(crate) const FEATURES: &str = "features";
-    /// Memories of M frames, `[B, M, grid², mem_dim]`.
+    /// Spatial memories of M frames: `[B, M, grid², mem_dim]`.
     pub(crate) const MEMORIES: &str = "memories";
-    /// How far back each is, `[B, M, 1, mem_dim]`.
+    /// Time encoding of each spatial memory: `[B, M, 1, mem_dim]`.
     pub(crate) const MEMORY_TIMES: &str = "memory_times";
-    /// Object pointers cut into tokens, `[B, P, mem_dim]`.
+    /// Object pointers split into tokens: `[B, P, mem_dim]`.
     pub(crate) const POINTERS: &str = "pointers";
-    /// How far back each is, `[B, P, mem_dim]`.
+    /// Time encoding of each pointer token: `[B, P, mem_dim]`.
     pub(crate) const POINTER_TIMES: &str = "pointer_times";
     /// `[B, grid², d_model]`.
     pub(crate) const FUSED: &str = "fused";
@@ -27,12 +30,12 @@ pub(super) mod names {
 
 const PREFIX: &str = "memory_attention";
 const LAYER_NORM_EPSILON: f32 = 1e-5;
-/// Objects, frames of memory of each, and tokens of pointers of each.
+/// Number of objects, spatial memories per object, and pointer tokens per object.
 const B: Dim = Dim::Named("B");
 const M: Dim = Dim::Named("M");
 const P: Dim = Dim::Named("P");
 
-/// Mirrors `MemoryAttention.forward`.
+/// Builds the graph of memory attention. Mirrors `MemoryAttention.forward`.
 pub(super) fn memory_attention(config: &Config) -> Graph {
     let (n, d, m) = (config.grid().pow(2), config.d_model, config.mem_dim);
     let mut graph = Graph::new("memory_attention");
@@ -84,17 +87,17 @@ fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
     values.iter().map(|v| v * factor).collect()
 }
 
-/// What cross-attention looks at.
+/// The keys and values of cross-attention.
 struct Memory {
-    /// `[B, M, grid², mem_dim]`, with their places and times.
+    /// `[B, M, grid², mem_dim]`, with position and time encodings.
     spatial_keys: Value,
-    /// `[B, P, mem_dim]`, with their times.
+    /// `[B, P, mem_dim]`, with time encodings.
     pointer_keys: Value,
-    /// `[B, K, mem_dim]`: the bare memories, then the pointers.
+    /// `[B, K, mem_dim]`: spatial memories, then pointers, both without encodings.
     values: Value,
 }
 
-/// Rotary encoding of the grid's places.
+/// The rotary position encoding of the grid.
 struct Rope {
     cos: Value,
     sin: Value,
@@ -110,7 +113,7 @@ impl Rope {
         Self { cos, sin, d }
     }
 
-    /// `{prefix}` of `x` with its outputs in the order that [`Self::rotate`] expects.
+    /// Applies the linear layer `{prefix}` to `x`, with its outputs in the order that [`Self::rotate`] expects.
     fn project(&self, graph: &mut Graph, x: &Value, prefix: &str) -> Value {
         let (n_in, d) = (x.last_dim(), self.d);
         let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
@@ -121,7 +124,7 @@ impl Rope {
         graph.gemm(x, &weight, &bias)
     }
 
-    /// `x` `[…, grid², d_model]` turned by its place. Mirrors `apply_rotary_enc`.
+    /// Rotates `x` `[…, grid², d_model]` by the position of each token. Mirrors `apply_rotary_enc`.
     fn rotate(&self, graph: &mut Graph, x: &Value) -> Value {
         let axis = x.shape().len() - 1;
         let [a, b] = graph.split(x, axis);
@@ -132,7 +135,7 @@ impl Rope {
     }
 }
 
-/// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_sa` calls it.
+/// Adds self-attention to the graph. Mirrors `RoPEAttention` as called by `MemoryAttentionLayer._forward_sa`.
 fn self_attention(graph: &mut Graph, rope: &Rope, x: &Value, prefix: &str) -> Value {
     let mut turned = |part: &str| {
         let projected = rope.project(graph, x, &format!("{prefix}.{part}"));
@@ -144,7 +147,8 @@ fn self_attention(graph: &mut Graph, rope: &Rope, x: &Value, prefix: &str) -> Va
     graph.linear(&mixed, &format!("{prefix}.out_proj"), rope.d)
 }
 
-/// Mirrors `RoPEAttention` where `MemoryAttentionLayer._forward_ca` calls it; pointers have no place to turn by.
+/// Adds cross-attention to the graph. Mirrors `RoPEAttention` as called by `MemoryAttentionLayer._forward_ca`. Keys of
+/// pointers are not rotated, because pointers have no position.
 fn cross_attention(graph: &mut Graph, rope: &Rope, x: &Value, memory: &Memory, prefix: &str) -> Value {
     let (d, m) = (rope.d, memory.values.last_dim());
     let q = rope.project(graph, x, &format!("{prefix}.q_proj"));

@@ -1,4 +1,4 @@
-//! The memory encoder: what a frame looked like and where each of B objects was, as memories for later frames.
+//! The memory encoder: encodes the features of a frame and the masks of B objects as memories for later frames.
 
 use crate::nn::{Dim, Graph, Value, ops::Window};
 
@@ -6,13 +6,13 @@ use super::config::Config;
 
 /// Names of the graph's inputs and its output.
 pub(super) mod names {
-    /// `[1, grid², d_model]`, as the image encoder made them.
+    /// `[1, grid², d_model]`, output of the image encoder.
     pub(crate) const FEATURES: &str = "features";
-    /// The masks' logits: `[B, 1, 4 grid, 4 grid]`.
+    /// Mask logits: `[B, 1, 4 grid, 4 grid]`.
     pub(crate) const LOGITS: &str = "logits";
-    /// 1 if a person said what the object is, so that all that is above zero is surely the object: `[B, 1, 1, 1]`.
+    /// `[B, 1, 1, 1]`: 1 if a person gave the mask, so that it is binarized (logits above zero); else 0.
     pub(crate) const IS_GIVEN: &str = "is_given";
-    /// 1 if the object is not in the frame: `[B, 1, 1]`; SAM 2.0 has no such input.
+    /// `[B, 1, 1]`: 1 if the object is not on the frame, else 0. SAM 2.0 has no such input.
     pub(crate) const IS_ABSENT: &str = "is_absent";
     /// `[B, grid², mem_dim]`.
     pub(crate) const MEMORY: &str = "memory";
@@ -20,13 +20,14 @@ pub(super) mod names {
 
 const PREFIX: &str = "memory_encoder";
 const LAYER_NORM_EPSILON: f32 = 1e-6;
-/// Halvings from the image to the grid.
+/// Number of halvings from the image to the grid.
 const N_DOWNSAMPLES: usize = 4;
 const N_FUSER_LAYERS: usize = 2;
-/// Objects.
+/// Number of objects.
 const B: Dim = Dim::Named("B");
 
-/// Mirrors `MemoryEncoder.forward` and the `no_obj_embed_spatial` of `_encode_new_memory`.
+/// Builds the graph of the memory encoder. Mirrors `MemoryEncoder.forward` and the `no_obj_embed_spatial` of
+/// `_encode_new_memory`.
 pub(super) fn memory_encoder(config: &Config) -> Graph {
     let (n, d, m, side) = (config.grid().pow(2), config.d_model, config.mem_dim, config.mask_side());
     let mut graph = Graph::new("memory_encoder");
@@ -51,7 +52,8 @@ pub(super) fn memory_encoder(config: &Config) -> Graph {
     graph
 }
 
-/// The masks at the image's size, from -10 to 10: `[B, 1, S, S]`. Mirrors the first half of `_encode_new_memory`.
+/// Returns the masks at the size of the model's input, scaled to -10..10: `[B, 1, S, S]`. Mirrors the first half of
+/// `_encode_new_memory`.
 fn whole_mask(graph: &mut Graph, config: &Config, logits: &Value, is_given: &Value) -> Value {
     let logits = graph.enlarged(logits, config.image_size / config.mask_side());
     let surely = graph.is_above(&logits, 0.0);
@@ -66,7 +68,7 @@ fn whole_mask(graph: &mut Graph, config: &Config, logits: &Value, is_given: &Val
     graph.sub(&mask, &lowest)
 }
 
-/// The masks at the features' stride: `[B, grid², d_model]`. Mirrors `MaskDownSampler`.
+/// Reduces the masks to the stride of the features: `[B, grid², d_model]`. Mirrors `MaskDownSampler`.
 fn downsample(graph: &mut Graph, config: &Config, mask: &Value) -> Value {
     let prefix = format!("{PREFIX}.mask_downsampler.encoder");
     let window = Window { kernel: 3, stride: 2, padding: 1 };
@@ -81,7 +83,8 @@ fn downsample(graph: &mut Graph, config: &Config, mask: &Value) -> Value {
     graph.linear_of_conv(&x, &format!("{prefix}.{}", 3 * N_DOWNSAMPLES), config.d_model)
 }
 
-/// A ConvNeXt block. Mirrors `CXBlock`; its scale `gamma` is folded into the last linear map.
+/// Applies a [ConvNeXt](https://arxiv.org/abs/2201.03545) block. Mirrors `CXBlock`; the scale `gamma` is folded into
+/// the last linear layer.
 fn fuse(graph: &mut Graph, config: &Config, x: &Value, prefix: &str) -> Value {
     let (grid, d) = (config.grid(), config.d_model);
     let name = |part: &str| format!("{prefix}.{part}");

@@ -1,6 +1,6 @@
-//! How what is seen has moved from one frame to another: dense inverse search (Kroeger, Timofte, Dai and Van Gool, 2016)
-//! without its variational refinement. Patches of a frame are searched for in the other, from coarse to fine, and each
-//! pixel follows those that it lies in.
+//! Optical flow between two frames: [dense inverse search](https://arxiv.org/abs/1603.03590) (Kroeger, Timofte, Dai and
+//! Van Gool, 2016) without variational refinement. Patches of one frame are searched for in the other, from coarse to
+//! fine, and the flow of a pixel is the weighted mean over the patches that contain it.
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ use crate::{
     mask::{resize_bilinear_antialias, sample_bilinear},
 };
 
-/// Side of a patch, and how far patches lie apart, in pixels.
+/// Side of a patch and distance between neighboring patches, in pixels.
 const PATCH: usize = 8;
 const STRIDE: usize = 4;
 const N: usize = PATCH * PATCH;
-/// Levels of the pyramid, each half as large as the one before.
+/// Maximum number of pyramid levels, each half the size of the previous one.
 const LEVELS: usize = 4;
-/// A patch is moved this often on a level, unless it moves less than so many pixels.
+/// Maximum number of search steps per level, and the step length in pixels below which the search ends.
 const STEPS: usize = 8;
 const SETTLED: f32 = 0.02;
-/// Keeps patches without texture where they are.
+/// Damping of the Gauss-Newton steps, which keeps patches without texture where they are.
 const DAMPING: f32 = N as f32;
 
 /// A plane of floats.
@@ -29,12 +29,14 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    /// Between the middles of four pixels, in their columns and rows; beyond the edges the nearest.
+    /// Interpolates bilinearly at column `x` and row `y`, where integers are pixel centers; positions outside take the
+    /// nearest pixel.
     pub(super) fn at(&self, x: f32, y: f32) -> f32 {
         sample_bilinear(&self.values, self.size, x, y)
     }
 
-    /// A patch whose top left pixel this is, which need not be a whole one; beyond the edges the nearest.
+    /// Returns the patch whose top left corner is at this position, which need not be an integer; positions outside
+    /// take the nearest pixel.
     fn patch(&self, left: f32, top: f32) -> [f32; N] {
         let Size { width, height } = self.size;
         let (whole_x, whole_y) = (left.floor(), top.floor());
@@ -59,24 +61,24 @@ impl Plane {
     }
 }
 
-/// A frame, and the same halved again and again.
+/// Returns the frame and successively halved copies of it.
 pub(super) fn pyramid(frame: Plane) -> Vec<Plane> {
     let is_large = |plane: &Plane| plane.size.width.min(plane.size.height) >= 4 * PATCH;
     let halved = |plane: &Plane| is_large(plane).then(|| plane.halved());
     std::iter::successors(Some(frame), halved).take(LEVELS).collect()
 }
 
-/// For the pixels of a part of one frame, where they are in another.
+/// Optical flow from part of one frame to another frame.
 pub(super) struct Motion {
-    /// Columns and rows.
+    /// Columns and rows of the part.
     part: [Range<usize>; 2],
-    /// Right and down, row-major.
+    /// Offsets in pixels to the right and down, row-major.
     offsets: Vec<[f32; 2]>,
 }
 
 impl Motion {
-    /// Of a part (columns and rows, not empty) of a frame; both frames are pyramids of one size, which tell brightness, 0 to
-    /// 255.
+    /// Computes the flow of a part (columns and rows, not empty) of a frame. Both frames are pyramids of the same size
+    /// with brightness from 0 to 255.
     pub(super) fn of(frame: &[Plane], other: &[Plane], part: &[Range<usize>; 2]) -> Self {
         let still = Self { part: [0..1, 0..1], offsets: vec![[0.0; 2]] };
         frame.iter().zip(other).enumerate().rev().fold(still, |coarse, (level, (frame, other))| {
@@ -88,10 +90,11 @@ impl Motion {
         })
     }
 
-    /// The motion at twice the size.
+    /// Refines the flow at twice the size.
     fn refined(&self, frame: &Plane, other: &Plane, part: [Range<usize>; 2]) -> Self {
         let [columns, rows] = &part;
-        // The sum of the offsets of the patches that a pixel lies in, by how well each fits there, and of the weights.
+        // Per pixel: the sums of the patches' offsets, weighted by how well each patch fits there, and the sum of
+        // weights.
         let mut sums = vec![[0.0_f32; 3]; columns.len() * rows.len()];
         for top in corners(rows) {
             for left in corners(columns) {
@@ -114,7 +117,7 @@ impl Motion {
         Self { part, offsets }
     }
 
-    /// Of a pixel, or the nearest one in the part.
+    /// Returns the flow of a pixel, or of the nearest pixel of the part.
     pub(super) fn at(&self, x: usize, y: usize) -> [f32; 2] {
         let [columns, rows] = &self.part;
         let within = |i: usize, range: &Range<usize>| i.clamp(range.start, range.end - 1) - range.start;
@@ -122,25 +125,25 @@ impl Motion {
     }
 }
 
-/// Where patches begin, so that each pixel of a range lies in one.
+/// Returns the start positions of patches that cover a range.
 fn corners(range: &Range<usize>) -> impl Iterator<Item = usize> {
     let last = range.end.saturating_sub(PATCH).max(range.start);
     (range.start..last).step_by(STRIDE).chain([last])
 }
 
-/// A piece of a frame that is searched for in another, as if it moved without turning or changing.
+/// A patch of a frame that is searched for in another frame, assuming pure translation.
 struct Patch {
     corner: [f32; 2],
     values: [f32; N],
     mean: f32,
-    /// By column and by row.
+    /// Derivatives by column and by row.
     gradients: [[f32; N]; 2],
-    /// The inverse of the sums of the gradients' products: xx, xy, yy.
+    /// Inverse of the 2x2 matrix of summed gradient products (xx, xy, yy), with damping.
     inverse: [f32; 3],
 }
 
 impl Patch {
-    /// The one whose top left pixel this is; beyond the edges the nearest pixels.
+    /// Returns the patch with this top left pixel; positions outside take the nearest pixel.
     fn of(frame: &Plane, left: usize, top: usize) -> Self {
         let (left, top) = (left as f32, top as f32);
         let values = frame.patch(left, top);
@@ -160,8 +163,8 @@ impl Patch {
         }
     }
 
-    /// How far away it is in another frame, near a guess; Gauss-Newton steps with its own gradients (Baker and Matthews,
-    /// 2001).
+    /// Returns the offset of the patch in another frame, near `guess`. Takes Gauss-Newton steps with the gradients of
+    /// the patch itself (Baker and Matthews, "Equivalence and efficiency of image alignment algorithms", 2001).
     fn search(&self, other: &Plane, guess: [f32; 2]) -> [f32; 2] {
         let mut best = guess;
         let (mut difference, mut cost) = self.difference(other, guess);
@@ -183,7 +186,8 @@ impl Patch {
         if is_near { best } else { guess }
     }
 
-    /// By how much the other frame differs there, apart from being brighter or darker as a whole, and the square of that.
+    /// Returns the difference of the other frame at this offset, without the difference of mean brightness, and its sum
+    /// of squares.
     fn difference(&self, other: &Plane, [dx, dy]: [f32; 2]) -> ([f32; N], f32) {
         let there = other.patch(self.corner[0] + dx, self.corner[1] + dy);
         let brighter = there.iter().sum::<f32>() / N as f32 - self.mean;
@@ -202,7 +206,7 @@ mod tests {
 
     const SIZE: Size = Size::new(120, 90);
 
-    /// Bumps of many sizes, moved right and down.
+    /// Returns bumps of several sizes, moved to the right and down.
     fn texture(dx: f32, dy: f32, brightness: f32) -> Vec<Plane> {
         let value = |i: usize| {
             let (x, y) = ((i % SIZE.width) as f32 - dx, (i / SIZE.width) as f32 - dy);
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_texture_is_found_where_it_was() {
+    fn moved_texture_is_found() {
         for (dx, dy) in [(0.0, 0.0), (1.0, 0.0), (-2.5, 1.25), (6.0, -4.0), (9.0, 7.0)] {
             let motion = Motion::of(&texture(dx, dy, 12.0), &texture(0.0, 0.0, 0.0), &[30..90, 20..70]);
             for (x, y) in [(35, 25), (60, 45), (85, 65)] {
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_texture_does_not_move() {
+    fn flat_area_does_not_move() {
         let flat = pyramid(Plane { size: Size::new(10, 7), values: vec![80.0; 70] });
         let motion = Motion::of(&flat, &flat, &[0..10, 0..7]);
         assert_eq!((motion.at(0, 0), motion.at(99, 99)), ([0.0; 2], [0.0; 2]));

@@ -1,5 +1,5 @@
-//! What masks of an object on nearby frames tell of it: they are moved along with what is seen. A correction reaches the
-//! frames round it this way even where a small model would repeat its mistake.
+//! Masks on nearby frames, moved along with the optical flow. They carry a correction to the frames around it, where a
+//! small model would repeat its mistake.
 
 use std::{ops::Range, sync::Arc};
 
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::{geometry::Size, mask::Rle};
 
-/// Pixels round a mask that it may have moved to.
+/// Margin in pixels of the sketch around a mask, within which the object may have moved.
 const MARGIN: usize = 24;
-/// Deviation of brightness, of 255, by which what is seen may differ and yet be the same.
+/// Standard deviation of brightness, on a scale of 0 to 255, between two views of the same point.
 const NOISE: f32 = 15.0;
 
-/// A frame in gray and small, as motion is looked for in it; and halved again and again.
+/// A small grayscale copy of a frame, as a pyramid for optical flow.
 pub struct Sketch(Vec<Plane>);
 
 impl Sketch {
-    /// Of a frame's pixels.
+    /// Creates the sketch of a frame.
     pub fn of(image: &RgbImage) -> Self {
         let gray = imageops::grayscale(&scaled(image, scale(image.width().max(image.height()))));
         let size = Size::new(gray.width() as usize, gray.height() as usize);
@@ -28,7 +28,7 @@ impl Sketch {
         Self(pyramid(Plane { size, values }))
     }
 
-    /// Bytes of memory.
+    /// Returns the memory use in bytes.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|level| size_of_val(&*level.values)).sum()
     }
@@ -36,19 +36,19 @@ impl Sketch {
 
 /// An object's mask on a nearby frame.
 pub struct Nearby {
-    /// What is seen there.
+    /// Sketch of that frame.
     pub sketch: Arc<Sketch>,
-    /// The mask, of a frame's size.
+    /// Mask, at the size of the frame.
     pub mask: Arc<Rle>,
-    /// How much it is to count, as a logit.
+    /// Weight of the mask, as a logit.
     pub weight: f32,
 }
 
-/// What nearby masks say of each pixel of a frame's sketch, as logits.
+/// The combined votes of nearby masks for each pixel of a frame's sketch, as logits.
 pub struct Moved(Plane);
 
 impl Moved {
-    /// Of a frame; none if nothing is near. All frames are of one size.
+    /// Computes the votes for a frame, or `None` if no nearby mask has any pixels. All frames have the same size.
     pub fn of(frame: &Sketch, nearby: &[Nearby]) -> Option<Self> {
         let mut sum: Option<Plane> = None;
         for near in nearby.iter().filter(|near| near.mask.area() > 0) {
@@ -59,17 +59,17 @@ impl Moved {
         sum.map(Self)
     }
 
-    /// Between the pixels of the sketch.
+    /// Interpolates bilinearly at column `x` and row `y` of the sketch.
     pub(super) fn at(&self, x: f32, y: f32) -> f32 {
         self.0.at(x, y)
     }
 
-    /// The size of the sketch.
+    /// Returns the size of the sketch.
     pub(super) fn size(&self) -> Size {
         self.0.size
     }
 
-    /// Where they say that the object is, at another size.
+    /// Returns the mask of the votes at another size.
     pub(super) fn mask(&self, size: Size) -> Rle {
         Rle::from_logits(&self.0.values, self.0.size, size)
     }
@@ -94,7 +94,7 @@ impl Nearby {
         }
     }
 
-    /// Columns and rows of a sketch that the object can have moved to.
+    /// Returns the columns and rows of a sketch to which the object can have moved.
     fn surroundings(&self, sketch: Size) -> [Range<usize>; 2] {
         let whole = self.mask.size();
         let [x, y, width, height] = self.mask.bbox().map(|v| v as usize);
@@ -115,7 +115,7 @@ mod tests {
 
     const SIZE: Size = Size::new(128, 96);
 
-    /// A patterned square before a patterned wall.
+    /// Returns a frame with a patterned square in front of a patterned wall.
     fn frame(left: f32) -> RgbImage {
         RgbImage::from_fn(SIZE.width as u32, SIZE.height as u32, |x, y| {
             let (x, y) = (x as f32, y as f32);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_moves_with_what_is_seen() {
+    fn mask_follows_the_motion() {
         let moved = Moved::of(&Sketch::of(&frame(46.0)), &[near(40.0, 12.0)]).unwrap();
         let iou = moved.mask(SIZE).iou(&square(46.0));
         assert!(iou > 0.9, "{iou}, unmoved {}", square(40.0).iou(&square(46.0)));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_on_both_sides_add_up() {
+    fn votes_of_both_sides_add_up() {
         let here = Sketch::of(&frame(46.0));
         let one = Moved::of(&here, &[near(44.0, 2.0)]).unwrap();
         let two = Moved::of(&here, &[near(44.0, 2.0), near(48.0, 2.0)]).unwrap();
@@ -153,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_again_is_not_told() {
+    fn unseen_content_gets_few_votes() {
         let white = RgbImage::from_pixel(SIZE.width as u32, SIZE.height as u32, Rgb([255; 3]));
         let moved = Moved::of(&Sketch::of(&white), &[near(40.0, 12.0)]).unwrap();
         assert!(moved.at(55.0, 45.0) < 3.0);
     }
 
     #[test]
-    fn an_object_that_is_nowhere_near_tells_nothing() {
+    fn empty_or_missing_masks_give_no_votes() {
         let nothing = Nearby { mask: Arc::new(Rle::empty(SIZE)), ..near(40.0, 12.0) };
         assert!(Moved::of(&Sketch::of(&frame(40.0)), &[nothing]).is_none());
         assert!(Moved::of(&Sketch::of(&frame(40.0)), &[]).is_none());

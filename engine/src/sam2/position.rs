@@ -1,12 +1,12 @@
-//! Where things are, as channels: sine, Fourier and rotary encodings, and the resizing of a learned one.
+//! Position encodings: sine, Fourier and rotary.
 
 use std::f64::consts::TAU;
 
-/// Base of the wave lengths of sine and rotary encodings.
+/// Base of the wavelengths of sine and rotary encodings.
 const TEMPERATURE: f64 = 10_000.0;
 
-/// Sines and cosines of each place of a `side` x `side` grid, `[side * side, channels]`: half of the channels for y,
-/// then half for x, sines at even and cosines at odd channels.
+/// Returns the sine encoding of a `side` x `side` grid, `[side * side, channels]`: half of the channels for y, then
+/// half for x, with sines at even and cosines at odd channels.
 ///
 /// Mirrors `PositionEmbeddingSine` with `normalize=True`.
 pub(super) fn sine_2d(side: usize, channels: usize) -> Vec<f32> {
@@ -32,7 +32,7 @@ pub(super) fn sine_2d(side: usize, channels: usize) -> Vec<f32> {
     out
 }
 
-/// Sines, then cosines of `position`: `[channels]`. Mirrors `get_1d_sine_pe`.
+/// Returns the sines and then the cosines of `position`: `[channels]`. Mirrors `get_1d_sine_pe`.
 pub(super) fn sine_1d(position: f64, channels: usize) -> Vec<f32> {
     let half = channels / 2;
     let phases = (0..half).map(|c| position / TEMPERATURE.powf((2 * (c / 2)) as f64 / half as f64));
@@ -40,7 +40,7 @@ pub(super) fn sine_1d(position: f64, channels: usize) -> Vec<f32> {
     phases.iter().map(|p| p.sin()).chain(phases.iter().map(|p| p.cos())).map(|v| v as f32).collect()
 }
 
-/// Fourier features of each place of a `side` x `side` grid under the random matrix `gaussian` `[2, channels / 2]`:
+/// Returns Fourier features of a `side` x `side` grid under the random matrix `gaussian` `[2, channels / 2]`:
 /// `[side * side, channels]`. Mirrors `PositionEmbeddingRandom.forward`.
 pub(super) fn fourier_grid(side: usize, gaussian: &[f32]) -> Vec<f32> {
     let half = gaussian.len() / 2;
@@ -58,7 +58,7 @@ pub(super) fn fourier_grid(side: usize, gaussian: &[f32]) -> Vec<f32> {
     out
 }
 
-/// Cosines and sines that rotate the pairs of `channels` at each place of the grid, `[side * side, channels / 2]`
+/// Returns the cosines and sines that rotate the channel pairs of each grid position, `[side * side, channels / 2]`
 /// each: half of the pairs by x, half by y. Mirrors `compute_axial_cis`.
 pub(super) fn rope(side: usize, channels: usize) -> (Vec<f32>, Vec<f32>) {
     let quarter = channels / 4;
@@ -70,8 +70,8 @@ pub(super) fn rope(side: usize, channels: usize) -> (Vec<f32>, Vec<f32>) {
     angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip()
 }
 
-/// Rows of a `[rows, columns]` matrix reordered so that the pairs (0, 1), (2, 3), … that rotary encoding turns
-/// become (0, n/2), (1, n/2 + 1), …: the two halves then lie apart and the rotation needs no interleaving.
+/// Reorders the rows of a `[rows, columns]` matrix: the pairs (0, 1), (2, 3), … that rotary encoding rotates become (0,
+/// n/2), (1, n/2 + 1), …. Both halves are then contiguous and the rotation needs no interleaving.
 pub(super) fn even_then_odd_rows(matrix: &[f32], n_rows: usize) -> Vec<f32> {
     let rows: Vec<&[f32]> = matrix.chunks(matrix.len() / n_rows).collect();
     rows.iter().step_by(2).chain(rows.iter().skip(1).step_by(2)).flat_map(|row| row.iter().copied()).collect()
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_parted_by_parity() {
+    fn even_rows_come_before_odd_rows() {
         assert_eq!(
             even_then_odd_rows(&[0.0, 0.1, 1.0, 1.1, 2.0, 2.1, 3.0, 3.1], 4),
             [0.0, 0.1, 2.0, 2.1, 1.0, 1.1, 3.0, 3.1]

@@ -1,28 +1,28 @@
-//! The prompt encoder: points and boxes become tokens, a mask becomes features.
+//! The prompt encoder: encodes points and boxes as tokens, and masks as dense features.
 
 use crate::nn::{Dim, Graph, Value};
 
 use super::{cells, config::Config, position};
 
-/// Label of a point that says nothing.
+/// Label of a padding point.
 pub(super) const NOT_A_POINT: f32 = -1.0;
-/// Label of a point that is not on the object.
+/// Label of a point outside the object.
 pub(super) const NEGATIVE: f32 = 0.0;
 /// Label of a point on the object.
 pub(super) const POSITIVE: f32 = 1.0;
-/// Label of a box's top left corner; its bottom right corner comes next.
+/// Labels of a box's top left and bottom right corners.
 pub(super) const BOX_CORNERS: [f32; 2] = [2.0, 3.0];
 
 const GAUSSIAN: &str = "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix";
 
-/// Points `[B, P, 2]` in pixels of the model's square image and their labels `[B, P]` to tokens `[B, P, d_model]`.
+/// Encodes points `[B, P, 2]`, in pixels of the model's square input, with labels `[B, P]` as tokens `[B, P, d_model]`.
 ///
-/// Mirrors `PromptEncoder._embed_points`; the point that it appends is the caller's to give.
+/// Mirrors `PromptEncoder._embed_points`, but the caller must append the padding point that the original appends.
 pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, labels: &Value) -> Value {
     let d = config.d_model;
     let shape = [labels.shape()[0], labels.shape()[1], d.into()];
     let (points, labels) = (graph.rows(points), graph.reshape(labels, &[Dim::Named("rows")]));
-    // Pixel centers, scaled to -1..1, then 2π times the random projection.
+    // Pixel centers, scaled to -1..1, then multiplied by 2π and the random projection.
     let half = graph.scalar(0.5);
     let scale = graph.scalar(2.0 / config.image_size as f32);
     let one = graph.scalar(1.0);
@@ -35,7 +35,7 @@ pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, l
     let phases = graph.matmul(&scaled, &gaussian);
     let (sin, cos) = (graph.sin(&phases), graph.cos(&phases));
     let encoding = graph.concat(&[&sin, &cos], 1, None);
-    // A point that says nothing has its embedding in place of the encoding.
+    // A padding point has only its embedding, without the position encoding.
     let is_point = graph.is_above(&labels, -0.5);
     let is_point = graph.reshape(&is_point, &[labels.shape()[0], 1.into()]);
     let encoding = graph.mul(&encoding, &is_point);
@@ -54,18 +54,18 @@ pub(super) fn point_tokens(graph: &mut Graph, config: &Config, points: &Value, l
     graph.reshape(&tokens, &shape)
 }
 
-/// The embedding of no mask: `[1, d_model]`.
+/// Name of the embedding for "no mask prompt": `[1, d_model]`.
 pub(super) const NO_MASK: &str = "sam_prompt_encoder.no_mask_embed.weight";
 
 /// Names of the mask encoder's input and output.
 pub(super) mod names {
-    /// Logits `[16 grid², 1]`, row-major.
+    /// Mask logits in row-major order: `[16 grid², 1]`.
     pub(crate) const MASK: &str = "mask";
     /// `[grid², d_model]`.
     pub(crate) const DENSE: &str = "dense";
 }
 
-/// A mask as features. Mirrors `PromptEncoder._embed_masks`.
+/// Builds the graph that encodes a mask prompt as features. Mirrors `PromptEncoder._embed_masks`.
 pub(super) fn mask_encoder(config: &Config) -> Graph {
     let mut graph = Graph::new("mask_encoder");
     let x = graph.input(names::MASK, &[(16 * config.grid().pow(2)).into(), 1.into()]);
@@ -81,7 +81,7 @@ pub(super) fn mask_encoder(config: &Config) -> Graph {
     graph
 }
 
-/// Where each feature is: `[grid², d_model]`. Mirrors `PromptEncoder.get_dense_pe`.
+/// Returns the position encoding of the grid: `[grid², d_model]`. Mirrors `PromptEncoder.get_dense_pe`.
 pub(super) fn grid_positions(graph: &mut Graph, config: &Config) -> Value {
     let (side, d) = (config.grid(), config.d_model);
     let from: [(&str, &[usize]); 1] = [(GAUSSIAN, &[2, d / 2])];

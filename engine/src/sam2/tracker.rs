@@ -1,8 +1,9 @@
-//! Carries objects through a video: prompts on any frame, masks on every other, one frame at a time.
+//! Object tracking through a video, one frame at a time: prompts on any frame, predicted masks on all others.
 //!
-//! A correction acts: a prompt makes its frame a conditioning frame, which later tracking looks at and never overwrites.
-//! (The original's default forgets corrections; this is its `add_all_frames_to_correct_as_cond`.)
-//! What is kept of a long video is bounded but for pointers, a kilobyte a frame and object.
+//! A prompt makes its frame a conditioning frame, which later tracking attends to and never overwrites, so corrections
+//! take effect. (The original loses corrections by default; this is its `add_all_frames_to_correct_as_cond`.)
+//!
+//! Memory use is bounded for long videos, except for pointers: one kilobyte per frame and object.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,23 +26,24 @@ use super::{
     weights::Weights,
 };
 
-/// Names an object within a tracker.
+/// An identifier of an object within a tracker.
 pub type ObjectId = u32;
 
-/// Choices that tracking leaves open.
+/// The options of tracking.
 #[derive(Clone, Debug)]
 pub struct TrackOptions {
-    /// Conditioning frames that a frame looks at; the nearest are taken. None is all.
+    /// Maximum number of conditioning frames that a frame attends to; the nearest are chosen. `None` means all.
     pub max_cond_frames: Option<usize>,
-    /// Holes of up to so many pixels of the model's mask are filled.
+    /// Maximum area, in pixels of the model's mask, of holes that are filled.
     pub fill_hole_area: usize,
-    /// Each pixel belongs to one object at most.
+    /// True if each pixel belongs to at most one object.
     pub non_overlap: bool,
-    /// Frames on either side of the current one whose masks and memories are kept at full size.
+    /// Number of frames on either side of the current one whose masks and memories are kept at full size.
     pub n_kept_frames: usize,
-    /// Objects that go through the model at once at most; none is as many as are of use.
+    /// Maximum number of objects per model run; `None` chooses the number by device and model.
     pub batch: Option<usize>,
-    /// How a box is looked at. With care, the mask found is the prompt, whatever the frame's memory says.
+    /// Options of careful inference for boxes. If any is on, the predicted mask becomes the prompt, without regard to
+    /// the frame's memory.
     pub look: Look,
 }
 
@@ -58,16 +60,16 @@ impl Default for TrackOptions {
     }
 }
 
-/// Why tracking stops.
+/// An error that stops tracking.
 #[derive(Debug, thiserror::Error)]
 pub enum TrackError {
-    /// The model.
+    /// The model failed.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// The video.
+    /// A frame of the video could not be read.
     #[error(transparent)]
     Frame(Box<dyn std::error::Error + Send + Sync>),
-    /// An object that nobody has pointed at.
+    /// An object has no prompt on any frame.
     #[error("object {0} has no prompt; give it a point, a box or a mask on some frame first")]
     NoPrompt(ObjectId),
 }
@@ -75,29 +77,29 @@ pub enum TrackError {
 /// An object on a frame.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// Which object.
+    /// The object.
     pub object: ObjectId,
-    /// Its mask at the video's size; empty where the object is not there.
+    /// Mask at the size of the video; empty if the object is absent.
     pub mask: Mask,
-    /// The IoU that the model expects of the mask, 0 to 1.
+    /// IoU of the mask as predicted by the model, 0 to 1.
     pub iou: f32,
-    /// Above zero if the object is there.
+    /// Above zero if the object is on the frame.
     pub object_score: f32,
-    /// The mask as the model made it.
+    /// Logits of the mask.
     pub logits: Arc<Logits>,
 }
 
-/// What a frame is tracked from.
+/// The earlier frames that tracking one frame attends to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LooksAt {
-    /// Frames whose spatial memories are looked at, each with its time slot: 0 is the frame before, 6 a conditioning
-    /// frame.
+    /// Frames whose spatial memories are attended to, each with its time slot: 0 for the previous frame, 6 for a
+    /// conditioning frame.
     pub memories: Vec<(usize, usize)>,
-    /// Frames whose pointers are looked at, each with how many frames it lies back.
+    /// Frames whose pointers are attended to, each with its distance in frames.
     pub pointers: Vec<(usize, usize)>,
 }
 
-/// A mask that was asked for but not yet remembered, with the features to do so.
+/// A prompted mask whose memory is not encoded yet, with the features of its frame.
 struct Pending {
     frame: usize,
     memory: Memory,
@@ -108,16 +110,16 @@ struct Pending {
 struct Object {
     bank: MemoryBank,
     pending: Vec<Pending>,
-    /// The frames that were tracked, and which way last.
+    /// Tracked frames with the direction in which each was tracked last.
     tracked: BTreeMap<usize, Direction>,
 }
 
-/// Objects in one video.
+/// A tracker of the objects in one video.
 pub struct Tracker {
     model: VideoModel,
     options: TrackOptions,
     objects: BTreeMap<ObjectId, Object>,
-    /// The features of the frame looked at last: objects share them.
+    /// Features of the frame encoded last, which all objects share.
     seen: Option<(usize, Features)>,
 }
 
@@ -125,20 +127,20 @@ impl Tracker {
     /// Loads the model.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses, or the weights lack a tensor.
+    /// If ONNX Runtime fails, or the weights lack a tensor.
     pub fn load(runtime: &Runtime, weights: &Weights, options: TrackOptions) -> Result<Self, RuntimeError> {
         let mut model = VideoModel::load(runtime, weights, options.fill_hole_area)?;
         model.batch = options.batch.unwrap_or(model.batch).max(1);
         Ok(Self { model, options, objects: BTreeMap::new(), seen: None })
     }
 
-    /// Says what an object is on a frame by points and a box, in pixels of the video, and gives its mask there.
+    /// Prompts an object on a frame with points and a box, in pixels of the video, and returns its mask there.
     ///
-    /// `prompt` is all that was said of this frame; it refines the mask that the frame has.
+    /// `prompt` must hold all points and the box of this frame; it refines the mask that the frame already has.
     /// Mirrors `add_new_points_or_box`.
     ///
     /// # Errors
-    /// If the frame cannot be had, or the model cannot run.
+    /// If the frame cannot be read, or the model cannot run.
     pub fn prompt(
         &mut self,
         frames: &mut impl Frames,
@@ -178,12 +180,13 @@ impl Tracker {
         Ok(self.put_pending(object, frame, memory, &features))
     }
 
-    /// Says what an object is on a frame by a mask of the video's size; an empty one says that it is not there.
+    /// Prompts an object on a frame with a mask of the size of the video; an empty mask means that the object is
+    /// absent.
     ///
     /// Mirrors `add_new_mask` and `_use_mask_as_output`.
     ///
     /// # Errors
-    /// If the frame cannot be had, or the model cannot run.
+    /// If the frame cannot be read, or the model cannot run.
     pub fn prompt_mask(
         &mut self,
         frames: &mut impl Frames,
@@ -209,11 +212,11 @@ impl Tracker {
         Ok(self.put_pending(object, frame, memory, &features))
     }
 
-    /// The masks of `objects` on `frame`, the next on the way: a mask that was prompted, or else one tracked from
-    /// memory. Mirrors one turn of `propagate_in_video`.
+    /// Returns the masks of `objects` on `frame`, the next frame in this direction: the prompted mask, or else a mask
+    /// tracked from memory. Mirrors one iteration of `propagate_in_video`.
     ///
     /// # Errors
-    /// If an object has no prompt anywhere, the frame cannot be had, or the model cannot run.
+    /// If an object has no prompt on any frame, the frame cannot be read, or the model cannot run.
     pub fn track(
         &mut self,
         frames: &mut impl Frames,
@@ -244,10 +247,10 @@ impl Tracker {
         Ok(segments)
     }
 
-    /// The earlier frames that tracking `object` on `frame` looks at.
+    /// Returns the earlier frames that tracking `object` on `frame` attends to.
     ///
     /// # Errors
-    /// If the object has no prompt anywhere.
+    /// If the object is unknown.
     pub fn looks_at(
         &self,
         object: ObjectId,
@@ -264,12 +267,12 @@ impl Tracker {
         })
     }
 
-    /// For pictures that are no frames of a video: the same model, without memory.
+    /// Returns the same model for single images, without memory.
     pub fn image_model(&mut self) -> &mut ImageModel {
         &mut self.model.image
     }
 
-    /// Tracks objects, of all of which something is known, and remembers what is found.
+    /// Tracks objects that have at least one conditioning frame, and stores the new memories.
     fn track_due(
         &mut self,
         frames: &mut impl Frames,
@@ -295,7 +298,7 @@ impl Tracker {
         Ok(())
     }
 
-    /// Encodes the masks that were prompted since, so that tracking can look at them.
+    /// Encodes the memories of pending prompts, so that tracking can attend to them.
     ///
     /// Mirrors `propagate_in_video_preflight`.
     fn settle(&mut self, cancel: &Cancel) -> Result<(), TrackError> {
@@ -325,7 +328,7 @@ impl Tracker {
         Ok(features)
     }
 
-    /// The frame's features fused with what the object's memory bank has for it.
+    /// Fuses the features of a frame with the memories of an object.
     fn fuse(
         &mut self,
         object: ObjectId,
@@ -368,8 +371,8 @@ impl Tracker {
         }
     }
 
-    /// Frees what no later frame on the way looks at: all but the frames near this one and near conditioning frames,
-    /// from where tracking may start the other way.
+    /// Reduces the memories of tracked frames to pointers, except near `frame` and near the first conditioning frame,
+    /// from which tracking may start in the other direction.
     fn forget_far_from(&mut self, object: ObjectId, frame: usize) {
         let n = self.options.n_kept_frames;
         if let Some(state) = self.objects.get_mut(&object) {
@@ -385,7 +388,7 @@ fn frame_of<F: Frames>(frames: &mut F, frame: usize) -> Result<RgbImage, TrackEr
     frames.frame(frame).map_err(|error| TrackError::Frame(Box::new(error)))
 }
 
-/// Gives each pixel that several objects claim to the one that claims it most.
+/// Assigns each pixel that several objects claim to the object with the highest logit.
 ///
 /// Mirrors `_apply_non_overlapping_constraints`.
 fn separate(segments: &mut [Segment]) {

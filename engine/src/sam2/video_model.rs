@@ -1,4 +1,4 @@
-//! The model's parts for videos: features fused with memories, and memories made. It remembers nothing itself.
+//! The parts of the model for videos: features are fused with memories, and memories are encoded. It keeps no memories.
 
 use half::bf16;
 
@@ -17,30 +17,32 @@ use super::{
     weights::Weights,
 };
 
-/// How many objects go through the model best at once.
+/// Returns the number of objects per model run that is fastest on the device.
 fn batch(runtime: &Runtime, memory_attention: &Model, config: &Config) -> usize {
-    /// Beyond that the processor has enough to do with one object, and a click would wait for all of them.
+    /// Largest grid for batches on the CPU. Above it one object keeps the CPU busy, and a click would wait for all of
+    /// them.
     const LARGE_GRID: usize = 32;
     match (runtime.place(), memory_attention.place().0) {
-        // A server may have no memory for more, and does not say so in any one way.
+        // A server may lack the memory for more, and servers report that in different ways.
         (Place::There(_), _) => 1,
         (_, Device::Cpu) if config.grid() > LARGE_GRID => 1,
         (_, Device::Cpu) => 4,
-        // It compiles for minutes for each number.
+        // TensorRT takes minutes to compile for each batch size.
         (_, Device::TensorRt) => 1,
         _ if runtime.spells_attention_out() => 1,
-        // There the small parts take as long for so many as for one, and all fit into a small card's memory.
+        // On a GPU the small parts take the same time for eight objects as for one, and eight fit into a small GPU's
+        // memory.
         _ => 8,
     }
 }
 
-/// All parts, and the weights that are used outside their graphs.
+/// All parts of the model, and the weights that are used outside their graphs.
 pub struct VideoModel {
     /// The parts that single images need.
     pub image: ImageModel,
-    /// Holes of up to so many pixels of the model's masks are filled.
+    /// Maximum area, in pixels of the model's masks, of holes that are filled.
     pub fill_hole_area: usize,
-    /// Objects that are tracked at once at most.
+    /// Maximum number of objects per model run.
     pub batch: usize,
     memory_attention: Model,
     memory_encoder: Model,
@@ -49,9 +51,9 @@ pub struct VideoModel {
     pub(super) no_object_pointer: Vec<f32>,
     /// `[NUM_MASKMEM, mem_dim]`
     memory_times: Vec<f32>,
-    /// `[mem_dim, d_model]` and `[mem_dim]`; SAM 2.0 has none.
+    /// Weight `[mem_dim, d_model]` and bias `[mem_dim]`; `None` for SAM 2.0.
     pointer_time_projection: Option<(Vec<f32>, Vec<f32>)>,
-    /// `[4, 4]` and one number.
+    /// Weight `[4, 4]` and bias.
     mask_downsample: (Vec<f32>, f32),
 }
 
@@ -59,7 +61,7 @@ impl VideoModel {
     /// Loads the parts.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses, or the weights lack a tensor.
+    /// If ONNX Runtime fails, or the weights lack a tensor.
     pub fn load(runtime: &Runtime, weights: &Weights, fill_hole_area: usize) -> Result<Self, RuntimeError> {
         let Weights { config, checkpoint } = weights;
         let floats = |name: &str| checkpoint.floats(name);
@@ -86,7 +88,8 @@ impl VideoModel {
         self.image.config()
     }
 
-    /// A frame's features fused with the memories of objects that have equally many: `[B, grid², d_model]`.
+    /// Fuses the features of a frame with the memories of B objects, which must have equal numbers of memories and
+    /// pointers: `[B, grid², d_model]`.
     ///
     /// Mirrors the second half of `_prepare_memory_conditioned_features`.
     pub(super) fn fuse(
@@ -104,7 +107,7 @@ impl VideoModel {
                 memories.push(spatial);
                 memory_times.extend_from_slice(&self.memory_times[slot * m..(slot + 1) * m]);
             }
-            // The original divides zero by zero in a video of one frame.
+            // Guards against a video of one frame, for which the original divides zero by zero.
             let longest = (selection.n_frames.min(MAX_OBJ_PTRS) - 1).max(1) as f64;
             for (_, memory, distance) in &selection.pointers {
                 pointers.extend_from_slice(&memory.pointer);
@@ -124,8 +127,8 @@ impl VideoModel {
         Ok(self.memory_attention.run_batch(b, &inputs, cancel)?.remove(0))
     }
 
-    /// Memories of `b` objects that have equally many, those of each one after the other, `[b, M, grid², mem_dim]`: where
-    /// they are, if all are in one place.
+    /// Stacks the memories of `b` objects with equal numbers of memories, ordered by object: `[b, M, grid², mem_dim]`.
+    /// The result is on the CPU if all memories are; otherwise they are stacked as tensors by [`Stacks`].
     fn stacked(&mut self, memories: &[&Spatial], b: usize, cancel: &Cancel) -> Result<Tensor, RuntimeError> {
         fn floats(values: &[bf16]) -> impl Iterator<Item = f32> {
             values.iter().map(|v| v.to_f32())
@@ -148,7 +151,7 @@ impl VideoModel {
         Tensor::from_floats(&[b, memories.len() / b, n, m], stacked)
     }
 
-    /// How far back a pointer is, 0 to 1, as `[mem_dim]`.
+    /// Returns the time encoding `[mem_dim]` of a pointer, for a distance scaled to 0..1.
     fn pointer_time(&self, distance: f64) -> Vec<f32> {
         let config = self.config();
         let Some((weight, bias)) = &self.pointer_time_projection else { return vec![0.0; config.mem_dim] };
@@ -157,8 +160,8 @@ impl VideoModel {
         rows.map(|(row, bias)| row.iter().zip(&wave).map(|(a, b)| a * b).sum::<f32>() + bias).collect()
     }
 
-    /// Memories for later frames of a frame's own features and the masks there, which were given by a person or found, each
-    /// with its object's score. Mirrors `_encode_new_memory`.
+    /// Encodes memories of a frame from its features and the masks there, each with the object score; `is_given` is
+    /// true if the masks come from a person. Mirrors `_encode_new_memory`.
     pub(super) fn encode_memories(
         &mut self,
         features: &Tensor,
@@ -187,7 +190,8 @@ impl VideoModel {
         Ok(of_each.map(|v| Spatial::Here(v.iter().map(|v| bf16::from_f32(*v)).collect())).collect())
     }
 
-    /// A mask at the model's image size as the decoder takes it: a learned 4x4 convolution, `mask_downsample`.
+    /// Converts a mask at the model's image size to the decoder's mask prompt: a learned 4x4 convolution,
+    /// `mask_downsample`.
     pub(super) fn mask_prompt(&self, mask: &Mask) -> Logits {
         let side = self.config().mask_side();
         let (weight, bias) = &self.mask_downsample;
@@ -205,9 +209,9 @@ impl VideoModel {
 mod tests {
     use super::*;
 
-    /// What stays on a device is put together there; here the processor's memory plays one.
+    /// Memories on a device are stacked there; here tensors on the CPU stand in for them.
     #[test]
-    fn memories_stand_in_the_order_of_their_objects_wherever_they_are() {
+    fn stacked_memories_keep_the_order_of_objects() {
         let runtime = Runtime::start(Some(Device::Cpu), Some(1)).unwrap();
         let mut model = VideoModel::load(&runtime, &Weights::builtin().unwrap(), 0).unwrap();
         let (n, m) = (model.config().grid().pow(2), model.config().mem_dim);
@@ -222,7 +226,7 @@ mod tests {
             let stacked = model.stacked(&memories, 2, &Cancel::default()).unwrap();
             assert_eq!(stacked.shape(), [2, 3, n, m]);
             let off = stacked.floats().iter().zip(&want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(off <= 2.0, "off by {off}, which is more than 16 bits explain");
+            assert!(off <= 2.0, "off by {off}, which is more than rounding to 16 bits explains");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The weights of a SAM 2 model: which tensors it has, and what official files call them.
+//! The weights of a SAM 2 model: the required tensors, and their names in official files.
 
 use std::path::{Path, PathBuf};
 
@@ -20,23 +20,23 @@ use super::{
 /// Tensors of official files that inference does not use.
 const UNUSED: [&str; 1] = ["no_mem_pos_enc"];
 
-/// Why a file is not the weights of a SAM 2 model.
+/// A reason why a file does not hold the weights of a SAM 2 model.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// The file, or its tensors.
+    /// The file or its tensors are unusable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The sizes.
+    /// The sizes of the model are unknown or invalid.
     #[error("{}", refusal("cannot use checkpoint", cause, path))]
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         cause: ConfigError,
     },
 }
 
-/// A checkpoint that holds exactly the tensors of a SAM 2 model, by Meta's names.
+/// A checkpoint with exactly the tensors of a SAM 2 model, under Meta's names.
 pub struct Weights {
     /// The model's sizes.
     pub config: Config,
@@ -45,15 +45,17 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Opens Meta's `.pt`, what a trainer made of it, or a `.safetensors`, by Meta's or transformers' names.
+    /// Opens Meta's `.pt`, a checkpoint that a training program made from it, or a `.safetensors` file, with the tensor
+    /// names of Meta or of transformers.
     ///
     /// # Errors
-    /// If it cannot be read, or tensors are missing, of another shape, or of another model; each is named.
+    /// If the file cannot be read, or tensors are missing, have another shape, or belong to another model; each is
+    /// named.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
         Self::of(Checkpoint::open(path)?)
     }
 
-    /// The model that comes with the program.
+    /// Opens the model that is built into the program.
     ///
     /// # Errors
     /// Never, unless the program was built with a broken file.
@@ -72,21 +74,21 @@ impl Weights {
         Ok(Self { config, checkpoint })
     }
 
-    /// The same weights for images of another size.
+    /// Returns the same weights for images of another size.
     ///
     /// # Errors
-    /// If the size is no multiple of 32, or out of range.
+    /// If the size is not a multiple of 32, or is out of range.
     pub fn with_image_size(self, image_size: usize) -> Result<Self, ConfigError> {
         Ok(Self { config: self.config.with_image_size(image_size)?, ..self })
     }
 }
 
-/// The graphs of a model.
+/// Builds the graphs of a model: image encoder, mask encoder, mask decoder, memory attention and memory encoder.
 pub fn parts(config: &Config) -> [Graph; 5] {
     [image_encoder, mask_encoder, mask_decoder, memory_attention, memory_encoder].map(|part| part(config))
 }
 
-/// Every tensor of a model, by Meta's names.
+/// Returns the names and shapes of all tensors of a model, under Meta's names.
 pub fn required_tensors(config: &Config) -> Required {
     let mut required: Required = parts(config).iter().flat_map(|part| part.required().clone()).collect();
     let (d, m) = (config.d_model, config.mem_dim);
@@ -103,7 +105,7 @@ pub fn required_tensors(config: &Config) -> Required {
     required
 }
 
-/// Meta's name of a tensor of transformers' `Sam2VideoModel`.
+/// Returns Meta's name of a tensor of transformers' `Sam2VideoModel`.
 fn meta_name(name: &str) -> Rename {
     const TOP: [(&str, &str); 7] = [
         ("memory_temporal_positional_encoding", "maskmem_tpos_enc"),
@@ -117,7 +119,7 @@ fn meta_name(name: &str) -> Rename {
         ),
         ("prompt_encoder.not_a_point_embed.weight", "sam_prompt_encoder.not_a_point_embed.weight"),
     ];
-    // Of each part: its prefix there and here, and its components there and here, of which all that occur change.
+    // For each part: its prefix in transformers and Meta's, and the name components to replace, wherever they occur.
     type Names = &'static [(&'static str, &'static str)];
     const PARTS: [(&str, &str, Names); 8] = [
         (
@@ -210,7 +212,7 @@ fn meta_name(name: &str) -> Rename {
     Rename::To(renamed)
 }
 
-/// The layers of a three-layer MLP: `proj_in`, `layers.0`, `proj_out` there.
+/// Renames the layers of a three-layer MLP, which transformers calls `proj_in`, `layers.0` and `proj_out`.
 fn three_layer_name(name: &str) -> String {
     let layers = [(".layers.0.", ".layers.1."), (".proj_in.", ".layers.0."), (".proj_out.", ".layers.2.")];
     match layers.into_iter().find(|(theirs, _)| name.contains(theirs)) {
@@ -219,7 +221,8 @@ fn three_layer_name(name: &str) -> String {
     }
 }
 
-/// What is left of the memory encoder: `layers.k.conv` is entry 3k of Meta's sequence, and so on.
+/// Renames the rest of the memory encoder. In Meta's sequence, `layers.k.conv` is entry 3k and `layers.k.layer_norm` is
+/// entry 3k + 1.
 fn downsampler_name(name: &str) -> String {
     const PREFIX: &str = "memory_encoder.mask_downsampler.";
     if let Some(rest) = name.strip_prefix(PREFIX) {

@@ -1,6 +1,6 @@
-//! Clicks that correct a mask made by hand: what they did not ask for stays as it was drawn.
+//! Clicks that correct a hand-drawn mask and change only the parts that they are on.
 //!
-//! SAM 2 redraws the whole mask for each click. That is well for its own masks, but somebody took trouble over this.
+//! SAM 2 redraws the whole mask for each click. That is fine for its own masks, but would discard manual work.
 
 use crate::{
     geometry::Rect,
@@ -8,8 +8,8 @@ use crate::{
     prompt::{Label, PointPrompt, Prompt},
 };
 
-/// The clicks with a box round the mask that they correct and round what they add to it: as far beyond each click as
-/// the click is beyond the mask.
+/// Returns the clicks with a box around the base mask. Each positive click outside extends the box as far beyond the
+/// click as the click is beyond the mask, within the image.
 pub(super) fn with_box(base: &Rle, clicks: &Prompt) -> Prompt {
     let mut rect = base.rect();
     let Rect { x0: x, y0: y, x1: right, y1: bottom } = rect;
@@ -22,19 +22,19 @@ pub(super) fn with_box(base: &Rle, clicks: &Prompt) -> Prompt {
     Prompt { points: clicks.points.clone(), rect: Some(rect) }
 }
 
-/// `base` with those changes of `redrawn` that have a click on them.
+/// Returns `base` with those changes in `redrawn` that have a click on them.
 pub(super) fn amended(base: &Mask, redrawn: &Mask, clicks: &Prompt) -> Mask {
     let added = clicked(&redrawn.subtract(base), clicks, Label::Positive);
     let removed = clicked(&base.subtract(redrawn), clicks, Label::Negative);
     base.union(&added).subtract(&removed)
 }
 
-/// The parts of a mask that have a click of this label on them.
+/// Returns the connected components of a mask that have a click with this label on them.
 fn clicked(mask: &Mask, clicks: &Prompt, label: Label) -> Mask {
     let size = mask.size();
     let parts = Components::of(mask, Connectivity::Four);
     let pixel = |point: &PointPrompt| {
-        // A click on the image's right or lower edge is on its last pixels.
+        // A click on the right or bottom edge of the image belongs to the last column or row.
         let (x, y) = ((point.at.x as usize).min(size.width - 1), (point.at.y as usize).min(size.height - 1));
         y * size.width + x
     };
@@ -57,7 +57,7 @@ mod tests {
     use Label::{Negative, Positive};
 
     #[test]
-    fn only_what_was_clicked_changes() {
+    fn only_clicked_components_change() {
         let base = picture(&["###....", "###....", "###...."]);
         let redrawn = picture(&["##.##..", "##..#.#", ".#..#.#"]);
         let amended = |points| amended(&base, &redrawn, &clicks(points));
@@ -70,12 +70,12 @@ mod tests {
             amended(&[(2.5, 0.5, Negative)]),
             picture(&["##.....", "##.....", "##....."]).union(&picture(&[".......", ".......", "#......"]))
         );
-        // What the model did not do is not done, and clicks where nothing is to change do no harm.
+        // Clicks neither apply changes that the model did not make, nor do harm where nothing changes.
         assert_eq!(amended(&[(5.5, 0.5, Positive), (0.5, 0.5, Negative), (5.5, 2.5, Negative)]), base);
     }
 
     #[test]
-    fn the_box_has_the_mask_and_the_clicks_on_the_object() {
+    fn box_covers_mask_and_positive_clicks() {
         let base = Rle::encode(&picture(&[".........", "..##.....", "........."]));
         let prompt = clicks(&[(5.5, 1.5, Positive), (3.0, 2.75, Positive), (0.5, 0.5, Negative)]);
         let rect = Rect { x0: 2.0, y0: 1.0, x1: 7.0, y1: 3.0 };

@@ -1,4 +1,4 @@
-//! A segmenter without a model, as slow as told, for tests and benches of what stands on one.
+//! A segmenter without a model and with configurable delays, for tests and benchmarks of the code that uses segmenters.
 
 use std::{
     collections::BTreeMap,
@@ -24,55 +24,56 @@ use crate::{
     prompt::Label,
 };
 
-/// Radius in pixels of the disc that a click means, and how much larger each next candidate's is.
+/// Radius in pixels of the disc for a click, and the increase for each further candidate.
 const RADIUS: f32 = 20.0;
 const GROWTH: f32 = 5.0;
 const N_CANDIDATES: u8 = 3;
-/// The IoU that is expected of the first candidate, and of each next one less.
+/// Predicted IoU of the first candidate, and the decrease for each further one.
 const IOU: f32 = 0.9;
 const LESS: f32 = 0.1;
-/// How often a look at a picture looks whether it was canceled.
+/// Interval between checks for cancellation while waiting.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Masks are discs round positive clicks with the box and the base, without discs round negative clicks. Things are tracked
-/// from the nearest given frame, [`FakeSegmenter::STRIDE`] pixels a frame.
+/// A segmenter whose masks are discs around positive clicks, united with the box and the base, minus discs around
+/// negative clicks. It tracks from the nearest given frame by moving its mask [`FakeSegmenter::STRIDE`] pixels per
+/// frame.
 #[derive(Default)]
 pub struct FakeSegmenter {
-    /// What it is known by; fake if it has none.
+    /// Name of the model; `fake` if empty.
     pub name: &'static str,
-    /// Why parts of it run elsewhere, one sentence each.
+    /// Reasons why parts of it run on another device, one sentence each.
     pub remarks: Vec<String>,
-    /// How long a look at a picture takes.
+    /// Duration of encoding an image.
     pub encode: Duration,
-    /// How long an answer takes.
+    /// Duration of an answer.
     pub answer: Duration,
-    /// Pictures that were looked at so far.
+    /// Number of images encoded so far.
     pub n_encoded: Arc<AtomicUsize>,
-    /// Masks that were made so far; the candidates of a click count once.
+    /// Number of masks computed so far; the candidates of one click count once.
     pub n_answered: Arc<AtomicUsize>,
-    /// Frames that were tracked, in that order; of each object once.
+    /// Tracked frames in order, with one entry for each object.
     pub tracked: Arc<Mutex<Vec<FrameId>>>,
-    /// If it is a model on this server, which is away: nothing is tracked then.
+    /// Address of the server of the model if that server is unreachable, in which case tracking fails.
     pub away: Arc<Mutex<Option<Address>>>,
-    /// How many objects are tracked at once; 0 is 1.
+    /// Number of objects that are tracked together; 0 means 1.
     pub at_once: usize,
-    /// Which of a step's runs it fails at.
+    /// Number [`RunId::n`] of the run that fails.
     pub fails_at: Option<u32>,
     seen: Vec<FrameId>,
-    /// By run: masks that were given, by frame.
+    /// Given masks, by run and frame.
     given: BTreeMap<RunId, BTreeMap<usize, Arc<Rle>>>,
 }
 
 impl FakeSegmenter {
-    /// Pixels that tracked things move to the right from each frame to the next.
+    /// Pixels that tracked masks move to the right per frame.
     pub const STRIDE: f32 = 2.0;
 
-    /// As slow as told.
+    /// Creates a segmenter with these delays.
     pub fn new(encode: Duration, answer: Duration) -> Self {
         Self { encode, answer, ..Self::default() }
     }
 
-    /// Works for the time that an answer takes.
+    /// Waits for the duration of encoding, if necessary, and of an answer.
     fn work(&mut self, picture: &Arc<Picture>, cancel: &Cancel) -> Result<(), SegmentError> {
         self.encode(picture, cancel)?;
         wait(self.answer, cancel)?;
@@ -215,7 +216,7 @@ impl FakeSegmenter {
     }
 }
 
-/// A mask so many pixels further right.
+/// Returns a mask moved `by` pixels to the right.
 fn moved(mask: &Rle, by: f32) -> Rle {
     let (size, before) = (mask.size(), mask.decode());
     let bit = |i: usize| {
@@ -225,7 +226,7 @@ fn moved(mask: &Rle, by: f32) -> Rle {
     Rle::encode(&Mask::new(size, (0..size.area()).map(bit).collect()))
 }
 
-/// The mask that answers a question on an image of `size`.
+/// Returns the mask that answers a question on an image of `size`.
 fn mask(size: Size, question: &Question) -> Mask {
     let base = question.base.as_ref().map(|base| base.decode());
     let radius = RADIUS + GROWTH * f32::from(question.choice % N_CANDIDATES);

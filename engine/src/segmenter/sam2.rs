@@ -1,4 +1,4 @@
-//! A SAM 2 model that answers questions, and remembers what it saw and said last.
+//! A SAM 2 model as a segmenter, with caches of the last images, frames and memories.
 
 mod recent;
 mod run;
@@ -26,15 +26,16 @@ use crate::{
     sam2::{Chain, ImageModel, Look, Prediction, TrackOptions, VideoModel, View, Weights, corrected},
 };
 
-/// Memory for what was seen: some twenty pictures for the built-in model, four for an official one.
+/// Memory for encoded views: about twenty images for the built-in model, four for an official one.
 const BUDGET_BYTES: usize = 64 << 20;
-/// Views that are kept whatever their size: four pictures and a close view.
+/// Number of views that are kept regardless of size: four images and one crop.
 const N_ALWAYS_KEPT: usize = 5;
-/// A candidate's expected IoU and stability are at least these: for official models what SAM 2's mask generator asks
-/// for, and for small ones, which are rarely that sure, what found most of the objects in photos with few other things.
+/// Minimum predicted IoU and stability of a candidate. For official models the defaults of SAM 2's mask generator; for
+/// small models, whose scores are rarely that high, the values that found most objects in photos with few false
+/// positives.
 const SURE: Sure = Sure { iou: 0.8, stability: 0.95 };
 const SURE_IF_SMALL: Sure = Sure { iou: 0.45, stability: 0.5 };
-/// How far from zero logits are cut to see how stable a mask is; SAM 2's default.
+/// Offset of the logit thresholds for the stability score; SAM 2's default.
 const STABILITY_OFFSET: f32 = 1.0;
 
 struct Sure {
@@ -42,33 +43,33 @@ struct Sure {
     stability: f32,
 }
 
-/// One model for clicks and for tracking.
+/// One SAM 2 model for clicks and for tracking.
 pub struct Sam2Segmenter {
     name: String,
     place: Place,
     hardware: Option<String>,
     model: VideoModel,
     look: Look,
-    /// At most one is a close view.
+    /// Encoded views of images; at most one is a crop.
     seen: Recent<Seen>,
     frames: Recent<Frame>,
     memories: Recent<Known>,
     runs: BTreeMap<RunId, Run>,
-    /// What was read last of videos, and what was read ahead.
+    /// Pixels of the frame read last, and in `next_pixels` of the frame read ahead.
     pixels: Option<(FrameId, Arc<RgbImage>)>,
     next_pixels: Option<(FrameId, Arc<RgbImage>)>,
-    /// Whether the next frame is looked at while an object is tracked on this one: where both go at once, and an answer that
-    /// a person waits for is not held up by it.
+    /// True if the next frame is encoded while objects are tracked on the current one. On a GPU both run in parallel,
+    /// and this does not delay an answer that a person waits for.
     looks_ahead: bool,
     sketches: Recent<Sketched>,
 }
 
-/// A view of a picture, and the last clicks there.
+/// A view of an image, and the last clicks in it.
 struct Seen {
-    /// Names the picture: its address is not used again while this lives.
+    /// Identifies the image: its address is not reused while this reference exists.
     picture: Weak<Picture>,
     view: View,
-    /// What the chain began with.
+    /// The base that the chain began with.
     base: Option<Arc<Rle>>,
     chain: Chain,
 }
@@ -84,10 +85,10 @@ impl Seen {
 }
 
 impl Sam2Segmenter {
-    /// Loads a model; `name` is how people know it.
+    /// Loads a model; `name` is shown to users.
     ///
     /// # Errors
-    /// If ONNX Runtime refuses.
+    /// If ONNX Runtime fails.
     pub fn load(name: &str, runtime: &Runtime, weights: &Weights, look: Look) -> Result<Self, RuntimeError> {
         let model = VideoModel::load(runtime, weights, TrackOptions::default().fill_hole_area)?;
         let (looks_on, _) = model.image.encoder().place();
@@ -111,13 +112,13 @@ impl Sam2Segmenter {
         })
     }
 
-    /// Looks at the next frame of a video while it tracks an object on one, or does not; by itself it does so on a GPU.
+    /// Sets whether the next frame of a video is encoded while objects are tracked; the default is true on a GPU only.
     #[must_use]
     pub fn looking_ahead(self, looks_ahead: bool) -> Self {
         Self { looks_ahead, ..self }
     }
 
-    /// What `prompt` needs to see of the picture, and the model to ask about it.
+    /// Returns the view that `prompt` needs, encoded if it is not cached, and the model.
     fn look_at(
         &mut self,
         picture: &Arc<Picture>,
@@ -171,7 +172,7 @@ impl Segmenter for Sam2Segmenter {
             return Err(SegmentError::BaseSize { base: base.size(), image });
         }
         let base = question.base.as_ref().filter(|base| base.area() > 0);
-        // A person's own box says where the object is; else the mask that is refined does.
+        // A box that a person drew defines the object; without one, the base mask does.
         let amends = base.filter(|_| prompt.rect.is_none());
         let asked = amends.map_or_else(|| prompt.clone(), |base| amend::with_box(base, &prompt));
         let (seen, model) = self.look_at(picture, &asked, cancel)?;
@@ -198,7 +199,7 @@ impl Segmenter for Sam2Segmenter {
     ) -> Result<Vec<Candidate>, SegmentError> {
         let prompt = click(at, 0).prompt.within(picture.size())?;
         let (seen, model) = self.look_at(picture, &prompt, cancel)?;
-        // The chain of a person's clicks stays as it is.
+        // Use a chain of its own, so that the person's chain stays as it is.
         let mut chain = Chain::default();
         let candidates = model.follow(&seen.view, &mut chain, &prompt, cancel)?;
         let least = if model.config().official_name().is_some() { SURE } else { SURE_IF_SMALL };
@@ -264,7 +265,7 @@ impl Segmenter for Sam2Segmenter {
         let next = self.unknown_next(at, direction, video);
         let encoder = self.model.image.encoder().clone();
         let n_frames = video.n_frames();
-        // Beside the model, which does not use all of the processor and the device all the time.
+        // Runs beside the model, which uses neither all CPU cores nor the device all the time.
         let (memories, moved, ahead) = std::thread::scope(|scope| {
             let moved = pixels
                 .is_some()

@@ -1,10 +1,10 @@
-//! The sizes of an RT-DETRv2 or D-FINE model, and the names of its classes, as the authors' `config.json` tells them.
+//! The sizes and class names of an RT-DETRv2 or D-FINE model, from the authors' `config.json`.
 
 use std::{collections::BTreeMap, path::Path};
 
 use serde::Deserialize;
 
-/// Which of the two families.
+/// Model family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
@@ -14,7 +14,7 @@ pub enum Family {
     DFine,
 }
 
-/// The sizes; fields are named and default as transformers has them.
+/// Sizes of a model. Names and defaults of the fields are those of transformers.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[expect(missing_docs, reason = "transformers documents them")]
 pub struct Config {
@@ -22,7 +22,7 @@ pub struct Config {
     pub family: Family,
     #[serde(default)]
     pub backbone_config: Backbone,
-    /// Side in pixels of the square that images are resized to; not in the file.
+    /// Side in pixels of the square that images are resized to; not part of `config.json`.
     #[serde(skip, default = "image_size")]
     pub image_size: usize,
     #[serde(default = "d_model")]
@@ -65,18 +65,18 @@ pub struct Config {
     pub lqe_hidden_dim: usize,
     #[serde(default = "two")]
     pub lqe_layers: usize,
-    /// Names of the classes by their number.
+    /// Names of the classes by class id.
     #[serde(default)]
     pub id2label: BTreeMap<usize, String>,
 }
 
-/// Points that the decoder samples on each level.
+/// Number of points that the decoder samples on each level.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Points {
-    /// As many on all.
+    /// The same number on all levels.
     Same(usize),
-    /// So many on each.
+    /// One number per level.
     Each(Vec<usize>),
 }
 
@@ -86,7 +86,7 @@ impl Default for Points {
     }
 }
 
-/// The sizes of a backbone, of either kind; fields are named and default as transformers has them.
+/// Sizes of a backbone of either kind. Names and defaults of the fields are those of transformers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "transformers documents them")]
@@ -182,10 +182,10 @@ fn lqe_hidden_dim() -> usize {
 }
 
 impl Config {
-    /// Reads the `config.json` beside a model's weights.
+    /// Reads the `config.json` of a model.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence.
+    /// A sentence that says why the file is not valid.
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| {
             format!("{e}; get config.json of the model's own repository and put it beside its weights")
@@ -194,7 +194,7 @@ impl Config {
         config.checked()
     }
 
-    /// The same model for images of another size, if one is named.
+    /// Returns the model for images of another size, or unchanged for `None`.
     pub(super) fn with_image_size(mut self, image_size: Option<usize>) -> Result<Self, String> {
         self.image_size = image_size.unwrap_or(self.image_size);
         self.checked()
@@ -281,12 +281,12 @@ impl Config {
         }
     }
 
-    /// Levels are the backbone's last ones, of which the last has a stride of 32.
+    /// Returns true if the levels are the backbone's last ones; its last level has a stride of 32.
     fn strides_are_last(&self) -> bool {
         self.feat_strides.iter().rev().zip([32, 16, 8]).all(|(&stride, last)| stride == last)
     }
 
-    /// Points that the decoder samples on each level.
+    /// Returns the number of points that the decoder samples on each level.
     pub(super) fn points(&self) -> Vec<usize> {
         match &self.decoder_n_points {
             Points::Same(n) => vec![*n; self.feat_strides.len()],
@@ -294,12 +294,12 @@ impl Config {
         }
     }
 
-    /// Sides of the levels' feature maps, the finest first.
+    /// Returns the sides of the levels' feature maps, finest first.
     pub(super) fn sides(&self) -> Vec<usize> {
         self.feat_strides.iter().map(|stride| self.image_size.checked_div(*stride).unwrap_or(0)).collect()
     }
 
-    /// How many classes it tells apart.
+    /// Returns the number of classes.
     pub fn n_classes(&self) -> usize {
         self.id2label.len()
     }

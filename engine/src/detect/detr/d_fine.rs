@@ -1,4 +1,4 @@
-//! D-FINE's decoder: boxes as distributions of where their edges are, refined layer by layer (Peng et al., 2024).
+//! D-FINE's decoder: boxes as distributions of edge positions, refined layer by layer (Peng et al., 2024).
 
 use crate::nn::{Graph, Value};
 
@@ -8,7 +8,7 @@ use super::{
     layers::{LAYER_NORM_EPSILON, add_norm, feed_forward, mlp, self_attention},
 };
 
-/// Mirrors `DFineDecoder.forward`.
+/// Decodes queries to boxes and logits. Mirrors `DFineDecoder.forward`.
 pub(super) fn decode(
     graph: &mut Graph,
     config: &Config,
@@ -78,12 +78,14 @@ fn gate(graph: &mut Graph, x: &Value, y: &Value, prefix: &str) -> Value {
     graph.layer_norm(&sum, &format!("{prefix}.norm"), LAYER_NORM_EPSILON)
 }
 
-/// Each edge's mean distance from that of the initial box, applied to it. Mirrors `DFineIntegral` and `distance2bbox`.
+/// Returns boxes: moves each edge of the initial box by the mean of its distance distribution. Mirrors
+/// `DFineIntegral` and `distance2bbox`.
 fn box_of_edges(graph: &mut Graph, config: &Config, initial: &Value, edges: &Value) -> Value {
     let (n, n_bins) = (edges.dim(0), config.max_num_bins + 1);
     let (up, scale) = (format!("{PREFIX}.up"), format!("{PREFIX}.reg_scale"));
     let weights: [(&str, &[usize]); 2] = [(&up, &[1]), (&scale, &[1])];
-    // What the distances are measured in is a share of the box; it is folded into the bins' weights.
+    // The distances are in units of the box's size divided by `reg_scale`. The division is folded into the bins'
+    // weights.
     let bins = graph.derived("bins", &[n_bins, 1], &weights, move |w| {
         let (up, scale) = (f64::from(w[0][0]), f64::from(w[1][0]).abs());
         weighting(n_bins - 1, up, scale).iter().map(|v| (v / scale) as f32).collect()
@@ -104,7 +106,7 @@ fn box_of_edges(graph: &mut Graph, config: &Config, initial: &Value, edges: &Val
     graph.concat(&[&center, &extent], 1, None)
 }
 
-/// What each bin of an edge's distribution stands for. Mirrors `weighting_function`.
+/// Returns the distance that each bin of an edge's distribution stands for. Mirrors `weighting_function`.
 fn weighting(n_bins: usize, up: f64, scale: f64) -> Vec<f64> {
     let bound = up.abs() * scale;
     let step = (bound + 1.0).powf(2.0 / (n_bins - 2) as f64);
@@ -113,7 +115,7 @@ fn weighting(n_bins: usize, up: f64, scale: f64) -> Vec<f64> {
     std::iter::once(-2.0 * bound).chain(inner).chain([2.0 * bound]).collect()
 }
 
-/// How sure the edges are, `[queries, 1]`. Mirrors `DFineLQE`.
+/// Returns the estimated quality of boxes from their edge distributions, `[queries, 1]`. Mirrors `DFineLQE`.
 fn quality(graph: &mut Graph, config: &Config, edges: &Value, prefix: &str) -> Value {
     let (n, k) = (edges.dim(0), config.top_prob_values);
     let distribution = graph.reshape_to(edges, &[n, 4, config.max_num_bins + 1]);

@@ -1,4 +1,5 @@
-//! The decoder's parts that both families have: which places become queries, and attention at a few sampled points.
+//! Decoder parts of both families: query selection and deformable attention at a few sampled points. Also RT-DETRv2's
+//! decoder.
 
 use crate::nn::{Graph, Value, ops::Window};
 
@@ -10,13 +11,15 @@ use super::{
 
 pub(super) const PREFIX: &str = "model.decoder";
 
-/// Logits `[queries, classes]` and boxes `[queries, 4]` (center x and y, width, height, as shares of the image).
+/// Output of a decoder: logits `[queries, classes]` and boxes `[queries, 4]` (center x and y, width, height, as
+/// shares of the image).
 pub(super) struct Found {
     pub logits: Value,
     pub boxes: Value,
 }
 
-/// The neck's maps to what is found. Mirrors `RTDetrV2Model.forward` from there on, and `DFineModel.forward`.
+/// Decodes the neck's feature maps to boxes and logits. Mirrors the part of `RTDetrV2Model.forward` and
+/// `DFineModel.forward` after the neck.
 pub(super) fn decoder(graph: &mut Graph, config: &Config, maps: &[Value]) -> Found {
     let d = config.d_model;
     let levels: Vec<Value> = maps
@@ -38,7 +41,8 @@ pub(super) fn decoder(graph: &mut Graph, config: &Config, maps: &[Value]) -> Fou
     }
 }
 
-/// The places that are most of some class: their features `[queries, d]`, and the boxes that they see, before the sigmoid.
+/// Selects the grid cells with the highest score of any class. Returns their features `[queries, d]` and their boxes
+/// `[queries, 4]` before the sigmoid.
 fn select_queries(graph: &mut Graph, config: &Config, levels: &[Value]) -> (Value, Value) {
     let (d, k) = (config.d_model, config.num_queries);
     let tokens: Vec<Value> = levels.iter().map(|map| rows(graph, map)).collect();
@@ -59,8 +63,8 @@ fn select_queries(graph: &mut Graph, config: &Config, levels: &[Value]) -> (Valu
     (queries, graph.add(&boxes, &anchors))
 }
 
-/// A box at each place of each level, before the sigmoid, and 1 where it lies well inside the image. Mirrors
-/// `generate_anchors`.
+/// Returns an anchor box for each cell of each level, before the sigmoid, and for each anchor 1 if it lies well inside
+/// the image, else 0. Mirrors `generate_anchors`.
 fn anchors(config: &Config) -> (Vec<f32>, Vec<f32>) {
     const SIZE: f32 = 0.05;
     const MARGIN: f32 = 1e-2;
@@ -78,7 +82,7 @@ fn anchors(config: &Config) -> (Vec<f32>, Vec<f32>) {
     (anchors, valid)
 }
 
-/// Mirrors `RTDetrV2Decoder.forward`.
+/// Decodes queries to boxes and logits. Mirrors `RTDetrV2Decoder.forward`.
 fn rt_detr(graph: &mut Graph, config: &Config, levels: &[Value], queries: Value, references: Value) -> Found {
     let d = config.d_model;
     let (mut x, mut boxes) = (queries, references);
@@ -120,7 +124,7 @@ pub(super) fn inverse_sigmoid(graph: &mut Graph, x: &Value) -> Value {
     graph.ln(&odds)
 }
 
-/// The linear map `{prefix}` of each pixel of `map` `[1, d, h, w]`.
+/// Applies the linear layer `{prefix}` to each pixel of `map` `[1, d, h, w]`, as a 1x1 convolution.
 fn conv_of_linear(graph: &mut Graph, map: &Value, prefix: &str) -> Value {
     let d = map.dim(1);
     let name = format!("{prefix}.weight");
@@ -130,16 +134,16 @@ fn conv_of_linear(graph: &mut Graph, map: &Value, prefix: &str) -> Value {
     graph.conv_by(map, &weight, &bias, Window::new(1, 1, 0), 1)
 }
 
-/// A map `[1, d, h, w]` as one a head, `[heads, d / heads, h, w]`.
+/// Splits a map `[1, d, h, w]` into one per attention head, `[heads, d / heads, h, w]`.
 pub(super) fn heads_of_map(graph: &mut Graph, config: &Config, map: &Value) -> Value {
     let n_heads = config.decoder_attention_heads;
     graph.reshape_to(map, &[n_heads, map.dim(1) / n_heads, map.dim(2), map.dim(3)])
 }
 
-/// Each query `[queries, d]` looks at a few points in and round its box: what it sees there, `[queries, d]`.
+/// Attends from each query `[queries, d]` to a few points in and around its box. Returns `[queries, d]`.
 ///
-/// Mirrors `RTDetrV2MultiscaleDeformableAttention` and `DFineMultiscaleDeformableAttention`, without projections; `values`
-/// are the levels, `[heads, d / heads, h, w]` each.
+/// `values` are the levels, each `[heads, d / heads, h, w]`. Mirrors `RTDetrV2MultiscaleDeformableAttention` and
+/// `DFineMultiscaleDeformableAttention`, without projections.
 pub(super) fn deformable_attention(
     graph: &mut Graph,
     config: &Config,
@@ -153,7 +157,7 @@ pub(super) fn deformable_attention(
     let n_points: usize = points.iter().sum();
     let offsets = graph.linear(queries, &format!("{prefix}.sampling_offsets"), n_heads * n_points * 2);
     let offsets = graph.reshape_to(&offsets, &[n, n_heads, n_points, 2]);
-    // Doubled, as the grid that is sampled has an extent of two.
+    // Doubled, because the coordinates of the sampled grid go from -1 to 1.
     let scale: Vec<f32> =
         points.iter().flat_map(|&n| vec![2.0 * config.decoder_offset_scale / n as f32; n]).collect();
     let scale = graph.constant("point_scale", &[n_points, 1], &scale);

@@ -1,4 +1,4 @@
-//! D-FINE's backbone: HGNetV2 (of PaddleClas), whose blocks keep what every layer made.
+//! D-FINE's backbone: HGNetV2 (from PaddleClas), whose blocks concatenate the outputs of all their layers.
 
 use crate::nn::{Graph, Value, ops::Window};
 
@@ -6,7 +6,8 @@ use super::{config::Backbone, layers::ConvNorm};
 
 const PREFIX: &str = "model.backbone.model";
 
-/// Pixels `[1, 3, S, S]` to the outputs of all four stages, strides 4 to 32. Mirrors `HGNetV2Backbone.forward`.
+/// Encodes pixels `[1, 3, S, S]`. Returns the outputs of all four stages, strides 4 to 32. Mirrors
+/// `HGNetV2Backbone.forward`.
 pub(super) fn hgnet(graph: &mut Graph, config: &Backbone, pixels: &Value) -> Vec<Value> {
     let mut x = stem(graph, config, pixels);
     let mut outputs = Vec::new();

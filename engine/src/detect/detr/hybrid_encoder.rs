@@ -1,4 +1,5 @@
-//! The neck: attention within the coarsest level, then a way down and a way up through all levels (Zhao et al., 2023).
+//! The neck: self-attention within the coarsest level, then a top-down and a bottom-up path through all levels (Zhao et
+//! al., 2023).
 
 use crate::nn::{Graph, Value, ops::Window};
 
@@ -10,8 +11,8 @@ use super::{
 const PREFIX: &str = "model.encoder";
 const ONE: Window = Window::new(1, 1, 0);
 
-/// The backbone's levels to as many maps `[1, encoder_hidden_dim, h, w]`. Mirrors `RTDetrV2HybridEncoder.forward` and
-/// `DFineHybridEncoder.forward`.
+/// Fuses the backbone's levels. Returns one map `[1, encoder_hidden_dim, h, w]` per level. Mirrors
+/// `RTDetrV2HybridEncoder.forward` and `DFineHybridEncoder.forward`.
 pub(super) fn hybrid_encoder(graph: &mut Graph, config: &Config, levels: &[Value]) -> Vec<Value> {
     let d = config.encoder_hidden_dim;
     let mut levels: Vec<Value> = levels
@@ -64,8 +65,8 @@ fn attend(graph: &mut Graph, config: &Config, map: &Value, prefix: &str) -> Valu
     graph.reshape_to(&x, &[1, d, side, side])
 }
 
-/// Each place of a `side` x `side` grid, `[side * side, channels]`: a quarter of the channels each for sine and cosine of
-/// y, then of x. Mirrors `build_2d_sinusoidal_position_embedding`.
+/// Returns the position embeddings of a `side` x `side` grid, `[side * side, channels]`: a quarter of the channels each
+/// for sine of y, cosine of y, sine of x and cosine of x. Mirrors `build_2d_sinusoidal_position_embedding`.
 fn sine_places(side: usize, channels: usize) -> Vec<f32> {
     const TEMPERATURE: f64 = 10_000.0;
     let quarter = channels / 4;
@@ -74,7 +75,7 @@ fn sine_places(side: usize, channels: usize) -> Vec<f32> {
     (0..side * side).flat_map(|place| axis(place / side).chain(axis(place % side))).collect()
 }
 
-/// Blocks of the neck, which the two families build otherwise.
+/// Blocks of the neck, which differ between the two families.
 struct Neck<'a> {
     config: &'a Config,
 }
@@ -85,7 +86,7 @@ impl Neck<'_> {
         graph.silu(&x)
     }
 
-    /// Two levels, one above the other, made one.
+    /// Fuses two levels, concatenated along the channels, into one.
     fn block(&self, graph: &mut Graph, x: &Value, prefix: &str) -> Value {
         let d = self.config.encoder_hidden_dim;
         match self.config.family {
@@ -97,7 +98,7 @@ impl Neck<'_> {
         }
     }
 
-    /// Cross stage partial network with blocks of RepVGG. Mirrors `RTDetrV2CSPRepLayer` and `DFineCSPRepLayer`.
+    /// Adds a cross stage partial network with RepVGG blocks. Mirrors `RTDetrV2CSPRepLayer` and `DFineCSPRepLayer`.
     fn csp(
         &self,
         graph: &mut Graph,
@@ -133,7 +134,7 @@ impl Neck<'_> {
         self.conv_silu(graph, &all, &name("conv4"), d, ONE)
     }
 
-    /// A level at half its size. Mirrors `RTDetrV2ConvNormLayer` and `DFineSCDown`.
+    /// Halves the size of a level. Mirrors `RTDetrV2ConvNormLayer` and `DFineSCDown`.
     fn halve(&self, graph: &mut Graph, x: &Value, prefix: &str) -> Value {
         let d = self.config.encoder_hidden_dim;
         let window = Window::new(3, 2, 1);

@@ -1,33 +1,33 @@
-//! Layers that the parts share. A convolution and the batch normalization after it are one convolution.
+//! Layers shared by the other modules. Batch normalization is folded into the convolution before it.
 
 use crate::nn::{Graph, Value, ops::Window};
 
 const BATCH_NORM_EPSILON: f32 = 1e-5;
 pub(super) const LAYER_NORM_EPSILON: f32 = 1e-5;
 
-/// A convolution without bias and its batch normalization, by what the checkpoint calls them.
+/// A convolution without bias and its batch normalization, by their names in the checkpoint.
 pub(super) struct ConvNorm {
     conv: String,
     norm: String,
 }
 
 impl ConvNorm {
-    /// In a backbone. Mirrors `RTDetrResNetConvLayer` and `HGNetV2ConvLayer`.
+    /// Returns the names of a layer of a backbone. Mirrors `RTDetrResNetConvLayer` and `HGNetV2ConvLayer`.
     pub(super) fn of_backbone(prefix: &str) -> Self {
         Self { conv: format!("{prefix}.convolution"), norm: format!("{prefix}.normalization") }
     }
 
-    /// In a neck. Mirrors `RTDetrV2ConvNormLayer` and `DFineConvNormLayer`.
+    /// Returns the names of a layer of a neck. Mirrors `RTDetrV2ConvNormLayer` and `DFineConvNormLayer`.
     pub(super) fn of_neck(prefix: &str) -> Self {
         Self { conv: format!("{prefix}.conv"), norm: format!("{prefix}.norm") }
     }
 
-    /// In a projection between parts, which is a plain `nn.Sequential`.
+    /// Returns the names of a projection between backbone, neck and decoder, which is a plain `nn.Sequential`.
     pub(super) fn of_projection(prefix: &str) -> Self {
         Self { conv: format!("{prefix}.0"), norm: format!("{prefix}.1") }
     }
 
-    /// Adds it.
+    /// Adds the layer to the graph as one convolution with bias.
     #[track_caller]
     pub(super) fn add(
         &self,
@@ -58,23 +58,23 @@ impl ConvNorm {
     }
 }
 
-/// The kernel of a convolution whose results are normalized: of kernel, scale, shift, mean and variance.
+/// Returns the kernel of a convolution with folded batch normalization, from kernel, scale, shift, mean and variance.
 fn folded_kernel(w: &[Vec<f32>]) -> Vec<f32> {
     let rows = w[0].chunks_exact(w[0].len() / w[1].len());
     rows.zip(factors(w)).flat_map(|(row, factor)| row.iter().map(move |k| k * factor)).collect()
 }
 
-/// Its bias, of the same.
+/// Returns the bias of a convolution with folded batch normalization, from kernel, scale, shift, mean and variance.
 fn folded_bias(w: &[Vec<f32>]) -> Vec<f32> {
     w[2].iter().zip(&w[3]).zip(factors(w)).map(|((shift, mean), factor)| shift - mean * factor).collect()
 }
 
-/// What normalization multiplies each channel with.
+/// Returns the factor by which the normalization multiplies each channel.
 fn factors(w: &[Vec<f32>]) -> impl Iterator<Item = f32> {
     w[1].iter().zip(&w[4]).map(|(scale, variance)| scale / (variance + BATCH_NORM_EPSILON).sqrt())
 }
 
-/// A 3x3 and a 1x1 convolution side by side, which are one 3x3 convolution. Mirrors `RTDetrV2RepVggBlock`.
+/// Adds parallel 3x3 and 1x1 convolutions, folded into one 3x3 convolution. Mirrors `RTDetrV2RepVggBlock`.
 pub(super) fn rep_vgg(graph: &mut Graph, x: &Value, prefix: &str) -> Value {
     let n = x.dim(1);
     let [wide, narrow] =
@@ -98,7 +98,8 @@ pub(super) fn rep_vgg(graph: &mut Graph, x: &Value, prefix: &str) -> Value {
     graph.silu(&x)
 }
 
-/// Linear maps `{prefix}.layers.{i}` with a rectifier between two. Mirrors `DFineMLP` and `RTDetrV2MLPPredictionHead`.
+/// Applies linear layers `{prefix}.layers.{i}` with ReLU between them. Mirrors `DFineMLP` and
+/// `RTDetrV2MLPPredictionHead`.
 pub(super) fn mlp(graph: &mut Graph, x: &Value, prefix: &str, sizes: &[usize]) -> Value {
     let mut x = x.clone();
     for (i, &n_out) in sizes.iter().enumerate() {
@@ -110,7 +111,7 @@ pub(super) fn mlp(graph: &mut Graph, x: &Value, prefix: &str, sizes: &[usize]) -
     x
 }
 
-/// Attention of tokens `x` `[n, d]` among each other; `places` `[n, d]` are added for queries and keys.
+/// Applies self-attention to tokens `x` `[n, d]`; position embeddings `places` `[n, d]` are added for queries and keys.
 ///
 /// Mirrors `RTDetrV2SelfAttention`.
 pub(super) fn self_attention(
@@ -131,8 +132,8 @@ pub(super) fn self_attention(
     graph.linear(&mixed, &format!("{prefix}.out_proj"), d)
 }
 
-/// Two linear maps of `x` with `activate` between them, added to it and normalized. Mirrors the end of every encoder and
-/// decoder layer.
+/// Applies two linear layers with `activate` between them, adds the result to `x` and normalizes the sum. Mirrors the
+/// end of every encoder and decoder layer.
 pub(super) fn feed_forward(
     graph: &mut Graph,
     x: &Value,
@@ -146,13 +147,13 @@ pub(super) fn feed_forward(
     add_norm(graph, x, &out, &format!("{prefix}.final_layer_norm"))
 }
 
-/// `x + y`, normalized by `{prefix}`.
+/// Returns `x + y`, normalized by the layer norm `{prefix}`.
 pub(super) fn add_norm(graph: &mut Graph, x: &Value, y: &Value, prefix: &str) -> Value {
     let sum = graph.add(x, y);
     graph.layer_norm(&sum, prefix, LAYER_NORM_EPSILON)
 }
 
-/// A map `[1, c, h, w]` as a row a pixel, `[h * w, c]`.
+/// Reshapes a map `[1, c, h, w]` to one row per pixel, `[h * w, c]`.
 pub(super) fn rows(graph: &mut Graph, map: &Value) -> Value {
     let (c, n) = (map.dim(1), map.dim(2) * map.dim(3));
     let x = graph.reshape_to(map, &[c, n]);

@@ -1,4 +1,4 @@
-//! RT-DETR's backbone: a ResNet of variant D (He et al., 2018), which pools before it projects.
+//! RT-DETR's backbone: a ResNet of variant D (He et al., 2018), whose shortcuts pool before they project.
 
 use crate::nn::{Graph, Value, ops::Window};
 
@@ -6,7 +6,8 @@ use super::{config::Backbone, layers::ConvNorm};
 
 const PREFIX: &str = "model.backbone.model";
 
-/// Pixels `[1, 3, S, S]` to the outputs of all four stages, strides 4 to 32. Mirrors `RTDetrResNetBackbone.forward`.
+/// Encodes pixels `[1, 3, S, S]`. Returns the outputs of all four stages, strides 4 to 32. Mirrors
+/// `RTDetrResNetBackbone.forward`.
 pub(super) fn resnet(graph: &mut Graph, config: &Backbone, pixels: &Value) -> Vec<Value> {
     let mut x = pixels.clone();
     let half = config.embedding_size / 2;

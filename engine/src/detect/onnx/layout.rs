@@ -1,4 +1,4 @@
-//! What a detector's outputs mean, and reading them.
+//! Layouts of a detector's outputs, and a reader for them.
 
 mod recognize;
 
@@ -10,40 +10,43 @@ use crate::{
 
 pub(super) use recognize::{Facts, Probe, Task, shape};
 
-/// A class of a higher number is none.
+/// Upper limit of class ids; detections with higher ones are dropped.
 const MAX_CLASSES: usize = 100_000;
-/// Rounding of 16-bit floats may lift a score above 1 by this; more is no score.
+/// Amount by which a score may exceed 1, as 16-bit floats are rounded; a higher number is not a score.
 const ROUNDING: f32 = 0.01;
 
-/// How the outputs are laid out, and what they hold beside boxes.
+/// Layout of the outputs and their contents besides boxes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     pub kind: Kind,
     pub extras: Extras,
 }
 
-/// The layouts that Segue knows. Numbers say which output it is.
+/// Supported layouts. `output`, `boxes`, `scores`, `classes`, `count` and `logits` are indices of outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// YOLO without suppression: `[1, boxes, first_score + classes + extras]`, or with the last two axes the other way
-    /// round. Center, size, scores; before the scores YOLOv5 and v7 have how sure it is that anything is there
-    /// (`first_score` is 5), YOLOv8 and later have not (4).
+    /// YOLO without suppression: `[1, boxes, first_score + classes + extras]`, or with the last two axes swapped
+    /// (`boxes_last`). Columns are center, size and scores. YOLOv5 and v7 have objectness before the scores
+    /// (`first_score` is 5), YOLOv8 and later do not (4).
     Yolo { output: usize, first_score: usize, n_classes: usize, boxes_last: bool },
-    /// YOLOv10, YOLO26, and YOLO with suppression inside: `[1, boxes, 6 + extras]`; corners (of oriented boxes center and
-    /// size), score, class.
+    /// YOLOv10, YOLO26, and YOLO with suppression in the file: `[1, boxes, 6 + extras]`. Columns are corners (center
+    /// and size for oriented boxes), score and class.
     EndToEnd { output: usize },
-    /// YOLOv7 with suppression inside: `[boxes, 7]`; image, corners, class, score.
+    /// YOLOv7 with suppression in the file: `[boxes, 7]`. Columns are image, corners, class and score.
     EndToEndBatch { output: usize },
-    /// RT-DETR of Ultralytics: `[1, queries, 4 + classes]`; center and size as shares, scores.
+    /// RT-DETR of Ultralytics: `[1, queries, 4 + classes]`. Columns are center and size as shares of the input, and
+    /// scores.
     Shares { output: usize, n_classes: usize },
-    /// Suppressed already: boxes `[1, n, 4]`, scores and classes `[1, n]`, and maybe how many of them count. `in_picture`:
-    /// it was told the image's size (official RT-DETR and D-FINE).
+    /// Separate outputs that need no suppression: boxes `[1, n, 4]`, scores and classes `[1, n]`, and an optional
+    /// number of valid boxes. `in_picture` is true if boxes are in image pixels, because the model has the image's
+    /// size as an input (official RT-DETR and D-FINE).
     Separate { boxes: usize, scores: usize, classes: usize, count: Option<usize>, in_picture: bool },
-    /// DETR, RF-DETR: boxes `[1, queries, 4]` as center and size in shares, and logits `[1, queries, columns]`.
+    /// DETR, RF-DETR: boxes `[1, queries, 4]` as center and size in shares of the input, and logits `[1, queries,
+    /// columns]`.
     Detr { boxes: usize, logits: usize, n_classes: usize, kind: DetrKind },
 }
 
-/// What the outputs hold beside boxes, scores and classes.
+/// Contents of the outputs besides boxes, scores and classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extras {
     Nothing,
@@ -59,7 +62,7 @@ pub(super) enum Extras {
 }
 
 impl Extras {
-    /// A sentence that says that they are ignored, if there are any.
+    /// Returns a sentence that says that these contents are ignored, if there are any.
     pub(super) fn remark(self) -> Option<String> {
         Some(match self {
             Self::Nothing => return None,
@@ -77,18 +80,18 @@ impl Extras {
     }
 }
 
-/// How a DETR's logits are meant.
+/// Meaning of a DETR's logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DetrKind {
-    /// Each class by itself; colors are normalized or not.
+    /// Sigmoid per class, without a no-object column. `is_normalized` says if the model expects normalized colors.
     Sigmoid { is_normalized: bool },
-    /// One of the classes, or of the last column, which is nothing (the original DETR).
+    /// Softmax over the classes and a last column for no object (the original DETR).
     Softmax,
-    /// Each class by itself, and a last column that means nothing (RF-DETR).
+    /// Sigmoid per class, and a last column that is ignored (RF-DETR).
     RfDetr,
 }
 
-/// In what boxes are measured.
+/// Coordinate space of boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Boxes {
     /// Pixels of the image.
@@ -99,25 +102,25 @@ pub(super) enum Boxes {
     Shares,
 }
 
-/// What was read from the outputs.
+/// Detections as read from the outputs.
 pub(super) struct Found {
     pub boxes: Boxes,
     pub raw: Vec<Raw>,
 }
 
-/// A detection as the model says it.
+/// A detection in the coordinate space of the outputs.
 pub(super) struct Raw {
-    /// x0, y0, x1, y1.
+    /// Corners as `[x0, y0, x1, y1]`.
     pub corners: [f32; 4],
     pub score: f32,
     pub class: usize,
 }
 
-/// A detection as it is read: corners, class and score.
+/// Corners, and class and score, of a row that is not yet checked.
 type Read = ([f32; 4], (usize, f32));
 
 impl Layout {
-    /// How many classes it tells apart, if the shapes say.
+    /// Returns the number of classes, if the shapes of the outputs show it.
     pub(super) fn n_classes(&self) -> Option<usize> {
         match self.kind {
             Kind::Yolo { n_classes, .. } | Kind::Shares { n_classes, .. } | Kind::Detr { n_classes, .. } => {
@@ -127,12 +130,12 @@ impl Layout {
         }
     }
 
-    /// True if duplicates are removed already: by suppression in the file, or since the model predicts queries.
+    /// Returns true if no duplicates are left: the file contains suppression, or the model predicts queries.
     pub(super) fn is_suppressed(&self) -> bool {
         !matches!(self.kind, Kind::Yolo { .. })
     }
 
-    /// Whether images keep their aspect ratio, with gray around them.
+    /// Returns true if images keep their aspect ratio and are padded with gray.
     pub(super) fn keeps_aspect(&self) -> bool {
         match self.kind {
             Kind::Yolo { .. } | Kind::EndToEnd { .. } | Kind::EndToEndBatch { .. } => true,
@@ -141,13 +144,13 @@ impl Layout {
         }
     }
 
-    /// Whether colors are normalized with ImageNet's mean and deviation.
+    /// Returns true if colors are normalized with ImageNet's mean and standard deviation.
     pub(super) fn is_normalized(&self) -> bool {
         let Kind::Detr { kind, .. } = self.kind else { return false };
         !matches!(kind, DetrKind::Sigmoid { is_normalized: false })
     }
 
-    /// What the outputs say with a score of at least `least`.
+    /// Reads the detections with a score of at least `least` from the outputs.
     pub(super) fn read(&self, outputs: &[Tensor], least: f32) -> Result<Found, DetectError> {
         let (boxes, raw) = self.rows(outputs);
         let is_number =
@@ -223,7 +226,7 @@ impl Layout {
     }
 }
 
-/// A matrix.
+/// A row-major matrix.
 struct Rows {
     values: Vec<f32>,
     columns: usize,
@@ -258,7 +261,7 @@ fn from_center(row: &[f32]) -> Option<[f32; 4]> {
     row.first_chunk().map(|center| Rect::from_center(*center).into())
 }
 
-/// The upright bounds of a turned box: center and size first, the angle last.
+/// Returns the axis-aligned bounds of an oriented box, whose row begins with center and size and ends with the angle.
 fn upright(row: &[f32]) -> Option<[f32; 4]> {
     let [x, y, w, h] = *row.first_chunk()?;
     let (sin, cos) = row.last()?.sin_cos();
@@ -266,10 +269,10 @@ fn upright(row: &[f32]) -> Option<[f32; 4]> {
     Some(Rect::from_center([x, y, w * cos + h * sin, w * sin + h * cos]).into())
 }
 
-/// The class with the highest score; what is no number is lowest.
+/// Returns the class with the highest score and this score; NaN counts as lowest.
 fn best(scores: &[f32]) -> Option<(usize, f32)> {
     let lowest = |v: f32| if v.is_nan() { f32::NEG_INFINITY } else { v };
-    // The first of equals, as PyTorch and NumPy have it.
+    // The first of equal scores wins, as in PyTorch and NumPy.
     scores.iter().copied().enumerate().rev().max_by(|a, b| lowest(a.1).total_cmp(&lowest(b.1)))
 }
 

@@ -1,9 +1,9 @@
-//! Values as Python prints them, which is how Ultralytics writes metadata: dicts, lists, texts and numbers.
+//! Python literals, the format of Ultralytics' metadata: dicts, lists, strings and numbers.
 
-/// A value.
+/// A Python value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Literal {
-    /// A text, or anything else without brackets as it is written: a number, `True`, `None`.
+    /// A string, or anything else without brackets as it is written: a number, `True`, `None`.
     Word(String),
     /// A list, tuple or set.
     List(Vec<Self>),
@@ -11,11 +11,11 @@ pub(super) enum Literal {
     Dict(Vec<(Self, Self)>),
 }
 
-/// Values in values.
+/// Maximum nesting depth.
 const MAX_DEPTH: usize = 8;
 
 impl Literal {
-    /// Reads Python's literals and JSON; none if the text is neither.
+    /// Parses Python literals and JSON; returns `None` if the text is neither.
     pub(super) fn read(text: &str) -> Option<Self> {
         let mut reader = Reader { rest: text.trim() };
         let value = reader.value(MAX_DEPTH)?;
@@ -23,17 +23,17 @@ impl Literal {
         reader.rest.is_empty().then_some(value)
     }
 
-    /// The word, if it is one.
+    /// Returns the text of a word.
     pub(super) fn word(&self) -> Option<&str> {
         if let Self::Word(word) = self { Some(word) } else { None }
     }
 
-    /// The number, if it is one from 0 on.
+    /// Returns the number, if the value is a nonnegative integer.
     pub(super) fn size(&self) -> Option<usize> {
         self.word()?.parse().ok()
     }
 
-    /// The numbers of a list.
+    /// Returns the numbers of a list of nonnegative integers.
     pub(super) fn sizes(&self) -> Option<Vec<usize>> {
         if let Self::List(items) = self { items.iter().map(Self::size).collect() } else { None }
     }
@@ -87,7 +87,7 @@ impl Reader<'_> {
         Some(items)
     }
 
-    /// True if a bracket is next, which stays.
+    /// Returns true if the closing bracket is next, without consuming it.
     fn take_last(&mut self, end: char) -> bool {
         self.skip_spaces();
         self.rest.starts_with(end)
@@ -141,7 +141,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    /// A number or a name; of a call such as `OrderedDict([…])` its argument.
+    /// Parses a number or a name. For a call such as `OrderedDict([…])` it returns the argument.
     fn word(&mut self, depth: usize) -> Option<Literal> {
         let end =
             self.rest.find([',', ':', ']', '}', ')', '(', '\'', '"', '{', '[']).unwrap_or(self.rest.len());
@@ -152,7 +152,7 @@ impl Reader<'_> {
         }
         self.rest = rest;
         match rest.chars().next() {
-            // A prefix, as in u'text'.
+            // A string prefix, as in u'text'.
             Some(quote @ ('\'' | '"')) if word.len() <= 2 => self.text(quote).map(Literal::Word),
             Some('(') => {
                 self.take('(');
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn dicts_and_lists_are_read_as_python_prints_them() {
+    fn python_and_json_literals_are_parsed() {
         let pairs = |values: &[&str]| {
             let pair = |(i, value): (usize, &&str)| (word(&i.to_string()), word(value));
             Some(Literal::Dict(values.iter().enumerate().map(pair).collect()))
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_none() {
+    fn malformed_literals_are_rejected() {
         for text in ["", "{0: 'a'", "['a' 'b']", "{0: 'a'} x", "'a", "{0: 'a', 'b'}", &"[".repeat(100_000)] {
             assert_eq!(Literal::read(text), None, "{:.20}", text);
         }

@@ -1,4 +1,5 @@
-//! What an ONNX file, or a file beside it, says of the detector: its classes, its image size, how pictures are prepared.
+//! Metadata of a detector, from its ONNX file or files in the same folder: classes, task, image size, and whether
+//! colors are normalized.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use super::{layout::Task, literal::Literal};
 use crate::nn::Model;
 
-/// Names by number, or a list of them.
+/// Class names, as a list or by class id.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Names {
@@ -15,11 +16,11 @@ enum Names {
     Numbered(BTreeMap<usize, String>),
 }
 
-/// A class of a higher number is none.
+/// Upper limit of class ids; a file with higher ones is rejected.
 const MAX_CLASSES: usize = 100_000;
 
 impl Names {
-    /// Reads metadata; none if it is neither a dict, a list nor a line a name.
+    /// Parses a dict, a list, or names separated by newlines or commas; returns `None` for any other text.
     fn read(text: &str) -> Option<Self> {
         let text_of = |value: &Literal| value.word().map(str::to_owned);
         match Literal::read(text) {
@@ -37,7 +38,7 @@ impl Names {
         }
     }
 
-    /// The names in the order of their numbers; numbers that are left out have names that say so.
+    /// Returns the names in the order of their ids. Missing ids get names such as "class 3".
     fn list(self) -> Result<Vec<String>, String> {
         match self {
             Self::List(list) => Ok(list),
@@ -62,8 +63,8 @@ struct HubConfig {
     id2label: BTreeMap<usize, String>,
 }
 
-/// The classes: a text file of the model's name, else the file's own metadata, else what commonly lies beside it; none if
-/// nobody names them.
+/// Returns the class names from the first of: a text file with the model's name, the model's metadata, and commonly
+/// used files in the same folder. Returns `None` if there are no names.
 pub(super) fn of(model: &Model, path: &Path) -> Result<Option<Vec<String>>, String> {
     if let Some(list) = lines(&path.with_extension("txt"))? {
         return Ok(Some(list));
@@ -92,13 +93,13 @@ pub(super) fn of(model: &Model, path: &Path) -> Result<Option<Vec<String>>, Stri
     Ok(None)
 }
 
-/// What exporters call the metadata with the names of classes; Ultralytics the first.
+/// Metadata keys under which exporters store class names; Ultralytics uses the first.
 const NAMES: [&str; 4] = ["names", "class_names", "classes", "labels"];
 
-/// What the model does, by the metadata of Ultralytics.
+/// Returns the task in the metadata of Ultralytics.
 ///
 /// # Errors
-/// If that is something else than finding objects.
+/// If the task is not object detection, segmentation or pose estimation.
 pub(super) fn task(model: &Model) -> Result<Option<Task>, String> {
     let Some(task) = model.metadata("task") else { return Ok(None) };
     Ok(Some(match task.trim() {
@@ -110,7 +111,7 @@ pub(super) fn task(model: &Model) -> Result<Option<Task>, String> {
     }))
 }
 
-/// Numbers of all keypoints of an object: of 17 keypoints with x, y and a score 51.
+/// Returns the number of columns for all keypoints of an object: 51 for 17 keypoints with x, y and a score.
 pub(super) fn n_keypoint_columns(model: &Model) -> Option<usize> {
     let shape = Literal::read(&model.metadata("kpt_shape")?)?.sizes()?;
     shape.iter().try_fold(1_usize, |product, n| product.checked_mul(*n)).filter(|_| shape.len() == 2)
@@ -130,7 +131,7 @@ fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// The image size that the file's metadata names, as Ultralytics writes it.
+/// Returns the image size in pixels in the metadata of Ultralytics.
 pub(super) fn image_size(model: &Model) -> Option<usize> {
     let sizes = Literal::read(&model.metadata("imgsz")?)?;
     let sizes = sizes.sizes().or_else(|| Some(vec![sizes.size()?]))?;
@@ -142,7 +143,8 @@ struct Preprocessing {
     do_normalize: bool,
 }
 
-/// Whether a `preprocessor_config.json` beside the file, as transformers writes it, says that colors are normalized.
+/// Returns true if the `preprocessor_config.json` of transformers in the same folder says that colors are normalized;
+/// `None` if there is no such file.
 pub(super) fn normalizes(path: &Path) -> Option<bool> {
     let text = std::fs::read_to_string(path.with_file_name("preprocessor_config.json")).ok()?;
     serde_json::from_str(&text).ok().map(|Preprocessing { do_normalize }| do_normalize)

@@ -1,13 +1,13 @@
-//! The sizes of an OWLv2 model.
+//! Sizes of an OWLv2 model.
 
 use crate::nn::Checkpoint;
 
 use super::{IMAGE, TEXT};
 
-/// Channels of an attention head, in every model of CLIP's family.
+/// Channels per attention head, in all models of the CLIP family.
 const HEAD: usize = 64;
 
-/// Sizes of a transformer.
+/// Sizes of a transformer encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tower {
     /// Channels.
@@ -31,27 +31,27 @@ impl Tower {
     }
 }
 
-/// Sizes of the official models and of others of their kind.
+/// Sizes of a model with the architecture of the official ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Side in pixels of the square that images are padded and resized to.
     pub image_size: usize,
     /// Side in pixels of a patch.
     pub patch_size: usize,
-    /// Patches along an edge for which the checkpoint stores where they are.
+    /// Patches along an edge in the position embeddings of the checkpoint.
     pub stored_grid: usize,
     /// The image tower.
     pub image: Tower,
-    /// The text tower; what it makes has as many channels as it has.
+    /// The text tower; its width is also that of the embeddings.
     pub text: Tower,
-    /// Pieces of words that it knows.
+    /// Size of the vocabulary.
     pub n_words: usize,
-    /// Pieces of words that it reads at once, with the two that mark start and end.
+    /// Maximum number of tokens of a phrase, including the start and end tokens.
     pub n_tokens: usize,
 }
 
 impl Config {
-    /// `google/owlv2-base-patch16` and its ensemble.
+    /// Returns the sizes of `google/owlv2-base-patch16` and its ensemble.
     pub fn base() -> Self {
         Self {
             image_size: 960,
@@ -64,7 +64,7 @@ impl Config {
         }
     }
 
-    /// `google/owlv2-large-patch14` and its ensemble.
+    /// Returns the sizes of `google/owlv2-large-patch14` and its ensemble.
     pub fn large() -> Self {
         Self {
             image_size: 1008,
@@ -76,7 +76,7 @@ impl Config {
         }
     }
 
-    /// The sizes of the model whose weights `checkpoint` holds, if they are those of an OWLv2.
+    /// Reads the sizes from the shapes of the weights; `None` if they do not belong to an OWLv2 model.
     pub fn of(checkpoint: &Checkpoint) -> Option<Self> {
         let shape = |name: String| checkpoint.shape(&name);
         let &[_, _, patch_size, _] = shape(format!("{IMAGE}.embeddings.patch_embedding.weight"))? else {
@@ -102,7 +102,7 @@ impl Config {
         })
     }
 
-    /// The same model for images of another size, if one is named.
+    /// Returns the model for images of another size, or unchanged for `None`.
     pub(super) fn with_image_size(mut self, image_size: Option<usize>) -> Result<Self, String> {
         const MOST: usize = 2048;
         if let Some(size) = image_size {
@@ -117,7 +117,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Patches along an edge.
+    /// Returns the number of patches along an edge.
     pub fn grid(&self) -> usize {
         self.image_size / self.patch_size
     }

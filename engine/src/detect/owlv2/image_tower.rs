@@ -1,4 +1,4 @@
-//! The image tower and the heads: for each patch a box, whether it is of anything, and what it is of.
+//! The image tower and its heads: box, objectness and embedding of each patch.
 
 use crate::{
     mask::resize_bicubic,
@@ -11,30 +11,30 @@ use super::{
     transformer::{LAYER_NORM_EPSILON, transformer},
 };
 
-/// Names of the graph's input and outputs; rows are the patches, row by row of the image.
+/// Names of the graph's input and outputs. The patches are in row-major order.
 pub(super) mod names {
     /// Bytes `[S, S, 3]`, RGB.
     pub(crate) const PIXELS: &str = "pixels";
     /// `[patches, 4]`: center x and y, width, height, as shares of the square.
     pub(crate) const BOXES: &str = "boxes";
-    /// `[patches, 1]`: above zero where there is something.
+    /// `[patches, 1]`: logits, above zero for an object.
     pub(crate) const OBJECTNESS: &str = "objectness";
-    /// `[patches, text width]`, of length 1.
+    /// `[patches, text width]`, normalized to length 1.
     pub(crate) const EMBEDDINGS: &str = "embeddings";
-    /// `[patches, 1]`: what is added to the likeness of a patch and a query.
+    /// `[patches, 1]`: added to the dot product of a patch and a query.
     pub(crate) const SHIFT: &str = "shift";
-    /// `[patches, 1]`: what that is multiplied with.
+    /// `[patches, 1]`: multiplied with the shifted dot product.
     pub(crate) const SCALE: &str = "scale";
 }
 
-/// Mean and standard deviation of the RGB values in 0..=1 that CLIP was trained on.
+/// Mean and standard deviation by which CLIP normalizes RGB values from 0 to 1.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// Keeps lengths above zero.
+/// Added in the normalization of embeddings, to avoid division by zero.
 const LENGTH_EPSILON: f32 = 1e-6;
 
-/// Mirrors `Owlv2ForObjectDetection.image_embedder` and its heads.
+/// Builds the graph. Mirrors `Owlv2ForObjectDetection.image_embedder` and its heads.
 pub(super) fn image_tower(config: &Config) -> Graph {
     let mut graph = Graph::new("owlv2_image");
     graph.allow_half();
@@ -64,7 +64,7 @@ pub(super) fn image_tower(config: &Config) -> Graph {
     graph
 }
 
-/// Pixels `[1, 3, S, S]` to a row a patch.
+/// Encodes pixels `[1, 3, S, S]` to features `[patches, width]`.
 fn features(graph: &mut Graph, config: &Config, pixels: &Value) -> Value {
     let (n, width) = (config.grid().pow(2), config.image.width);
     let patches = graph.patches(
@@ -87,7 +87,8 @@ fn features(graph: &mut Graph, config: &Config, pixels: &Value) -> Value {
     graph.layer_norm(&x, "layer_norm", LAYER_NORM_EPSILON)
 }
 
-/// Where the patches are, stretched to another grid if need be. Mirrors `interpolate_pos_encoding`.
+/// Returns the position embeddings `[1 + patches, width]`, resized if the grid is not the stored one. Mirrors
+/// `interpolate_pos_encoding`.
 fn places(graph: &mut Graph, config: &Config) -> Value {
     let name = format!("{IMAGE}.embeddings.position_embedding.weight");
     let (width, stored, grid) = (config.image.width, config.stored_grid, config.grid());
@@ -115,7 +116,8 @@ fn head(graph: &mut Graph, features: &Value, prefix: &str, n_out: usize) -> Valu
     graph.linear(&x, &format!("{prefix}.dense2"), n_out)
 }
 
-/// Boxes of a patch each, at the patch's far corner, before the sigmoid. Mirrors `compute_box_bias`.
+/// Returns a box of a patch's size at each patch's bottom right corner, `[patches, 4]` before the sigmoid. Mirrors
+/// `compute_box_bias`.
 fn box_bias(grid: usize) -> Vec<f32> {
     const EPSILON: f64 = 1e-4;
     let logit = |share: f64| ((share + EPSILON).ln() - (EPSILON - share).ln_1p()) as f32;

@@ -1,4 +1,4 @@
-//! The text tower: a phrase to the embedding that patches of what it names are like.
+//! The text tower: encodes a phrase to an embedding that is similar to those of patches of the named object.
 
 use crate::nn::{Dim, Graph};
 
@@ -10,15 +10,16 @@ use super::{
 
 /// Names of the graph's inputs and its output.
 pub(super) mod names {
-    /// Numbers of pieces of words, `[n_tokens]`.
+    /// Token ids, `[n_tokens]`.
     pub(crate) const TOKENS: &str = "tokens";
-    /// Which of them marks the end, `[1]`.
+    /// Position of the end token, `[1]`.
     pub(crate) const END: &str = "end";
-    /// `[1, text width]`, of length 1.
+    /// `[1, text width]`, normalized to length 1.
     pub(crate) const EMBEDDING: &str = "embedding";
 }
 
-/// Mirrors `Owlv2Model.get_text_features`. No token sees later ones, so what stands after the end does not matter.
+/// Builds the graph. Mirrors `Owlv2Model.get_text_features`. Attention is causal, so tokens after the end have no
+/// effect.
 pub(super) fn text_tower(config: &Config) -> Graph {
     let (n, width) = (config.n_tokens, config.text.width);
     let mut graph = Graph::new("owlv2_text");

@@ -1,4 +1,4 @@
-//! Phrases as CLIP reads them: byte pair encoding (Sennrich et al., 2016) by the vocabulary beside a checkpoint.
+//! CLIP's tokenizer: byte pair encoding (Sennrich et al., 2016) with the vocabulary in the folder of a checkpoint.
 
 use std::{
     collections::HashMap,
@@ -10,25 +10,25 @@ use serde_json::json;
 
 use crate::detect::DetectError;
 
-/// What marks where a phrase starts and ends.
+/// Start and end tokens of a phrase.
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
 
-/// What a phrase is cut into before its pieces are merged. Mirrors the pattern of transformers' `CLIPTokenizer`.
+/// Pattern by which a phrase is split before byte pair encoding. Mirrors the pattern of transformers' `CLIPTokenizer`.
 const PIECES: &str =
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
 
-/// Longer phrases are not even looked at.
+/// Maximum length of a phrase in bytes; longer ones are rejected without encoding them.
 const MOST_BYTES: usize = 2000;
 
-/// Turns phrases into numbers of pieces of words.
+/// A tokenizer that encodes phrases to token ids.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Numbers that a phrase may have, with those that mark start and end.
+    /// Maximum number of tokens of a phrase, including the start and end tokens.
     n_tokens: usize,
 }
 
-/// The part of a `tokenizer.json` that tells what a vocabulary is.
+/// The part of a `tokenizer.json` that has the vocabulary.
 #[derive(Deserialize)]
 struct Described {
     model: Vocabulary,
@@ -40,7 +40,7 @@ struct Vocabulary {
     merges: Vec<Merge>,
 }
 
-/// Two pieces that become one, as older and newer files write it.
+/// Two tokens that are merged into one, in the syntax of older (`Text`) and newer (`Pair`) files.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Merge {
@@ -58,11 +58,11 @@ impl Merge {
 }
 
 impl Tokenizer {
-    /// The vocabulary that lies in `folder`, as the model's authors publish it: `vocab.json` and `merges.txt`, or
-    /// `tokenizer.json`. Phrases may have up to `n_tokens` numbers, all below `n_words`.
+    /// Opens the vocabulary in `folder`, as published by the model's authors: `vocab.json` and `merges.txt`, or
+    /// `tokenizer.json`. Phrases may have up to `n_tokens` tokens, with ids below `n_words`.
     ///
     /// # Errors
-    /// If neither is there, or it is no vocabulary of CLIP's kind.
+    /// If neither is there, or it is not a CLIP vocabulary.
     pub fn open(folder: &Path, n_tokens: usize, n_words: usize) -> Result<Self, DetectError> {
         let (path, vocabulary) = read(folder)?;
         let bad = |cause: String| DetectError::Vocabulary { path: path.display().to_string(), cause };
@@ -101,10 +101,10 @@ impl Tokenizer {
         Ok(Self { inner, n_tokens })
     }
 
-    /// The numbers of a phrase, with those that mark its start and its end.
+    /// Encodes a phrase to token ids, including the start and end tokens.
     ///
     /// # Errors
-    /// If it is empty or too long.
+    /// If the phrase is empty or too long.
     pub fn encode(&self, phrase: &str) -> Result<Vec<u32>, DetectError> {
         if phrase.trim().is_empty() {
             return Err(DetectError::NoPhrase);
@@ -117,7 +117,7 @@ impl Tokenizer {
         if phrase.len() > MOST_BYTES {
             return Err(long(phrase.len()));
         }
-        // What a phrase cannot be encoded for is not known; nothing in CLIP's rules fails.
+        // CLIP's rules can encode any phrase, so no cause of an error is known.
         let encoding = self.inner.encode(phrase, true).map_err(|cause| DetectError::Vocabulary {
             path: format!("'{phrase}'"),
             cause: cause.to_string(),
@@ -127,7 +127,7 @@ impl Tokenizer {
     }
 }
 
-/// The vocabulary in `folder`, and the file that would have to be mended.
+/// Reads the vocabulary in `folder`. Also returns the path to name in errors about its contents.
 fn read(folder: &Path) -> Result<(PathBuf, Vocabulary), DetectError> {
     let [words, merges, both] = ["vocab.json", "merges.txt", "tokenizer.json"].map(|file| folder.join(file));
     let bad =

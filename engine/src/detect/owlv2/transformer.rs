@@ -1,4 +1,4 @@
-//! The transformer that both towers are (CLIP; Radford et al., 2021).
+//! The transformer encoder of both towers (CLIP; Radford et al., 2021).
 
 use crate::nn::{Graph, Value};
 
@@ -6,7 +6,7 @@ use super::config::Tower;
 
 pub(super) const LAYER_NORM_EPSILON: f32 = 1e-5;
 
-/// Tokens `[n, width]` through all layers. Mirrors `Owlv2Encoder`; in a causal one no token sees later ones.
+/// Runs tokens `[n, width]` through all layers. If `is_causal`, no token attends to later ones. Mirrors `Owlv2Encoder`.
 pub(super) fn transformer(
     graph: &mut Graph,
     tower: &Tower,

@@ -1,17 +1,17 @@
-//! What was used last, as much as fits in memory.
+//! An LRU cache with a limit in bytes.
 
-/// Things in the order in which they were last used; what was not used for longest goes first.
+/// An LRU cache: when it is over its limit, the items used least recently are dropped first.
 pub(super) struct Recent<T> {
-    /// What was used last comes last.
+    /// Items by last use, the most recent last.
     things: Vec<T>,
     max_bytes: usize,
-    /// So many are kept whatever their size.
+    /// Number of items that are kept regardless of size.
     n_always: usize,
     bytes: fn(&T) -> usize,
 }
 
 impl<T> Recent<T> {
-    /// Empty; `bytes` is the memory of one.
+    /// Creates an empty cache; `bytes` returns the memory use of an item.
     pub(super) fn new(max_bytes: usize, n_always: usize, bytes: fn(&T) -> usize) -> Self {
         Self { things: Vec::new(), max_bytes, n_always, bytes }
     }
@@ -20,12 +20,13 @@ impl<T> Recent<T> {
         self.things.iter()
     }
 
-    /// Takes one out, to be used and put back.
+    /// Removes and returns an item, which the caller puts back after use.
     pub(super) fn take(&mut self, is_it: impl Fn(&T) -> bool) -> Option<T> {
         Some(self.things.remove(self.things.iter().position(is_it)?))
     }
 
-    /// Puts in the one that is used now, which makes no room for itself alone.
+    /// Inserts an item as the most recent, drops others to make room, and keeps the item even if it exceeds the limit
+    /// alone.
     pub(super) fn put(&mut self, thing: T) -> &mut T {
         let mut bytes = self.things.iter().chain([&thing]).map(self.bytes).sum::<usize>();
         let mut n_gone = 0;
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_used_for_longest_goes_when_there_is_no_room() {
+    fn least_recently_used_items_are_dropped() {
         let mut recent = Recent::new(10, 2, |n: &usize| *n);
         for n in [1, 2, 3, 4] {
             recent.put(n);

@@ -1,4 +1,4 @@
-//! What the tracking of one object remembers, and which masks it tells the next one from.
+//! The memories of one run (the tracking of one object), and the choice of nearby masks for the next frame.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,20 +9,22 @@ use crate::{
     sam2::{Memory, MemoryBank, Palette},
 };
 
-/// The mask of the frame before counts as this logit: where it says the opposite, not even a sure model decides alone.
+/// Weight of the mask on the previous frame, as a logit. It is so large that even a confident model does not overrule
+/// that mask alone.
 const CARRIED: f32 = 12.0;
-/// It counts e times less this many frames away from one that was given.
+/// Number of frames from a given one over which that weight decreases by a factor of e.
 const FADES: f32 = 30.0;
-/// A given mask ahead counts as much up to so many frames away, and e times less this many frames away.
+/// Maximum distance of a given frame ahead, and the number of frames over which its weight decreases by a factor of e.
+/// One frame ahead it has the weight [`CARRIED`].
 const AHEAD: usize = 3;
 const FADES_AHEAD: f32 = 2.0;
 
-/// What the tracking of one object looks at.
+/// The memories of one run.
 #[derive(Default)]
 pub(super) struct Run {
     pub bank: MemoryBank,
     given: BTreeMap<usize, Given>,
-    /// Masks on frames that were not given, as far as they are still of use.
+    /// Tracked masks that are still needed, by frame.
     found: BTreeMap<usize, Arc<Rle>>,
 }
 
@@ -49,7 +51,7 @@ impl Run {
         }
     }
 
-    /// Puts in what was found on the next frame.
+    /// Stores the result of tracking the next frame, and drops memories that are no longer needed.
     pub(super) fn put_found(&mut self, frame: usize, direction: Direction, mask: Arc<Rle>, memory: Memory) {
         self.bank.put_tracked(frame, memory);
         self.bank.forget_behind(frame, direction, REACH.given);
@@ -58,7 +60,7 @@ impl Run {
         self.found.insert(frame, mask);
     }
 
-    /// The object's colors on the given frames that are nearest.
+    /// Returns the object's colors on the nearest given frames.
     pub(super) fn palettes(&self, frame: usize) -> Vec<Arc<Palette>> {
         const NEAREST: usize = 2;
         let palettes = self.given.iter().filter_map(|(at, given)| Some((*at, given.palette.as_ref()?)));
@@ -67,8 +69,9 @@ impl Run {
         nearest.into_iter().take(NEAREST).map(|(_, palette)| palette.clone()).collect()
     }
 
-    /// The masks that a frame's can be told from, with their frames and how much each counts: one that a person gave a little
-    /// ahead on the way, and that of the frame before, less the longer ago a person looked.
+    /// Returns the nearby masks that help to predict the mask on `frame`, with their frames and weights: a given mask
+    /// slightly ahead, and the mask of the previous frame, whose weight decreases with the distance from the last given
+    /// frame.
     pub(super) fn nearby(&self, frame: usize, direction: Direction) -> Vec<(usize, Arc<Rle>, f32)> {
         let mut nearby = Vec::new();
         let mut left = CARRIED;
@@ -90,7 +93,7 @@ impl Run {
     }
 }
 
-/// 1 for the next frame, and e times less each `length` frames.
+/// Returns 1 for `n` = 1, decreasing by a factor of e every `length` frames.
 fn fading(n: usize, length: f32) -> f32 {
     (-(n as f32 - 1.0) / length).exp()
 }

@@ -1,4 +1,4 @@
-//! What tracking knows of frames and of masks on them, whichever run asks.
+//! Caches for tracking, shared by all runs: features, pixels and sketches of frames, and memories of masks.
 
 use std::sync::Arc;
 
@@ -14,17 +14,19 @@ use crate::{
     segmenter::{Reach, SegmentError, Video},
 };
 
-/// How far back SAM 2 looks; of conditioning frames it looks at all, which costs more with each.
+/// Six previous frames as in SAM 2, but at most four conditioning frames: SAM 2 attends to all of them, at a cost that
+/// grows with their number.
 pub(super) const REACH: Reach = Reach { given: 4, recent: 6 };
-/// Memory for frames, sixteen for an official model; and how many are kept whatever their size.
+/// Memory for encoded frames, enough for sixteen with an official model, and the number that is kept regardless of
+/// size.
 pub(super) const FRAMES_BYTES: usize = 256 << 20;
 pub(super) const N_FRAMES: usize = 2;
-/// Memory for what masks are remembered as, some 120 for an official model.
+/// Memory for memories of masks, enough for about 120 with an official model.
 pub(super) const MEMORIES_BYTES: usize = 64 << 20;
-/// Memory for some hundred sketches of frames.
+/// Memory for about a hundred sketches of frames.
 pub(super) const SKETCHES_BYTES: usize = 16 << 20;
 
-/// A frame as the model sees it.
+/// An encoded frame.
 pub(super) struct Frame {
     pub at: FrameId,
     pub features: Features,
@@ -36,7 +38,7 @@ impl Frame {
     }
 }
 
-/// What a mask on a frame is remembered as: always the same.
+/// The memory of a given or tracked mask on a frame, which depends on nothing else.
 pub(super) struct Known {
     at: FrameId,
     mask: Arc<Rle>,
@@ -50,7 +52,7 @@ impl Known {
     }
 }
 
-/// What a frame looks like.
+/// The sketch of a frame.
 pub(super) struct Sketched {
     at: FrameId,
     sketch: Arc<Sketch>,
@@ -62,7 +64,7 @@ impl Sketched {
     }
 }
 
-/// A frame, and those that have masks nearby.
+/// The sketch of a frame, and the masks on nearby frames.
 pub(super) struct Surroundings {
     frame: Arc<Sketch>,
     nearby: Vec<Nearby>,
@@ -75,7 +77,7 @@ impl Surroundings {
 }
 
 impl Sam2Segmenter {
-    /// A frame's pixels; those that were read last are kept, for there may be several objects on them.
+    /// Returns the pixels of a frame. The last frame is cached, because several objects may be tracked on it.
     pub(super) fn pixels(
         &mut self,
         at: FrameId,
@@ -92,7 +94,8 @@ impl Sam2Segmenter {
         Ok(pixels)
     }
 
-    /// The frame after `at` on the way, if it is to be looked at ahead; why it cannot be read is said when it is its turn.
+    /// Returns the next frame in this direction if it should be encoded ahead. Read errors are ignored here; they are
+    /// reported when tracking reaches that frame.
     pub(super) fn unknown_next(
         &mut self,
         at: FrameId,
@@ -117,7 +120,7 @@ impl Sam2Segmenter {
         Ok(self.sketches.put(known).sketch.clone())
     }
 
-    /// A frame, and those that have masks nearby.
+    /// Returns the sketch of a frame, and the nearby masks of a run with the sketches of their frames.
     pub(super) fn surroundings(
         &mut self,
         run: RunId,
@@ -133,12 +136,12 @@ impl Sam2Segmenter {
             let sketch = self.sketch(FrameId { frame, ..at }, video)?;
             nearby.push(Nearby { sketch, mask, weight });
         }
-        // Frames that were read meanwhile are not of use any more; this one is.
+        // The cached pixels of frames read since are no longer needed; those of this frame are.
         self.pixels = pixels;
         Ok(Surroundings { frame, nearby })
     }
 
-    /// What the model finds on a frame that has `features`, for each of the runs; it is not yet remembered.
+    /// Predicts the object of each run on a frame with these `features`, without storing the results as memories.
     pub(super) fn find(
         &mut self,
         runs: &[RunId],
@@ -155,7 +158,7 @@ impl Sam2Segmenter {
         Ok(self.model.track(features, &selections, cancel)?)
     }
 
-    /// What the model sees in a frame, which is read if that is not known.
+    /// Returns the features of a frame, which is read and encoded if they are not cached.
     pub(super) fn features(
         &mut self,
         at: FrameId,
@@ -181,7 +184,7 @@ impl Sam2Segmenter {
         Ok(self.frames.put(frame).features.clone())
     }
 
-    /// What the mask of an object on a frame is remembered as, and the object's colors there.
+    /// Returns the memory of an object's mask on a frame, and the object's colors there.
     pub(super) fn memory(
         &mut self,
         at: FrameId,
@@ -189,7 +192,7 @@ impl Sam2Segmenter {
         video: &mut Video<'_>,
         cancel: &Cancel,
     ) -> Result<(Memory, Option<Arc<Palette>>), SegmentError> {
-        // Two that are shared are found to be equal without a look inside.
+        // Masks that share their data compare equal without a comparison of their contents.
         let known = match self.memories.take(|known| known.at == at && known.mask == *mask) {
             Some(known) => known,
             None => {

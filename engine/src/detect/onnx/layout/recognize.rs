@@ -1,20 +1,21 @@
-//! Which layout the outputs of a detector have: told from its metadata, from names and shapes, and where these leave
-//! several from the numbers that it makes.
+//! Recognition of the layout of a detector's outputs, from its metadata and the outputs' names and shapes. If several
+//! layouts remain, the numbers that the model returns for a gray image decide.
 
 use super::{DetrKind, Extras, Kind, Layout, Rows};
 use crate::nn::{Port, Tensor};
 
-/// Suppression inside leaves at most a few hundred boxes, and queries are as many; anchors are thousands.
+/// Maximum number of suppressed boxes or queries. Suppression in the file leaves at most a few hundred boxes, and there
+/// are about as many queries; anchors number in the thousands.
 const MAX_FEW: usize = 1000;
 
-/// Columns of the oriented models that everybody has: DOTA's 15 classes, whose angles may all be from 0 to 1. Without
-/// names they are likelier than a detector of 16 classes.
+/// Number of columns of the most common oriented models: box, DOTA's 15 classes, and the angle. The angles may all be
+/// from 0 to 1, like scores. If there are no names, such a model is more likely than a detector of 16 classes.
 const DOTA: usize = 4 + 15 + 1;
 
-/// Ids of categories of COCO, from 0 to 90.
+/// Number of category ids of COCO, from 0 to 90.
 const COCO_IDS: usize = 91;
 
-/// What a model does, as Ultralytics writes it into the metadata.
+/// Task of a model, as in Ultralytics' metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::detect::onnx) enum Task {
     Detect,
@@ -23,28 +24,28 @@ pub(in crate::detect::onnx) enum Task {
     Oriented,
 }
 
-/// What is known of a detector beside its outputs.
+/// Known facts about a detector, apart from its outputs.
 #[derive(Clone, Debug, Default)]
 pub(in crate::detect::onnx) struct Facts {
     pub task: Option<Task>,
-    /// How many classes are named.
+    /// Number of named classes, if there are names.
     pub n_named: Option<usize>,
-    /// Numbers of all keypoints of one object.
+    /// Number of columns for all keypoints of one object.
     pub n_keypoint_columns: Option<usize>,
-    /// Whether colors are normalized.
+    /// True if the model expects normalized colors, if known.
     pub normalizes: Option<bool>,
-    /// True if the model is told the image's size.
+    /// True if the model has the image's size as an input.
     pub is_told_size: bool,
 }
 
-/// The outputs for a gray image, computed at most once, where only their numbers tell what they are.
+/// The outputs for a gray image, for layouts that only their numbers can tell apart. They are computed at most once.
 pub(in crate::detect::onnx) struct Probe<'a> {
     compute: &'a mut dyn FnMut() -> Vec<Tensor>,
     outputs: Option<Vec<Tensor>>,
 }
 
 impl<'a> Probe<'a> {
-    /// Makes a probe from a function that runs the model, which returns no outputs if it fails.
+    /// Creates a probe from a function that runs the model and returns no outputs if that fails.
     pub(in crate::detect::onnx) fn new(compute: &'a mut dyn FnMut() -> Vec<Tensor>) -> Self {
         Self { compute, outputs: None }
     }
@@ -55,7 +56,7 @@ impl<'a> Probe<'a> {
 }
 
 impl Layout {
-    /// The layout of these outputs.
+    /// Recognizes the layout of these outputs. The error is a sentence that says why they are not supported.
     pub(in crate::detect::onnx) fn of(
         outputs: &[Port],
         facts: &Facts,
@@ -84,7 +85,7 @@ impl Layout {
                     .to_owned(),
             );
         }
-        // Where the outputs had to be computed, they must be what the layout says.
+        // If the outputs were computed, they must be valid for the layout.
         if let Some(Err(error)) = probe.outputs.as_ref().map(|outputs| layout.read(outputs, 0.0)) {
             return Err(error.to_string());
         }
@@ -95,7 +96,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// The number of outputs that are read.
+    /// Returns the number of outputs that are read.
     fn n_outputs(&self) -> usize {
         match self.kind {
             Kind::Separate { count, .. } => 3 + usize::from(count.is_some()),
@@ -105,7 +106,7 @@ impl Layout {
     }
 }
 
-/// True if a width or height is negative: YOLOX exports logarithms relative to grid cells.
+/// Returns true if a width or height is negative: YOLOX exports logarithms relative to grid cells.
 fn is_grid(layout: &Layout, probe: &mut Probe<'_>) -> bool {
     let Kind::Yolo { output, first_score: 5, boxes_last: false, .. } = layout.kind else { return false };
     Rows::of(probe.outputs(), output).iter().any(|row| row.iter().skip(2).take(2).any(|side| *side < 0.0))
@@ -116,12 +117,12 @@ pub(in crate::detect::onnx) fn shape(dims: &[Option<usize>]) -> String {
     format!("[{}]", dims.collect::<Vec<_>>().join(", "))
 }
 
-/// The output whose name contains one of `words`.
+/// Returns the index of an output whose name contains one of `words`; earlier words come first.
 fn named(outputs: &[Port], words: &[&str]) -> Option<usize> {
     words.iter().find_map(|word| outputs.iter().position(|port| port.name.to_lowercase().contains(word)))
 }
 
-/// What other outputs hold, by their names.
+/// Recognizes the contents of additional outputs by their names.
 fn named_extras(outputs: &[Port]) -> Extras {
     match () {
         () if named(outputs, &["mask"]).is_some() => Extras::Masks,
@@ -155,7 +156,7 @@ fn detr(outputs: &[Port], facts: &Facts) -> Option<Kind> {
     // Without class names, 92 columns are the original DETR: COCO's ids 0 to 90 and the no-object class.
     let has_nothing = facts.n_named.map_or(columns == COCO_IDS + 1, |n| n + 1 == columns);
     let kind = match () {
-        // Without names its last column is left out as well: it never means anything.
+        // The last column of RF-DETR never means anything, so it is also ignored if there are no names.
         () if is_rf_detr && (has_nothing || facts.n_named.is_none()) => DetrKind::RfDetr,
         () if is_rf_detr => DetrKind::Sigmoid { is_normalized: true },
         () if has_nothing => DetrKind::Softmax,
@@ -165,34 +166,34 @@ fn detr(outputs: &[Port], facts: &Facts) -> Option<Kind> {
     Some(Kind::Detr { boxes, logits, n_classes, kind })
 }
 
-/// The output with one row a box, and how it lies.
+/// An output with one row per box, and the order of its axes.
 struct List {
     output: usize,
-    /// Numbers of a box.
+    /// Number of values per box.
     n_columns: usize,
     boxes_last: bool,
-    /// True if there are so few boxes that they were suppressed, or are queries.
+    /// True if the number of boxes is so low that they are suppressed boxes or queries.
     is_few: bool,
-    /// Prototypes that mask coefficients weigh, if there are any.
+    /// Number of mask prototypes, if there are any.
     n_prototypes: Option<usize>,
 }
 
-/// Columns of the keypoints of COCO-WholeBody, the most that a published model has: x, y and visibility of 133. More are boxes
-/// that names of another model would make columns.
+/// Columns of the keypoints of COCO-WholeBody, the most of any published model: x, y and visibility of 133 keypoints.
+/// If there are more, the names belong to another model and made the axis of boxes look like columns.
 const MAX_KEYPOINT_COLUMNS: usize = 3 * 133;
 
 impl List {
-    /// The ways in which an output may lie, the likelier first.
+    /// Returns the possible orders of an output's axes, the more likely one first.
     fn of(outputs: &[Port], output: usize, facts: &Facts) -> Option<Vec<Self>> {
         let [_, rows, columns] = outputs[output].shape[..] else { return None };
-        // The axis of boxes is the longer one, or the one that is not known.
+        // The axis of boxes is the longer one, or the one of unknown length.
         let boxes_last = match (rows, columns) {
             (Some(rows), Some(columns)) => columns > rows,
             (rows, columns) => rows.is_some() && columns.is_none(),
         };
         let list = |boxes_last: bool| {
             let (n_columns, n_boxes) = if boxes_last { (rows?, columns) } else { (columns?, rows) };
-            // `[1, prototypes, height, width]`; each has a coefficient among the columns.
+            // Prototypes are `[1, prototypes, height, width]`; the columns contain a coefficient for each.
             let is_prototypes = |n: &usize| match facts.n_named {
                 Some(named) => {
                     let sums = [4 + named + n, 5 + named + n, 6 + n];
@@ -208,7 +209,7 @@ impl List {
         Some([list(boxes_last), list(!boxes_last)].into_iter().flatten().collect())
     }
 
-    /// What so many columns behind the classes are; none if they cannot be anything.
+    /// Returns the meaning of `n` columns after the classes; `None` if they fit no task.
     fn extras(&self, n: usize, facts: &Facts) -> Option<Extras> {
         let fits = |task: Task| match task {
             Task::Detect => n == 0,
@@ -221,7 +222,7 @@ impl List {
             None if self.n_prototypes.is_some() => Some(Task::Segment).filter(|task| fits(*task)),
             None if n == 0 => Some(Task::Detect),
             None if n == 1 => Some(Task::Oriented),
-            // x and y of each keypoint, and mostly how sure it is.
+            // Each keypoint has x and y, and mostly a confidence.
             None => (n <= MAX_KEYPOINT_COLUMNS && (n.is_multiple_of(3) || n.is_multiple_of(2)))
                 .then_some(Task::Pose),
         };
@@ -233,28 +234,28 @@ impl List {
         })
     }
 
-    /// How many columns are behind the classes, if that is known of the task.
+    /// Returns the number of columns after the classes, if it follows from the task.
     fn n_extras(&self, facts: &Facts) -> Option<usize> {
         match facts.task {
             Some(Task::Detect) => Some(0),
             Some(Task::Oriented) => Some(1),
             Some(Task::Pose) => facts.n_keypoint_columns,
-            // As many as Ultralytics' models have, where the prototypes' shape is not known.
+            // Ultralytics' models have 32 prototypes; this is used if their shape is unknown.
             Some(Task::Segment) => Some(self.n_prototypes.unwrap_or(32)),
             None => self.n_prototypes,
         }
     }
 }
 
-/// A layout with one row a box.
+/// Recognizes layouts with a single output of one row per box.
 fn single(outputs: &[Port], facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let is_list = |port: &Port| matches!(port.shape.len(), 2 | 3);
     let output = outputs.iter().position(is_list)?;
     if let [_, Some(7)] = outputs[output].shape[..] {
         return Some(Layout { kind: Kind::EndToEndBatch { output }, extras: Extras::Nothing });
     }
-    // Another list output with as many rows holds scores or classes of the same boxes, so that the columns of this one are
-    // unknown.
+    // Another list output with the same number of rows has scores or classes of the same boxes. Then the meaning of
+    // this output's columns is unknown.
     let n_rows = outputs[output].shape.get(1).copied().flatten();
     let is_partner = |(i, port): (usize, &Port)| {
         i != output && is_list(port) && n_rows.is_some() && port.shape.get(1).copied().flatten() == n_rows
@@ -269,12 +270,12 @@ fn single(outputs: &[Port], facts: &Facts, probe: &mut Probe<'_>) -> Option<Layo
         few.or_else(|| many(&list, facts, probe))
     });
     let first = layouts.next();
-    // Small models have fewer boxes than numbers of each; then the names tell which axis is which.
+    // Small models have fewer boxes than columns; then the number of names decides which axis is which.
     let fits = |layout: &Layout| facts.n_named.is_none_or(|n| layout.n_classes().is_none_or(|is| is == n));
     if first.as_ref().is_some_and(fits) { first } else { layouts.find(fits).or(first) }
 }
 
-/// Suppressed boxes, or queries.
+/// Recognizes layouts of suppressed boxes or queries.
 fn few(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let List { output, n_columns, .. } = *list;
     let end_to_end = n_columns.checked_sub(6).and_then(|n| list.extras(n, facts));
@@ -286,7 +287,7 @@ fn few(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let shares =
         shares.map(|n_classes| Layout { kind: Kind::Shares { output, n_classes }, extras: Extras::Nothing });
     match (end_to_end, shares) {
-        // Both have six columns with two classes; of that RT-DETR there are far fewer.
+        // With two classes, both layouts have six columns; such RT-DETR models are much rarer.
         (Some(layout), Some(_)) if n_columns == 6 => Some(layout),
         (Some(end_to_end), Some(shares)) => {
             let is_class = |v: &f32| *v >= 0.0 && v.fract() == 0.0;
@@ -298,7 +299,7 @@ fn few(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
             })
         }
         (None, Some(shares)) if facts.n_named.is_none() => {
-            // Anchors of a small image are as few as queries, but measured in pixels.
+            // A small input has as few anchors as a model has queries, but anchors are in pixels.
             let is_share = |row: &[f32]| row.iter().take(4).all(|v| v.is_nan() || v.abs() <= 2.0);
             Rows::of(probe.outputs(), output).iter().all(is_share).then_some(shares)
         }
@@ -306,22 +307,22 @@ fn few(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     }
 }
 
-/// Boxes of all anchors.
+/// Recognizes layouts with the boxes of all anchors.
 fn many(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     let List { output, n_columns, boxes_last, .. } = *list;
     let layout = |first_score: usize, n_classes: usize, extras| Layout {
         kind: Kind::Yolo { output, first_score, n_classes, boxes_last },
         extras,
     };
-    // With boxes last it is YOLOv8 or later; else mostly YOLOv5 or v7.
+    // If the boxes are the last axis, the model is YOLOv8 or later, else mostly YOLOv5 or v7.
     let firsts: &[usize] = if boxes_last { &[4] } else { &[5, 4] };
     if let Some(n_named) = facts.n_named {
         let rests = firsts.iter().filter_map(|first| Some((*first, n_columns.checked_sub(first + n_named)?)));
         let fitting =
             rests.filter_map(|(first, rest)| Some((rest, layout(first, n_named, list.extras(rest, facts)?))));
-        // What leaves nothing over explains most.
+        // A layout without extra columns is the most likely.
         return fitting.min_by_key(|(rest, _)| *rest > 0).map(|(_, layout)| layout).or_else(|| {
-            // The names are not this model's, which is then said.
+            // The names belong to another model; the caller reports that their number differs.
             let n =
                 n_columns.checked_sub(firsts[0] + list.n_extras(facts).unwrap_or(0)).filter(|n| *n > 0)?;
             Some(layout(firsts[0], n, list.extras(list.n_extras(facts).unwrap_or(0), facts)?))
@@ -346,8 +347,8 @@ fn many(list: &List, facts: &Facts, probe: &mut Probe<'_>) -> Option<Layout> {
     Some(layout(first, n_classes, extras))
 }
 
-/// How many columns from `first` on hold nothing but numbers from 0 to 1, at least one: coordinates of keypoints, angles
-/// and mask coefficients go beyond.
+/// Returns the number of consecutive columns, starting at `first`, that contain only numbers from 0 to 1; at least one.
+/// Keypoint coordinates, angles and mask coefficients exceed this range.
 fn n_scores(rows: &Rows, first: usize) -> usize {
     let is_score = |v: f32| v.is_nan() || (0.0..=1.0 + super::ROUNDING).contains(&v);
     let n_of = |row: &[f32]| row[first..].iter().take_while(|v| is_score(**v)).count();
