@@ -370,7 +370,6 @@ impl eframe::App for App {
         let is_video = self.session.video().is_some();
         self.session.show_own_colors(self.preferences.settings().own_colors(is_video));
         self.seen.ahead = self.preferences.settings().prefetch;
-        self.preferences.settings().limit_images();
         let now = Instant::now();
         self.seen.elapsed = self.turned.replace(now).map_or_else(Default::default, |turned| now - turned);
         self.session.turn(&self.engine, commands, &self.seen);

@@ -30,6 +30,7 @@ use engine::{
     detector::{self, AlikeDetector, Detector},
     file::has_suffix,
     media::is_named_as_image,
+    messages::kept_note,
     models as weights,
     nn::{Cancel, Place, Runtime},
     project::{VIDEO_SUFFIXES, is_work},
@@ -238,7 +239,7 @@ fn open_detector(
 
 /// Prints the path of the backup of a replaced file, if one was made.
 fn say_kept(kept: Option<PathBuf>) -> anyhow::Result<()> {
-    kept.map_or(Ok(()), |kept| say(format_args!("the file that was there is kept as {}", kept.display())))
+    kept.map_or(Ok(()), |kept| say(kept_note(&kept)))
 }
 
 /// Applies the image size limit of the user's settings.

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell if standard error is closed.
-            writeln!(std::io::stderr(), "segue: {}", bounded(&format!("{error:#}"))).ok();
+            writeln!(std::io::stderr(), "segue: {}", bounded(format!("{error:#}"))).ok();
             ExitCode::FAILURE
         }
     }

@@ -75,7 +75,7 @@ impl Notices {
 
     /// A sentence with more to unfold.
     pub fn add(&mut self, level: Level, text: impl Into<String>, details: Vec<String>) {
-        let text = bounded(&text.into());
+        let text = bounded(text.into());
         self.all.retain(|notice| notice.text != text);
         if self.all.len() == KEPT {
             self.all.remove(0);
@@ -122,7 +122,7 @@ impl Notices {
 
     /// Forgets one.
     pub fn close(&mut self, text: &str) {
-        let text = bounded(text);
+        let text = bounded(text.to_owned());
         self.all.retain(|notice| notice.text != text);
     }
 }

@@ -86,6 +86,7 @@ impl Preferences {
         if self.settings == before {
             return;
         }
+        self.settings.limit_images();
         if self.settings.keys != before.keys {
             self.keymap = Keymap::preset(self.settings.keys).with_overrides(&self.keys).0;
         }

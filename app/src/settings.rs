@@ -7,7 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use engine::{file, media::set_largest_image, models, nn::Place};
+use engine::{
+    file,
+    media::{DEFAULT_LARGEST_IMAGE, set_largest_image},
+    models,
+    nn::Place,
+};
 use serde::{Deserialize, Serialize};
 
 pub use self::saver::Saver;
@@ -75,7 +80,7 @@ impl Default for Settings {
             own_colors_in_videos: true,
             preview: true,
             prefetch: 2,
-            largest_image: 1,
+            largest_image: DEFAULT_LARGEST_IMAGE >> 30,
             recent: Vec::new(),
         }
     }

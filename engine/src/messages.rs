@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt::{self, Write as _},
+    path::Path,
 };
 
 /// Messages of one kind are listed up to this number, and counted beyond.
@@ -47,7 +48,7 @@ impl Messages {
 
     /// Adds a message; those of the same reason, numbers aside, are one group.
     pub(crate) fn add(&mut self, message: String, reason: String) {
-        let (message, reason) = (bounded(&message), bounded(&reason));
+        let (message, reason) = (bounded(message), bounded(reason));
         let place = self.place(&reason, || Group::Listed {
             first: Vec::new(),
             reason: reason.clone(),
@@ -205,6 +206,11 @@ impl fmt::Display for Messages {
     }
 }
 
+/// Returns the note on a file of others that an output took the place of.
+pub fn kept_note(kept: &Path) -> String {
+    format!("the file that was there is kept as {}", kept.display())
+}
+
 /// Returns the first characters of a text, with an ellipsis if there are more.
 pub(crate) fn shortened(text: &str, n_characters: usize) -> String {
     if text.chars().count() <= n_characters {
@@ -217,11 +223,11 @@ pub(crate) fn shortened(text: &str, n_characters: usize) -> String {
 const MAX_MESSAGE: usize = 300;
 
 /// Returns a message, without its middle if it is long: what failed is at its start, the file at its end.
-pub fn bounded(message: &str) -> String {
+pub fn bounded(message: String) -> String {
     const END: usize = 120;
     let n = message.chars().count();
     if n <= MAX_MESSAGE {
-        return message.to_owned();
+        return message;
     }
     let start = message.chars().take(MAX_MESSAGE - END - 1).chain(['…']);
     start.chain(message.chars().skip(n - END)).collect()
@@ -234,10 +240,10 @@ mod tests {
     #[test]
     fn long_messages_keep_their_start_and_their_end() {
         let long = format!("cannot read {}: it is empty: /a/b.png", "é".repeat(1000));
-        let short = bounded(&long);
+        let short = bounded(long.clone());
         assert_eq!(short.chars().count(), MAX_MESSAGE);
         assert!(short.starts_with("cannot read é") && short.ends_with(": it is empty: /a/b.png"));
-        assert_eq!(bounded(&long[..20]), long[..20]);
+        assert_eq!(bounded(long[..20].to_owned()), long[..20]);
     }
 
     #[test]

@@ -1,14 +1,12 @@
-//! Any bytes as a checkpoint of PyTorch, a file of safetensors or a project: `make fuzz`.
+//! A fuzz target: any bytes as a checkpoint of PyTorch, a file of safetensors or a project: `make fuzz`.
 //!
 //! The first byte says which. A project that opens is counted, changed, closed and opened again.
 
 #![no_main]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
+mod seeds;
+
+use std::{fs, path::Path, sync::LazyLock};
 
 use engine::{
     formats::Stats,
@@ -38,12 +36,11 @@ fn change(path: &Path) {
     }
 }
 
-/// Writes a seed of each kind into the folder that `SEEDS` names.
+/// Writes a seed of each kind.
 fn write_seeds() {
-    let seeds = PathBuf::from(env::var("SEEDS").expect("SEEDS is a folder"));
-    fs::create_dir_all(&seeds).expect("a folder for seeds");
     let project = FOLDER.path().join("seed.segue");
-    change_new(&project);
+    drop(Store::open(&project).expect("a project"));
+    change(&project);
     let safetensors = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     let header = (safetensors.len() as u64).to_le_bytes();
     let seed = [
@@ -51,14 +48,7 @@ fn write_seeds() {
         [&[1][..], &header, safetensors, &[0; 4]].concat(),
         [&[2][..], &fs::read(&project).expect("a project")].concat(),
     ];
-    for (name, bytes) in NAMES.iter().zip(seed) {
-        fs::write(seeds.join(name), bytes).expect("a seed");
-    }
-}
-
-fn change_new(path: &Path) {
-    drop(Store::open(path).expect("a project"));
-    change(path);
+    seeds::write(NAMES.map(str::to_owned).into_iter().zip(seed));
 }
 
 /// A pickled dictionary with one tensor's parts, as PyTorch wrote them before its files were archives.

@@ -6,8 +6,10 @@
 
 #![no_main]
 
+mod seeds;
+
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -85,12 +87,9 @@ fn read(format: &Format, path: &Path) -> Result<formats::Dataset, formats::Forma
 
 fn write_seeds() {
     assert!(FILES.len() <= 256, "a byte says which file");
-    let seeds = PathBuf::from(env::var("SEEDS").expect("SEEDS is a folder"));
-    fs::create_dir_all(&seeds).expect("a folder for seeds");
-    for (i, file) in FILES.iter().enumerate() {
-        fs::write(seeds.join(format!("{}-{i}", file.format.name)), [&[i as u8], &*file.bytes].concat())
-            .expect("a seed");
-    }
+    seeds::write(FILES.iter().enumerate().map(|(i, file)| {
+        (format!("{}-{i}", file.format.name), [&[i as u8], &*file.bytes].concat())
+    }));
 }
 
 fuzz_target!(init: write_seeds(), |bytes: &[u8]| {

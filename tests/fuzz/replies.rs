@@ -1,10 +1,10 @@
-//! Any bytes as what an inference server says: `make fuzz`.
+//! A fuzz target: any bytes as the replies of an inference server: `make fuzz`.
 //!
 //! The first byte says how much of it the server calls JSON.
 
 #![no_main]
 
-use std::{env, fs, path::PathBuf};
+mod seeds;
 
 use engine::nn::remote::read_reply;
 use libfuzzer_sys::fuzz_target;
@@ -17,11 +17,7 @@ const SEEDS: [&[u8]; 4] = [
 ];
 
 fn write_seeds() {
-    let seeds = PathBuf::from(env::var("SEEDS").expect("SEEDS is a folder"));
-    fs::create_dir_all(&seeds).expect("a folder for seeds");
-    for (i, seed) in SEEDS.iter().enumerate() {
-        fs::write(seeds.join(i.to_string()), seed).expect("a seed");
-    }
+    seeds::write(SEEDS.iter().enumerate().map(|(i, seed)| (i.to_string(), seed.to_vec())));
 }
 
 fuzz_target!(init: write_seeds(), |bytes: &[u8]| {

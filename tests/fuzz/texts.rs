@@ -1,10 +1,12 @@
-//! Any text as settings, keys, or prompts of a photo or a video: `make fuzz`.
+//! A fuzz target: any text as settings, keys, or prompts of a photo or a video: `make fuzz`.
 //!
 //! The first byte says which.
 
 #![no_main]
 
-use std::{env, fs, path::PathBuf, sync::LazyLock};
+mod seeds;
+
+use std::{fs, sync::LazyLock};
 
 use clap::Parser as _;
 use libfuzzer_sys::fuzz_target;
@@ -25,11 +27,7 @@ const SEEDS: [&str; 4] = [
 ];
 
 fn write_seeds() {
-    let seeds = PathBuf::from(env::var("SEEDS").expect("SEEDS is a folder"));
-    fs::create_dir_all(&seeds).expect("a folder for seeds");
-    for (i, seed) in SEEDS.iter().enumerate() {
-        fs::write(seeds.join(i.to_string()), seed).expect("a seed");
-    }
+    seeds::write(SEEDS.iter().enumerate().map(|(i, seed)| (i.to_string(), seed.as_bytes().to_vec())));
 }
 
 /// Runs a command on prompts; it ends at the model or the video, which are not there.

@@ -18,7 +18,7 @@ use engine::{
 };
 use serde_json::json;
 
-use crate::{formula, python, segue};
+use crate::{formula, outputs::tree, python, segue};
 
 /// How a server behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -219,15 +219,9 @@ fn oversized_download_is_refused() {
         let error = get(&model(&[&server]), folder.path()).unwrap_err().to_string();
         assert!(error.contains("the file is larger than 69 MB"), "{error}");
         assert_eq!(server.n_requests(), 1, "{manner:?}: another try would bring the same");
-        let parts = files_below(folder.path());
+        let parts: Vec<PathBuf> = tree(folder.path()).into_keys().collect();
         assert!(parts.is_empty(), "{parts:?}");
     }
-}
-
-/// The files below a folder.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn data_set() -> tempfile::TempDir {
     folder
 }
 
-/// What a program that is not killed leaves, but for its temporary files.
+/// Returns all files below a folder without Segue's temporary ones, which a killed program leaves.
 fn kept(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = tree(root);
     files.retain(|path, _| !path.strip_prefix(root).unwrap().to_string_lossy().contains(".segue-"));

@@ -9,14 +9,9 @@ use std::{
 use engine::{file::MARK, geometry::Size};
 use serde_json::json;
 
-use crate::{formula, segue, slow::asked_for};
+use crate::{desk::write, formula, segue, slow::asked_for};
 
 const SIZE: Size = Size::new(64, 48);
-
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    engine::file::write_atomically(path, |out| std::io::Write::write_all(out, text.as_bytes())).unwrap();
-}
 
 /// Makes a folder with a file of each kind that people have: photos, frames, a project, label files, a split data set, an
 /// export, a model, notes.

@@ -42,20 +42,18 @@ pub(crate) fn unsaved_ui(ctx: &Context, pane: &mut Pane<'_>) {
 
 fn leaving_ui(ui: &mut Ui, pane: &mut Pane<'_>, unsaved: &Unsaved, why: &str) {
     ui.set_width(WIDTH);
-    let lost = match unsaved.whole_project {
-        Some(_) => "the whole project".to_owned(),
-        None => counted(unsaved.steps.len(), "step"),
-    };
-    ui.heading(if unsaved.whole_project.is_some() {
-        "The project is not saved".to_owned()
-    } else {
-        format!("{lost} not saved")
-    });
-    ui.label(why);
-    if let Some([n_objects, n_media]) = unsaved.whole_project {
+    let lost = if let Some([n_objects, n_media]) = unsaved.whole_project {
+        ui.heading("The project is not saved");
+        ui.label(why);
         let (objects, media) = (counted(n_objects, "object"), counted(n_media, "image or video file"));
         ui.label(format!("No file holds it any more: {objects} on {media}."));
-    }
+        "the whole project".to_owned()
+    } else {
+        let steps = counted(unsaved.steps.len(), "step");
+        ui.heading(format!("{steps} not saved"));
+        ui.label(why);
+        steps
+    };
     for title in unsaved.steps.iter().take(N_LISTED) {
         ui.weak(format!("• {title}"));
     }

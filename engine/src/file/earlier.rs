@@ -35,16 +35,14 @@ fn ends(path: &Path) -> io::Result<Vec<u8>> {
 /// name. Call it just before `target` is replaced: where the file system has hard links, `target` stays until then.
 ///
 /// # Errors
-/// What the file system says; the file is then as it was.
+/// If the file system refuses; the file is then unchanged.
 pub(crate) fn keep_earlier(target: &Path, is_own: impl FnOnce(&Path) -> bool) -> io::Result<Option<PathBuf>> {
     let target = &end_of_links(target);
     if !target.is_file() || is_own(target) {
         return Ok(None);
     }
     for n in 1_u64.. {
-        let mut kept = target.as_os_str().to_owned();
-        kept.push(if n == 1 { ".bak".to_owned() } else { format!(".bak{n}") });
-        let kept = PathBuf::from(kept);
+        let kept = target.with_added_extension(if n == 1 { "bak".to_owned() } else { format!("bak{n}") });
         if kept.symlink_metadata().is_ok() {
             continue;
         }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     file::{self, Staging},
     media::FrameSource,
+    messages::kept_note,
     project::{FrameId, Medium, MediumId, is_work},
 };
 
@@ -135,7 +136,7 @@ impl<'a> Output<'a> {
 
     fn make_files(&mut self, selection: &Selection<'_>, files: &ImageFiles) -> Result<(), FormatError> {
         self.total += self.wanted.len();
-        let mut outside = BTreeSet::new();
+        let mut placed = BTreeSet::new();
         let mut open: Option<(MediumId, FrameSource)> = None;
         for (at, paths) in std::mem::take(&mut self.wanted) {
             self.step()?;
@@ -149,9 +150,7 @@ impl<'a> Output<'a> {
                 match make_file(selection, files, at, &paths, &mut open) {
                     Ok(changes) => {
                         self.report.files += paths.len();
-                        if files.is_outside(&file) {
-                            outside.insert(file);
-                        }
+                        placed.insert(file);
                         for change in changes {
                             *self.report.changed.entry(change).or_default() += 1;
                         }
@@ -167,6 +166,8 @@ impl<'a> Output<'a> {
                 }
             }
         }
+        // Once for all frames of a video.
+        let outside: Vec<PathBuf> = placed.into_iter().filter(|file| files.is_outside(file)).collect();
         if let Some(first) = outside.first() {
             let n = counted(outside.len(), "image file");
             let first = first.display();
@@ -187,11 +188,10 @@ impl<'a> Output<'a> {
             [one] => {
                 // Write through symbolic links.
                 let target = file::end_of_links(self.target);
-                let is_own = |target: &Path| file::is_marked(target) || is_same(one, target);
+                let is_own =
+                    |target: &Path| file::is_marked(target) || have_same_bytes(one, target).unwrap_or(false);
                 let replaced = file::keep_earlier(&target, is_own).and_then(|kept| {
-                    let note =
-                        |kept: PathBuf| format!("the file that was there is kept as {}", kept.display());
-                    self.report.notes.extend(kept.map(note));
+                    self.report.notes.extend(kept.as_deref().map(kept_note));
                     fs::rename(one, &target)
                 });
                 Ok(replaced)
@@ -202,14 +202,17 @@ impl<'a> Output<'a> {
 }
 
 /// True if two files hold the same bytes.
-fn is_same(a: &Path, b: &Path) -> bool {
-    let bytes = |path: &Path| Ok::<_, io::Error>(io::BufReader::new(file::open_regular(path)?).bytes());
-    let is_same_length = || Ok::<_, io::Error>(a.metadata()?.len() == b.metadata()?.len());
-    let is_same = || {
-        let mut pairs = bytes(a)?.zip(bytes(b)?);
-        Ok::<_, io::Error>(is_same_length()? && pairs.all(|pair| matches!(pair, (Ok(a), Ok(b)) if a == b)))
-    };
-    is_same().unwrap_or(false)
+fn have_same_bytes(a: &Path, b: &Path) -> io::Result<bool> {
+    if a.metadata()?.len() != b.metadata()?.len() {
+        return Ok(false);
+    }
+    let bytes = |path| file::open_regular(path).map(|file| io::BufReader::new(file).bytes());
+    for (a, b) in bytes(a)?.zip(bytes(b)?) {
+        if a? != b? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Makes the files of one frame, and returns how they differ from the image. `open` is the video that was read last.

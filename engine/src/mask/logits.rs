@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::mask::resize_bilinear;
 
-    /// Generates logits of which any share, or none, may be above zero.
+    /// Generates logits; any share of them, or none, may be above zero.
     fn any_logits() -> impl Strategy<Value = (Size, Vec<f32>)> {
         (1..12_usize, 1..12_usize, 0.0..1.0_f32).prop_flat_map(|(width, height, share)| {
             let logit = (-10.0..10.0_f32, 0.0..1.0_f32);

@@ -25,7 +25,7 @@ pub use self::{
     limit::{DEFAULT_LARGEST_IMAGE, set_largest_image},
 };
 use super::MediaError;
-use crate::geometry::Size;
+use crate::{geometry::Size, messages::shortened};
 
 /// Frames per second where the file says nothing.
 const DEFAULT_FPS: f64 = 25.0;
@@ -94,7 +94,8 @@ impl ImageHeader {
 /// Transparent pixels are laid over white, as a web page shows them: their own color may be anything.
 ///
 /// # Errors
-/// The file cannot be read, is empty, ends too early, is of an unknown kind, or its pixels take more than [`set_largest_image`] allows.
+/// The file cannot be read, is empty, ends too early, is of an unknown kind, its pixels take more than
+/// [`set_largest_image`] allows, or it is large and its file far too small for an image.
 pub fn read_image(path: &Path) -> Result<RgbImage, MediaError> {
     read_image_over(path, 255)
 }
@@ -258,10 +259,6 @@ fn over(level: u8, image: DynamicImage) -> RgbImage {
 /// An error with a sentence of a decoder, which may be long.
 fn image_error(path: &Path, cause: impl ToString) -> MediaError {
     const LONGEST: usize = 200;
-    let mut cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = cause.char_indices().nth(LONGEST) {
-        cause.truncate(end);
-        cause.push('…');
-    }
-    MediaError::Image { path: path.into(), cause }
+    let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    MediaError::Image { path: path.into(), cause: shortened(&cause, LONGEST + 1) }
 }

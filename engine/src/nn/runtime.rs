@@ -71,7 +71,7 @@ pub enum RuntimeError {
     /// It has not ended in time.
     #[error("{name} did not finish within {seconds} s; it may contain an endless loop")]
     TooSlow {
-        /// What was run.
+        /// The name of the model.
         name: String,
         /// The time.
         seconds: u64,

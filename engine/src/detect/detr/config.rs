@@ -74,7 +74,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Points {
-    /// The same number on all levels.
+    /// A single number for all levels.
     Same(usize),
     /// One number per level.
     Each(Vec<usize>),

@@ -169,9 +169,10 @@ impl Client {
         longest: u64,
         cancel: &Cancel,
     ) -> Result<Reply, Broken> {
-        let answer = if question.is_some() { self.patience.answer } else { self.patience.status() };
         // Sending a question takes time as well.
-        let end = Instant::now() + self.patience.connect + answer * if question.is_some() { 2 } else { 1 };
+        let (answer, n_waits) =
+            if question.is_some() { (self.patience.answer, 2) } else { (self.patience.status(), 1) };
+        let end = Instant::now() + self.patience.connect + n_waits * answer;
         let (sender, receiver) = mpsc::sync_channel(1);
         let (agent, url) = (self.agent.clone(), format!("{}/{path}", self.url));
         let token = self.access.token.as_ref().map(|token| token.bearer());
